@@ -1,0 +1,1 @@
+//! Cutover releases dbt projects on Materialize without downtime.

@@ -1,0 +1,2 @@
+//! The `mz-sandbox` binary.
+fn main() {}
