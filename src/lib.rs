@@ -1,1 +1,25 @@
 //! Cutover releases dbt projects on Materialize without downtime.
+//!
+//! A release is built beside production ("green"), waited for, tested, swapped with
+//! production ("blue") in one transaction, watched and cleaned up. Data flows one way:
+//! trigger → project (files) + catalog (live) → plan (pure) → deployment (journalled steps) →
+//! Materialize.
+
+/// dbt as a child process: parse, build, test, and the artifacts that it leaves.
+pub mod build;
+/// The saga: states, `next(state, event)`, the steps of a deployment and its recovery.
+pub mod deployment;
+/// The one table from error class to retry behaviour, exit code and wording.
+pub mod failure;
+/// Every statement that is sent to Materialize, and the connection that sends it.
+pub mod materialize;
+/// What a release will do, worked out without touching anything.
+pub mod plan;
+/// What a running deployment tells its observers.
+pub mod progress;
+/// dbt projects as files: project, profiles, manifest, graph.
+pub mod project;
+/// The configuration tree.
+pub mod settings;
+/// The journal.
+pub mod store;

@@ -1,0 +1,1 @@
+//! dbt as a child process.

@@ -1,0 +1,303 @@
+//! The states of a deployment and the only function that moves between them.
+//!
+//! Live progress and replay of the journal go through the same [`next`]. A stored word that is not
+//! a state, or an event that does not fit the state, is an error and never a default.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Where a deployment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Asked for, not planned yet.
+    Pending,
+    /// The plan is stored; nothing was touched.
+    Planned,
+    /// Green schemas and clusters are being created.
+    Staging,
+    /// dbt builds the objects in green.
+    Building,
+    /// Waiting until every object of green is ready.
+    Hydrating,
+    /// dbt's tests and the rehearsal run on green.
+    Verifying,
+    /// Green may be promoted.
+    Ready,
+    /// The swap is being attempted; its outcome may be unknown.
+    CuttingOver,
+    /// Green is production; the old side is still there.
+    Soaking,
+    /// The old side is being dropped.
+    CleaningUp,
+    /// Finished: production is the new side, nothing is left behind.
+    Done,
+    /// Green is being dropped, production was not changed.
+    Unwinding,
+    /// Stopped on request before the cutover; nothing is left behind.
+    Aborted,
+    /// Failed before the cutover; nothing is left behind.
+    Failed,
+    /// The swap is being undone and the new side dropped.
+    RollingBack,
+    /// Production is the old side again; nothing is left behind.
+    RolledBack,
+    /// A person is needed; nothing is touched until `resume`.
+    Stuck,
+}
+
+/// What happened to a deployment. Stored in the journal, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The plan was stored whole.
+    PlanStored,
+    /// The first effect is about to happen.
+    StagingStarted,
+    /// Green schemas and clusters stand, with their recorded ids.
+    Staged,
+    /// Every planned node was built, and its object recorded by id.
+    Built,
+    /// Every planned object was ready often enough in a row.
+    Hydrated,
+    /// Checks and rehearsal passed.
+    Verified,
+    /// The swap is about to be sent.
+    PromotionStarted,
+    /// The ids in the catalog say that the swap committed.
+    SwapCommitted,
+    /// The ids in the catalog say that the swap did not commit, and it was given up for now.
+    SwapDeclined {
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// The soak ended well.
+    Soaked,
+    /// The old side is gone.
+    CleanedUp,
+    /// A step failed before the cutover.
+    StepFailed {
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// Somebody asked to stop before the cutover.
+    AbortRequested,
+    /// Green is gone after [`Event::StepFailed`].
+    UnwoundAfterFailure,
+    /// Green is gone after [`Event::AbortRequested`].
+    UnwoundAfterAbort,
+    /// Somebody, or a failing soak check, asked for the old side back.
+    RollbackRequested {
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// The old side serves again and the new side is gone.
+    RolledBack,
+    /// The world is not as recorded; a person must look.
+    StuckAt {
+        /// The state in which it happened.
+        state: State,
+        /// What was found and what to do, in one or two sentences.
+        reason: String,
+    },
+    /// Somebody looked, and asked to go on from the state where it got stuck.
+    Unstuck {
+        /// The state to go on in.
+        state: State,
+    },
+}
+
+/// An event that the state does not admit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a deployment that is {state} cannot take the event {event:?}")]
+pub struct InvalidTransition {
+    /// The state of the deployment.
+    pub state: State,
+    /// The event that came.
+    pub event: Event,
+}
+
+/// A stored word that is no state of this version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a deployment state that this version knows")]
+pub struct UnknownState(pub String);
+
+/// The state after `event` in `state`.
+///
+/// # Errors
+/// [`InvalidTransition`] when the event does not fit.
+pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
+    let invalid = || {
+        Err(InvalidTransition {
+            state,
+            event: event.clone(),
+        })
+    };
+    match (event, state) {
+        (Event::PlanStored, State::Pending) => Ok(State::Planned),
+        (Event::StagingStarted, State::Planned) => Ok(State::Staging),
+        (Event::Staged, State::Staging) => Ok(State::Building),
+        (Event::Built, State::Building) => Ok(State::Hydrating),
+        (Event::Hydrated, State::Hydrating) => Ok(State::Verifying),
+        (Event::Verified, State::Verifying) => Ok(State::Ready),
+        (Event::PromotionStarted, State::Ready) => Ok(State::CuttingOver),
+        (Event::SwapCommitted, State::CuttingOver) => Ok(State::Soaking),
+        (Event::SwapDeclined { .. }, State::CuttingOver) => Ok(State::Ready),
+        (Event::Soaked, State::Soaking) => Ok(State::CleaningUp),
+        (Event::CleanedUp, State::CleaningUp) => Ok(State::Done),
+        (Event::StepFailed { .. } | Event::AbortRequested, before)
+            if before.is_before_cutover() =>
+        {
+            Ok(State::Unwinding)
+        }
+        (Event::UnwoundAfterFailure, State::Unwinding) => Ok(State::Failed),
+        (Event::UnwoundAfterAbort, State::Unwinding) => Ok(State::Aborted),
+        (Event::RollbackRequested { .. }, State::Soaking) => Ok(State::RollingBack),
+        (Event::RolledBack, State::RollingBack) => Ok(State::RolledBack),
+        (Event::StuckAt { state: at, .. }, now)
+            if *at == now && !now.is_terminal() && now != State::Stuck =>
+        {
+            Ok(State::Stuck)
+        }
+        (Event::Unstuck { state: to }, State::Stuck)
+            if !to.is_terminal() && *to != State::Stuck =>
+        {
+            Ok(*to)
+        }
+        (
+            Event::PlanStored
+            | Event::StagingStarted
+            | Event::Staged
+            | Event::Built
+            | Event::Hydrated
+            | Event::Verified
+            | Event::PromotionStarted
+            | Event::SwapCommitted
+            | Event::SwapDeclined { .. }
+            | Event::Soaked
+            | Event::CleanedUp
+            | Event::StepFailed { .. }
+            | Event::AbortRequested
+            | Event::UnwoundAfterFailure
+            | Event::UnwoundAfterAbort
+            | Event::RollbackRequested { .. }
+            | Event::RolledBack
+            | Event::StuckAt { .. }
+            | Event::Unstuck { .. },
+            _,
+        ) => invalid(),
+    }
+}
+
+impl State {
+    /// Every state, in the order of a deployment's life.
+    pub const ALL: [State; 17] = [
+        State::Pending,
+        State::Planned,
+        State::Staging,
+        State::Building,
+        State::Hydrating,
+        State::Verifying,
+        State::Ready,
+        State::CuttingOver,
+        State::Soaking,
+        State::CleaningUp,
+        State::Done,
+        State::Unwinding,
+        State::Aborted,
+        State::Failed,
+        State::RollingBack,
+        State::RolledBack,
+        State::Stuck,
+    ];
+
+    /// The word that is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Planned => "planned",
+            State::Staging => "staging",
+            State::Building => "building",
+            State::Hydrating => "hydrating",
+            State::Verifying => "verifying",
+            State::Ready => "ready",
+            State::CuttingOver => "cutting_over",
+            State::Soaking => "soaking",
+            State::CleaningUp => "cleaning_up",
+            State::Done => "done",
+            State::Unwinding => "unwinding",
+            State::Aborted => "aborted",
+            State::Failed => "failed",
+            State::RollingBack => "rolling_back",
+            State::RolledBack => "rolled_back",
+            State::Stuck => "stuck",
+        }
+    }
+
+    /// Whether nothing will ever happen to the deployment again.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        match self {
+            State::Done | State::Aborted | State::Failed | State::RolledBack => true,
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::Hydrating
+            | State::Verifying
+            | State::Ready
+            | State::CuttingOver
+            | State::Soaking
+            | State::CleaningUp
+            | State::Unwinding
+            | State::RollingBack
+            | State::Stuck => false,
+        }
+    }
+
+    /// Whether failure still unwinds: the swap was not sent, or was found not to have committed.
+    #[must_use]
+    pub fn is_before_cutover(self) -> bool {
+        match self {
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::Hydrating
+            | State::Verifying
+            | State::Ready => true,
+            State::CuttingOver
+            | State::Soaking
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::Failed
+            | State::RollingBack
+            | State::RolledBack
+            | State::Stuck => false,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        State::ALL
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| UnknownState(word.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! What a release will do, worked out without touching anything.
+//!
+//! A [`Plan`] is stored whole before the first effect and is never worked out again on resume.
+//! Same input, same bytes: every list is sorted.
+
+use crate::materialize::grants::{DefaultPrivilege, Grant};
+use serde::{Deserialize, Serialize};
+
+pub use refusal::{Refusal, RefusalName, Refused};
+
+/// All of `vars.deployment` as one plan.
+pub mod full;
+/// Named reasons why a plan is refused.
+pub mod refusal;
+/// The plan as text and Markdown for people.
+pub mod render;
+
+/// The suffix that dbt-materialize gives to green schemas and clusters.
+pub const GREEN_SUFFIX: &str = "_dbt_deploy";
+
+/// Everything that one deployment will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The format of this document; 1.
+    pub version: u32,
+    /// The environment that is released.
+    pub environment: String,
+    /// The dbt target, which also names the entry in `vars.deployment`.
+    pub target: String,
+    /// The dbt project's name.
+    pub project: String,
+    /// The Materialize database.
+    pub database: String,
+    /// The content hash of the candidate manifest.
+    pub manifest_hash: String,
+    /// Schemas to swap, sorted by name.
+    pub schemas: Vec<SchemaSwap>,
+    /// Clusters to swap, sorted by name.
+    pub clusters: Vec<ClusterSwap>,
+    /// Nodes to build, sorted by unique id.
+    pub nodes: Vec<PlannedNode>,
+    /// Tests to run on green, sorted by unique id.
+    pub tests: Vec<PlannedTest>,
+    /// The production name of the cluster whose green side runs the tests; `None` when no test is planned.
+    pub test_cluster: Option<String>,
+    /// Sinks outside that read from objects inside.
+    pub sinks: Vec<SinkRepoint>,
+    /// Objects that production gains, `schema.name`, sorted.
+    pub gains: Vec<String>,
+    /// Objects that production loses, `schema.name`, sorted.
+    pub loses: Vec<String>,
+    /// Refusals that were accepted by name, with what they said.
+    pub accepted: Vec<Refusal>,
+    /// What an operator should know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// One production schema and its green side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchemaSwap {
+    /// The production name.
+    pub name: String,
+    /// The green name.
+    pub green: String,
+    /// The id of the production schema; `None` when it is created empty first (`--bootstrap`).
+    pub id: Option<String>,
+    /// The production schema's owner; `None` when it is created.
+    pub owner: Option<String>,
+    /// Grants on the production schema.
+    pub grants: Vec<Grant>,
+    /// Default privileges in the production schema.
+    pub default_privileges: Vec<DefaultPrivilege>,
+    /// The comment that its users wrote.
+    pub comment: Option<String>,
+    /// The objects in it, sorted by name.
+    pub objects: Vec<LiveObject>,
+}
+
+/// One production cluster and its green side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterSwap {
+    /// The production name.
+    pub name: String,
+    /// The green name.
+    pub green: String,
+    /// The id of the production cluster; `None` when it is created first (`--bootstrap`).
+    pub id: Option<String>,
+    /// The production cluster's owner; `None` when it is created.
+    pub owner: Option<String>,
+    /// Grants on the production cluster.
+    pub grants: Vec<Grant>,
+    /// The comment that its users wrote.
+    pub comment: Option<String>,
+    /// How to make one like it.
+    pub definition: ClusterDefinition,
+}
+
+/// How a cluster is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ClusterDefinition {
+    /// The option list of `SHOW CREATE CLUSTER`, as the server wrote it, without the parentheses.
+    Managed {
+        /// For example `MANAGED = true, REPLICATION FACTOR = 1, SIZE = '25cc'`.
+        options: String,
+    },
+    /// Replica by replica.
+    Unmanaged {
+        /// The replicas, sorted by name.
+        replicas: Vec<ReplicaDefinition>,
+    },
+}
+
+/// One replica of an unmanaged cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplicaDefinition {
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub size: String,
+    /// Its availability zone, where one was given.
+    pub availability_zone: Option<String>,
+}
+
+/// An object of production as the plan found it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveObject {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: ObjectKind,
+    /// Its owner.
+    pub owner: String,
+    /// Grants on it.
+    pub grants: Vec<Grant>,
+    /// The comment on it.
+    pub comment: Option<String>,
+    /// Comments on its columns, by column name, sorted.
+    pub column_comments: Vec<(String, String)>,
+}
+
+/// What an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObjectKind {
+    /// A table.
+    Table,
+    /// A view.
+    View,
+    /// A materialized view.
+    MaterializedView,
+    /// An index.
+    Index,
+    /// A source, subsource or progress relation.
+    Source,
+    /// A sink.
+    Sink,
+    /// A connection.
+    Connection,
+    /// A secret.
+    Secret,
+    /// A user-defined type.
+    Type,
+    /// A user-defined function.
+    Function,
+}
+
+/// A node that dbt builds in green.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedNode {
+    /// dbt's unique id.
+    pub unique_id: String,
+    /// The selector that selects this node and no other.
+    pub selector: String,
+    /// The production schema.
+    pub schema: String,
+    /// The relation's name.
+    pub identifier: String,
+    /// The materialization, as dbt calls it.
+    pub materialized: String,
+    /// The kind of object that it becomes; `None` for ephemeral nodes.
+    pub kind: Option<ObjectKind>,
+    /// The production name of the cluster that computes it, where one does.
+    pub cluster: Option<String>,
+    /// Whether dbt writes the relation's comment itself.
+    pub persists_relation_comment: bool,
+    /// Whether dbt writes the columns' comments itself.
+    pub persists_column_comments: bool,
+    /// Why it is built.
+    pub reason: String,
+}
+
+/// A test that runs on green.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedTest {
+    /// dbt's unique id.
+    pub unique_id: String,
+    /// The selector that selects this test.
+    pub selector: String,
+}
+
+/// A sink outside the swapped schemas that reads from an object inside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SinkRepoint {
+    /// The sink's id.
+    pub id: String,
+    /// `schema.name` of the sink, for people.
+    pub name: String,
+    /// The production schema of the object that it reads.
+    pub schema: String,
+    /// The name of the object that it reads.
+    pub object: String,
+}

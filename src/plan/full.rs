@@ -1,0 +1,1 @@
+//! All of `vars.deployment` as one plan.

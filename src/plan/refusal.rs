@@ -1,0 +1,169 @@
+//! Named reasons why a plan is refused.
+
+use crate::failure::{Class, Classify};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! refusal_names {
+    ($($(#[$doc:meta])* $variant:ident => $word:literal, $allowable:literal;)*) => {
+        /// The stable name of a refusal: part of the interface, never reworded.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum RefusalName {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl RefusalName {
+            /// Every name.
+            pub const ALL: &[RefusalName] = &[$(RefusalName::$variant,)*];
+
+            /// The word that is shown, stored and given to `--allow`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(RefusalName::$variant => $word,)* }
+            }
+
+            /// Whether an operator may accept it with `--allow`. What would lose data or break the
+            /// atomic cutover cannot be accepted.
+            #[must_use]
+            pub fn is_allowable(self) -> bool {
+                match self { $(RefusalName::$variant => $allowable,)* }
+            }
+        }
+    };
+}
+
+refusal_names! {
+    /// A schema of `vars.deployment` is not in the database.
+    SchemaMissing => "schema-missing", false;
+    /// A cluster of `vars.deployment` does not exist.
+    ClusterMissing => "cluster-missing", false;
+    /// A sink lives in a schema that would be swapped.
+    SinkInSwappedSchema => "sink-in-swapped-schema", false;
+    /// A sink runs on a cluster that would be swapped.
+    SinkOnSwappedCluster => "sink-on-swapped-cluster", false;
+    /// A source, or a table fed by one, lives in a swapped schema; cleanup would drop its data.
+    SourceInSwappedSchema => "source-in-swapped-schema", false;
+    /// A source runs on a swapped cluster.
+    SourceOnSwappedCluster => "source-on-swapped-cluster", false;
+    /// A model of the project is a source or source table inside: it would ingest everything again.
+    SourceRebuilt => "source-rebuilt", true;
+    /// A table that no seed of the project makes lives in a swapped schema; cleanup would drop its data.
+    TableInSwappedSchema => "table-in-swapped-schema", false;
+    /// An object lives in a swapped schema or on a swapped cluster that the project does not know;
+    /// production would lose it.
+    UnmanagedObject => "unmanaged-object", false;
+    /// An object outside depends on an object inside; it would go on reading the old side.
+    OutsideDependent => "outside-dependent", false;
+    /// A node of the project would have to be rebuilt but lies in a schema or on a cluster that
+    /// `vars.deployment` does not list.
+    NodeOutsideDeployment => "node-outside-deployment", false;
+    /// The role does not own what would be swapped or dropped.
+    NotOwner => "not-owner", false;
+    /// The role lacks a privilege that staging needs.
+    PrivilegeMissing => "privilege-missing", false;
+    /// A green schema or cluster exists and does not belong to this deployment.
+    GreenExists => "green-exists", false;
+    /// Another deployment of this environment is under way.
+    DeploymentActive => "deployment-active", false;
+    /// A name is too long once the suffix is added.
+    NameTooLong => "name-too-long", false;
+    /// dbt-materialize splices cluster names unquoted; this one would need quotes.
+    ClusterNameNeedsQuotes => "cluster-name-needs-quotes", false;
+    /// dbt would build a planned node somewhere else than in the green schema.
+    DeploySuffixMissing => "deploy-suffix-missing", false;
+    /// An unmanaged cluster cannot be cloned as it is.
+    ClusterNotCloneable => "cluster-not-cloneable", false;
+    /// Two clusters or schemas of the plan, or a node's relation, exist twice.
+    DuplicateRelation => "duplicate-relation", false;
+    /// A materialization that a release cannot swap (snapshot, incremental, unknown ones).
+    MaterializationUnsupported => "materialization-unsupported", false;
+    /// Stored SQL names the schema in a column reference, so the server refuses the swap.
+    RehearsalRefused => "rehearsal-refused", false;
+    /// The server is older than the oldest version that is supported.
+    ServerTooOld => "server-too-old", false;
+    /// Nothing of the project lies in the deployment.
+    NothingToDeploy => "nothing-to-deploy", false;
+}
+
+impl fmt::Display for RefusalName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that names no refusal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not the name of a refusal")]
+pub struct UnknownRefusal(pub String);
+
+impl FromStr for RefusalName {
+    type Err = UnknownRefusal;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        RefusalName::ALL
+            .iter()
+            .copied()
+            .find(|name| name.as_str() == word)
+            .ok_or_else(|| UnknownRefusal(word.to_owned()))
+    }
+}
+
+/// One reason why a plan is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The stable name.
+    pub name: RefusalName,
+    /// What is wrong, one sentence.
+    pub message: String,
+    /// The objects, schemas, clusters or nodes concerned, sorted.
+    pub objects: Vec<String>,
+    /// What to do, one sentence or the lines to add.
+    pub remedy: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.message)?;
+        if !self.objects.is_empty() {
+            write!(f, " [{}]", self.objects.join(", "))?;
+        }
+        write!(f, "\n    remedy: {}", self.remedy)
+    }
+}
+
+/// All reasons at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Refused(pub Vec<Refusal>);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the release is refused; nothing was changed")?;
+        for refusal in &self.0 {
+            write!(f, "\n  {refusal}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Classify for Refused {
+    fn class(&self) -> Class {
+        Class::Refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RefusalName;
+
+    #[test]
+    fn names_round_trip_and_are_unique() {
+        let mut words: Vec<&str> = RefusalName::ALL.iter().map(|n| n.as_str()).collect();
+        for word in &words {
+            assert_eq!(word.parse::<RefusalName>().map(|n| n.as_str()), Ok(*word));
+        }
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), RefusalName::ALL.len());
+    }
+}

@@ -1,0 +1,109 @@
+//! What a running deployment tells its observers: the command line's bars and lines, JSON lines,
+//! and later a server's event stream. Losing an event never matters; the journal is the record.
+
+use crate::deployment::state::State;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+/// One piece of news of a deployment, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Progress {
+    /// The deployment entered a state.
+    State {
+        /// The deployment's id.
+        deployment: String,
+        /// The state entered.
+        state: State,
+    },
+    /// Something worth a line happened inside a step.
+    Note {
+        /// One sentence without a final full stop.
+        text: String,
+    },
+    /// Something an operator should know although the deployment goes on.
+    Warning {
+        /// One sentence without a final full stop.
+        text: String,
+    },
+    /// dbt started, finished or failed one node.
+    Node {
+        /// dbt's unique id.
+        unique_id: String,
+        /// `started`, or the status that dbt reports (`success`, `error`, `skipped`, `pass`, …).
+        status: String,
+        /// Nodes finished so far.
+        done: usize,
+        /// Nodes that this run will touch.
+        total: usize,
+        /// How long the node took, in seconds; absent when it only started.
+        seconds: Option<f64>,
+    },
+    /// One reading of the readiness of a cluster's planned objects.
+    Readiness(Vec<ClusterReadiness>),
+    /// One item of a counted piece of work (schemas staged, objects dropped).
+    Work {
+        /// What is being counted, for example `staged` or `dropped`.
+        what: String,
+        /// The item finished.
+        item: String,
+        /// Items finished so far.
+        done: usize,
+        /// Items in all.
+        total: usize,
+    },
+}
+
+/// How far the planned objects of one cluster are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClusterReadiness {
+    /// The production name of the cluster.
+    pub cluster: String,
+    /// Planned objects that are hydrated.
+    pub hydrated: usize,
+    /// Planned objects on this cluster.
+    pub total: usize,
+    /// The worst lag of a planned object behind its sources, in milliseconds; `None` while any is unknown.
+    pub lag_ms: Option<i64>,
+    /// The object with the worst (or unknown) lag.
+    pub lagging: Option<String>,
+    /// Why the cluster is not ready; empty when it is.
+    pub waiting_for: Vec<String>,
+}
+
+/// Where a deployment sends its news. Cloneable; a closed receiver is ignored.
+#[derive(Debug, Clone, Default)]
+pub struct Reporter(Option<mpsc::UnboundedSender<Progress>>);
+
+impl Reporter {
+    /// A reporter and the receiving end for whoever shows the progress.
+    #[must_use]
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Progress>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(Some(sender)), receiver)
+    }
+
+    /// A reporter that nobody listens to.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self(None)
+    }
+
+    /// Sends one piece of news.
+    pub fn send(&self, progress: Progress) {
+        if let Some(sender) = &self.0 {
+            // The receiver goes away when the output does; the deployment must not care.
+            let _ = sender.send(progress);
+        }
+    }
+
+    /// Sends a [`Progress::Note`].
+    pub fn note(&self, text: impl Into<String>) {
+        self.send(Progress::Note { text: text.into() });
+    }
+
+    /// Sends a [`Progress::Warning`].
+    pub fn warning(&self, text: impl Into<String>) {
+        self.send(Progress::Warning { text: text.into() });
+    }
+}

@@ -1,0 +1,225 @@
+//! The configuration: one typed tree.
+//!
+//! Layers, later ones win: `config/default.yaml` (compiled in) ← the given file ←
+//! `CUTOVER__SECTION__KEY` ← flags. Unknown keys are errors; every fault is reported at once with
+//! its path.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A length of time, written with its unit (`500ms`, `15s`, `2h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map(Span).map_err(|error| {
+            serde::de::Error::custom(format!(
+                "{text:?} is not a duration such as 500ms, 15s or 2h ({error})"
+            ))
+        })
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where the dbt project is.
+    pub project: Project,
+    /// Named environments and what they change.
+    pub environments: BTreeMap<String, Environment>,
+    /// How dbt is run.
+    pub dbt: Dbt,
+    /// The connection to Materialize.
+    pub materialize: Materialize,
+    /// The journal.
+    pub store: Store,
+    /// Working files.
+    pub runs: Runs,
+    /// What `--bootstrap` creates.
+    pub bootstrap: Bootstrap,
+    /// When green is ready.
+    pub readiness: Readiness,
+    /// Who decides on the promotion.
+    pub promotion: Policy,
+    /// The swap.
+    pub cutover: Cutover,
+    /// Time between swap and cleanup.
+    pub soak: Span,
+    /// Who decides on the cleanup.
+    pub cleanup: Policy,
+    /// Repointing of sinks.
+    pub sinks: Sinks,
+    /// Refusals accepted by name.
+    pub allow: Vec<String>,
+    /// The program's own log.
+    pub log: Log,
+}
+
+/// Where the dbt project is and what of its profile is used.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Project {
+    /// The folder with `dbt_project.yml`.
+    pub directory: Option<PathBuf>,
+    /// The folder with `profiles.yml`.
+    pub profiles_directory: Option<PathBuf>,
+    /// The profile's name.
+    pub profile: Option<String>,
+    /// The target's name.
+    pub target: Option<String>,
+    /// Extra dbt variables.
+    pub vars: BTreeMap<String, serde_json::Value>,
+}
+
+/// What a named environment changes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Environment {
+    /// Where the project is; given keys replace the general ones.
+    pub project: Project,
+    /// Who decides on the promotion.
+    pub promotion: Option<Policy>,
+    /// Who decides on the cleanup.
+    pub cleanup: Option<Policy>,
+    /// Time between swap and cleanup.
+    pub soak: Option<Span>,
+    /// Refusals accepted by name, added to the general ones.
+    pub allow: Vec<String>,
+}
+
+/// How dbt is run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dbt {
+    /// The executable.
+    pub executable: Option<PathBuf>,
+    /// Threads.
+    pub threads: Option<u16>,
+    /// Deadline of short invocations.
+    pub command_timeout: Span,
+    /// Deadline of a build or test.
+    pub build_timeout: Span,
+    /// Time between SIGTERM and SIGKILL.
+    pub stop_timeout: Span,
+    /// Names, or prefixes ending in `*`, of environment variables that dbt gets besides the usual ones.
+    pub environment: Vec<String>,
+}
+
+/// The connection to Materialize.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Materialize {
+    /// Deadline of one attempt to connect.
+    pub connect_timeout: Span,
+    /// Deadline of one statement.
+    pub statement_timeout: Span,
+    /// How long a lost server is waited for.
+    pub reconnect_timeout: Span,
+    /// What the server shows as the client's name.
+    pub application_name: String,
+}
+
+/// The journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite://PATH`.
+    pub url: String,
+}
+
+/// Working files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runs {
+    /// The folder in which each deployment gets its own.
+    pub directory: PathBuf,
+}
+
+/// What `--bootstrap` creates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bootstrap {
+    /// The size of a created cluster.
+    pub cluster_size: String,
+}
+
+/// When green is ready.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Readiness {
+    /// The most that an object may lag behind its sources or its counterpart.
+    pub lag_threshold: Span,
+    /// Good readings in a row.
+    pub samples: u32,
+    /// Whether the wall-clock lag must be known.
+    pub strict: bool,
+    /// The shortest pause between two readings.
+    pub poll_interval_min: Span,
+    /// The longest pause between two readings.
+    pub poll_interval_max: Span,
+    /// Deadline of the wait.
+    pub timeout: Span,
+    /// Out-of-memory kills in 24 hours that make a replica a troubled one.
+    pub oom_kill_limit: u32,
+}
+
+/// The swap.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cutover {
+    /// Attempts under SQLSTATE 40001.
+    pub attempts: u32,
+    /// The longest pause between two attempts.
+    pub backoff_max: Span,
+}
+
+/// Repointing of sinks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sinks {
+    /// Deadline of one `ALTER SINK`.
+    pub alter_timeout: Span,
+    /// How long a sink may take to run again.
+    pub healthy_timeout: Span,
+}
+
+/// The program's own log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Text or JSON lines.
+    pub format: LogFormat,
+    /// A level or a filter.
+    pub level: String,
+}
+
+/// The shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Whether a step happens by itself or waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// As soon as it may.
+    Automatic,
+    /// When somebody says so.
+    Manual,
+}
