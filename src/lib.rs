@@ -19,6 +19,8 @@ pub mod plan;
 pub mod progress;
 /// dbt projects as files: project, profiles, manifest, graph.
 pub mod project;
+/// Pauses between attempts.
+pub mod retry;
 /// The configuration tree.
 pub mod settings;
 /// The journal.

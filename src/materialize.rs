@@ -1,6 +1,29 @@
 //! Every statement that is sent to Materialize, and the connection that sends it.
 //!
-//! Names reach SQL only through the quoting type; values are bound.
+//! Names reach SQL only through [`identifier::Ident`]; values are bound, and where the grammar
+//! wants a literal (COMMENT), they go through [`identifier::Literal`]. Every statement begins with
+//! a comment that names it, so that logs and tests can tell them apart.
 
+/// What the server holds: schemas, clusters, objects and who may do what.
+pub mod catalog;
+/// Statements that create, alter and drop.
+pub mod ddl;
+/// What can go wrong between this process and the server.
+pub mod error;
 /// Grants and default privileges as data.
 pub mod grants;
+/// Renames and swaps that commit only if the catalog is as expected.
+pub mod guarded;
+/// Quoting.
+pub mod identifier;
+/// One reading of hydration, lag and replicas.
+pub mod reading;
+/// Connections.
+pub mod session;
+/// Comments that mark what belongs to a deployment.
+pub mod tag;
+/// TLS as libpq's sslmode has it.
+mod tls;
+
+pub use error::MaterializeError;
+pub use session::{Address, Materialize, Session, SslMode, Statement};

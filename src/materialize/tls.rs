@@ -1,0 +1,147 @@
+//! TLS as libpq's `sslmode` has it, over rustls.
+//!
+//! `require` encrypts without looking at the certificate, as libpq does without a root
+//! certificate; `verify-ca` and `verify-full` check the chain, the latter the host name too.
+
+use super::error::MaterializeError;
+use super::session::{Address, SslMode};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::path::Path;
+use std::sync::Arc;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// The connector for an address, or `None` when it is to be reached without TLS.
+pub(super) fn connector(address: &Address) -> Result<Option<MakeRustlsConnect>, MaterializeError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| MaterializeError::Tls(error.to_string()))?;
+    let builder =
+        match address.ssl_mode {
+            SslMode::Disable => return Ok(None),
+            SslMode::Prefer | SslMode::Require => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Verifier {
+                    roots: None,
+                    provider,
+                })),
+            SslMode::VerifyCa => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Verifier {
+                    roots: Some(Arc::new(roots(address)?)),
+                    provider,
+                })),
+            SslMode::VerifyFull => builder.with_webpki_verifier(
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots(address)?), provider)
+                    .build()
+                    .map_err(|error| MaterializeError::Tls(error.to_string()))?,
+            ),
+        };
+    let config = match (&address.ssl_cert, &address.ssl_key) {
+        (Some(certificate), Some(key)) => builder
+            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+            .map_err(|error| MaterializeError::Tls(error.to_string()))?,
+        (None, None) => builder.with_no_client_auth(),
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(MaterializeError::Tls(
+                "sslcert and sslkey must be given together".to_owned(),
+            ));
+        }
+    };
+    Ok(Some(MakeRustlsConnect::new(config)))
+}
+
+fn roots(address: &Address) -> Result<RootCertStore, MaterializeError> {
+    let mut store = RootCertStore::empty();
+    let certificates = match &address.ssl_root_cert {
+        Some(path) => certificates(path)?,
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    store.add_parsable_certificates(certificates);
+    if store.is_empty() {
+        return Err(MaterializeError::Tls(
+            "no root certificate was found; set sslrootcert".to_owned(),
+        ));
+    }
+    Ok(store)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, MaterializeError> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| MaterializeError::Tls(format!("{}: {error}", path.display())))
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, MaterializeError> {
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|error| MaterializeError::Tls(format!("{}: {error}", path.display())))
+}
+
+/// Checks signatures, and the chain where there are roots, but never the host name.
+#[derive(Debug)]
+struct Verifier {
+    roots: Option<Arc<RootCertStore>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(roots) = &self.roots {
+            verify_server_cert_signed_by_trust_anchor(
+                &ParsedCertificate::try_from(end_entity)?,
+                roots,
+                intermediates,
+                now,
+                self.provider.signature_verification_algorithms.all,
+            )?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
