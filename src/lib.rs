@@ -7,6 +7,8 @@
 
 /// dbt as a child process: parse, build, test, and the artifacts that it leaves.
 pub mod build;
+/// The command line: arguments, output, signals, exit codes.
+pub mod cli;
 /// The saga: states, `next(state, event)`, the steps of a deployment and its recovery.
 pub mod deployment;
 /// The one table from error class to retry behaviour, exit code and wording.

@@ -1,1 +1,135 @@
-//! The plan as text and Markdown for people.
+//! The plan as text and Markdown for people. JSON is the plan's own serialization.
+//!
+//! Same plan, same bytes: nothing here asks for the time, the terminal or the locale, and order is
+//! the plan's own. Names come from files and from the server and may hold anything; [`escape`]
+//! makes them harmless for either form.
+
+use super::{ClusterSwap, ObjectKind, Plan, PlannedNode, SchemaSwap};
+use std::collections::BTreeMap;
+
+pub use markdown::markdown;
+pub use text::{Detail, text};
+
+/// Names and sentences made harmless for a terminal or for Markdown.
+pub mod escape;
+mod markdown;
+mod text;
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
+
+/// Characters of the manifest's hash that are shown.
+const HASH_LENGTH: usize = 12;
+
+impl Plan {
+    /// Whether the plan does nothing at all: production is as the project says.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.schemas.is_empty()
+            && self.clusters.is_empty()
+            && self.nodes.is_empty()
+            && self.sinks.is_empty()
+    }
+}
+
+/// `1 schema`, `2 schemas`.
+fn count(number: usize, singular: &str, plural: &str) -> String {
+    format!("{number} {}", if number == 1 { singular } else { plural })
+}
+
+/// What the plan amounts to, one sentence without a final full stop.
+fn headline(plan: &Plan) -> String {
+    if plan.is_empty() {
+        return "nothing to do: production is as the project says".to_owned();
+    }
+    let mut line = format!(
+        "{} and {} swapped, {} built, {} run",
+        count(plan.schemas.len(), "schema", "schemas"),
+        count(plan.clusters.len(), "cluster", "clusters"),
+        count(plan.nodes.len(), "node", "nodes"),
+        count(plan.tests.len(), "test", "tests"),
+    );
+    if !plan.sinks.is_empty() {
+        line.push_str(&format!(
+            ", {} repointed",
+            count(plan.sinks.len(), "sink", "sinks")
+        ));
+    }
+    line
+}
+
+fn short_hash(hash: &str) -> &str {
+    hash.get(..HASH_LENGTH).unwrap_or(hash)
+}
+
+/// What becomes of a schema's objects.
+fn schema_contents(schema: &SchemaSwap) -> String {
+    match schema.id {
+        Some(_) => format!("{} today", count(schema.objects.len(), "object", "objects")),
+        None => "created first (bootstrap)".to_owned(),
+    }
+}
+
+/// How a cluster's green side is made.
+fn cluster_definition(cluster: &ClusterSwap) -> String {
+    let made = match &cluster.definition {
+        super::ClusterDefinition::Managed { options } => options.clone(),
+        super::ClusterDefinition::Unmanaged { replicas } => {
+            let replicas: Vec<String> = replicas
+                .iter()
+                .map(|replica| format!("{} ({})", replica.name, replica.size))
+                .collect();
+            format!("unmanaged: {}", replicas.join(", "))
+        }
+    };
+    match cluster.id {
+        Some(_) => made,
+        None => format!("created first (bootstrap), {made}"),
+    }
+}
+
+/// The green name of the cluster that runs the tests.
+fn test_cluster(plan: &Plan) -> Option<&str> {
+    let production = plan.test_cluster.as_deref()?;
+    Some(
+        plan.clusters
+            .iter()
+            .find(|cluster| cluster.name == production)
+            .map_or(production, |cluster| cluster.green.as_str()),
+    )
+}
+
+/// Nodes by production schema; both keep the plan's order.
+fn nodes_by_schema(plan: &Plan) -> BTreeMap<&str, Vec<&PlannedNode>> {
+    let mut schemas: BTreeMap<&str, Vec<&PlannedNode>> = BTreeMap::new();
+    for node in &plan.nodes {
+        schemas.entry(&node.schema).or_default().push(node);
+    }
+    schemas
+}
+
+fn kind_word(node: &PlannedNode) -> String {
+    match node.kind {
+        Some(kind) => kind.to_string(),
+        None => node.materialized.clone(),
+    }
+}
+
+impl std::fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ObjectKind::Table => "table",
+            ObjectKind::View => "view",
+            ObjectKind::MaterializedView => "materialized view",
+            ObjectKind::Index => "index",
+            ObjectKind::Source => "source",
+            ObjectKind::Sink => "sink",
+            ObjectKind::Connection => "connection",
+            ObjectKind::Secret => "secret",
+            ObjectKind::Type => "type",
+            ObjectKind::Function => "function",
+        })
+    }
+}

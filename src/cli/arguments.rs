@@ -1,0 +1,319 @@
+//! Commands and flags. What is wrong here ends with exit code 2 before anything is opened.
+
+use crate::plan::RefusalName;
+use crate::settings::{Policy, Span};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const AFTER_HELP: &str = "\
+Examples:
+  cutover plan                        what a release would do; nothing is touched
+  cutover deploy                      build aside, wait, test, swap, clean up
+  cutover deploy --promotion manual   stop when the candidate is ready ...
+  cutover promote                     ... and swap when you say so
+  cutover rollback                    put the old side back while it is kept
+  cutover status                      what is live and what happens next
+
+In the folder of a dbt project nothing need be configured: dbt_project.yml and profiles.yml are
+found as dbt finds them. Without ENV the environment is called like the dbt target.
+
+Exit codes:
+  0    done (also: nothing to do)
+  1    the deployment failed; production was not changed, or the result says what is live
+  2    the command line or a configuration file is wrong; nothing was attempted
+  3    refused as things are: the plan, a lock, a state that does not allow it
+  4    something needed does not answer (Materialize, network, store); try again or resume
+  5    stuck: a person must look before anything more is touched
+  130  interrupted; `cutover resume` goes on";
+
+/// Releases dbt projects on Materialize without downtime.
+///
+/// A release is built beside production, waited for until it is hydrated and fresh, tested, and
+/// swapped with production in one transaction. The old side is kept for a rollback and then dropped.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "cutover",
+    version,
+    arg_required_else_help = true,
+    after_help = AFTER_HELP,
+    max_term_width = 100
+)]
+pub struct Arguments {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Global {
+    /// Configuration file [default: cutover.yaml in the project's folder, when there is one]
+    #[arg(long, global = true, env = "CUTOVER_CONFIG", value_name = "FILE", help_heading = GLOBAL)]
+    pub config: Option<PathBuf>,
+    /// What is printed: text, or JSON (one document; for progress one document a line)
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM", help_heading = GLOBAL)]
+    pub output: OutputFormat,
+    /// No colours (also: NO_COLOR in the environment)
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub no_color: bool,
+    /// Show more: notes, each node. Twice: the program's debug log; three times: its trace
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
+    pub verbose: u8,
+    /// Show only the result and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
+    pub quiet: bool,
+    /// Folder of dbt_project.yml
+    #[arg(long, global = true, env = "DBT_PROJECT_DIR", value_name = "DIR", help_heading = DBT)]
+    pub project_dir: Option<PathBuf>,
+    /// Folder of profiles.yml
+    #[arg(long, global = true, env = "DBT_PROFILES_DIR", value_name = "DIR", help_heading = DBT)]
+    pub profiles_dir: Option<PathBuf>,
+    /// Profile, when not the one that dbt_project.yml names
+    #[arg(long, global = true, env = "DBT_PROFILE", value_name = "NAME", help_heading = DBT)]
+    pub profile: Option<String>,
+    /// Target, when not the profile's default one
+    #[arg(short, long, global = true, env = "DBT_TARGET", value_name = "NAME", help_heading = DBT)]
+    pub target: Option<String>,
+    /// Extra dbt variables, a YAML mapping such as '{country: fr}'
+    #[arg(long, global = true, value_name = "YAML", value_parser = parse_vars, help_heading = DBT)]
+    pub vars: Option<Vars>,
+}
+
+const DBT: &str = "dbt";
+const GLOBAL: &str = "Global options";
+
+/// dbt variables by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Vars(pub BTreeMap<String, serde_json::Value>);
+
+/// The shape of what is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The shape of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For a terminal.
+    Text,
+    /// The whole document.
+    Json,
+    /// For a pull request.
+    Markdown,
+}
+
+/// The commands.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum Command {
+    /// Show what a release would do; nothing is touched
+    Plan(Plan),
+    /// Release: build aside, wait, test, swap, clean up
+    Deploy(Deploy),
+    /// Swap the candidate that is ready with production
+    Promote(Step),
+    /// Put the old side back, while it is kept
+    Rollback(Step),
+    /// Stop a deployment before its swap and drop the candidate
+    Abort(Step),
+    /// Go on with a deployment that was interrupted, or that a person has looked at
+    Resume(Step),
+    /// Drop the old side now instead of at the end of the soak
+    Cleanup(Step),
+    /// Show what is under way, and what happens next
+    Status(Status),
+    /// List deployments, the latest first
+    History(History),
+    /// Show the record of one deployment
+    Show(Show),
+    /// Test everything that a deployment needs, and say what to do about each fault
+    Check(Check),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// The environment that a command is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Target {
+    /// Environment [default: named like the dbt target]
+    #[arg(value_name = "ENV", value_parser = parse_name)]
+    pub environment: Option<String>,
+}
+
+/// What a plan covers and what it accepts; the same for `plan` and for `deploy`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Scope {
+    /// Release all of vars.deployment instead of what changed
+    #[arg(long)]
+    pub full: bool,
+    /// Create production schemas and clusters that do not exist yet
+    #[arg(long)]
+    pub bootstrap: bool,
+    /// Accept a refusal by its name; the record says so. May be given more than once
+    #[arg(long, value_name = "NAME", value_parser = parse_allow)]
+    pub allow: Vec<RefusalName>,
+}
+
+/// `cutover plan`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover plan --full -v
+  cutover plan production --format markdown > plan.md")]
+pub struct Plan {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// What.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Form of the plan [default: as --output]
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub format: Option<PlanFormat>,
+}
+
+/// `cutover deploy`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover deploy production --soak 30m
+  cutover deploy --promotion manual --cleanup manual
+  cutover deploy --dry-run
+
+Interrupted (Ctrl-C, a lost connection, a killed process), a deployment goes on with
+`cutover resume` or is given up with `cutover abort`.")]
+pub struct Deploy {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// What.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Swap when ready, or wait for `cutover promote`
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub promotion: Option<Policy>,
+    /// Drop the old side after the soak, or wait for `cutover cleanup`
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub cleanup: Option<Policy>,
+    /// How long the old side is kept after the swap: 0s, 15m, 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+    pub soak: Option<Span>,
+    /// Show what would be done and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `cutover promote`, `rollback`, `abort`, `resume` and `cleanup`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Step {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// Show what would be done and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `cutover status`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Status {
+    /// Environment [default: every one that has a record]
+    #[arg(value_name = "ENV", value_parser = parse_name)]
+    pub environment: Option<String>,
+}
+
+/// `cutover history`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct History {
+    /// Environment [default: every one that has a record]
+    #[arg(value_name = "ENV", value_parser = parse_name)]
+    pub environment: Option<String>,
+    /// The most deployments to list
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+/// `cutover show`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover show 0198c3f2
+  cutover show 0198c3f2 --format json | jq .events")]
+pub struct Show {
+    /// Id of the deployment; its first characters suffice
+    #[arg(value_name = "DEPLOYMENT", value_parser = parse_name)]
+    pub deployment: String,
+    /// Form of the record [default: as --output]
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub format: Option<OutputFormat>,
+}
+
+/// `cutover check`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Check {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `cutover config`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Show every setting in force: defaults, file, environment and flags together
+    Show,
+}
+
+fn parse_span(text: &str) -> Result<Span, String> {
+    humantime::parse_duration(text)
+        .map(Span)
+        .map_err(|error| format!("not a duration such as 0s, 15m or 2h ({error})"))
+        .and_then(|span| {
+            const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+            if span.0 > LONGEST {
+                return Err("longer than a year".to_owned());
+            }
+            Ok(span)
+        })
+}
+
+fn parse_allow(word: &str) -> Result<RefusalName, String> {
+    let name = word.parse::<RefusalName>().map_err(|e| e.to_string())?;
+    if name.is_allowable() {
+        return Ok(name);
+    }
+    let allowable: Vec<&str> = RefusalName::ALL
+        .iter()
+        .filter(|name| name.is_allowable())
+        .map(|name| name.as_str())
+        .collect();
+    Err(format!(
+        "it would lose data or break the atomic swap; only these can be accepted: {}",
+        allowable.join(", ")
+    ))
+}
+
+fn parse_vars(text: &str) -> Result<Vars, String> {
+    if text.trim().is_empty() {
+        return Ok(Vars::default());
+    }
+    serde_yaml::from_str(text)
+        .map(Vars)
+        .map_err(|error| format!("not a YAML mapping such as '{{country: fr}}' ({error})"))
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    Ok(text.to_owned())
+}

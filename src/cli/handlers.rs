@@ -1,0 +1,63 @@
+//! What each command does. The real implementation opens files, the store and the connection; the
+//! tests' one only notes what was asked.
+
+use super::arguments::{Check, Deploy, History, Plan, Show, Status, Step};
+use super::{CommandError, Output};
+use crate::failure::Class;
+use tokio_util::sync::CancellationToken;
+
+/// How a command ended when there is no error to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// As it was asked; exit code 0.
+    Success,
+    /// The result that was printed says itself what is wrong (a failed deployment, a fault that
+    /// `check` found); only the exit code is left to give.
+    Reported(Class),
+}
+
+/// What a handler gives back. An error is printed by the caller and by nobody else.
+pub type Answer = Result<Ending, CommandError>;
+
+/// One method for each command.
+///
+/// A handler prints through `output` and ends soon after `stop` is cancelled, at a point from which
+/// `cutover resume` goes on, with an error of [`Class::Interrupted`].
+#[expect(
+    async_fn_in_trait,
+    reason = "the futures run on the main thread and need not be Send"
+)]
+pub trait Handlers {
+    /// `cutover plan`
+    async fn plan(&self, arguments: &Plan, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover deploy`
+    async fn deploy(&self, arguments: &Deploy, output: &Output, stop: &CancellationToken)
+    -> Answer;
+    /// `cutover promote`
+    async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover rollback`
+    async fn rollback(&self, arguments: &Step, output: &Output, stop: &CancellationToken)
+    -> Answer;
+    /// `cutover abort`
+    async fn abort(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover resume`
+    async fn resume(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover cleanup`
+    async fn cleanup(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover status`
+    async fn status(&self, arguments: &Status, output: &Output, stop: &CancellationToken)
+    -> Answer;
+    /// `cutover history`
+    async fn history(
+        &self,
+        arguments: &History,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover show`
+    async fn show(&self, arguments: &Show, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover check`
+    async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover config show`
+    async fn config_show(&self, output: &Output, stop: &CancellationToken) -> Answer;
+}

@@ -1,0 +1,316 @@
+//! What commands print, as data. Field names are part of the interface.
+//!
+//! Handlers fill these from the journal and the catalog; nothing here asks for anything.
+
+use super::clock::between;
+use super::tables::table;
+use super::{Advice, Page, View, format};
+use crate::deployment::state::State;
+use crate::failure::Class;
+use crate::plan::render::escape::{visible, visible_lines};
+use crate::settings::Settings;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::time::Duration;
+
+pub use record::{EffectView, EventView, ShowView};
+
+mod record;
+
+/// One deployment without its plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeploymentView {
+    /// Its id.
+    pub id: String,
+    /// Where.
+    pub environment: String,
+    /// How far it is.
+    pub state: State,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it entered its state.
+    pub updated_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Why it is as it is: what failed, who asked.
+    pub reason: Option<String>,
+}
+
+impl DeploymentView {
+    /// How long it took, where it ended.
+    #[must_use]
+    pub fn took(&self) -> Option<Duration> {
+        Some(between(self.created_at, self.finished_at?))
+    }
+}
+
+/// `deploy`, `promote`, `rollback`, `abort`, `resume` and `cleanup`: how it ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OutcomeView {
+    /// Where.
+    pub environment: String,
+    /// The deployment; `None` when there was nothing to do.
+    pub deployment: Option<DeploymentView>,
+    /// What comes next; `None` when there was nothing to do.
+    pub advice: Option<Advice>,
+}
+
+impl View for OutcomeView {
+    fn text(&self, _page: Page) -> String {
+        let Some(deployment) = &self.deployment else {
+            return format!(
+                "{}: nothing to do, production is as the project says\n",
+                visible(&self.environment)
+            );
+        };
+        let after = match deployment.took() {
+            Some(took) => format!(" after {}", format::length(took)),
+            None => String::new(),
+        };
+        let mut text = format!(
+            "{}: {}{after} (deployment {})\n",
+            visible(&self.environment),
+            format::state(deployment.state),
+            visible(&deployment.id),
+        );
+        if let Some(reason) = &deployment.reason {
+            text.push_str(&format!("  reason: {}\n", indented(reason, "    ")));
+        }
+        if let Some(advice) = &self.advice {
+            text.push_str(&format!("  {}\n", advice.next));
+            for command in &advice.commands {
+                text.push_str(&format!("  $ {}\n", visible(command)));
+            }
+        }
+        text
+    }
+}
+
+/// `--dry-run`: what a command would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DryRunView {
+    /// The command, for example `rollback`.
+    pub command: String,
+    /// Where.
+    pub environment: String,
+    /// What would be done, in order, one sentence each.
+    pub would: Vec<String>,
+}
+
+impl View for DryRunView {
+    fn text(&self, _page: Page) -> String {
+        let mut text = format!(
+            "{} of {} would (nothing was changed):\n",
+            visible(&self.command),
+            visible(&self.environment)
+        );
+        for action in &self.would {
+            text.push_str(&format!("  - {}\n", indented(action, "    ")));
+        }
+        if self.would.is_empty() {
+            text.push_str("  do nothing\n");
+        }
+        text
+    }
+}
+
+/// `status`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StatusView {
+    /// One for each environment, sorted by name.
+    pub environments: Vec<StatusEntry>,
+}
+
+/// The status of one environment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StatusEntry {
+    /// Its name.
+    pub environment: String,
+    /// The deployment under way, or else the latest; `None` when there never was one.
+    pub deployment: Option<DeploymentView>,
+    /// What comes next; `None` when there never was a deployment.
+    pub advice: Option<Advice>,
+}
+
+impl View for StatusView {
+    fn text(&self, _page: Page) -> String {
+        if self.environments.is_empty() {
+            return "no deployment is on record\n".to_owned();
+        }
+        let rows = self.environments.iter().map(|entry| {
+            let (id, state, since, reason) = match &entry.deployment {
+                Some(deployment) => (
+                    format::short_id(&deployment.id).to_owned(),
+                    format::state(deployment.state),
+                    format::moment(deployment.updated_at),
+                    deployment.reason.clone(),
+                ),
+                None => ("-".to_owned(), "none yet".to_owned(), "-".to_owned(), None),
+            };
+            let mut next: Vec<String> = Vec::new();
+            if let Some(advice) = &entry.advice {
+                next.push(advice.next.to_owned());
+                next.extend(reason);
+                next.extend(advice.commands.iter().map(|c| format!("$ {c}")));
+            }
+            [
+                visible(&entry.environment).into_owned(),
+                id,
+                state,
+                since,
+                next.join("\n"),
+            ]
+        });
+        table(
+            ["ENVIRONMENT", "DEPLOYMENT", "STATE", "SINCE", "NEXT"],
+            rows,
+        )
+    }
+}
+
+/// `history`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HistoryView {
+    /// The latest first.
+    pub deployments: Vec<DeploymentView>,
+}
+
+impl View for HistoryView {
+    fn text(&self, _page: Page) -> String {
+        if self.deployments.is_empty() {
+            return "no deployment is on record\n".to_owned();
+        }
+        let rows = self.deployments.iter().map(|deployment| {
+            let reason = deployment.reason.as_deref().unwrap_or_default();
+            [
+                format::short_id(&deployment.id).to_owned(),
+                visible(&deployment.environment).into_owned(),
+                format::state(deployment.state),
+                format::moment(deployment.created_at),
+                deployment.took().map_or("-".to_owned(), format::length),
+                reason.lines().next().unwrap_or_default().to_owned(),
+            ]
+        });
+        table(
+            [
+                "DEPLOYMENT",
+                "ENVIRONMENT",
+                "STATE",
+                "STARTED",
+                "TOOK",
+                "REASON",
+            ],
+            rows,
+        )
+    }
+}
+
+/// `check`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckView {
+    /// What was tested, in order.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that was tested.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// What, for example `profiles.yml`.
+    pub subject: String,
+    /// What came out.
+    pub verdict: Verdict,
+    /// What was found, one sentence.
+    pub detail: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+/// What came out of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// A deployment will work, but somebody should know.
+    Warning,
+    /// A deployment would fail, with a failure of this class.
+    Fault(Class),
+    /// Not tested, because something before it is at fault.
+    Skipped,
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Fault(_) => "fault",
+            Verdict::Skipped => "skipped",
+        }
+    }
+}
+
+impl CheckView {
+    /// The class of the first fault, which the command ends with.
+    #[must_use]
+    pub fn class(&self) -> Option<Class> {
+        self.findings
+            .iter()
+            .find_map(|finding| match finding.verdict {
+                Verdict::Fault(class) => Some(class),
+                Verdict::Ok | Verdict::Warning | Verdict::Skipped => None,
+            })
+    }
+}
+
+impl View for CheckView {
+    fn text(&self, _page: Page) -> String {
+        let subjects = self
+            .findings
+            .iter()
+            .map(|f| visible(&f.subject).chars().count());
+        let width = subjects.max().unwrap_or_default();
+        let indent = " ".repeat(8 + width + 2);
+        let mut text = String::new();
+        for finding in &self.findings {
+            text.push_str(&format!(
+                "{:<8}{:width$}  {}\n",
+                finding.verdict.word(),
+                visible(&finding.subject),
+                indented(&finding.detail, &indent)
+            ));
+            if let Some(remedy) = &finding.remedy {
+                let remedy = indented(remedy, &format!("{indent}  "));
+                text.push_str(&format!("{indent}remedy: {remedy}\n"));
+            }
+        }
+        let faults = self.findings.iter();
+        let faults = faults.filter(|f| matches!(f.verdict, Verdict::Fault(_)));
+        text.push_str(&match faults.count() {
+            0 => "all that a deployment needs is there\n".to_owned(),
+            1 => "1 fault\n".to_owned(),
+            number => format!("{number} faults\n"),
+        });
+        text
+    }
+}
+
+/// `config show`. Secrets are not part of the settings.
+impl View for Settings {
+    fn text(&self, _page: Page) -> String {
+        match serde_yaml::to_string(self) {
+            Ok(yaml) => yaml,
+            Err(error) => format!("# the settings cannot be written as YAML: {error}\n"),
+        }
+    }
+}
+
+/// Several lines, the later ones below the first.
+fn indented(text: &str, indent: &str) -> String {
+    visible_lines(text).replace('\n', &format!("\n{indent}"))
+}

@@ -1,0 +1,194 @@
+//! The record of one deployment: plan, events, effects, and the time it spent in each state.
+
+use super::{DeploymentView, indented};
+use crate::cli::output::clock::between;
+use crate::cli::output::tables::table;
+use crate::cli::output::{Page, View, format};
+use crate::deployment::state::{Event, State};
+use crate::plan::Plan;
+use crate::plan::render::escape::visible;
+use crate::plan::render::{self, Detail};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
+
+/// One event of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventView {
+    /// Its number, from 1.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+    /// The state after it.
+    pub state_after: State,
+}
+
+/// One effect of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EffectView {
+    /// What it is, for example `create-schema:marts_dbt_deploy`.
+    pub key: String,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// What was meant to be done.
+    pub intent: Value,
+    /// When the intent was recorded.
+    pub started_at: Timestamp,
+    /// What came of it; `None` while that is not known.
+    pub result: Option<Value>,
+    /// When the result was recorded.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// `show`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShowView {
+    /// The deployment.
+    #[serde(flatten)]
+    pub deployment: DeploymentView,
+    /// What was asked for.
+    pub request: Value,
+    /// What was planned; `None` when it was never planned.
+    pub plan: Option<Plan>,
+    /// What happened, in order.
+    pub events: Vec<EventView>,
+    /// What was done, in order.
+    pub effects: Vec<EffectView>,
+}
+
+impl ShowView {
+    /// The states it was in and how long, in order; one that goes on lasts until `now`.
+    #[must_use]
+    pub fn stays(&self, now: Timestamp) -> Vec<(State, Duration)> {
+        let mut stays = Vec::new();
+        let (mut state, mut since) = (State::Pending, self.deployment.created_at);
+        for event in &self.events {
+            if event.state_after != state {
+                stays.push((state, between(since, event.at)));
+                (state, since) = (event.state_after, event.at);
+            }
+        }
+        if !state.is_terminal() {
+            stays.push((state, between(since, now)));
+        }
+        stays
+    }
+}
+
+impl View for ShowView {
+    fn text(&self, page: Page) -> String {
+        let deployment = &self.deployment;
+        let mut text = format!("Deployment {}\n", visible(&deployment.id));
+        let mut fact = |name: &str, value: String| {
+            text.push_str(&format!("  {name:<12} {value}\n"));
+        };
+        fact("environment", visible(&deployment.environment).into_owned());
+        fact("state", format::state(deployment.state));
+        fact("started", format::moment(deployment.created_at));
+        fact(
+            "finished",
+            deployment
+                .finished_at
+                .map_or("-".to_owned(), format::moment),
+        );
+        if let Some(took) = deployment.took() {
+            fact("took", format::length(took));
+        }
+        if let Some(reason) = &deployment.reason {
+            fact("reason", indented(reason, "               "));
+        }
+        if let Some(plan) = &self.plan {
+            let detail = if page.verbose {
+                Detail::Full
+            } else {
+                Detail::Short
+            };
+            text.push('\n');
+            text.push_str(&render::text(plan, detail));
+        }
+        let stays = self.stays(page.now);
+        if !stays.is_empty() {
+            text.push_str("\nTime in each state\n");
+            for (state, length) in stays {
+                let (state, length) = (format::state(state), format::length(length));
+                text.push_str(&format!("  {state:<13} {length}\n"));
+            }
+        }
+        if !self.events.is_empty() {
+            text.push('\n');
+            text.push_str(&self.events_table());
+        }
+        if !self.effects.is_empty() {
+            text.push('\n');
+            text.push_str(&self.effects_table(page));
+        }
+        text
+    }
+}
+
+impl ShowView {
+    fn events_table(&self) -> String {
+        let rows = self.events.iter().map(|event| {
+            [
+                event.seq.to_string(),
+                format::moment(event.at),
+                visible(&event_sentence(&event.event)).into_owned(),
+                format::state(event.state_after),
+            ]
+        });
+        table(["EVENT", "AT", "WHAT HAPPENED", "STATE AFTER"], rows)
+    }
+
+    fn effects_table(&self, page: Page) -> String {
+        let rows = self.effects.iter().map(|effect| {
+            let took = match effect.finished_at {
+                Some(end) => format::length(between(effect.started_at, end)),
+                None => "not finished".to_owned(),
+            };
+            let mut result = match &effect.result {
+                Some(Value::String(text)) => visible(text).into_owned(),
+                Some(value) => visible(&value.to_string()).into_owned(),
+                None => "unknown".to_owned(),
+            };
+            if page.verbose {
+                result = format!("{}\n{result}", visible(&effect.intent.to_string()));
+            }
+            [
+                visible(&effect.key).into_owned(),
+                effect.attempt.to_string(),
+                format::moment(effect.started_at),
+                took,
+                result,
+            ]
+        });
+        table(["EFFECT", "ATTEMPT", "AT", "TOOK", "RESULT"], rows)
+    }
+}
+
+fn event_sentence(event: &Event) -> String {
+    match event {
+        Event::PlanStored => "plan stored".to_owned(),
+        Event::StagingStarted => "staging started".to_owned(),
+        Event::Staged => "staged".to_owned(),
+        Event::Built => "built".to_owned(),
+        Event::Hydrated => "hydrated".to_owned(),
+        Event::Verified => "verified".to_owned(),
+        Event::PromotionStarted => "promotion started".to_owned(),
+        Event::SwapCommitted => "swap committed".to_owned(),
+        Event::SwapDeclined { reason } => format!("swap not made: {reason}"),
+        Event::Soaked => "soak ended".to_owned(),
+        Event::CleanedUp => "cleaned up".to_owned(),
+        Event::StepFailed { reason } => format!("step failed: {reason}"),
+        Event::AbortRequested => "abort requested".to_owned(),
+        Event::UnwoundAfterFailure | Event::UnwoundAfterAbort => "candidate dropped".to_owned(),
+        Event::RollbackRequested { reason } => format!("rollback requested: {reason}"),
+        Event::RolledBack => "rolled back".to_owned(),
+        Event::StuckAt { state, reason } => {
+            format!("stuck while {}: {reason}", format::state(*state))
+        }
+        Event::Unstuck { state } => format!("resumed as {}", format::state(*state)),
+    }
+}

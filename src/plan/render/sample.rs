@@ -1,0 +1,182 @@
+//! Plans for tests of what is printed.
+
+use crate::plan::{
+    ClusterDefinition, ClusterSwap, LiveObject, ObjectKind, Plan, PlannedNode, PlannedTest,
+    Refusal, RefusalName, ReplicaDefinition, SchemaSwap, SinkRepoint,
+};
+
+fn schema(name: &str, id: Option<&str>, objects: &[&str]) -> SchemaSwap {
+    SchemaSwap {
+        name: name.to_owned(),
+        green: format!("{name}_dbt_deploy"),
+        id: id.map(str::to_owned),
+        owner: id.map(|_| "deployer".to_owned()),
+        grants: Vec::new(),
+        default_privileges: Vec::new(),
+        comment: None,
+        objects: objects
+            .iter()
+            .enumerate()
+            .map(|(number, name)| LiveObject {
+                id: format!("u{number}"),
+                name: (*name).to_owned(),
+                kind: ObjectKind::View,
+                owner: "deployer".to_owned(),
+                grants: Vec::new(),
+                comment: None,
+                column_comments: Vec::new(),
+            })
+            .collect(),
+    }
+}
+
+fn cluster(name: &str, id: Option<&str>, definition: ClusterDefinition) -> ClusterSwap {
+    ClusterSwap {
+        name: name.to_owned(),
+        green: format!("{name}_dbt_deploy"),
+        id: id.map(str::to_owned),
+        owner: id.map(|_| "deployer".to_owned()),
+        grants: Vec::new(),
+        comment: None,
+        definition,
+    }
+}
+
+fn node(
+    schema: &str,
+    name: &str,
+    kind: Option<ObjectKind>,
+    cluster: Option<&str>,
+    reason: &str,
+) -> PlannedNode {
+    PlannedNode {
+        unique_id: format!("model.shop.{name}"),
+        selector: format!("shop.{schema}.{name}"),
+        schema: schema.to_owned(),
+        identifier: name.to_owned(),
+        materialized: match kind {
+            Some(_) => "view".to_owned(),
+            None => "ephemeral".to_owned(),
+        },
+        kind,
+        cluster: cluster.map(str::to_owned),
+        persists_relation_comment: false,
+        persists_column_comments: false,
+        reason: reason.to_owned(),
+    }
+}
+
+fn test(name: &str) -> PlannedTest {
+    PlannedTest {
+        unique_id: format!("test.shop.{name}"),
+        selector: format!("shop.{name}"),
+    }
+}
+
+/// A plan with something of everything.
+pub(crate) fn shop() -> Plan {
+    Plan {
+        version: 1,
+        environment: "production".to_owned(),
+        target: "prod".to_owned(),
+        project: "shop".to_owned(),
+        database: "materialize".to_owned(),
+        manifest_hash: "3f2a9c51d07be4418c6f".to_owned(),
+        schemas: vec![
+            schema("marts", Some("u12"), &["daily_orders", "old_orders"]),
+            schema("reporting", None, &[]),
+        ],
+        clusters: vec![
+            cluster(
+                "compute",
+                Some("u4"),
+                ClusterDefinition::Managed {
+                    options: "MANAGED = true, REPLICATION FACTOR = 1, SIZE = '25cc'".to_owned(),
+                },
+            ),
+            cluster(
+                "serving",
+                None,
+                ClusterDefinition::Unmanaged {
+                    replicas: vec![ReplicaDefinition {
+                        name: "r1".to_owned(),
+                        size: "50cc".to_owned(),
+                        availability_zone: None,
+                    }],
+                },
+            ),
+        ],
+        nodes: vec![
+            node(
+                "marts",
+                "daily_orders",
+                Some(ObjectKind::MaterializedView),
+                Some("compute"),
+                "modified: body",
+            ),
+            node("marts", "order_items", None, None, "in a touched schema"),
+            node(
+                "reporting",
+                "revenue",
+                Some(ObjectKind::View),
+                Some("serving"),
+                "downstream of model.shop.daily_orders",
+            ),
+        ],
+        tests: vec![test("not_null_daily_orders_id"), test("unique_revenue_day")],
+        test_cluster: Some("compute".to_owned()),
+        sinks: vec![SinkRepoint {
+            id: "u77".to_owned(),
+            name: "sinks.orders_to_kafka".to_owned(),
+            schema: "marts".to_owned(),
+            object: "daily_orders".to_owned(),
+        }],
+        gains: vec!["reporting.revenue".to_owned()],
+        loses: vec!["marts.old_orders".to_owned()],
+        accepted: vec![Refusal {
+            name: RefusalName::SourceRebuilt,
+            message: "a source of the project would ingest everything again".to_owned(),
+            objects: vec!["marts.raw_orders".to_owned()],
+            remedy: "move it to a schema of its own".to_owned(),
+        }],
+        notes: vec!["the role deployer lacks CREATECLUSTER in 1 default privilege".to_owned()],
+    }
+}
+
+/// A plan that changes nothing.
+pub(crate) fn empty() -> Plan {
+    Plan {
+        schemas: Vec::new(),
+        clusters: Vec::new(),
+        nodes: Vec::new(),
+        tests: Vec::new(),
+        test_cluster: None,
+        sinks: Vec::new(),
+        gains: Vec::new(),
+        loses: Vec::new(),
+        accepted: Vec::new(),
+        notes: Vec::new(),
+        ..shop()
+    }
+}
+
+/// A plan whose names do their worst.
+pub(crate) fn hostile() -> Plan {
+    let evil = "a|b`c<img src=x>\u{1b}[31m\n\u{202e}_d_";
+    Plan {
+        environment: evil.to_owned(),
+        schemas: vec![schema(evil, Some("u1"), &[])],
+        nodes: vec![node(
+            evil,
+            "@team *x*",
+            Some(ObjectKind::View),
+            Some(evil),
+            evil,
+        )],
+        tests: vec![test(evil)],
+        test_cluster: Some(evil.to_owned()),
+        loses: vec![evil.to_owned()],
+        notes: vec![format!("ping @team about {evil}")],
+        ..empty()
+    }
+}
