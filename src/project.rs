@@ -7,18 +7,23 @@
 //!
 //! Invariant: an error names the file, the place in it and the remedy, and never a secret's value.
 
+pub mod artifact;
 pub mod dbt_project;
 pub mod document;
 pub mod environment;
 pub mod identifier;
 pub mod jinja;
 pub mod locate;
+pub mod manifest;
 pub mod profiles;
+pub mod run_results;
 
 pub use dbt_project::{DbtProject, Deployment};
 pub use environment::Environment;
 pub use locate::{Arguments, Locations};
+pub use manifest::Manifest;
 pub use profiles::{Credentials, Profile};
+pub use run_results::RunResults;
 
 use std::path::Path;
 
