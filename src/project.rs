@@ -1,7 +1,7 @@
 //! A dbt project as its files describe it: where it lies, what it wants released, how to reach
 //! Materialize, and the manifest and run results that dbt wrote about it.
 //!
-//! Everything here reads files and an injected [`Environment`]; nothing touches the network or the
+//! Everything here reads files and an injected `Environment`; nothing touches the network or the
 //! process environment, so the same input gives the same answer. Behaviour follows dbt-core 1.11 and
 //! dbt-materialize 1.9; where Cutover accepts more or less than dbt, the item says so.
 //!

@@ -326,4 +326,13 @@ mod tests {
         let document = Document::parse(Path::new("f.yml"), text).unwrap();
         assert_eq!(document.root["own"]["x"], Value::from(1));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "([ \\n:a\"'#-]|\\PC){0,40}", item in 0usize..3) {
+            if let Ok(document) = Document::parse(Path::new("f.yml"), text) {
+                let _ = document.place(&["a".into(), Step::Item(item), "a".into()]);
+            }
+        }
+    }
 }

@@ -227,8 +227,8 @@ impl Manifest {
 
     /// A hash of what the project means, equal for every parse of the same project.
     ///
-    /// As `sha256` in hex. See [`digest`](self) for what is left out: times, ids of runs, paths outside
-    /// the project, what compiling adds, and who wrote it.
+    /// SHA-256 in hex. Left out are times, ids of runs, paths outside the project, what compiling adds, who
+    /// wrote it, what is disabled, and selectors. Variables that change names (`deploy: true`) change it.
     pub fn content_hash(&self) -> Result<String, serde_json::Error> {
         digest::of(self)
     }

@@ -134,3 +134,28 @@ fn a_tree_names_the_place_of_a_fault() {
         .unwrap_err();
     assert_eq!(error.key(), "a[1]");
 }
+
+#[test]
+fn a_variable_may_refer_to_another_but_not_to_itself() {
+    let vars = [
+        "a:{{ var('b') }}!",
+        "b:{{ env_var('P') }}",
+        "c:{{ var('c') }}",
+    ]
+    .map(|line| line.split_once(':').unwrap())
+    .map(|(name, value)| (name.to_owned(), Value::from(value)));
+    let renderer = Renderer::new(&environment(), &Variables::from(vars), Scope::Profile);
+    assert_eq!(
+        renderer.text("{{ var('a') }}").unwrap(),
+        Value::from("6875!")
+    );
+    let error = renderer.text("{{ var('c') }}").unwrap_err().to_string();
+    assert!(error.contains("variable c refers to itself"), "{error}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_template_panics(text in "([{%#}' |().0-9a-z\\PC-]|\\{\\{|\\}\\}|as_native|env_var\\('P'\\)){0,24}") {
+        let _ = render(&text);
+    }
+}

@@ -164,3 +164,24 @@ fn a_missing_file_and_a_missing_name_have_remedies() {
     .unwrap_err();
     assert!(error.to_string().contains("--profile"), "{error}");
 }
+
+#[test]
+fn no_error_shows_what_a_template_renders_to() {
+    let text = "p:\n  outputs:\n    default:\n      type: materialize\n      host: [\"{{ env_var('DBT_ENV_SECRET_A') }}\"]\n      port: \"{{ env_var('DBT_ENV_SECRET_A') }}\"\n      user: u\n      pass: \"hunter2{{\"\n      sslmode: \"{{ env_var('DBT_ENV_SECRET_A') }}\"\n";
+    let document = Document::parse(Path::new("profiles.yml"), text.to_owned()).unwrap();
+    let environment: Environment = [("DBT_ENV_SECRET_A", "s3cr3t")].into_iter().collect();
+    let vars = Variables::new();
+    let request = Request {
+        profiles_dir: Path::new("/"),
+        profile: Some("p"),
+        target: None,
+        vars: &vars,
+    };
+    let error = Profile::choose(&document, "p", &request, &environment).unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("`p.outputs.default.port`"), "{shown}");
+    assert!(
+        !shown.contains("s3cr3t") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+}
