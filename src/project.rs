@@ -95,3 +95,6 @@ impl Project {
         Ok(self.dbt.deployment(&self.profile.target)?)
     }
 }
+
+#[cfg(test)]
+mod tests;
