@@ -19,7 +19,7 @@ pub mod materialize;
 pub mod plan;
 /// What a running deployment tells its observers.
 pub mod progress;
-/// dbt projects as files: project, profiles, manifest, graph.
+/// What dbt knows about a project: its files, profile, manifest and graph.
 pub mod project;
 /// Pauses between attempts.
 pub mod retry;

@@ -1,0 +1,55 @@
+//! The environment variables that Jinja's `env_var` and dbt's options read, as an injected value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Variables whose name starts so are secrets to dbt: only `profiles.yml` and package files may read
+/// them (`dbt_common.constants.SECRET_ENV_PREFIX`).
+pub const SECRET_PREFIX: &str = "DBT_ENV_SECRET";
+
+/// A snapshot of environment variables. Cheap to clone; `Debug` prints names only.
+#[derive(Clone, Default)]
+pub struct Environment(Arc<BTreeMap<String, String>>);
+
+impl Environment {
+    /// Takes the variables of this process. Those that are not UTF-8 are left out, as dbt cannot name them.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// The value of a variable, empty or not.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The value of an option's variable. An empty one counts as absent, as it does for dbt's
+    /// command line; `DBT_X` may also be spelt `DBT_ENGINE_X`, which then wins.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        let engine = name
+            .strip_prefix("DBT_")
+            .map(|rest| format!("DBT_ENGINE_{rest}"));
+        engine
+            .as_deref()
+            .and_then(|engine| self.get(engine))
+            .filter(|value| !value.is_empty())
+            .or_else(|| self.get(name).filter(|value| !value.is_empty()))
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Self(Arc::new(variables.collect()))
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,292 @@
+//! dbt's `manifest.json` (schema v12) as typed data.
+//!
+//! Unknown fields are ignored; those that only dbt's documentation uses are not read. Each text of the
+//! file is held once. Reading checks what a release rests on: the schema version, the adapter, that there
+//! is something in it, and that no two nodes stand for one relation. [`Manifest::graph`] checks the edges.
+
+mod config;
+mod digest;
+mod graph;
+mod node;
+mod resource;
+mod semantic;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::artifact::{self, decode};
+use super::profiles::ADAPTER;
+
+pub use config::{Config, ContractConfig, Index, PersistDocs};
+pub use graph::Graph;
+pub use node::{
+    Checksum, Column, Constraint, Contract, DependsOn, Node, Ref, Relation, ResourceType,
+    TestMetadata,
+};
+pub use resource::Resource;
+pub use semantic::{Exposure, Macro, Metric, SavedQuery, SemanticModel, Source, UnitTest};
+
+const KIND: artifact::Kind = artifact::Kind {
+    name: "manifest",
+    version: 12,
+    dbt: "1.8 to 1.11",
+};
+
+/// Why a manifest could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is missing, broken or of another kind or version.
+    #[error(transparent)]
+    Artifact(#[from] artifact::Error),
+    /// The manifest was made for another adapter.
+    #[error(
+        "{}: `metadata.adapter_type` is {}, Cutover releases `materialize` only; parse the project with a \
+         target of type materialize",
+        file.display(), found.as_deref().map_or("missing".to_owned(), |found| format!("`{found}`"))
+    )]
+    OtherAdapter {
+        /// The file.
+        file: PathBuf,
+        /// The adapter that it names.
+        found: Option<String>,
+    },
+    /// Nothing is enabled in it.
+    #[error(
+        "{}: the project has no enabled model, seed or test; check `model-paths` and `enabled` in dbt_project.yml",
+        file.display()
+    )]
+    Empty {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Two nodes stand for one relation.
+    #[error(
+        "{}: `{first}` and `{second}` are both the relation {relation}; give one of them another alias or schema",
+        file.display()
+    )]
+    DuplicateRelation {
+        /// The file.
+        file: PathBuf,
+        /// The relation, as SQL.
+        relation: String,
+        /// One node.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// An edge leads nowhere.
+    #[error(
+        "{}: `{node}` depends on `{parent}`, which is {}; let dbt write the manifest again",
+        file.display(), if *disabled { "disabled" } else { "not in the manifest" }
+    )]
+    MissingParent {
+        /// The file.
+        file: PathBuf,
+        /// The node.
+        node: String,
+        /// What it depends on.
+        parent: String,
+        /// Whether the manifest lists the parent as disabled.
+        disabled: bool,
+    },
+    /// Nodes depend on each other in a circle.
+    #[error("{}: nodes depend on each other in a circle: {}; remove one of these references", file.display(), cycle.join(" -> "))]
+    Cycle {
+        /// The file.
+        file: PathBuf,
+        /// The circle; the first node is repeated at its end.
+        cycle: Vec<String>,
+    },
+}
+
+/// Who wrote a manifest, when, and for what.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Metadata {
+    /// The address of the schema.
+    pub dbt_schema_version: String,
+    /// The dbt that wrote it.
+    #[serde(default)]
+    pub dbt_version: Option<String>,
+    /// When it was written.
+    #[serde(default)]
+    pub generated_at: Option<jiff::Timestamp>,
+    /// The run that wrote it.
+    #[serde(default)]
+    pub invocation_id: Option<String>,
+    /// The root project.
+    #[serde(default)]
+    pub project_name: Option<String>,
+    /// MD5 of the project's name.
+    #[serde(default)]
+    pub project_id: Option<String>,
+    /// `materialize`, once read.
+    #[serde(default)]
+    pub adapter_type: Option<String>,
+}
+
+/// A dbt project as dbt parsed it. Maps go from `unique_id` to the resource.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Manifest {
+    /// Where it was read, for messages.
+    #[serde(skip)]
+    pub file: PathBuf,
+    /// Who wrote it.
+    pub metadata: Metadata,
+    /// Models, seeds, snapshots, tests, analyses and operations; enabled ones only.
+    #[serde(deserialize_with = "decode::by_id")]
+    pub nodes: BTreeMap<String, Node>,
+    /// Tables that others write.
+    #[serde(default, deserialize_with = "decode::by_id")]
+    pub sources: BTreeMap<String, Source>,
+    /// Uses of the project's data.
+    #[serde(default, deserialize_with = "decode::by_id")]
+    pub exposures: BTreeMap<String, Exposure>,
+    /// Metrics of the semantic layer.
+    #[serde(default, deserialize_with = "decode::by_id")]
+    pub metrics: BTreeMap<String, Metric>,
+    /// Semantic models.
+    #[serde(default, deserialize_with = "decode::by_id")]
+    pub semantic_models: BTreeMap<String, SemanticModel>,
+    /// Saved queries.
+    #[serde(default, deserialize_with = "decode::by_id")]
+    pub saved_queries: BTreeMap<String, SavedQuery>,
+    /// Unit tests.
+    #[serde(default, deserialize_with = "decode::by_id")]
+    pub unit_tests: BTreeMap<String, UnitTest>,
+    /// User-defined functions: nodes with arguments.
+    #[serde(default, deserialize_with = "decode::by_id")]
+    pub functions: BTreeMap<String, Node>,
+    /// Macros of the project, its packages, dbt and the adapter.
+    #[serde(default, deserialize_with = "decode::by_id")]
+    pub macros: BTreeMap<String, Macro>,
+    /// The ids of what is disabled.
+    #[serde(default, deserialize_with = "ids")]
+    pub disabled: BTreeSet<String>,
+    /// `selectors.yml`, as dbt expanded it.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub selectors: BTreeMap<String, Value>,
+}
+
+fn ids<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
+    let disabled: Option<BTreeMap<String, IgnoredAny>> = Option::deserialize(deserializer)?;
+    Ok(disabled.unwrap_or_default().into_keys().collect())
+}
+
+impl Manifest {
+    /// Reads a file.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        Self::checked(artifact::read(file, KIND)?, file)
+    }
+
+    /// Reads a manifest at hand; `origin` stands for the file in messages.
+    pub fn from_slice(bytes: &[u8], origin: &Path) -> Result<Self, Error> {
+        Self::checked(artifact::parse(bytes, origin, KIND)?, origin)
+    }
+
+    fn checked(mut manifest: Self, file: &Path) -> Result<Self, Error> {
+        manifest.file = file.to_owned();
+        let file = || manifest.file.clone();
+        if manifest.metadata.adapter_type.as_deref() != Some(ADAPTER) {
+            return Err(Error::OtherAdapter {
+                file: file(),
+                found: manifest.metadata.adapter_type,
+            });
+        }
+        if manifest.nodes.is_empty() {
+            return Err(Error::Empty { file: file() });
+        }
+        let mut seen: BTreeMap<Relation, &str> = BTreeMap::new();
+        for (id, node) in &manifest.nodes {
+            let Some(relation) = node.relation() else {
+                continue;
+            };
+            if let Some(first) = seen.insert(relation.clone(), id) {
+                let (first, second) = (first.to_owned(), id.clone());
+                let relation = relation.to_string();
+                return Err(Error::DuplicateRelation {
+                    file: file(),
+                    relation,
+                    first,
+                    second,
+                });
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// The edges between everything that can be selected.
+    pub fn graph(&self) -> Result<Graph<'_>, Error> {
+        Graph::of(self)
+    }
+
+    /// A hash of what the project means, equal for every parse of the same project.
+    ///
+    /// SHA-256 in hex. Left out are times, ids of runs, paths outside the project, what compiling adds, who
+    /// wrote it, what is disabled, and selectors. Variables that change names (`deploy: true`) change it.
+    pub fn content_hash(&self) -> Result<String, serde_json::Error> {
+        digest::of(self)
+    }
+
+    /// Whatever has this `unique_id`, macros and disabled resources aside.
+    pub fn get(&self, id: &str) -> Option<Resource<'_>> {
+        None.or_else(|| self.nodes.get(id).map(Resource::Node))
+            .or_else(|| self.sources.get(id).map(Resource::Source))
+            .or_else(|| self.exposures.get(id).map(Resource::Exposure))
+            .or_else(|| self.metrics.get(id).map(Resource::Metric))
+            .or_else(|| self.semantic_models.get(id).map(Resource::SemanticModel))
+            .or_else(|| self.saved_queries.get(id).map(Resource::SavedQuery))
+            .or_else(|| self.unit_tests.get(id).map(Resource::UnitTest))
+            .or_else(|| self.functions.get(id).map(Resource::Function))
+    }
+
+    /// Everything that can be selected, kind after kind, by `unique_id` within a kind.
+    pub fn resources(&self) -> impl Iterator<Item = (&str, Resource<'_>)> {
+        let nodes = self
+            .nodes
+            .iter()
+            .map(|(id, node)| (id, Resource::Node(node)));
+        let sources = self
+            .sources
+            .iter()
+            .map(|(id, source)| (id, Resource::Source(source)));
+        let exposures = self
+            .exposures
+            .iter()
+            .map(|(id, exposure)| (id, Resource::Exposure(exposure)));
+        let metrics = self
+            .metrics
+            .iter()
+            .map(|(id, metric)| (id, Resource::Metric(metric)));
+        let models = self
+            .semantic_models
+            .iter()
+            .map(|(id, model)| (id, Resource::SemanticModel(model)));
+        let queries = self
+            .saved_queries
+            .iter()
+            .map(|(id, query)| (id, Resource::SavedQuery(query)));
+        let tests = self
+            .unit_tests
+            .iter()
+            .map(|(id, test)| (id, Resource::UnitTest(test)));
+        let functions = self
+            .functions
+            .iter()
+            .map(|(id, function)| (id, Resource::Function(function)));
+        let all = nodes
+            .chain(sources)
+            .chain(exposures)
+            .chain(metrics)
+            .chain(models);
+        all.chain(queries)
+            .chain(tests)
+            .chain(functions)
+            .map(|(id, resource)| (id.as_str(), resource))
+    }
+}

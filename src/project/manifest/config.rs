@@ -1,0 +1,127 @@
+//! A node's rendered configuration: the keys that a release uses, and the rest as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::super::artifact::decode;
+
+/// The rendered configuration of a node.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Config {
+    /// False only for what stands among the disabled.
+    #[serde(default = "enabled")]
+    pub enabled: bool,
+    /// For example `view`, `materialized_view`, `source`, `sink`, `seed`, `test`.
+    #[serde(default)]
+    pub materialized: Option<String>,
+    /// The cluster, as it is spliced into SQL: see [`ClusterName`](crate::project::identifier::ClusterName).
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// The indexes to make with the relation.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub indexes: Vec<Index>,
+    /// The database as configured, before `generate_database_name`.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// The schema as configured, before `generate_schema_name`.
+    #[serde(default)]
+    pub schema: Option<String>,
+    /// The alias as configured.
+    #[serde(default)]
+    pub alias: Option<String>,
+    /// Tags.
+    #[serde(default, deserialize_with = "decode::one_or_many")]
+    pub tags: Vec<String>,
+    /// Free data of the user.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub meta: Map<String, Value>,
+    /// The group that owns it.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Which descriptions become comments.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub persist_docs: PersistDocs,
+    /// The promise about columns.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub contract: ContractConfig,
+    /// Of a test: whether its failures become a relation.
+    #[serde(default)]
+    pub store_failures: Option<bool>,
+    /// Of a test: `error` or `warn`, in any case.
+    #[serde(default)]
+    pub severity: Option<String>,
+    /// From privilege to one role or a list of roles.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub grants: Map<String, Value>,
+    /// Every other key.
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+fn enabled() -> bool {
+    true
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            materialized: None,
+            cluster: None,
+            indexes: Vec::new(),
+            database: None,
+            schema: None,
+            alias: None,
+            tags: Vec::new(),
+            meta: Map::new(),
+            group: None,
+            persist_docs: PersistDocs::default(),
+            contract: ContractConfig::default(),
+            store_failures: None,
+            severity: None,
+            grants: Map::new(),
+            rest: BTreeMap::new(),
+        }
+    }
+}
+
+/// An index that the adapter makes with a relation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Index {
+    /// Its columns or expressions; none for a default index.
+    #[serde(default, deserialize_with = "decode::one_or_many")]
+    pub columns: Vec<String>,
+    /// Its name; Materialize chooses one when absent.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its cluster; the relation's, else the target's, when absent.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// Whether it is on the relation's key.
+    #[serde(default)]
+    pub default: bool,
+}
+
+/// Which descriptions the adapter writes as comments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct PersistDocs {
+    /// The relation's.
+    #[serde(default)]
+    pub relation: bool,
+    /// The columns'.
+    #[serde(default)]
+    pub columns: bool,
+}
+
+/// The promise about columns, as configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ContractConfig {
+    /// Whether it is kept.
+    #[serde(default)]
+    pub enforced: bool,
+    /// Whether dbt's own type names may be used.
+    #[serde(default)]
+    pub alias_types: Option<bool>,
+}

@@ -1,0 +1,332 @@
+//! A node of the manifest: whatever has SQL or rows of its own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::super::artifact::decode;
+use super::config::Config;
+
+/// dbt's kinds of resources (`dbt.artifacts.resources.types.NodeType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are dbt's own")]
+pub enum ResourceType {
+    Model,
+    Analysis,
+    Test,
+    Snapshot,
+    Operation,
+    Seed,
+    Rpc,
+    SqlOperation,
+    Doc,
+    Source,
+    Macro,
+    Exposure,
+    Metric,
+    Group,
+    SavedQuery,
+    SemanticModel,
+    UnitTest,
+    Fixture,
+    Function,
+}
+
+impl ResourceType {
+    /// As dbt spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Analysis => "analysis",
+            Self::Test => "test",
+            Self::Snapshot => "snapshot",
+            Self::Operation => "operation",
+            Self::Seed => "seed",
+            Self::Rpc => "rpc",
+            Self::SqlOperation => "sql_operation",
+            Self::Doc => "doc",
+            Self::Source => "source",
+            Self::Macro => "macro",
+            Self::Exposure => "exposure",
+            Self::Metric => "metric",
+            Self::Group => "group",
+            Self::SavedQuery => "saved_query",
+            Self::SemanticModel => "semantic_model",
+            Self::UnitTest => "unit_test",
+            Self::Fixture => "fixture",
+            Self::Function => "function",
+        }
+    }
+}
+
+impl fmt::Display for ResourceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which relation something is; compared exactly, since dbt-materialize quotes all three parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Relation {
+    /// Absent when the manifest names none.
+    pub database: Option<String>,
+    /// The final schema.
+    pub schema: String,
+    /// The final name.
+    pub identifier: String,
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        if let Some(database) = &self.database {
+            write!(f, "{}.", quoted(database))?;
+        }
+        write!(f, "{}.{}", quoted(&self.schema), quoted(&self.identifier))
+    }
+}
+
+/// A model, seed, snapshot, test, analysis, operation or function.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Node {
+    /// For example `model.shop.orders`.
+    pub unique_id: String,
+    /// What it is.
+    pub resource_type: ResourceType,
+    /// The name that `ref` uses.
+    pub name: String,
+    /// The package that it belongs to.
+    pub package_name: String,
+    /// Relative to the directory of its kind.
+    pub path: String,
+    /// Relative to the root of its package.
+    pub original_file_path: String,
+    /// The path that selectors and configurations use.
+    #[serde(default)]
+    pub fqn: Vec<String>,
+    /// The final database.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// The final schema.
+    #[serde(default)]
+    pub schema: Option<String>,
+    /// The final name of the relation.
+    #[serde(default)]
+    pub alias: Option<String>,
+    /// The relation as SQL; absent for what makes none (ephemeral models, tests that store nothing).
+    #[serde(default)]
+    pub relation_name: Option<String>,
+    /// Of the file, or of the contents of a seed.
+    #[serde(default)]
+    pub checksum: Option<Checksum>,
+    /// The rendered configuration.
+    #[serde(default)]
+    pub config: Config,
+    /// The configuration as written, without defaults; what `state:modified` compares.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub unrendered_config: Map<String, Value>,
+    /// What it was made from.
+    #[serde(default)]
+    pub depends_on: DependsOn,
+    /// By name, as documented.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub columns: BTreeMap<String, Column>,
+    /// As documented.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub description: String,
+    /// The template.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub raw_code: String,
+    /// The SQL, once dbt has compiled it.
+    #[serde(default, skip_serializing)]
+    pub compiled_code: Option<String>,
+    /// `sql` or `python`.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// Own and inherited tags.
+    #[serde(default, deserialize_with = "decode::one_or_many")]
+    pub tags: Vec<String>,
+    /// Free data of the user.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub meta: Map<String, Value>,
+    /// Of a versioned model: a number or a text.
+    #[serde(default)]
+    pub version: Option<Value>,
+    /// The version that an unqualified `ref` means.
+    #[serde(default)]
+    pub latest_version: Option<Value>,
+    /// When a model is to go.
+    #[serde(default)]
+    pub deprecation_date: Option<String>,
+    /// `private`, `protected` or `public`.
+    #[serde(default)]
+    pub access: Option<String>,
+    /// The group that owns it.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// The promise about its columns.
+    #[serde(default)]
+    pub contract: Contract,
+    /// Constraints of the whole relation.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub constraints: Vec<Constraint>,
+    /// Of a generic test.
+    #[serde(default)]
+    pub test_metadata: Option<TestMetadata>,
+    /// The node that a generic test was written at.
+    #[serde(default)]
+    pub attached_node: Option<String>,
+    /// The column that a generic test was written at.
+    #[serde(default)]
+    pub column_name: Option<String>,
+    /// What it names by `ref`.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub refs: Vec<Ref>,
+    /// What it names by `source`: pairs of source and table.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub sources: Vec<Vec<String>>,
+    /// The relation that dbt would take instead, in a manifest written by a run with `--defer`.
+    #[serde(default, skip_serializing)]
+    pub defer_relation: Option<Value>,
+    /// Of a function.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub arguments: Vec<Value>,
+    /// Of a function.
+    #[serde(default)]
+    pub returns: Option<Value>,
+}
+
+impl Node {
+    /// The relation that it makes, if it makes one: dbt gives a `relation_name` to nothing else.
+    pub fn relation(&self) -> Option<Relation> {
+        self.relation_name.as_ref()?;
+        Some(Relation {
+            database: self.database.clone(),
+            schema: self.schema.clone()?,
+            identifier: self.identifier().to_owned(),
+        })
+    }
+
+    /// The final name: the alias, or the name where there is none.
+    pub fn identifier(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether it is spliced into its dependents rather than made.
+    pub fn is_ephemeral(&self) -> bool {
+        self.resource_type == ResourceType::Model
+            && self.config.materialized.as_deref() == Some("ephemeral")
+    }
+}
+
+/// What a resource was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct DependsOn {
+    /// Ids of nodes, sources, metrics and so on; the parents in the graph.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub nodes: Vec<String>,
+    /// Ids of macros.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub macros: Vec<String>,
+}
+
+/// A checksum and how it was made: `sha256`, `path` (a seed over 1 MB) or `none`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Checksum {
+    /// How.
+    pub name: String,
+    /// The sum.
+    #[serde(default)]
+    pub checksum: String,
+}
+
+/// A documented column.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// As documented.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub description: String,
+    /// As documented or promised.
+    #[serde(default)]
+    pub data_type: Option<String>,
+    /// As promised.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub constraints: Vec<Constraint>,
+    /// Whether the name is quoted in SQL.
+    #[serde(default)]
+    pub quote: Option<bool>,
+}
+
+/// A constraint of a column or of a relation.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Constraint {
+    /// For example `not_null`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its condition.
+    #[serde(default)]
+    pub expression: Option<String>,
+    /// Its columns, when it is of a relation.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub columns: Vec<String>,
+    /// Whether dbt warns when the database does not enforce it.
+    #[serde(default)]
+    pub warn_unenforced: Option<bool>,
+    /// Whether dbt warns when the database does not know it.
+    #[serde(default)]
+    pub warn_unsupported: Option<bool>,
+    /// The relation of a foreign key.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// The columns of a foreign key.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub to_columns: Vec<String>,
+}
+
+/// A node's promise about its columns, as dbt resolved it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Contract {
+    /// Whether it is kept.
+    #[serde(default)]
+    pub enforced: bool,
+    /// Whether dbt's own type names may be used.
+    #[serde(default)]
+    pub alias_types: Option<bool>,
+    /// Of the columns and types.
+    #[serde(default)]
+    pub checksum: Option<String>,
+}
+
+/// Of a generic test: the macro and what it is called with.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct TestMetadata {
+    /// For example `unique`.
+    pub name: String,
+    /// The arguments.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub kwargs: Map<String, Value>,
+    /// The package of the macro.
+    #[serde(default)]
+    pub namespace: Option<String>,
+}
+
+/// A `ref` as written.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Ref {
+    /// The name.
+    pub name: String,
+    /// The package, when given.
+    #[serde(default)]
+    pub package: Option<String>,
+    /// The version, when given.
+    #[serde(default)]
+    pub version: Option<Value>,
+}

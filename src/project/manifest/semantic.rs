@@ -1,0 +1,254 @@
+//! The resources of the manifest that dbt makes no relation for: sources, exposures, the semantic layer,
+//! unit tests and macros. Fields that only a state comparison looks at stay JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::super::artifact::decode;
+use super::node::{Column, DependsOn, Relation};
+
+/// A table that somebody else writes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "the names and meanings are dbt's own")]
+pub struct Source {
+    pub unique_id: String,
+    /// The table's name in `source()`.
+    pub name: String,
+    /// The source's name in `source()`.
+    pub source_name: String,
+    pub package_name: String,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub path: String,
+    pub original_file_path: String,
+    #[serde(default)]
+    pub fqn: Vec<String>,
+    #[serde(default)]
+    pub database: Option<String>,
+    pub schema: String,
+    pub identifier: String,
+    #[serde(default)]
+    pub relation_name: Option<String>,
+    /// As written, before Jinja.
+    #[serde(default)]
+    pub unrendered_database: Option<String>,
+    /// As written, before Jinja.
+    #[serde(default)]
+    pub unrendered_schema: Option<String>,
+    #[serde(default)]
+    pub quoting: Value,
+    #[serde(default)]
+    pub freshness: Value,
+    #[serde(default)]
+    pub loaded_at_field: Option<String>,
+    #[serde(default)]
+    pub loaded_at_query: Option<String>,
+    #[serde(default)]
+    pub external: Value,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub columns: BTreeMap<String, Column>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub description: String,
+    #[serde(default, deserialize_with = "decode::one_or_many")]
+    pub tags: Vec<String>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub meta: Map<String, Value>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub config: Map<String, Value>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub unrendered_config: Map<String, Value>,
+}
+
+impl Source {
+    /// The relation that it stands for.
+    pub fn relation(&self) -> Relation {
+        Relation {
+            database: self.database.clone(),
+            schema: self.schema.clone(),
+            identifier: self.identifier.clone(),
+        }
+    }
+}
+
+/// A use of the project's data outside of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "the names and meanings are dbt's own")]
+pub struct Exposure {
+    pub unique_id: String,
+    pub name: String,
+    pub package_name: String,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub path: String,
+    pub original_file_path: String,
+    #[serde(default)]
+    pub fqn: Vec<String>,
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub owner: Value,
+    #[serde(default)]
+    pub maturity: Option<String>,
+    #[serde(default)]
+    pub url: Option<String>,
+    #[serde(default)]
+    pub label: Option<String>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub description: String,
+    #[serde(default, deserialize_with = "decode::one_or_many")]
+    pub tags: Vec<String>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub meta: Map<String, Value>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub config: Map<String, Value>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub unrendered_config: Map<String, Value>,
+    #[serde(default)]
+    pub depends_on: DependsOn,
+}
+
+/// A metric.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "the names and meanings are dbt's own")]
+pub struct Metric {
+    pub unique_id: String,
+    pub name: String,
+    pub package_name: String,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub path: String,
+    pub original_file_path: String,
+    #[serde(default)]
+    pub fqn: Vec<String>,
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub type_params: Value,
+    #[serde(default)]
+    pub filter: Value,
+    #[serde(default)]
+    pub time_granularity: Option<String>,
+    #[serde(default)]
+    pub label: Option<String>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub description: String,
+    #[serde(default, deserialize_with = "decode::one_or_many")]
+    pub tags: Vec<String>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub meta: Map<String, Value>,
+    #[serde(default)]
+    pub group: Option<String>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub config: Map<String, Value>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub unrendered_config: Map<String, Value>,
+    #[serde(default)]
+    pub depends_on: DependsOn,
+}
+
+/// A semantic model.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "the names and meanings are dbt's own")]
+pub struct SemanticModel {
+    pub unique_id: String,
+    pub name: String,
+    pub package_name: String,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub path: String,
+    pub original_file_path: String,
+    #[serde(default)]
+    pub fqn: Vec<String>,
+    /// The `ref` as written.
+    pub model: String,
+    #[serde(default)]
+    pub label: Option<String>,
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub defaults: Value,
+    #[serde(default)]
+    pub entities: Value,
+    #[serde(default)]
+    pub dimensions: Value,
+    #[serde(default)]
+    pub measures: Value,
+    #[serde(default)]
+    pub primary_entity: Option<String>,
+    #[serde(default)]
+    pub group: Option<String>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub config: Map<String, Value>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub unrendered_config: Map<String, Value>,
+    #[serde(default)]
+    pub depends_on: DependsOn,
+}
+
+/// A saved query.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "the names and meanings are dbt's own")]
+pub struct SavedQuery {
+    pub unique_id: String,
+    pub name: String,
+    pub package_name: String,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub path: String,
+    pub original_file_path: String,
+    #[serde(default)]
+    pub fqn: Vec<String>,
+    #[serde(default)]
+    pub query_params: Value,
+    #[serde(default)]
+    pub exports: Value,
+    #[serde(default)]
+    pub label: Option<String>,
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default, deserialize_with = "decode::one_or_many")]
+    pub tags: Vec<String>,
+    #[serde(default)]
+    pub group: Option<String>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub config: Map<String, Value>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub unrendered_config: Map<String, Value>,
+    #[serde(default)]
+    pub depends_on: DependsOn,
+}
+
+/// A unit test. Its checksum covers what it is given and what it expects.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "the names and meanings are dbt's own")]
+pub struct UnitTest {
+    pub unique_id: String,
+    pub name: String,
+    pub package_name: String,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub path: String,
+    pub original_file_path: String,
+    #[serde(default)]
+    pub fqn: Vec<String>,
+    /// The name of the model under test.
+    pub model: String,
+    #[serde(default)]
+    pub checksum: Option<String>,
+    #[serde(default)]
+    pub version: Option<Value>,
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub config: Map<String, Value>,
+    #[serde(default)]
+    pub depends_on: DependsOn,
+}
+
+/// A macro.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "the names and meanings are dbt's own")]
+pub struct Macro {
+    pub unique_id: String,
+    pub name: String,
+    pub package_name: String,
+    pub original_file_path: String,
+    pub macro_sql: String,
+    /// Only `macros` is used.
+    #[serde(default)]
+    pub depends_on: DependsOn,
+}

@@ -1,0 +1,187 @@
+#![expect(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+use secrecy::ExposeSecret;
+
+use super::*;
+
+const FILE: &str = r#"
+config:
+  send_anonymous_usage_stats: false
+other:
+  target: "{{ env_var('NOPE') }}"
+  outputs: {dev: {type: materialize, host: "{{ broken"}}
+shop:
+  target: "{{ env_var('TGT', 'dev') }}"
+  outputs:
+    prod: {type: materialize, host: "{{ env_var('NOPE') }}"}
+    pg: {type: postgres}
+    dev:
+      type: materialize
+      host: "{{ env_var('H', 'localhost') }}"
+      port: "{{ env_var('P', '6875') | int }}"
+      user: mz
+      pass: "{{ env_var('DBT_ENV_SECRET_PW', 'x') }}"
+      dbname: materialize
+      schema: public
+      cluster: "{{ var('cluster', 'c1') }}"
+      sslmode: require
+      threads: "{{ env_var('TH', '4') | as_number }}"
+      options: {statement_timeout: "{{ env_var('ST', '10s') }}"}
+    bad:
+      type: materialize
+      port: "6875"
+      user: 12
+      password: "a{{b"
+      pass: again
+      database: d
+      schema:
+      sslmode: "on"
+      retries: some
+      connect_timeout: -1
+      options: {a: 1}
+      cluster: "{{ env_var('NOPE') }}"
+none: {outputs: [a]}
+"#;
+
+fn read(
+    profile: Option<&str>,
+    target: Option<&str>,
+    environment: &[(&str, &str)],
+) -> Result<Profile, Error> {
+    let document = Document::parse(Path::new("profiles.yml"), FILE.to_owned())?;
+    let environment = environment.iter().copied().collect();
+    let vars = Variables::new();
+    let request = Request {
+        profiles_dir: Path::new("/"),
+        profile,
+        target,
+        vars: &vars,
+    };
+    Profile::choose(
+        &document,
+        profile.unwrap_or_default(),
+        &request,
+        &environment,
+    )
+}
+
+#[test]
+fn reads_a_target_with_defaults_and_hides_it() {
+    let profile = read(
+        Some("shop"),
+        None,
+        &[("DBT_ENV_SECRET_PW", "s3cr3t"), ("H", "mz.example")],
+    )
+    .unwrap();
+    let credentials = &profile.credentials;
+    assert_eq!((profile.target.as_str(), profile.threads), ("dev", 4));
+    assert_eq!(
+        (credentials.host.as_str(), credentials.port),
+        ("mz.example", 6875)
+    );
+    assert_eq!(credentials.password.expose_secret(), "s3cr3t");
+    assert_eq!(credentials.database, "materialize");
+    assert_eq!(credentials.cluster.as_deref(), Some("c1"));
+    assert_eq!(credentials.sslmode, Some(SslMode::Require));
+    assert_eq!(
+        (
+            credentials.connect_timeout,
+            credentials.keepalives_idle,
+            credentials.retries
+        ),
+        (10, 0, 1)
+    );
+    assert_eq!(credentials.options["statement_timeout"], "10s");
+    let shown = format!("{profile:?} {credentials:?} {:?}", profile.target_value());
+    assert!(!shown.contains("s3cr3t"), "{shown}");
+    assert_eq!(profile.target_value()["name"], Value::from("dev"));
+}
+
+#[test]
+fn every_fault_is_reported_with_its_place() {
+    let faults = read(Some("shop"), Some("bad"), &[])
+        .unwrap_err()
+        .to_string();
+    insta::assert_snapshot!(faults, @r###"
+    profiles.yml:24: `shop.outputs.bad.host`: is missing; add `host: …` to this target
+    profiles.yml:26: `shop.outputs.bad.port`: expected a whole number from 1 to 65535, `6875` is text; write a bare number, or `"{{ env_var('…') | int }}"` for `port`
+    profiles.yml:27: `shop.outputs.bad.user`: expected text, found a number; put the value in quotes
+    profiles.yml:28: `shop.outputs.bad.password`: is given and so is `pass`, which means the same; remove one of the two
+    profiles.yml:31: `shop.outputs.bad.schema`: expected text, found nothing; put the value in quotes
+    profiles.yml:32: `shop.outputs.bad.sslmode`: `on` is no sslmode; use one of disable, allow, prefer, require, verify-ca, verify-full
+    profiles.yml:33: `shop.outputs.bad.retries`: expected a whole number from 0 to 4294967295, `some` is text; write a bare number, or `"{{ env_var('…') | int }}"` for `retries`
+    profiles.yml:34: `shop.outputs.bad.connect_timeout`: expected a whole number from 0 to 4294967295, `-1` is a number; write a number in that range
+    profiles.yml:35: `shop.outputs.bad.options`: option `a` must be text, found a number; put the value in quotes
+    profiles.yml:36: `shop.outputs.bad.cluster`: cannot render `{{ env_var('NOPE') }}`: environment variable NOPE is not set; set it, or give a default: env_var('NOPE', '…'); correct the value or set what it reads
+    "###);
+}
+
+#[test]
+fn names_what_is_missing() {
+    let texts: Vec<String> = [
+        read(Some("nope"), None, &[]),
+        read(Some("shop"), None, &[("TGT", "staging")]),
+        read(Some("shop"), Some("pg"), &[]),
+        read(Some("other"), None, &[]),
+        read(Some("none"), None, &[]),
+        read(Some("config"), None, &[]),
+    ]
+    .into_iter()
+    .map(|result| result.unwrap_err().to_string())
+    .collect();
+    insta::assert_snapshot!(texts.join("\n"), @r###"
+    profiles.yml: no profile `nope`; it holds other, shop, none; correct `profile:` in dbt_project.yml or pass --profile
+    profiles.yml:9: `shop.outputs`: no target `staging`; it holds prod, pg, dev, bad; correct `target:` or pass --target
+    profiles.yml:11: `shop.outputs.pg.type`: the adapter is `postgres`, Cutover releases `materialize` only; choose another target
+    profiles.yml:5: `other.target`: cannot render `{{ env_var('NOPE') }}`: environment variable NOPE is not set; set it, or give a default: env_var('NOPE', '…'); correct it, or pass --target
+    profiles.yml:37: `none.outputs`: expected a mapping, found a list; write one entry for each target under it
+    profiles.yml:2: `config.outputs`: expected a mapping, found nothing; write one entry for each target under it
+    "###);
+}
+
+#[test]
+fn a_missing_file_and_a_missing_name_have_remedies() {
+    let vars = Variables::new();
+    let request = Request {
+        profiles_dir: Path::new("/nowhere"),
+        profile: Some("p"),
+        target: None,
+        vars: &vars,
+    };
+    let error = Profile::read(&request, &Environment::default())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "/nowhere/profiles.yml: no such file; create it with the profile `p`, or pass --profiles-dir"
+    );
+    let error = Profile::read(
+        &Request {
+            profile: None,
+            ..request
+        },
+        &Environment::default(),
+    )
+    .unwrap_err();
+    assert!(error.to_string().contains("--profile"), "{error}");
+}
+
+#[test]
+fn no_error_shows_what_a_template_renders_to() {
+    let text = "p:\n  outputs:\n    default:\n      type: materialize\n      host: [\"{{ env_var('DBT_ENV_SECRET_A') }}\"]\n      port: \"{{ env_var('DBT_ENV_SECRET_A') }}\"\n      user: u\n      pass: \"hunter2{{\"\n      sslmode: \"{{ env_var('DBT_ENV_SECRET_A') }}\"\n";
+    let document = Document::parse(Path::new("profiles.yml"), text.to_owned()).unwrap();
+    let environment: Environment = [("DBT_ENV_SECRET_A", "s3cr3t")].into_iter().collect();
+    let vars = Variables::new();
+    let request = Request {
+        profiles_dir: Path::new("/"),
+        profile: Some("p"),
+        target: None,
+        vars: &vars,
+    };
+    let error = Profile::choose(&document, "p", &request, &environment).unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("`p.outputs.default.port`"), "{shown}");
+    assert!(
+        !shown.contains("s3cr3t") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+}
