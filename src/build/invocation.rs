@@ -1,0 +1,372 @@
+//! `dbt deps`, `parse`, `build` and `test` for one run.
+//!
+//! Each invocation has a folder `<run>/<name>` with `target/`, `logs/` and `output.log`; artifacts of an
+//! earlier attempt are removed before it starts, so that none is taken for its result. Flags say
+//! what matters even where dbt's default agrees, because a project's `flags:` may not.
+
+use crate::build::dbt::Dbt;
+use crate::build::environment::Variables;
+use crate::build::error::BuildError;
+use crate::build::log::{LogReader, is_connection_failure};
+use crate::build::process::{Guest, ProcessError};
+use crate::build::profiles::PrivateProfile;
+use crate::progress::Reporter;
+use serde_json::{Map, Value};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The record of the running dbt in the run's folder, for [`orphan::reap`](crate::build::orphan::reap).
+pub const RECORD: &str = "guest.json";
+
+/// The most that arguments and environment may take, in bytes. Linux allows a quarter of the stack's
+/// limit (2 MiB of the usual 8); Python starts with what is left.
+const COMMAND_LINE_LIMIT: usize = 1_500_000;
+/// The most that Linux takes as one argument.
+const ARGUMENT_LIMIT: usize = (128 << 10) - 1;
+
+/// How an invocation ended that dbt carried through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// 0, or 1 when nodes failed.
+    pub exit_code: i32,
+    /// The folder of the artifacts.
+    pub target_dir: PathBuf,
+    /// `manifest.json`; absent after `deps`.
+    pub manifest: Option<PathBuf>,
+    /// `run_results.json`; absent after `deps`, `parse` and a run that had nothing to do.
+    pub run_results: Option<PathBuf>,
+    /// dbt's error messages, in their order.
+    pub errors: Vec<String>,
+    /// The last of dbt's messages.
+    pub tail: String,
+}
+
+/// Everything that the invocations of one run share.
+#[derive(Debug, Clone)]
+pub struct Invoker {
+    /// The executable.
+    pub dbt: Dbt,
+    /// The folder with `dbt_project.yml`.
+    pub project_dir: PathBuf,
+    /// The folder with `profiles.yml`.
+    pub profiles_dir: PathBuf,
+    /// The profile's name, where it is not the project's.
+    pub profile: Option<String>,
+    /// The target's name, where it is not the profile's default.
+    pub target: Option<String>,
+    /// The user's variables.
+    pub vars: Map<String, Value>,
+    /// The run's folder.
+    pub run_dir: PathBuf,
+    /// What dbt sees of the environment, see [`environment::allowed`](crate::build::environment::allowed).
+    pub environment: Variables,
+    /// Threads, where they are not the profile's.
+    pub threads: Option<u16>,
+    /// Deadline of `deps` and `parse`.
+    pub command_timeout: Duration,
+    /// Deadline of `build` and `test`.
+    pub build_timeout: Duration,
+    /// Time between SIGTERM and SIGKILL.
+    pub stop_timeout: Duration,
+    /// Stops whatever runs.
+    pub cancel: CancellationToken,
+    /// Where progress goes.
+    pub reporter: Reporter,
+}
+
+/// One command line in the making.
+struct Order {
+    command: &'static str,
+    /// The folder in the run's folder.
+    name: &'static str,
+    arguments: Vec<OsString>,
+    extra: Variables,
+    deadline: Duration,
+    selected: usize,
+}
+
+impl Order {
+    fn push(&mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+    }
+}
+
+impl Invoker {
+    /// Installs the project's packages into the project's folder, as dbt does.
+    ///
+    /// # Errors
+    /// When dbt does not succeed.
+    pub async fn deps(&self) -> Result<Invocation, BuildError> {
+        let mut order = self.order("deps", "deps", false, None)?;
+        order.deadline = self.command_timeout;
+        self.run(order).await
+    }
+
+    /// Writes the manifest: of production's names, or with `deploy: true` of green's.
+    ///
+    /// # Errors
+    /// When dbt does not succeed or writes no manifest.
+    pub async fn parse(&self, deploy: bool) -> Result<Invocation, BuildError> {
+        let name = if deploy { "parse-green" } else { "parse" };
+        let mut order = self.order("parse", name, deploy, None)?;
+        order.deadline = self.command_timeout;
+        self.run(order).await
+    }
+
+    /// Builds the selected nodes in green, without any test; whatever is not selected is read from
+    /// production as `defer_state` (the folder of the plain manifest) describes it.
+    ///
+    /// # Errors
+    /// When dbt does not carry it through. Failed nodes are not an error: see the exit code.
+    pub async fn build_nodes(
+        &self,
+        selectors: &[String],
+        defer_state: &Path,
+    ) -> Result<Invocation, BuildError> {
+        let mut order = self.order("build", "build", true, None)?;
+        order.push(["--defer", "--favor-state", "--defer-state"]);
+        order.push([defer_state]);
+        order.push(["--no-fail-fast", "--exclude-resource-types"]);
+        order.push(["test", "unit_test", "saved_query", "exposure"]);
+        self.select(&mut order, selectors)?;
+        self.run(order).await
+    }
+
+    /// Runs the selected tests against green where it exists and production elsewhere, on the cluster of
+    /// `profile`. No `--favor-state`: see [`crate::build`].
+    ///
+    /// # Errors
+    /// When dbt does not carry it through. Failed tests are not an error: see the exit code.
+    pub async fn test_nodes(
+        &self,
+        selectors: &[String],
+        defer_state: &Path,
+        profile: &PrivateProfile,
+    ) -> Result<Invocation, BuildError> {
+        let mut order = self.order("test", "test", true, Some(profile))?;
+        order.push(["--defer", "--no-favor-state", "--defer-state"]);
+        order.push([defer_state]);
+        order.push(["--no-fail-fast"]);
+        self.select(&mut order, selectors)?;
+        self.run(order).await
+    }
+
+    fn order(
+        &self,
+        command: &'static str,
+        name: &'static str,
+        deploy: bool,
+        profile: Option<&PrivateProfile>,
+    ) -> Result<Order, BuildError> {
+        let folder = self.run_dir.join(name);
+        let mut order = Order {
+            command,
+            name,
+            arguments: vec![command.into()],
+            extra: profile.map_or_else(Variables::new, |profile| profile.variables().clone()),
+            deadline: self.build_timeout,
+            selected: 0,
+        };
+        order.push([
+            OsString::from("--project-dir"),
+            self.project_dir.clone().into(),
+        ]);
+        let profiles_dir = profile.map_or(self.profiles_dir.as_path(), PrivateProfile::directory);
+        order.push([OsString::from("--profiles-dir"), profiles_dir.into()]);
+        for (flag, value) in [("--profile", &self.profile), ("--target", &self.target)] {
+            if let Some(value) = value {
+                order.push([flag, value]);
+            }
+        }
+        order.push([OsString::from("--log-path"), folder.join("logs").into()]);
+        order.push(["--log-format", "json", "--log-level", "info", "--no-quiet"]);
+        order.push([
+            "--no-use-colors",
+            "--no-send-anonymous-usage-stats",
+            "--write-json",
+        ]);
+        let mut vars = self.vars.clone();
+        if deploy {
+            vars.insert("deploy".to_owned(), Value::Bool(true));
+        }
+        if !vars.is_empty() {
+            order.push(["--vars".to_owned(), Value::Object(vars).to_string()]);
+        }
+        if command != "deps" {
+            order.push([
+                OsString::from("--target-path"),
+                folder.join("target").into(),
+            ]);
+            if let Some(threads) = self.threads {
+                order.push(["--threads".to_owned(), threads.to_string()]);
+            }
+        }
+        Ok(order)
+    }
+
+    fn select(&self, order: &mut Order, selectors: &[String]) -> Result<(), BuildError> {
+        if selectors.is_empty() {
+            return Err(BuildError::NothingSelected {
+                command: order.command,
+            });
+        }
+        // Tests come only when they are named.
+        order.push(["--indirect-selection", "empty", "--select"]);
+        order.push(selectors);
+        order.selected = selectors.len();
+        let size = |text: &OsString| text.len() + 1 + size_of::<usize>();
+        let variables = self.environment.iter().chain(&order.extra);
+        let bytes = order.arguments.iter().map(size).sum::<usize>()
+            + variables
+                .map(|(name, value)| size(name) + size(value))
+                .sum::<usize>();
+        let longest = order.arguments.iter().map(|text| text.len()).max();
+        if bytes > COMMAND_LINE_LIMIT || longest > Some(ARGUMENT_LIMIT) {
+            return Err(too_long(order, bytes));
+        }
+        Ok(())
+    }
+
+    async fn run(&self, order: Order) -> Result<Invocation, BuildError> {
+        let folder = self.run_dir.join(order.name);
+        let target_dir = folder.join("target");
+        create(&target_dir)?;
+        let artifact = |name| target_dir.join(name);
+        for name in ["manifest.json", "run_results.json"] {
+            remove(&artifact(name))?;
+        }
+        let mut environment = self.environment.clone();
+        environment.extend([
+            // dbt writes UTF-8 and at once, whatever the locale.
+            ("PYTHONUTF8".into(), "1".into()),
+            ("PYTHONUNBUFFERED".into(), "1".into()),
+            ("DO_NOT_TRACK".into(), "1".into()),
+        ]);
+        environment.extend(order.extra.clone());
+        let guest = Guest {
+            program: self.dbt.executable().to_owned(),
+            arguments: order.arguments.clone(),
+            directory: self.project_dir.clone(),
+            environment,
+            deadline: order.deadline,
+            stop_timeout: self.stop_timeout,
+            log: Some(folder.join("output.log")),
+            record: Some(self.run_dir.join(RECORD)),
+        };
+        let mut log = LogReader::new(self.reporter.clone());
+        let finished = guest
+            .run(&self.cancel, &mut |_, line| log.line(line))
+            .await
+            .map_err(|error| explain(error, &log, &order))?;
+        let present = |name| Some(artifact(name)).filter(|path| path.is_file());
+        let invocation = Invocation {
+            exit_code: finished.code,
+            manifest: present("manifest.json"),
+            run_results: present("run_results.json"),
+            errors: log.errors().to_vec(),
+            tail: log.tail(),
+            target_dir: target_dir.clone(),
+        };
+        self.judge(&order, invocation, &log)
+    }
+
+    fn judge(
+        &self,
+        order: &Order,
+        invocation: Invocation,
+        log: &LogReader,
+    ) -> Result<Invocation, BuildError> {
+        let command = order.command;
+        let runs_nodes = order.selected > 0;
+        let carried_through = match invocation.exit_code {
+            0 => true,
+            // Nodes failed; without results dbt never came to the nodes.
+            1 => runs_nodes && invocation.run_results.is_some(),
+            _ => false,
+        };
+        if !carried_through {
+            let message = log.explanation();
+            return Err(if is_connection_failure(&message) {
+                BuildError::Connection { command, message }
+            } else {
+                BuildError::Failed {
+                    command,
+                    code: invocation.exit_code,
+                    message,
+                }
+            });
+        }
+        if command == "parse" && invocation.manifest.is_none() {
+            return Err(BuildError::Artifact {
+                command,
+                path: invocation.target_dir.join("manifest.json"),
+            });
+        }
+        Ok(invocation)
+    }
+}
+
+/// Puts dbt's words in place of its raw JSON lines, and names a command line that was too long after all.
+fn explain(error: ProcessError, log: &LogReader, order: &Order) -> BuildError {
+    match error {
+        ProcessError::Start { source, .. }
+            if source.kind() == io::ErrorKind::ArgumentListTooLong =>
+        {
+            too_long(
+                order,
+                order.arguments.iter().map(|text| text.len() + 1).sum(),
+            )
+        }
+        ProcessError::Deadline {
+            program, deadline, ..
+        } => BuildError::Process(ProcessError::Deadline {
+            program,
+            deadline,
+            tail: log.tail(),
+        }),
+        ProcessError::Signalled {
+            program, signal, ..
+        } => BuildError::Process(ProcessError::Signalled {
+            program,
+            signal,
+            tail: log.tail(),
+        }),
+        error @ (ProcessError::Start { .. }
+        | ProcessError::Cancelled { .. }
+        | ProcessError::Wait { .. }
+        | ProcessError::Record(_)) => BuildError::Process(error),
+    }
+}
+
+fn too_long(order: &Order, bytes: usize) -> BuildError {
+    BuildError::TooLong {
+        nodes: order.selected,
+        bytes,
+        limit: COMMAND_LINE_LIMIT,
+    }
+}
+
+fn create(folder: &Path) -> Result<(), BuildError> {
+    std::fs::create_dir_all(folder).map_err(|source| BuildError::File {
+        path: folder.to_owned(),
+        action: "created",
+        source,
+    })
+}
+
+fn remove(path: &Path) -> Result<(), BuildError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(BuildError::File {
+            path: path.to_owned(),
+            action: "removed",
+            source,
+        }),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
