@@ -1,4 +1,38 @@
 //! The saga of one deployment: its states, the steps between them and how it recovers.
+//!
+//! Rules that every step keeps: intent is journalled before an effect and the result after; a step
+//! may run twice with the same end; what Materialize says decides, not memory; schema and cluster
+//! *ids*, never names, answer "did the swap commit?" and "may this be dropped?".
+//!
+//! Durable are the journal (plan, events, effects with ids) and the ids in Materialize itself.
 
+/// dbt's part: parse, build and test in the run's folder.
+pub mod builds;
+/// What every step works with.
+pub mod context;
+/// The swap, forwards and backwards.
+mod cutover;
+/// Owners, grants and comments of the objects that dbt built.
+mod dress;
+/// The loop that drives a deployment from state to state.
+pub mod engine;
+/// What can go wrong, and of which class it is.
+pub mod error;
+/// Waiting until green is ready.
+mod hydrate;
+/// Recorded ids and the question which side is live.
+pub mod identity;
+/// Judging one reading.
+pub mod readiness;
+/// What follows the swap: comments, sinks, the soak.
+mod settle;
+/// Creating the green schemas and clusters.
+mod stage;
 /// States, events and the one transition function.
 pub mod state;
+/// Dropping one side by recorded ids.
+mod takedown;
+
+pub use context::Context;
+pub use engine::{Engine, Until};
+pub use error::DeploymentError;

@@ -20,6 +20,8 @@ pub mod identifier;
 pub mod reading;
 /// Connections.
 pub mod session;
+/// The state of sinks.
+pub mod sinks;
 /// Comments that mark what belongs to a deployment.
 pub mod tag;
 /// TLS as libpq's sslmode has it.

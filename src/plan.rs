@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 pub use refusal::{Refusal, RefusalName, Refused};
 
+/// What the project and the server say, as the plan needs it.
+pub mod candidate;
+/// The checks that refuse a plan.
+mod checks;
 /// All of `vars.deployment` as one plan.
 pub mod full;
 /// Named reasons why a plan is refused.
@@ -39,8 +43,12 @@ pub struct Plan {
     pub clusters: Vec<ClusterSwap>,
     /// Nodes to build, sorted by unique id.
     pub nodes: Vec<PlannedNode>,
-    /// Tests to run on green, sorted by unique id.
-    pub tests: Vec<PlannedTest>,
+    /// The selectors that select exactly [`Plan::nodes`].
+    pub build_selectors: Vec<String>,
+    /// Unique ids of the tests to run on green, sorted.
+    pub tests: Vec<String>,
+    /// The selectors that select exactly [`Plan::tests`].
+    pub test_selectors: Vec<String>,
     /// The production name of the cluster whose green side runs the tests; `None` when no test is planned.
     pub test_cluster: Option<String>,
     /// Sinks outside that read from objects inside.
@@ -93,6 +101,9 @@ pub struct ClusterSwap {
     pub comment: Option<String>,
     /// How to make one like it.
     pub definition: ClusterDefinition,
+    /// Whether the green side only runs tests and is never swapped: the deployment lists no
+    /// cluster, and dbt's tests need one.
+    pub scratch: bool,
 }
 
 /// How a cluster is made.
@@ -172,8 +183,6 @@ pub enum ObjectKind {
 pub struct PlannedNode {
     /// dbt's unique id.
     pub unique_id: String,
-    /// The selector that selects this node and no other.
-    pub selector: String,
     /// The production schema.
     pub schema: String,
     /// The relation's name.
@@ -184,21 +193,14 @@ pub struct PlannedNode {
     pub kind: Option<ObjectKind>,
     /// The production name of the cluster that computes it, where one does.
     pub cluster: Option<String>,
+    /// How many indexes dbt makes on it.
+    pub indexes: usize,
     /// Whether dbt writes the relation's comment itself.
     pub persists_relation_comment: bool,
     /// Whether dbt writes the columns' comments itself.
     pub persists_column_comments: bool,
     /// Why it is built.
     pub reason: String,
-}
-
-/// A test that runs on green.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlannedTest {
-    /// dbt's unique id.
-    pub unique_id: String,
-    /// The selector that selects this test.
-    pub selector: String,
 }
 
 /// A sink outside the swapped schemas that reads from an object inside.

@@ -3,11 +3,17 @@
 //! One consistent reading (one transaction, every query on the catalog's own cluster). Ids are
 //! unique within a kind only: schema `u5` and object `u5` are different things.
 
+mod queries;
+
 use super::error::MaterializeError;
 use super::grants::{DefaultPrivilege, Grant};
 use super::session::{Materialize, Session, Statement};
 use super::{ddl, identifier::Ident, tag::Tag};
 use crate::plan::{ClusterDefinition, ObjectKind, ReplicaDefinition};
+use queries::{
+    CLUSTERS, COLUMNS, COMMENTS, DEFAULT_PRIVILEGES, DEPENDENCIES, FACTS, GRANTS, OBJECTS,
+    REPLICAS, ROLES, SCHEMAS,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 
@@ -97,6 +103,8 @@ pub struct Object {
     pub grants: Vec<Grant>,
     /// The comment on it.
     pub comment: Option<String>,
+    /// The names of its columns, sorted.
+    pub columns: BTreeSet<String>,
     /// Comments on its columns, by column name, sorted.
     pub column_comments: Vec<(String, String)>,
 }
@@ -154,6 +162,7 @@ impl Catalog {
             session.query("clusters", CLUSTERS, &[]),
             session.query("replicas", REPLICAS, &[]),
             session.query("objects", OBJECTS, &[]),
+            session.query("columns", COLUMNS, &[]),
             session.query("dependencies", DEPENDENCIES, &[]),
             session.query("comments", COMMENTS, &[]),
             session.query("grants", GRANTS, &[]),
@@ -175,6 +184,11 @@ impl Catalog {
         catalog.take_schemas(&schemas)?;
         catalog.take_clusters(&clusters, &replicas)?;
         catalog.take_objects(&objects)?;
+        for row in &columns {
+            if let Some(object) = catalog.objects.get_mut(&text(row, "columns", 0)?) {
+                object.columns.insert(text(row, "columns", 1)?);
+            }
+        }
         for row in &dependencies {
             catalog
                 .dependencies
@@ -266,6 +280,7 @@ impl Catalog {
                     is_part: matches!(source_type.as_deref(), Some("subsource" | "progress")),
                     grants: Vec::new(),
                     comment: None,
+                    columns: BTreeSet::new(),
                     column_comments: Vec::new(),
                 },
             );
@@ -545,76 +560,3 @@ pub(super) fn optional(
             what: error.to_string(),
         })
 }
-
-// Every column is cast to text: the client then needs no knowledge of Materialize's own types.
-
-const FACTS: &str = "
-SELECT current_database()::text, current_role::text,
-       has_database_privilege(current_role, current_database(), 'CREATE')::text,
-       has_system_privilege(current_role, 'CREATECLUSTER')::text";
-
-const ROLES: &str = "
-SELECT name::text, pg_has_role(current_role, name, 'USAGE')::text FROM mz_catalog.mz_roles";
-
-const SCHEMAS: &str = "
-SELECT s.id::text, s.name::text, d.name::text, r.name::text
-FROM mz_catalog.mz_schemas s
-JOIN mz_catalog.mz_databases d ON d.id = s.database_id
-JOIN mz_catalog.mz_roles r ON r.id = s.owner_id
-WHERE s.id LIKE 'u%'";
-
-const CLUSTERS: &str = "
-SELECT c.id::text, c.name::text, r.name::text, c.managed::text
-FROM mz_catalog.mz_clusters c
-JOIN mz_catalog.mz_roles r ON r.id = c.owner_id
-WHERE c.id LIKE 'u%'";
-
-const REPLICAS: &str = "
-SELECT r.cluster_id::text, r.name::text, r.size::text, r.availability_zone::text
-FROM mz_catalog.mz_cluster_replicas r
-WHERE r.cluster_id LIKE 'u%'";
-
-const OBJECTS: &str = "
-SELECT o.id::text, o.name::text, o.type::text, o.schema_id::text, r.name::text,
-       o.cluster_id::text, t.source_id::text, so.type::text
-FROM mz_catalog.mz_objects o
-JOIN mz_catalog.mz_roles r ON r.id = o.owner_id
-LEFT JOIN mz_catalog.mz_tables t ON t.id = o.id
-LEFT JOIN mz_catalog.mz_sources so ON so.id = o.id
-WHERE o.id LIKE 'u%'";
-
-const DEPENDENCIES: &str = "
-SELECT object_id::text, referenced_object_id::text
-FROM mz_internal.mz_object_dependencies
-WHERE object_id LIKE 'u%' AND referenced_object_id LIKE 'u%'";
-
-const COMMENTS: &str = "
-SELECT m.id::text, m.object_type::text, c.name::text, m.comment::text
-FROM mz_internal.mz_comments m
-LEFT JOIN mz_catalog.mz_columns c
-       ON c.id = m.id AND c.position::text = m.object_sub_id::text
-      AND m.object_type NOT IN ('schema', 'cluster', 'role', 'database')
-WHERE m.id LIKE 'u%'";
-
-const GRANTS: &str = "
-SELECT p.kind::text, p.id::text, g.name::text, p.privilege_type::text
-FROM (SELECT 'schema' AS kind, id, mz_internal.mz_aclexplode(privileges).*
-      FROM mz_catalog.mz_schemas WHERE id LIKE 'u%') p
-LEFT JOIN mz_catalog.mz_roles g ON g.id = p.grantee
-UNION ALL
-SELECT p.kind::text, p.id::text, g.name::text, p.privilege_type::text
-FROM (SELECT 'cluster' AS kind, id, mz_internal.mz_aclexplode(privileges).*
-      FROM mz_catalog.mz_clusters WHERE id LIKE 'u%') p
-LEFT JOIN mz_catalog.mz_roles g ON g.id = p.grantee
-UNION ALL
-SELECT p.kind::text, p.id::text, g.name::text, p.privilege_type::text
-FROM (SELECT 'object' AS kind, id, mz_internal.mz_aclexplode(privileges).*
-      FROM mz_catalog.mz_objects WHERE id LIKE 'u%') p
-LEFT JOIN mz_catalog.mz_roles g ON g.id = p.grantee";
-
-const DEFAULT_PRIVILEGES: &str = "
-SELECT database::text, schema::text, object_owner::text, object_type::text,
-       grantee::text, privilege_type::text
-FROM mz_internal.mz_show_default_privileges
-WHERE schema IS NOT NULL AND object_owner IS NOT NULL AND grantee IS NOT NULL
-  AND privilege_type IS NOT NULL";

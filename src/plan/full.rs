@@ -1,1 +1,299 @@
 //! All of `vars.deployment` as one plan.
+//!
+//! Pure: the same input gives the same plan, byte for byte.
+
+use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
+use super::checks::Checks;
+use super::{
+    ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, ObjectKind, Plan, PlannedNode,
+    Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint,
+};
+use crate::materialize::catalog::{Cluster, Object, Schema};
+use std::collections::BTreeSet;
+
+/// Plans the release of every schema and cluster that `vars.deployment` lists for the target.
+///
+/// # Errors
+/// Every reason at once why the release is refused.
+pub fn plan(input: &Input<'_>) -> Result<Plan, Refused> {
+    let planned = planned_ids(input);
+    let test_cluster = test_cluster(input);
+    let mut checks = Checks::new(input, &planned, test_cluster.as_deref());
+    checks.run();
+    let (fatal, accepted): (Vec<Refusal>, Vec<Refusal>) = checks
+        .into_refusals()
+        .into_iter()
+        .partition(|refusal| !(refusal.name.is_allowable() && input.allow.contains(&refusal.name)));
+    if !fatal.is_empty() {
+        return Err(Refused(fatal));
+    }
+    Ok(assemble(input, &planned, test_cluster, accepted))
+}
+
+/// Unique ids of the nodes that lie in the deployment and become relations.
+fn planned_ids(input: &Input<'_>) -> BTreeSet<String> {
+    input
+        .candidate
+        .nodes
+        .iter()
+        .filter(|(_, node)| lies_in_deployment(input, node))
+        .filter(|(_, node)| match node.materialization() {
+            Materialization::Relation(_) => true,
+            Materialization::Source => input.allow.contains(&RefusalName::SourceRebuilt),
+            Materialization::Ephemeral | Materialization::Sink | Materialization::Unsupported => {
+                false
+            }
+        })
+        .map(|(id, _)| id.clone())
+        .collect()
+}
+
+/// Whether a node's relation lies in a schema that the deployment lists.
+pub(super) fn lies_in_deployment(input: &Input<'_>, node: &CandidateNode) -> bool {
+    node.database == input.catalog.database && input.schemas.contains(&node.schema)
+}
+
+/// The cluster whose green side runs the tests: the profile's where it is deployed, else the first
+/// deployed one, else a scratch clone of the profile's.
+fn test_cluster(input: &Input<'_>) -> Option<String> {
+    input
+        .target_cluster
+        .filter(|name| input.clusters.contains(*name))
+        .or_else(|| input.clusters.first().map(String::as_str))
+        .or(input.target_cluster)
+        .map(str::to_owned)
+}
+
+fn assemble(
+    input: &Input<'_>,
+    planned: &BTreeSet<String>,
+    test_cluster: Option<String>,
+    accepted: Vec<Refusal>,
+) -> Plan {
+    let schemas: Vec<SchemaSwap> = input
+        .schemas
+        .iter()
+        .map(|name| schema_swap(input, name))
+        .collect();
+    let tests = planned_tests(input, planned);
+    let wanted = planned.iter().map(String::as_str).collect();
+    // The checks refuse what cannot be selected.
+    let build_selectors = input.candidate.selectors(&wanted).unwrap_or_default();
+    let test_selectors = input
+        .candidate
+        .selectors(&tests.iter().copied().collect())
+        .unwrap_or_default();
+    let tests: Vec<String> = tests.into_iter().map(str::to_owned).collect();
+    let test_cluster = test_cluster.filter(|_| !tests.is_empty());
+    let mut clusters: Vec<ClusterSwap> = input
+        .clusters
+        .iter()
+        .map(|name| cluster_swap(input, name, false))
+        .collect();
+    if let Some(name) = test_cluster
+        .as_deref()
+        .filter(|name| !input.clusters.contains(*name))
+    {
+        clusters.push(cluster_swap(input, name, true));
+    }
+    let nodes = planned_nodes(input, planned);
+    let relations: BTreeSet<(String, String)> = nodes
+        .iter()
+        .map(|node| (node.schema.clone(), node.identifier.clone()))
+        .collect();
+    let live: BTreeSet<(String, String)> = schemas
+        .iter()
+        .flat_map(|schema| {
+            schema
+                .objects
+                .iter()
+                .filter(|object| object.kind != ObjectKind::Index)
+                .map(|object| (schema.name.clone(), object.name.clone()))
+        })
+        .collect();
+    let dotted = |(schema, name): &(String, String)| format!("{schema}.{name}");
+    Plan {
+        version: 1,
+        environment: input.environment.to_owned(),
+        target: input.target.to_owned(),
+        project: input.candidate.project.clone(),
+        database: input.catalog.database.clone(),
+        manifest_hash: input.candidate.hash.clone(),
+        gains: relations.difference(&live).map(dotted).collect(),
+        loses: live.difference(&relations).map(dotted).collect(),
+        sinks: sinks(input),
+        notes: notes(input, planned),
+        schemas,
+        clusters,
+        nodes,
+        build_selectors,
+        tests,
+        test_selectors,
+        test_cluster,
+        accepted,
+    }
+}
+
+fn schema_swap(input: &Input<'_>, name: &str) -> SchemaSwap {
+    let live = input.catalog.schema(name);
+    SchemaSwap {
+        name: name.to_owned(),
+        green: format!("{name}{GREEN_SUFFIX}"),
+        id: live.map(|schema| schema.id.clone()),
+        owner: live.map(|schema| schema.owner.clone()),
+        grants: live.map(|schema| schema.grants.clone()).unwrap_or_default(),
+        default_privileges: live
+            .map(|schema| schema.default_privileges.clone())
+            .unwrap_or_default(),
+        comment: live.and_then(|schema| schema.comment_parts().0.map(str::to_owned)),
+        objects: live.map_or_else(Vec::new, |schema| live_objects(input, schema)),
+    }
+}
+
+fn live_objects(input: &Input<'_>, schema: &Schema) -> Vec<LiveObject> {
+    let live = |object: &Object| LiveObject {
+        id: object.id.clone(),
+        name: object.name.clone(),
+        kind: object.kind,
+        owner: object.owner.clone(),
+        grants: object.grants.clone(),
+        comment: object.comment.clone(),
+        column_comments: object.column_comments.clone(),
+    };
+    input
+        .catalog
+        .objects_in_schema(&schema.id)
+        .into_iter()
+        .map(live)
+        .collect()
+}
+
+fn cluster_swap(input: &Input<'_>, name: &str, scratch: bool) -> ClusterSwap {
+    let live: Option<&Cluster> = input.catalog.cluster(name);
+    let definition = match input.definitions.get(name) {
+        Some(Ok(definition)) => definition.clone(),
+        // The checks refuse clusters that are missing or cannot be cloned, except under
+        // `--bootstrap`, where a missing one gets the configured size.
+        Some(Err(_)) | None => ClusterDefinition::Managed {
+            options: format!(
+                "SIZE = {}",
+                crate::materialize::identifier::Literal(input.bootstrap.unwrap_or_default())
+            ),
+        },
+    };
+    ClusterSwap {
+        name: name.to_owned(),
+        green: format!("{name}{GREEN_SUFFIX}"),
+        id: live.map(|cluster| cluster.id.clone()),
+        owner: live.map(|cluster| cluster.owner.clone()),
+        grants: live
+            .map(|cluster| cluster.grants.clone())
+            .unwrap_or_default(),
+        comment: live.and_then(|cluster| cluster.comment_parts().0.map(str::to_owned)),
+        definition,
+        scratch,
+    }
+}
+
+fn planned_nodes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<PlannedNode> {
+    let cluster_of = |node: &CandidateNode| {
+        node.clusters(input.target_cluster)
+            .pop()
+            .flatten()
+            .map(|cluster| match cluster {
+                ClusterUse::Named(name) | ClusterUse::NeedsQuotes(name) => name,
+            })
+    };
+    planned
+        .iter()
+        .filter_map(|id| input.candidate.nodes.get_key_value(id))
+        .map(|(id, node)| PlannedNode {
+            unique_id: id.clone(),
+            schema: node.schema.clone(),
+            identifier: node.identifier.clone(),
+            materialized: node.materialized.clone(),
+            kind: match node.materialization() {
+                Materialization::Relation(kind) => Some(kind),
+                Materialization::Source => Some(if node.materialized == "source" {
+                    ObjectKind::Source
+                } else {
+                    ObjectKind::Table
+                }),
+                Materialization::Ephemeral
+                | Materialization::Sink
+                | Materialization::Unsupported => None,
+            },
+            cluster: cluster_of(node),
+            indexes: node.indexes.len(),
+            persists_relation_comment: node.persists_relation_comment,
+            persists_column_comments: node.persists_column_comments,
+            reason: "full release".to_owned(),
+        })
+        .collect()
+}
+
+/// Unique ids of the tests that read at least one planned node, sorted.
+pub(super) fn planned_tests<'a>(
+    input: &Input<'a>,
+    planned: &BTreeSet<String>,
+) -> Vec<&'a str> {
+    input
+        .candidate
+        .tests
+        .iter()
+        .filter(|(_, test)| test.parents.iter().any(|parent| planned.contains(parent)))
+        .map(|(id, _)| id.as_str())
+        .collect()
+}
+
+/// Sinks outside the swapped schemas that read from an object inside.
+fn sinks(input: &Input<'_>) -> Vec<SinkRepoint> {
+    let mut sinks = Vec::new();
+    for name in input.schemas {
+        let Some(schema) = input.catalog.schema(name) else {
+            continue;
+        };
+        for object in input.catalog.objects_in_schema(&schema.id) {
+            for sink in input.catalog.dependents(&object.id) {
+                if sink.kind == ObjectKind::Sink {
+                    sinks.push(SinkRepoint {
+                        id: sink.id.clone(),
+                        name: input.catalog.name_of(sink),
+                        schema: schema.name.clone(),
+                        object: object.name.clone(),
+                    });
+                }
+            }
+        }
+    }
+    sinks.sort_by(|a, b| (&a.name, &a.object).cmp(&(&b.name, &b.object)));
+    sinks
+}
+
+fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
+    let left_out: Vec<&str> = input
+        .candidate
+        .nodes
+        .iter()
+        .filter(|(id, node)| {
+            !planned.contains(*id)
+                && matches!(node.materialization(), Materialization::Relation(_))
+        })
+        .map(|(id, _)| id.as_str())
+        .collect();
+    if left_out.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "{} of the project lie outside vars.deployment and are not released: {}",
+        if left_out.len() == 1 {
+            "1 node".to_owned()
+        } else {
+            format!("{} nodes", left_out.len())
+        },
+        left_out.join(", ")
+    )]
+}
+
+#[cfg(test)]
+mod tests;

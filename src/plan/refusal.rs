@@ -50,9 +50,13 @@ refusal_names! {
     SourceRebuilt => "source-rebuilt", true;
     /// A table that no seed of the project makes lives in a swapped schema; cleanup would drop its data.
     TableInSwappedSchema => "table-in-swapped-schema", false;
-    /// An object lives in a swapped schema or on a swapped cluster that the project does not know;
+    /// A view, materialized view or index lives in a swapped schema that the project does not know;
     /// production would lose it.
-    UnmanagedObject => "unmanaged-object", false;
+    UnmanagedObject => "unmanaged-object", true;
+    /// A connection, secret, type or function lives in a swapped schema; no build recreates it.
+    UnswappableObject => "unswappable-object", false;
+    /// A swapped cluster computes objects of schemas that are not swapped.
+    ClusterShared => "cluster-shared", false;
     /// An object outside depends on an object inside; it would go on reading the old side.
     OutsideDependent => "outside-dependent", false;
     /// A node of the project would have to be rebuilt but lies in a schema or on a cluster that
@@ -70,12 +74,12 @@ refusal_names! {
     NameTooLong => "name-too-long", false;
     /// dbt-materialize splices cluster names unquoted; this one would need quotes.
     ClusterNameNeedsQuotes => "cluster-name-needs-quotes", false;
+    /// A schema or relation name that dbt-materialize cannot put into SQL.
+    NameUnsupported => "name-unsupported", false;
     /// dbt would build a planned node somewhere else than in the green schema.
     DeploySuffixMissing => "deploy-suffix-missing", false;
     /// An unmanaged cluster cannot be cloned as it is.
     ClusterNotCloneable => "cluster-not-cloneable", false;
-    /// Two clusters or schemas of the plan, or a node's relation, exist twice.
-    DuplicateRelation => "duplicate-relation", false;
     /// A materialization that a release cannot swap (snapshot, incremental, unknown ones).
     MaterializationUnsupported => "materialization-unsupported", false;
     /// Stored SQL names the schema in a column reference, so the server refuses the swap.

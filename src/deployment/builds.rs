@@ -1,0 +1,217 @@
+//! dbt's part: parse, build and test in the run's folder.
+
+use super::error::DeploymentError;
+use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, orphan};
+use crate::plan::Plan;
+use crate::plan::candidate::Candidate;
+use crate::project::run_results::RunResult;
+use crate::project::{Manifest, RunResults};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// dbt for one deployment.
+#[derive(Debug, Clone)]
+pub struct Builds {
+    /// The invocations, with the run's folder.
+    pub invoker: Invoker,
+    /// The profile's name.
+    pub profile: String,
+    /// The target's name.
+    pub target: String,
+    /// The target's entry of `profiles.yml`, unrendered.
+    pub output: serde_yaml::Value,
+    /// Whether the project lists packages that are not installed.
+    pub needs_packages: bool,
+}
+
+/// A project as dbt parsed it just now.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The project, as planning needs it.
+    pub candidate: Candidate,
+}
+
+impl Builds {
+    /// The run's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.invoker.run_dir
+    }
+
+    /// Ends whatever dbt a killed predecessor left running in this run's folder.
+    ///
+    /// # Errors
+    /// When a survivor cannot be ended.
+    pub async fn reap(&self) -> Result<(), DeploymentError> {
+        let record = self.folder().join(crate::build::invocation::RECORD);
+        let reaped = orphan::reap(&record, self.invoker.stop_timeout)
+            .await
+            .map_err(BuildError::from)?;
+        if let Some(reaped) = reaped {
+            self.invoker.reporter.warning(format!(
+                "ended a dbt process that an earlier run had left behind (process {:?})",
+                reaped.pids
+            ));
+        }
+        Ok(())
+    }
+
+    /// Parses the project plainly and with `deploy: true`.
+    ///
+    /// # Errors
+    /// dbt's, and broken or foreign manifests.
+    pub async fn parse(&self) -> Result<Parsed, DeploymentError> {
+        if self.needs_packages {
+            self.invoker.deps().await?;
+        }
+        let plain = self.invoker.parse(false).await?;
+        let deploy = self.invoker.parse(true).await?;
+        let plain = read_manifest(&plain)?;
+        let deploy = read_manifest(&deploy)?;
+        plain
+            .graph()
+            .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
+        Ok(Parsed {
+            candidate: Candidate::from_manifests(&plain, &deploy),
+        })
+    }
+
+    /// The folder with the plain manifest of the candidate, to which unplanned references defer.
+    fn state(&self) -> PathBuf {
+        self.folder().join("parse").join("target")
+    }
+
+    /// Builds the planned nodes in green.
+    ///
+    /// # Errors
+    /// dbt's; [`DeploymentError::Failed`] when a planned node did not succeed.
+    pub async fn build(&self, plan: &Plan) -> Result<(), DeploymentError> {
+        self.same_project(plan).await?;
+        let invocation = self
+            .invoker
+            .build_nodes(&plan.build_selectors, &self.state())
+            .await?;
+        let wanted = plan.nodes.iter().map(|node| node.unique_id.as_str());
+        all_good("build", &invocation, wanted)
+    }
+
+    /// Runs the planned tests on green.
+    ///
+    /// # Errors
+    /// dbt's; [`DeploymentError::Failed`] when a planned test did not pass.
+    pub async fn test(&self, plan: &Plan) -> Result<(), DeploymentError> {
+        let Some(cluster) = &plan.test_cluster else {
+            return Ok(());
+        };
+        self.same_project(plan).await?;
+        let profile = PrivateProfile::write(
+            &self.folder().join("profile"),
+            &self.profile,
+            &self.target,
+            &self.output,
+            cluster,
+        )?;
+        let invocation = self
+            .invoker
+            .test_nodes(&plan.test_selectors, &self.state(), &profile)
+            .await?;
+        all_good("test", &invocation, plan.tests.iter().map(String::as_str))
+    }
+
+    /// The files may have changed since the plan was stored, for example before a resume.
+    async fn same_project(&self, plan: &Plan) -> Result<(), DeploymentError> {
+        let manifest = self.state().join("manifest.json");
+        let known = if manifest.is_file() {
+            Manifest::read(&manifest).map_err(manifest_error)?
+        } else {
+            read_manifest(&self.invoker.parse(false).await?)?
+        };
+        let unchanged = known.content_hash() == plan.manifest_hash;
+        if unchanged {
+            return Ok(());
+        }
+        Err(DeploymentError::Failed(
+            "the project changed since it was planned; deploy again".to_owned(),
+        ))
+    }
+}
+
+fn manifest_error(error: crate::project::manifest::Error) -> DeploymentError {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    DeploymentError::Manifest(text)
+}
+
+fn read_manifest(invocation: &Invocation) -> Result<Manifest, DeploymentError> {
+    let path = invocation
+        .manifest
+        .clone()
+        .unwrap_or_else(|| invocation.target_dir.join("manifest.json"));
+    Manifest::read(&path).map_err(manifest_error)
+}
+
+/// Every wanted node must be in the results with a good status, and nothing else may have run.
+fn all_good<'a>(
+    command: &str,
+    invocation: &Invocation,
+    wanted: impl Iterator<Item = &'a str>,
+) -> Result<(), DeploymentError> {
+    let path = invocation
+        .run_results
+        .clone()
+        .unwrap_or_else(|| invocation.target_dir.join("run_results.json"));
+    let results = RunResults::read(&path)
+        .map_err(|error| DeploymentError::Failed(format!("dbt {command}: {error}")))?;
+    let mut by_id: BTreeMap<&str, &RunResult> = results
+        .results
+        .iter()
+        .map(|result| (result.unique_id.as_str(), result))
+        .collect();
+    let mut bad = Vec::new();
+    for id in wanted {
+        match by_id.remove(id) {
+            Some(result) if result.status.is_good() => {}
+            Some(result) => bad.push(describe(result)),
+            None => bad.push(format!("{id}: dbt did not run it")),
+        }
+    }
+    // Hooks of the project run with every invocation; any other node was never planned.
+    for result in by_id.values() {
+        if result.unique_id.starts_with("operation.") {
+            if !result.status.is_good() {
+                bad.push(describe(result));
+            }
+        } else {
+            bad.push(format!("{}: dbt ran it although it was not planned", result.unique_id));
+        }
+    }
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let shown = 20;
+    let more = bad.len().saturating_sub(shown);
+    bad.truncate(shown);
+    if more > 0 {
+        bad.push(format!("and {more} more"));
+    }
+    Err(DeploymentError::Failed(format!(
+        "dbt {command}: {} of {} nodes did not succeed:\n  {}",
+        bad.len() + more - usize::from(more > 0),
+        results.results.len(),
+        bad.join("\n  ")
+    )))
+}
+
+fn describe(result: &RunResult) -> String {
+    let status = format!("{:?}", result.status).to_lowercase();
+    match result.message.as_deref().map(str::trim) {
+        Some(message) if !message.is_empty() => {
+            format!("{} {status}: {}", result.unique_id, message.replace('\n', " "))
+        }
+        Some(_) | None => format!("{} {status}", result.unique_id),
+    }
+}

@@ -1,0 +1,174 @@
+//! What every step works with.
+
+use super::error::DeploymentError;
+use super::identity::{GreenObject, Ids, SecretNames};
+use crate::materialize::guarded::{self, Guarded, Names};
+use crate::materialize::{Materialize, MaterializeError, Statement};
+use crate::progress::Reporter;
+use crate::retry::Pauses;
+use crate::settings::Settings;
+use crate::store::{Deployment, Effect, Lead, Store};
+use serde::Serialize;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The collaborators of a deployment's steps.
+pub struct Context<'a> {
+    /// The server.
+    pub materialize: &'a Materialize,
+    /// The journal.
+    pub store: &'a Store,
+    /// The proof that nobody else works on this environment.
+    pub lead: &'a Lead,
+    /// The effective configuration.
+    pub settings: &'a Settings,
+    /// dbt's part.
+    pub builds: &'a super::builds::Builds,
+    /// Where news go.
+    pub reporter: Reporter,
+    /// Set when the operator asks to stop.
+    pub cancel: CancellationToken,
+}
+
+/// Keys of journalled effects.
+pub(super) mod key {
+    /// Creating the control schema and the green (and bootstrapped) schemas and clusters under
+    /// secret names. Result: [`super::Ids`].
+    pub const CREATE: &str = "create";
+    /// Giving them their green (and production) names.
+    pub const NAME: &str = "name";
+    /// Recording the objects that dbt built. Result: a list of [`super::GreenObject`].
+    pub const RECORD: &str = "record green";
+    /// The swap.
+    pub const SWAP: &str = "swap";
+    /// The swap back.
+    pub const SWAP_BACK: &str = "swap back";
+    /// Comments and sinks after the swap.
+    pub const SETTLE: &str = "settle";
+    /// Comments and sinks after the swap back.
+    pub const SETTLE_BACK: &str = "settle back";
+    /// Dropping the old side.
+    pub const DROP_OLD: &str = "drop old side";
+    /// Dropping the new side.
+    pub const DROP_GREEN: &str = "drop green side";
+}
+
+impl Context<'_> {
+    /// Journals the intent of an effect; the result comes along when it happened already.
+    pub(super) async fn begin(
+        &self,
+        deployment: &Deployment,
+        key: &str,
+        intent: &impl Serialize,
+    ) -> Result<Effect, DeploymentError> {
+        Ok(self
+            .store
+            .begin_effect(self.lead, &deployment.id, key, intent)
+            .await?)
+    }
+
+    /// Journals the result of an effect.
+    pub(super) async fn finish(
+        &self,
+        deployment: &Deployment,
+        key: &str,
+        result: &impl Serialize,
+    ) -> Result<(), DeploymentError> {
+        Ok(self
+            .store
+            .finish_effect(self.lead, &deployment.id, key, result)
+            .await?)
+    }
+
+    /// The recorded ids of both sides, or `None` when staging did not get that far.
+    pub(super) async fn ids(&self, deployment: &Deployment) -> Result<Option<Ids>, DeploymentError> {
+        let effect = self.store.effect(&deployment.id, key::CREATE).await?;
+        Ok(match effect {
+            Some(effect) => effect.result_as()?,
+            None => None,
+        })
+    }
+
+    /// The recorded ids of both sides.
+    pub(super) async fn recorded_ids(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<Ids, DeploymentError> {
+        self.ids(deployment).await?.ok_or_else(|| {
+            DeploymentError::Stuck(format!(
+                "the journal of {} has no ids of green although it is {}",
+                deployment.id, deployment.state
+            ))
+        })
+    }
+
+    /// The recorded objects of green, or `None` when the build did not finish.
+    pub(super) async fn green_objects(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<Option<Vec<GreenObject>>, DeploymentError> {
+        let effect = self.store.effect(&deployment.id, key::RECORD).await?;
+        Ok(match effect {
+            Some(effect) => effect.result_as()?,
+            None => None,
+        })
+    }
+
+    /// The secret names of a deployment.
+    pub(super) fn secret(deployment: &Deployment) -> SecretNames {
+        SecretNames::of(&deployment.id)
+    }
+
+    /// A guarded transaction, repeated under 40001 until `cutover.attempts` are used up.
+    ///
+    /// # Errors
+    /// See [`guarded::transaction`]; the last conflict when the attempts are used up.
+    pub(super) async fn guarded<E>(
+        &self,
+        statements: &[Statement],
+        rehearse: bool,
+        check: impl Fn(&Names) -> Result<(), E>,
+    ) -> Result<Guarded<E>, MaterializeError> {
+        let Some((first, rest)) = statements.split_first() else {
+            return Ok(Guarded::Committed);
+        };
+        let mut pauses = Pauses::endless(
+            Duration::from_millis(20),
+            self.settings.cutover.backoff_max.0,
+        );
+        let mut attempt = 1;
+        loop {
+            let answer =
+                guarded::transaction(self.materialize, first, rest, rehearse, &check).await;
+            match answer {
+                Err(MaterializeError::Conflict { label })
+                    if attempt < self.settings.cutover.attempts =>
+                {
+                    tracing::info!(attempt, label, "the catalog changed; trying again");
+                    attempt += 1;
+                    if let Some(pause) = pauses.next_pause() {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Sends one statement over the present connection.
+    pub(super) async fn execute(&self, statement: &Statement) -> Result<(), DeploymentError> {
+        let session = self.materialize.session().await?;
+        Ok(session.execute(statement).await?)
+    }
+
+    /// The error for a stop that the operator asked for, when there was one.
+    pub(super) fn interrupted(&self, deployment: &Deployment) -> Result<(), DeploymentError> {
+        if self.cancel.is_cancelled() {
+            return Err(DeploymentError::Interrupted {
+                id: deployment.id.clone(),
+                state: deployment.state,
+            });
+        }
+        Ok(())
+    }
+}

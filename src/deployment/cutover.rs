@@ -1,0 +1,246 @@
+//! The swap, forwards and backwards.
+//!
+//! One guarded transaction renames the control schema (the fence), swaps every schema and cluster
+//! and commits. SWAP is its own inverse, so it is never sent before the ids have said which side
+//! is live: before each attempt and after each unknown or known outcome the ids are read.
+
+use super::context::{Context, key};
+use super::error::DeploymentError;
+use super::identity::{GreenObject, Ids, Live, SecretNames, unchanged};
+use crate::failure::{Class, Classify};
+use crate::materialize::ddl;
+use crate::materialize::guarded::{Guarded, Names};
+use crate::materialize::{MaterializeError, Statement};
+use crate::plan::Plan;
+use crate::store::Deployment;
+
+/// Which way the swap goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Green becomes production; generation 0 becomes 1.
+    Forward,
+    /// The old side becomes production again; generation 1 becomes 2.
+    Back,
+}
+
+impl Direction {
+    fn key(self) -> &'static str {
+        match self {
+            Direction::Forward => key::SWAP,
+            Direction::Back => key::SWAP_BACK,
+        }
+    }
+
+    fn generation(self) -> u32 {
+        match self {
+            Direction::Forward => 0,
+            Direction::Back => 1,
+        }
+    }
+
+    fn is_before(self, live: &Live) -> bool {
+        match self {
+            Direction::Forward => *live == Live::Blue,
+            Direction::Back => *live == Live::Green,
+        }
+    }
+}
+
+/// How the attempt ended, as the ids say.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Swapped {
+    /// The other side is live.
+    Yes,
+    /// Nothing changed, for this reason.
+    No(String),
+}
+
+/// The fence and the swaps, fence first: from it on the server notices every change by others.
+fn statements(plan: &Plan, secret: &SecretNames, direction: Direction) -> Vec<Statement> {
+    let from = direction.generation();
+    let fence = ddl::rename_schema(
+        &plan.database,
+        &secret.control(from),
+        &secret.control(from + 1),
+    );
+    let schemas = plan
+        .schemas
+        .iter()
+        .map(|schema| ddl::swap_schemas(&schema.name, &schema.green));
+    let clusters = plan
+        .clusters
+        .iter()
+        .filter(|cluster| !cluster.scratch)
+        .map(|cluster| ddl::swap_clusters(&cluster.name, &cluster.green));
+    std::iter::once(fence).chain(schemas).chain(clusters).collect()
+}
+
+/// Sends the swap and rolls it back, so that a refusal is seen before promotion is offered.
+pub(super) async fn rehearse(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    let ids = context.recorded_ids(deployment).await?;
+    let green = recorded_green(context, deployment).await?;
+    let secret = Context::secret(deployment);
+    let statements = statements(&deployment.plan, &secret, Direction::Forward);
+    let check = expected(deployment, &ids, &green, &secret, Direction::Forward);
+    match context.guarded(&statements, true, check).await {
+        Ok(Guarded::Committed) => Ok(()),
+        Ok(Guarded::Declined(Mismatch::Changed(reason) | Mismatch::Foreign(reason))) => {
+            Err(DeploymentError::Failed(format!("the rehearsal of the swap was refused: {reason}")))
+        }
+        Ok(Guarded::Unknown(error)) | Err(error) => match error {
+            MaterializeError::Refused { .. } => Err(DeploymentError::Failed(format!(
+                "rehearsal-refused: {error}"
+            ))),
+            other => Err(other.into()),
+        },
+    }
+}
+
+async fn recorded_green(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<Vec<GreenObject>, DeploymentError> {
+    context.green_objects(deployment).await?.ok_or_else(|| {
+        DeploymentError::Stuck("the journal has no record of green's objects".to_owned())
+    })
+}
+
+/// Why a check inside the transaction said no.
+enum Mismatch {
+    /// The sides are as recorded but something in or around them changed.
+    Changed(String),
+    /// The sides are not as recorded.
+    Foreign(String),
+}
+
+fn expected<'a>(
+    deployment: &'a Deployment,
+    ids: &'a Ids,
+    green: &'a [GreenObject],
+    secret: &'a SecretNames,
+    direction: Direction,
+) -> impl Fn(&Names) -> Result<(), Mismatch> + 'a {
+    move |names| {
+        let live = ids.live(&deployment.plan, names);
+        if let Live::Neither(reason) = live {
+            return Err(Mismatch::Foreign(reason));
+        }
+        if !direction.is_before(&live)
+            || ids.generation(secret, names) != Some(direction.generation())
+        {
+            return Err(Mismatch::Foreign(format!(
+                "the control schema is in generation {:?} and the other side is live",
+                ids.generation(secret, names)
+            )));
+        }
+        match direction {
+            Direction::Forward => {
+                unchanged(&deployment.plan, ids, green, names).map_err(Mismatch::Changed)
+            }
+            // Whatever happened meanwhile, the operator asked for the old side.
+            Direction::Back => Ok(()),
+        }
+    }
+}
+
+/// Makes the other side live, or finds that it is.
+///
+/// # Errors
+/// Transient ones leave the question open: calling again answers it by the ids. A world that
+/// nobody planned is [`DeploymentError::Stuck`].
+pub(super) async fn swap(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    direction: Direction,
+) -> Result<Swapped, DeploymentError> {
+    let ids = context.recorded_ids(deployment).await?;
+    let green = recorded_green(context, deployment).await?;
+    let secret = Context::secret(deployment);
+    let statements = statements(&deployment.plan, &secret, direction);
+    let effect = context
+        .begin(
+            deployment,
+            direction.key(),
+            &statements
+                .iter()
+                .map(|statement| statement.sql().to_owned())
+                .collect::<Vec<_>>(),
+        )
+        .await?;
+    let mut first_look = effect.attempt <= 1;
+    loop {
+        let names = read_names(context).await?;
+        match ids.live(&deployment.plan, &names) {
+            Live::Neither(reason) => return Err(foreign_swap(&reason)),
+            live if direction.is_before(&live) => {}
+            Live::Blue | Live::Green => {
+                return settled(context, deployment, direction, &ids, &secret, &names, first_look)
+                    .await;
+            }
+        }
+        first_look = false;
+        let check = expected(deployment, &ids, &green, &secret, direction);
+        match context.guarded(&statements, false, check).await {
+            Ok(Guarded::Committed) => {}
+            Ok(Guarded::Unknown(error)) => {
+                tracing::warn!(%error, "the answer of COMMIT was lost; asking the ids");
+                context.materialize.forget().await;
+            }
+            Ok(Guarded::Declined(Mismatch::Changed(reason))) => return Ok(Swapped::No(reason)),
+            // A moment ago the ids were right: look again, which names what happened.
+            Ok(Guarded::Declined(Mismatch::Foreign(reason))) => {
+                tracing::warn!(reason, "the sides changed during the swap");
+                let names = read_names(context).await?;
+                if direction.is_before(&ids.live(&deployment.plan, &names)) {
+                    return Ok(Swapped::No(reason));
+                }
+            }
+            Err(error) => match error.class() {
+                Class::Transient => return Err(error.into()),
+                Class::Usage
+                | Class::Refused
+                | Class::Conflict
+                | Class::Permanent
+                | Class::Stuck
+                | Class::Interrupted => return Ok(Swapped::No(error.to_string())),
+            },
+        }
+    }
+}
+
+async fn read_names(context: &Context<'_>) -> Result<Names, MaterializeError> {
+    context.materialize.session_patiently().await?;
+    Names::read(context.materialize).await
+}
+
+fn foreign_swap(reason: &str) -> DeploymentError {
+    DeploymentError::Stuck(format!(
+        "foreign-swap: {reason}. Nothing was dropped. Look at both sides, restore the recorded names, then run `cutover resume`"
+    ))
+}
+
+/// The other side is live. By our transaction? The fence says so.
+async fn settled(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    direction: Direction,
+    ids: &Ids,
+    secret: &SecretNames,
+    names: &Names,
+    first_look: bool,
+) -> Result<Swapped, DeploymentError> {
+    let generation = ids.generation(secret, names);
+    if generation != Some(direction.generation() + 1) {
+        return Err(foreign_swap(&format!(
+            "the other side is live but the control schema is in generation {generation:?}: it was not this deployment that swapped"
+        )));
+    }
+    if first_look {
+        tracing::warn!("the swap had committed before its intent was acted on");
+    }
+    context.finish(deployment, direction.key(), &true).await?;
+    Ok(Swapped::Yes)
+}

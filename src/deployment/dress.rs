@@ -1,0 +1,185 @@
+//! Owners, grants and comments of the objects that dbt built, and the record of those objects.
+//!
+//! Ownership and grants stay with an object through a swap, so green's objects get them before it:
+//! whatever existed in production by the same name keeps its owner, grants and users' comments.
+
+use super::context::{Context, key};
+use super::error::DeploymentError;
+use super::identity::{GreenObject, Ids, planned_node};
+use super::stage::grant_changes;
+use crate::materialize::Statement;
+use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::ddl::{self, Target};
+use crate::materialize::identifier::Qualified;
+use crate::plan::{LiveObject, ObjectKind, Plan, SchemaSwap};
+use crate::store::Deployment;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Checks that green holds what was planned and nothing else, dresses it and records it by id.
+pub(super) async fn dress_and_record(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    let plan = &deployment.plan;
+    let ids = context.recorded_ids(deployment).await?;
+    let effect = context
+        .begin(deployment, key::RECORD, &plan.nodes.len())
+        .await?;
+    if effect.result.is_some() {
+        return Ok(());
+    }
+    let catalog = Catalog::read(context.materialize).await?;
+    let green = green_objects(plan, &ids, &catalog)?;
+    for schema in &plan.schemas {
+        for statement in dressing(plan, schema, &ids, &catalog) {
+            context.execute(&statement).await?;
+        }
+    }
+    context.finish(deployment, key::RECORD, &green).await
+}
+
+/// The objects of green, or what is wrong with them.
+fn green_objects(
+    plan: &Plan,
+    ids: &Ids,
+    catalog: &Catalog,
+) -> Result<Vec<GreenObject>, DeploymentError> {
+    let clusters: BTreeSet<&String> = ids.green_clusters.values().collect();
+    let mut green = Vec::new();
+    let mut strangers = Vec::new();
+    for (schema, id) in &ids.green_schemas {
+        for object in catalog.objects_in_schema(id) {
+            if !is_planned(plan, schema, object, catalog) {
+                strangers.push(catalog.name_of(object));
+            }
+            if let Some(cluster) = &object.cluster_id
+                && !clusters.contains(cluster)
+            {
+                let name = catalog
+                    .clusters
+                    .get(cluster)
+                    .map_or(cluster.as_str(), |cluster| cluster.name.as_str());
+                return Err(DeploymentError::Failed(format!(
+                    "{} was built on the cluster {name}, which is not a green one",
+                    catalog.name_of(object)
+                )));
+            }
+            green.push(GreenObject {
+                id: object.id.clone(),
+                schema: schema.clone(),
+                name: object.name.clone(),
+                kind: object.kind,
+                cluster_id: object.cluster_id.clone(),
+            });
+        }
+    }
+    if !strangers.is_empty() {
+        return Err(DeploymentError::Failed(format!(
+            "unmanaged-object: green holds objects that no planned node makes: {}",
+            strangers.join(", ")
+        )));
+    }
+    let missing: Vec<String> = plan
+        .nodes
+        .iter()
+        .filter(|node| {
+            !green.iter().any(|object| {
+                object.schema == node.schema
+                    && object.name == node.identifier
+                    && Some(object.kind) == node.kind
+            })
+        })
+        .map(|node| node.unique_id.clone())
+        .collect();
+    if !missing.is_empty() {
+        return Err(DeploymentError::Failed(format!(
+            "dbt reported success but green lacks the relations of {}",
+            missing.join(", ")
+        )));
+    }
+    green.sort_by(|a, b| (&a.schema, &a.name, &a.id).cmp(&(&b.schema, &b.name, &b.id)));
+    Ok(green)
+}
+
+/// A planned relation, an index on one, or a part of a planned source.
+fn is_planned(plan: &Plan, schema: &str, object: &Object, catalog: &Catalog) -> bool {
+    match object.kind {
+        ObjectKind::Index => catalog
+            .dependencies
+            .iter()
+            .filter(|(dependent, _)| *dependent == object.id)
+            .filter_map(|(_, on)| catalog.objects.get(on))
+            .any(|relation| planned_node(plan, schema, &relation.name).is_some()),
+        ObjectKind::Source | ObjectKind::Table if object.is_part || object.fed_by_source => plan
+            .nodes
+            .iter()
+            .any(|node| node.schema == schema && matches!(node.materialized.as_str(), "source" | "source_table")),
+        ObjectKind::Table
+        | ObjectKind::View
+        | ObjectKind::MaterializedView
+        | ObjectKind::Source
+        | ObjectKind::Sink
+        | ObjectKind::Connection
+        | ObjectKind::Secret
+        | ObjectKind::Type
+        | ObjectKind::Function => planned_node(plan, schema, &object.name).is_some(),
+    }
+}
+
+/// The statements that give green's objects what their counterparts have.
+fn dressing(plan: &Plan, schema: &SchemaSwap, ids: &Ids, catalog: &Catalog) -> Vec<Statement> {
+    let before: BTreeMap<&str, &LiveObject> = schema
+        .objects
+        .iter()
+        .map(|object| (object.name.as_str(), object))
+        .collect();
+    let Some(id) = ids.green_schemas.get(&schema.name) else {
+        return Vec::new();
+    };
+    let mut statements = Vec::new();
+    for object in catalog.objects_in_schema(id) {
+        let Some(blue) = before.get(object.name.as_str()) else {
+            continue;
+        };
+        // A name may pass from a relation to an index or back; they have nothing in common.
+        if (blue.kind == ObjectKind::Index) != (object.kind == ObjectKind::Index) {
+            continue;
+        }
+        dress_object(plan, schema, object, blue, &mut statements);
+    }
+    statements
+}
+
+fn dress_object(
+    plan: &Plan,
+    schema: &SchemaSwap,
+    object: &Object,
+    blue: &LiveObject,
+    statements: &mut Vec<Statement>,
+) {
+    let name = Qualified::object(&plan.database, &schema.green, &object.name);
+    let node = planned_node(plan, &schema.name, &object.name);
+    let keeps_comment = node.is_none_or(|node| !node.persists_relation_comment);
+    if keeps_comment && blue.comment.is_some() && object.comment != blue.comment {
+        statements.push(ddl::comment_on_object(
+            object.kind,
+            &name,
+            blue.comment.as_deref(),
+        ));
+    }
+    if node.is_some_and(|node| !node.persists_column_comments) {
+        let present: BTreeMap<_, _> = object.column_comments.iter().cloned().collect();
+        for (column, comment) in &blue.column_comments {
+            if present.get(column) != Some(comment) && object.columns.contains(column) {
+                statements.push(ddl::comment_on_column(&name, column, Some(comment)));
+            }
+        }
+    }
+    let target = Target::Object(object.kind, name);
+    if object.owner != blue.owner {
+        statements.push(ddl::alter_owner(&target, &blue.owner));
+    }
+    if object.kind != ObjectKind::Index {
+        statements.extend(grant_changes(&target, &blue.grants, &object.grants));
+    }
+}

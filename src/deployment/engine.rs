@@ -1,0 +1,310 @@
+//! The loop that drives a deployment from state to state.
+//!
+//! A step that meets a lost connection runs again over a new one; steps find out by ids and by the
+//! journal what has happened already. Before the cutover a failure unwinds; after it, what cannot
+//! go on is stuck and says so.
+
+use super::context::Context;
+use super::cutover::{self, Direction, Swapped};
+use super::dress;
+use super::error::DeploymentError;
+use super::hydrate;
+use super::settle::{self, Serving};
+use super::stage;
+use super::state::{Event, State};
+use super::takedown::{self, Goes};
+use crate::failure::{Class, Classify};
+use crate::progress::Progress;
+use crate::retry::Pauses;
+use crate::settings::Policy;
+use crate::store::Deployment;
+use std::time::Duration;
+
+/// How far to drive, beyond what the deployment's own policies say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Until {
+    /// Promote even when the promotion is manual.
+    pub promote: bool,
+    /// Clean up even when the cleanup is manual, and without waiting for the soak to end.
+    pub clean_up: bool,
+}
+
+/// A deployment and what its steps work with.
+pub struct Engine<'a> {
+    context: Context<'a>,
+    deployment: Deployment,
+    /// Why the deployment is being unwound, where this process knows.
+    failure: Option<String>,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine for a deployment that the journal holds.
+    #[must_use]
+    pub fn new(context: Context<'a>, deployment: Deployment) -> Self {
+        Self {
+            context,
+            deployment,
+            failure: None,
+        }
+    }
+
+    /// The deployment as the journal has it.
+    #[must_use]
+    pub fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    /// Journals an event and tells the observers.
+    ///
+    /// # Errors
+    /// The journal's, and events that do not fit the state.
+    pub async fn apply(&mut self, event: Event) -> Result<(), DeploymentError> {
+        self.deployment = self
+            .context
+            .store
+            .apply(self.context.lead, &self.deployment.id, &event)
+            .await?;
+        tracing::info!(state = %self.deployment.state, ?event, "journalled");
+        self.announce();
+        Ok(())
+    }
+
+    fn announce(&self) {
+        self.context.reporter.send(Progress::State {
+            deployment: self.deployment.id.clone(),
+            state: self.deployment.state,
+        });
+    }
+
+    /// Drives until the deployment ends, waits for somebody, or cannot go on.
+    ///
+    /// # Errors
+    /// [`DeploymentError::Unwound`] after a failure that was unwound; otherwise what stopped it.
+    pub async fn drive(&mut self, until: Until) -> Result<State, DeploymentError> {
+        self.context.builds.reap().await?;
+        self.announce();
+        loop {
+            self.context.interrupted(&self.deployment)?;
+            let state = self.deployment.state;
+            let event = match state {
+                State::Pending => Event::PlanStored,
+                State::Planned => Event::StagingStarted,
+                State::Ready if !self.promotes(until) => return Ok(state),
+                State::Soaking if !self.cleans_up(until) => {
+                    self.step(state, until).await?;
+                    return Ok(state);
+                }
+                State::Done | State::Aborted | State::RolledBack => return Ok(state),
+                State::Failed => {
+                    return Err(DeploymentError::Unwound {
+                        id: self.deployment.id.clone(),
+                        reason: self.reason(),
+                    });
+                }
+                State::Stuck => return Err(DeploymentError::Stuck(self.reason())),
+                State::Staging
+                | State::Building
+                | State::Hydrating
+                | State::Verifying
+                | State::Ready
+                | State::CuttingOver
+                | State::Soaking
+                | State::CleaningUp
+                | State::Unwinding
+                | State::RollingBack => self.step(state, until).await?,
+            };
+            let declined = match &event {
+                Event::SwapDeclined { reason } => Some(reason.clone()),
+                _ => None,
+            };
+            self.apply(event).await?;
+            if let Some(reason) = declined {
+                return Err(DeploymentError::Declined(reason));
+            }
+        }
+    }
+
+    fn promotes(&self, until: Until) -> bool {
+        until.promote || self.deployment.request.promotion == Policy::Automatic
+    }
+
+    fn cleans_up(&self, until: Until) -> bool {
+        until.clean_up || self.deployment.request.cleanup == Policy::Automatic
+    }
+
+    fn reason(&self) -> String {
+        self.failure
+            .clone()
+            .or_else(|| self.deployment.reason.clone())
+            .unwrap_or_else(|| "no reason was recorded".to_owned())
+    }
+
+    /// Runs one state's step, again over lost connections, and turns its end into an event.
+    async fn step(&mut self, state: State, until: Until) -> Result<Event, DeploymentError> {
+        let mut pauses = Pauses::for_at_most(
+            Duration::from_millis(200),
+            Duration::from_secs(5),
+            self.context.settings.materialize.reconnect_timeout.0,
+        );
+        loop {
+            let error = match self.attempt(state, until).await {
+                Ok(event) => return Ok(event),
+                Err(error) => error,
+            };
+            match error.class() {
+                Class::Interrupted | Class::Usage => return Err(error),
+                Class::Transient | Class::Conflict => {
+                    self.context.materialize.forget().await;
+                    let Some(pause) = pauses.next_pause() else {
+                        return Err(error);
+                    };
+                    self.context.reporter.warning(format!("{error}; trying again"));
+                    tokio::time::sleep(pause).await;
+                }
+                Class::Permanent | Class::Refused if state.is_before_cutover() => {
+                    let reason = full_text(&error);
+                    self.failure = Some(reason.clone());
+                    return Ok(Event::StepFailed { reason });
+                }
+                Class::Permanent | Class::Refused | Class::Stuck => {
+                    let reason = full_text(&error);
+                    self.failure = Some(reason.clone());
+                    return Ok(Event::StuckAt { state, reason });
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, state: State, until: Until) -> Result<Event, DeploymentError> {
+        let (context, deployment) = (&self.context, &self.deployment);
+        match state {
+            State::Staging => {
+                stage::stage(context, deployment).await?;
+                Ok(Event::Staged)
+            }
+            State::Building => {
+                self.build().await?;
+                Ok(Event::Built)
+            }
+            State::Hydrating => {
+                hydrate::wait(context, deployment).await?;
+                Ok(Event::Hydrated)
+            }
+            State::Verifying => {
+                context.builds.test(&deployment.plan).await?;
+                cutover::rehearse(context, deployment).await?;
+                Ok(Event::Verified)
+            }
+            State::Ready => {
+                // Time may have passed since it became ready.
+                hydrate::wait(context, deployment).await?;
+                cutover::rehearse(context, deployment).await?;
+                Ok(Event::PromotionStarted)
+            }
+            State::CuttingOver => match cutover::swap(context, deployment, Direction::Forward).await? {
+                Swapped::Yes => Ok(Event::SwapCommitted),
+                Swapped::No(reason) => Ok(Event::SwapDeclined { reason }),
+            },
+            State::Soaking => {
+                settle::settle(context, deployment, Serving::Green).await?;
+                if self.cleans_up(until) && !until.clean_up {
+                    settle::soak(context, deployment).await?;
+                }
+                Ok(Event::Soaked)
+            }
+            State::CleaningUp => {
+                takedown::drop_side(context, deployment, Goes::Old).await?;
+                Ok(Event::CleanedUp)
+            }
+            State::Unwinding => {
+                takedown::drop_side(context, deployment, Goes::Green).await?;
+                self.unwound().await
+            }
+            State::RollingBack => {
+                match cutover::swap(context, deployment, Direction::Back).await? {
+                    Swapped::Yes => {}
+                    Swapped::No(reason) => {
+                        return Err(DeploymentError::Stuck(format!(
+                            "the swap back was refused: {reason}. Run `cutover resume` to try again"
+                        )));
+                    }
+                }
+                settle::settle(context, deployment, Serving::Blue).await?;
+                takedown::drop_side(context, deployment, Goes::Green).await?;
+                Ok(Event::RolledBack)
+            }
+            State::Pending
+            | State::Planned
+            | State::Done
+            | State::Aborted
+            | State::Failed
+            | State::RolledBack
+            | State::Stuck => Err(DeploymentError::NotNow(format!(
+                "a deployment that is {state} has no step to run"
+            ))),
+        }
+    }
+
+    async fn build(&self) -> Result<(), DeploymentError> {
+        let recorded = self.context.green_objects(&self.deployment).await?;
+        if recorded.is_none() {
+            self.context.builds.build(&self.deployment.plan).await?;
+        }
+        dress::dress_and_record(&self.context, &self.deployment).await
+    }
+
+    /// Which event ends the unwinding: the one that the journal says began it.
+    async fn unwound(&self) -> Result<Event, DeploymentError> {
+        let events = self.context.store.events(&self.deployment.id).await?;
+        let aborted = events
+            .iter()
+            .rev()
+            .find_map(|recorded| match recorded.event {
+                Event::AbortRequested => Some(true),
+                Event::StepFailed { .. } => Some(false),
+                _ => None,
+            })
+            .unwrap_or(false);
+        Ok(if aborted {
+            Event::UnwoundAfterAbort
+        } else {
+            Event::UnwoundAfterFailure
+        })
+    }
+
+    /// Goes on from where the deployment got stuck, after a person has looked.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn unstick(&mut self) -> Result<(), DeploymentError> {
+        if self.deployment.state != State::Stuck {
+            return Ok(());
+        }
+        let events = self.context.store.events(&self.deployment.id).await?;
+        let at = events
+            .iter()
+            .rev()
+            .find_map(|recorded| match &recorded.event {
+                Event::StuckAt { state, .. } => Some(*state),
+                _ => None,
+            })
+            .ok_or_else(|| {
+                DeploymentError::Stuck("the journal does not say where it got stuck".to_owned())
+            })?;
+        self.apply(Event::Unstuck { state: at }).await
+    }
+}
+
+/// An error with its sources, each once, on one line.
+fn full_text(error: &DeploymentError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,114 @@
+//! What can go wrong with a deployment, and of which class it is.
+
+use super::state::State;
+use crate::build::BuildError;
+use crate::failure::{Class, Classify};
+use crate::materialize::MaterializeError;
+use crate::plan::Refused;
+use crate::project;
+use crate::store::StoreError;
+
+/// An error of a deployment.
+#[derive(Debug, thiserror::Error)]
+pub enum DeploymentError {
+    /// The server.
+    #[error(transparent)]
+    Materialize(#[from] MaterializeError),
+    /// The journal.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// dbt.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The project's files.
+    #[error(transparent)]
+    Project(#[from] project::Error),
+    /// dbt's manifest cannot be used.
+    #[error("{0}")]
+    Manifest(String),
+    /// The plan.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A step found that the deployment cannot succeed.
+    #[error("{0}")]
+    Failed(String),
+    /// The deployment failed before the cutover and was unwound.
+    #[error("the deployment {id} failed: {reason}")]
+    Unwound {
+        /// The deployment.
+        id: String,
+        /// Why it failed.
+        reason: String,
+    },
+    /// The swap was not made; green is still ready.
+    #[error("the swap was not made: {0}")]
+    Declined(String),
+    /// Nobody may go on before a person has looked.
+    #[error("{0}")]
+    Stuck(String),
+    /// The command does not fit the state.
+    #[error("{0}")]
+    NotNow(String),
+    /// There is nothing to act on.
+    #[error("the environment {0} has no deployment under way")]
+    NoDeployment(String),
+    /// The operator asked to stop.
+    #[error("interrupted; the deployment {id} is {state} and can be resumed")]
+    Interrupted {
+        /// The deployment.
+        id: String,
+        /// Its state.
+        state: State,
+    },
+    /// A file of the run could not be read or written.
+    #[error("cannot use {path}")]
+    Run {
+        /// The file or folder.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Classify for DeploymentError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Materialize(error) => error.class(),
+            Self::Store(error) => error.class(),
+            Self::Build(error) => error.class(),
+            Self::Project(_) | Self::Manifest(_) => Class::Usage,
+            Self::Refused(error) => error.class(),
+            Self::Failed(_) | Self::Unwound { .. } => Class::Permanent,
+            Self::Declined(_) => Class::Conflict,
+            Self::Stuck(_) => Class::Stuck,
+            Self::NotNow(_) | Self::NoDeployment(_) => Class::Refused,
+            Self::Interrupted { .. } => Class::Interrupted,
+            Self::Run { .. } => Class::Transient,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Materialize(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Build(error) => error.hint(),
+            Self::Refused(_) => Some("every refusal names its remedy".to_owned()),
+            Self::Declined(_) => Some(
+                "green is untouched: run `cutover promote` to try again or `cutover abort` to give up"
+                    .to_owned(),
+            ),
+            Self::NoDeployment(_) => Some("`cutover history` shows what was".to_owned()),
+            Self::NotNow(_) => Some("`cutover status` shows what can be done now".to_owned()),
+            Self::Run { .. } => {
+                Some("check the folder's permissions and the free space".to_owned())
+            }
+            Self::Project(_)
+            | Self::Manifest(_)
+            | Self::Failed(_)
+            | Self::Unwound { .. }
+            | Self::Stuck(_)
+            | Self::Interrupted { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Recorded ids and the question which side is live.
+//!
+//! Names move in a swap, ids stay. Everything here is pure: ids from the journal against names
+//! from the server.
+
+use crate::materialize::guarded::Names;
+use crate::plan::{Plan, PlannedNode};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Names that only one deployment knows, so that whatever carries one is its own.
+#[derive(Debug, Clone)]
+pub struct SecretNames(String);
+
+impl SecretNames {
+    /// The names of the deployment with this id.
+    #[must_use]
+    pub fn of(deployment_id: &str) -> Self {
+        Self(format!("cutover_{}", deployment_id.replace('-', "")))
+    }
+
+    /// The control schema in its n-th generation. The n-th swap renames generation n-1 to n.
+    #[must_use]
+    pub fn control(&self, generation: u32) -> String {
+        format!("{}_gen_{generation}", self.0)
+    }
+
+    /// A schema or cluster while it is being made or taken down: `what` is `green_schema`,
+    /// `old_cluster` and so on.
+    #[must_use]
+    pub fn hidden(&self, what: &str, index: usize) -> String {
+        format!("{}_{what}_{index}", self.0)
+    }
+}
+
+/// Ids of both sides, by production name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ids {
+    /// The control schema.
+    pub control: String,
+    /// Schemas of the old side.
+    pub blue_schemas: BTreeMap<String, String>,
+    /// Schemas of the new side.
+    pub green_schemas: BTreeMap<String, String>,
+    /// Clusters of the old side.
+    pub blue_clusters: BTreeMap<String, String>,
+    /// Clusters of the new side, scratch clusters among them.
+    pub green_clusters: BTreeMap<String, String>,
+    /// Production schemas and clusters that this deployment created (`--bootstrap`), ids.
+    pub created: BTreeSet<String>,
+}
+
+/// An object of green as it was when the build had finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GreenObject {
+    /// Its id.
+    pub id: String,
+    /// The production name of its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: crate::plan::ObjectKind,
+    /// The id of the cluster that computes it, where one does.
+    pub cluster_id: Option<String>,
+}
+
+/// Which side serves under the production names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Live {
+    /// The old side: not swapped, or swapped back.
+    Blue,
+    /// The new side.
+    Green,
+    /// Neither as a whole: somebody else changed something. The text names it.
+    Neither(String),
+}
+
+impl Ids {
+    /// Which side is live by these names.
+    #[must_use]
+    pub fn live(&self, plan: &Plan, names: &Names) -> Live {
+        let mut blue = Vec::new();
+        let mut green = Vec::new();
+        let schemas = plan.schemas.iter().map(|schema| {
+            (
+                "schema",
+                &schema.name,
+                &schema.green,
+                &names.schemas,
+                &self.blue_schemas,
+                &self.green_schemas,
+            )
+        });
+        let clusters = plan
+            .clusters
+            .iter()
+            .filter(|cluster| !cluster.scratch)
+            .map(|cluster| {
+                (
+                    "cluster",
+                    &cluster.name,
+                    &cluster.green,
+                    &names.clusters,
+                    &self.blue_clusters,
+                    &self.green_clusters,
+                )
+            });
+        for (what, name, aside, by_name, blue_ids, green_ids) in schemas.chain(clusters) {
+            let here = by_name.get(name);
+            let there = by_name.get(aside);
+            let (blue_id, green_id) = (blue_ids.get(name), green_ids.get(name));
+            if here.is_some() && here == blue_id && there == green_id {
+                blue.push(format!("{what} {name}"));
+            } else if here.is_some() && here == green_id && there == blue_id {
+                green.push(format!("{what} {name}"));
+            } else {
+                return Live::Neither(foreign(what, [name, aside], [here, there], [blue_id, green_id]));
+            }
+        }
+        match (blue.is_empty(), green.is_empty()) {
+            (false, true) => Live::Blue,
+            (true, false) => Live::Green,
+            (false, false) => Live::Neither(format!(
+                "only a part was swapped: {} is new while {} is old",
+                green.join(", "),
+                blue.join(", ")
+            )),
+            (true, true) => Live::Neither("the plan swaps nothing".to_owned()),
+        }
+    }
+
+    /// The generation of the control schema, or `None` when it is gone.
+    #[must_use]
+    pub fn generation(&self, secret: &SecretNames, names: &Names) -> Option<u32> {
+        (0..=MOST_GENERATIONS)
+            .find(|generation| names.schemas.get(&secret.control(*generation)) == Some(&self.control))
+    }
+}
+
+/// A deployment swaps forwards once and back at most once.
+const MOST_GENERATIONS: u32 = 2;
+
+fn foreign(
+    what: &str,
+    names: [&String; 2],
+    found: [Option<&String>; 2],
+    recorded: [Option<&String>; 2],
+) -> String {
+    let word = |id: Option<&String>| id.map_or("missing".to_owned(), |id| format!("id {id}"));
+    format!(
+        "{what} {} is {} and {} is {}, but this deployment recorded {} and {}: somebody else swapped, renamed, dropped or created one of them",
+        names[0],
+        word(found[0]),
+        names[1],
+        word(found[1]),
+        word(recorded[0]),
+        word(recorded[1]),
+    )
+}
+
+/// Whether the world is still as planned and recorded: blue's objects are the plan's, green's are
+/// the recorded ones, and nothing outside has begun to depend on blue.
+///
+/// # Errors
+/// What changed, one sentence.
+pub fn unchanged(
+    plan: &Plan,
+    ids: &Ids,
+    green: &[GreenObject],
+    names: &Names,
+) -> Result<(), String> {
+    let planned: BTreeSet<&str> = plan
+        .schemas
+        .iter()
+        .flat_map(|schema| schema.objects.iter().map(|object| object.id.as_str()))
+        .collect();
+    let recorded: BTreeSet<&str> = green.iter().map(|object| object.id.as_str()).collect();
+    let within = |schema_ids: &BTreeMap<String, String>| -> BTreeSet<&str> {
+        let schema_ids: BTreeSet<&String> = schema_ids.values().collect();
+        names
+            .objects
+            .iter()
+            .filter(|(_, (schema, _))| schema_ids.contains(schema))
+            .map(|(id, _)| id.as_str())
+            .collect()
+    };
+    difference("production", &planned, &within(&ids.blue_schemas))?;
+    difference("green", &recorded, &within(&ids.green_schemas))?;
+    let sinks: BTreeSet<&str> = plan.sinks.iter().map(|sink| sink.id.as_str()).collect();
+    for (side, objects) in [("production", &planned), ("green", &recorded)] {
+        let outside = names.dependencies.iter().find(|(dependent, on)| {
+            objects.contains(on.as_str())
+                && !objects.contains(dependent.as_str())
+                && !sinks.contains(dependent.as_str())
+        });
+        if let Some((dependent, on)) = outside {
+            return Err(format!(
+                "object {dependent} outside the deployment now depends on {on} of {side}"
+            ));
+        }
+    }
+    let clusters: BTreeSet<&String> = plan
+        .clusters
+        .iter()
+        .filter(|cluster| !cluster.scratch)
+        .filter_map(|cluster| ids.blue_clusters.get(&cluster.name))
+        .collect();
+    let stranger = names.objects.iter().find(|(id, (_, cluster))| {
+        cluster.as_ref().is_some_and(|id| clusters.contains(id)) && !planned.contains(id.as_str())
+    });
+    match stranger {
+        Some((id, _)) => Err(format!(
+            "object {id}, which the plan does not know, now runs on a cluster that would be swapped"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn difference(side: &str, expected: &BTreeSet<&str>, found: &BTreeSet<&str>) -> Result<(), String> {
+    let list = |ids: Vec<&&str>| {
+        ids.into_iter()
+            .map(|id| (*id).to_owned())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let appeared: Vec<&&str> = found.difference(expected).collect();
+    if !appeared.is_empty() {
+        return Err(format!(
+            "objects appeared in {side} since it was recorded: {}",
+            list(appeared)
+        ));
+    }
+    let vanished: Vec<&&str> = expected.difference(found).collect();
+    if !vanished.is_empty() {
+        return Err(format!(
+            "objects vanished from {side} since it was recorded: {}",
+            list(vanished)
+        ));
+    }
+    Ok(())
+}
+
+/// The planned node that makes a relation, where one does.
+#[must_use]
+pub fn planned_node<'a>(plan: &'a Plan, schema: &str, name: &str) -> Option<&'a PlannedNode> {
+    plan.nodes
+        .iter()
+        .find(|node| node.schema == schema && node.identifier == name)
+}
+
+#[cfg(test)]
+mod tests;

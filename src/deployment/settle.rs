@@ -1,0 +1,192 @@
+//! What follows the swap: comments, sinks, the soak.
+
+use super::context::{Context, key};
+use super::error::DeploymentError;
+use super::identity::Ids;
+use super::state::Event;
+use crate::materialize::catalog::Catalog;
+use crate::materialize::identifier::Qualified;
+use crate::materialize::tag::{Side, Tag};
+use crate::materialize::{MaterializeError, Statement, ddl, sinks};
+use crate::plan::{Plan, SinkRepoint};
+use crate::store::Deployment;
+use jiff::Timestamp;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Which side the comments and sinks belong to now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Serving {
+    /// Green was swapped in.
+    Green,
+    /// The old side serves again.
+    Blue,
+}
+
+/// Gives production the users' comments, marks the side that no longer serves, points the sinks to
+/// what serves. May run twice.
+pub(super) async fn settle(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    serving: Serving,
+) -> Result<(), DeploymentError> {
+    let plan = &deployment.plan;
+    let ids = context.recorded_ids(deployment).await?;
+    let key = match serving {
+        Serving::Green => key::SETTLE,
+        Serving::Blue => key::SETTLE_BACK,
+    };
+    let effect = context.begin(deployment, key, &plan.sinks).await?;
+    if effect.result.is_some() {
+        return Ok(());
+    }
+    for statement in comments(deployment, serving) {
+        context.execute(&statement).await?;
+    }
+    for sink in &plan.sinks {
+        repoint(context, plan, &ids, sink, serving).await?;
+    }
+    context.finish(deployment, key, &true).await
+}
+
+fn comments(deployment: &Deployment, serving: Serving) -> Vec<Statement> {
+    let plan = &deployment.plan;
+    let aside = Tag {
+        deployment: deployment.id.clone(),
+        environment: deployment.environment.clone(),
+        side: match serving {
+            Serving::Green => Side::Old,
+            Serving::Blue => Side::Green,
+        },
+    };
+    let mut statements = Vec::new();
+    for schema in &plan.schemas {
+        let users = schema.comment.as_deref();
+        statements.push(ddl::comment_on_schema(&plan.database, &schema.name, users));
+        statements.push(ddl::comment_on_schema(
+            &plan.database,
+            &schema.green,
+            Some(&aside.comment(users)),
+        ));
+    }
+    for cluster in plan.clusters.iter().filter(|cluster| !cluster.scratch) {
+        let users = cluster.comment.as_deref();
+        statements.push(ddl::comment_on_cluster(&cluster.name, users));
+        statements.push(ddl::comment_on_cluster(
+            &cluster.green,
+            Some(&aside.comment(users)),
+        ));
+    }
+    statements
+}
+
+/// Points one sink to the object that serves now under the name that it has always read, and waits
+/// until it runs again. ALTER SINK blocks for as long as the sink is unhealthy, hence the deadline.
+async fn repoint(
+    context: &Context<'_>,
+    plan: &Plan,
+    ids: &Ids,
+    sink: &SinkRepoint,
+    serving: Serving,
+) -> Result<(), DeploymentError> {
+    let settings = &context.settings.sinks;
+    let serving_schemas = match serving {
+        Serving::Green => &ids.green_schemas,
+        Serving::Blue => &ids.blue_schemas,
+    };
+    let waiting = |what: &str| {
+        DeploymentError::Stuck(format!(
+            "sink-not-repointed: the sink {} {what}; production serves and the old side is kept. Repair the sink, then run `cutover resume`",
+            sink.name
+        ))
+    };
+    let catalog = Catalog::read(context.materialize).await?;
+    let Some(found) = catalog.objects.get(&sink.id) else {
+        context
+            .reporter
+            .warning(format!("the sink {} is gone; nothing to repoint", sink.name));
+        return Ok(());
+    };
+    let wanted = serving_schemas
+        .get(&sink.schema)
+        .and_then(|schema| {
+            catalog
+                .objects_in_schema(schema)
+                .into_iter()
+                .find(|object| object.name == sink.object)
+        })
+        .ok_or_else(|| waiting("has nothing of that name to read from any more"))?;
+    let reads_it = catalog
+        .dependencies
+        .contains(&(sink.id.clone(), wanted.id.clone()));
+    if !reads_it {
+        let home = catalog.schemas.get(&found.schema_id).ok_or_else(|| {
+            waiting("lies in a schema that cannot be found")
+        })?;
+        let statement = ddl::alter_sink(
+            &Qualified::object(&home.database, &home.name, &found.name),
+            &Qualified::object(&plan.database, &sink.schema, &sink.object),
+        );
+        let session = context.materialize.own_session().await?;
+        let restore = context.materialize.options().statement_timeout;
+        match session
+            .execute_within(&statement, settings.alter_timeout.0, restore)
+            .await
+        {
+            Ok(()) => {}
+            // Cancelled by its deadline it may have happened all the same; the next look tells.
+            Err(MaterializeError::Deadline { .. }) => {
+                return Err(waiting("did not take its new relation within sinks.alter_timeout"));
+            }
+            Err(error @ MaterializeError::Refused { .. }) => {
+                return Err(waiting(&format!("could not be altered ({error})")));
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+    let until = Instant::now() + settings.healthy_timeout.0;
+    loop {
+        let session = context.materialize.session_patiently().await?;
+        let status = sinks::status(&session, &sink.id).await?;
+        if status.as_deref() == Some("running") {
+            context.reporter.note(format!("the sink {} runs", sink.name));
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            return Err(waiting(&format!(
+                "is {} and not running",
+                status.as_deref().unwrap_or("without a status")
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Waits until the soak is over, counted from the swap as the journal has it.
+pub(super) async fn soak(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    let soak = deployment.request.soak.0;
+    if soak.is_zero() {
+        return Ok(());
+    }
+    let swapped_at = context
+        .store
+        .events(&deployment.id)
+        .await?
+        .into_iter()
+        .rev()
+        .find(|recorded| recorded.event == Event::SwapCommitted)
+        .map_or_else(Timestamp::now, |recorded| recorded.at);
+    let passed = Duration::try_from(Timestamp::now().duration_since(swapped_at)).unwrap_or_default();
+    let left = soak.saturating_sub(passed);
+    context.reporter.note(format!(
+        "soaking for {}; `cutover rollback` brings the old side back",
+        humantime::format_duration(Duration::from_secs(left.as_secs()))
+    ));
+    tokio::select! {
+        () = context.cancel.cancelled() => context.interrupted(deployment),
+        () = tokio::time::sleep(left) => Ok(()),
+    }
+}

@@ -1,0 +1,422 @@
+//! Dropping one side by recorded ids.
+//!
+//! Never by CASCADE. What is to go is first given names that only this deployment knows, in one
+//! guarded transaction whose check compares ids, so that a foreign swap cannot put production under
+//! them. Then object by object, dependents first, then the empty schemas, then the clusters: a
+//! plain DROP refuses whatever something still depends on. Everything is found by id, so it may
+//! stop anywhere and run again.
+
+use super::context::{Context, key};
+use super::error::DeploymentError;
+use super::identity::{GreenObject, Ids, planned_node};
+use super::stage;
+use crate::materialize::Statement;
+use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::ddl;
+use crate::materialize::guarded::{Guarded, Names};
+use crate::materialize::identifier::Qualified;
+use crate::plan::{ObjectKind, Plan};
+use crate::progress::Progress;
+use crate::store::Deployment;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which side goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goes {
+    /// The old side, after a promotion.
+    Old,
+    /// The new side, after a failure, an abort or a rollback.
+    Green,
+}
+
+/// Drops a side and, last of all, the control schema.
+///
+/// # Errors
+/// [`DeploymentError::Stuck`] names what stands in the way; nothing more is dropped then, and the
+/// call may be repeated when the cause is gone.
+pub(super) async fn drop_side(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    goes: Goes,
+) -> Result<(), DeploymentError> {
+    let plan = &deployment.plan;
+    let ids = match context.ids(deployment).await? {
+        Some(ids) => ids,
+        None => stage::unrecorded(context, deployment).await?,
+    };
+    let recorded = context.green_objects(deployment).await?;
+    let side = Side::new(plan, &ids, recorded.as_deref(), goes);
+    let effect_key = match goes {
+        Goes::Old => key::DROP_OLD,
+        Goes::Green => key::DROP_GREEN,
+    };
+    let effect = context
+        .begin(deployment, effect_key, &(&side.schemas, &side.clusters))
+        .await?;
+    if effect.result.is_none() {
+        take_down(context, deployment, &side, goes).await?;
+        context.finish(deployment, effect_key, &true).await?;
+    }
+    drop_control(context, deployment, &ids).await
+}
+
+/// What goes, by id.
+struct Side<'a> {
+    plan: &'a Plan,
+    /// `(id, production name)`.
+    schemas: Vec<(String, String)>,
+    /// `(id, production name)`.
+    clusters: Vec<(String, String)>,
+    /// The objects that may go; `None` for a green side whose build did not finish.
+    objects: Option<BTreeSet<String>>,
+    /// Sinks that read from the side and would be left without a relation.
+    goes: Goes,
+}
+
+impl<'a> Side<'a> {
+    fn new(plan: &'a Plan, ids: &Ids, green: Option<&[GreenObject]>, goes: Goes) -> Self {
+        let pairs = |by_name: &BTreeMap<String, String>| -> Vec<(String, String)> {
+            by_name
+                .iter()
+                .map(|(name, id)| (id.clone(), name.clone()))
+                .collect()
+        };
+        let mut side = match goes {
+            Goes::Old => Self {
+                plan,
+                schemas: pairs(&ids.blue_schemas),
+                clusters: pairs(&ids.blue_clusters),
+                objects: Some(
+                    plan.schemas
+                        .iter()
+                        .flat_map(|schema| schema.objects.iter().map(|object| object.id.clone()))
+                        .collect(),
+                ),
+                goes,
+            },
+            Goes::Green => Self {
+                plan,
+                schemas: pairs(&ids.green_schemas),
+                clusters: pairs(&ids.green_clusters),
+                objects: green.map(|objects| {
+                    objects.iter().map(|object| object.id.clone()).collect()
+                }),
+                goes,
+            },
+        };
+        match goes {
+            // A scratch cluster was never swapped; it goes whichever side goes.
+            Goes::Old => {
+                for cluster in plan.clusters.iter().filter(|cluster| cluster.scratch) {
+                    if let Some(id) = ids.green_clusters.get(&cluster.name) {
+                        side.clusters.push((id.clone(), cluster.name.clone()));
+                    }
+                }
+            }
+            // What was created for the first release goes with the release that failed.
+            Goes::Green => {
+                for (blue, list) in [
+                    (&ids.blue_schemas, &mut side.schemas),
+                    (&ids.blue_clusters, &mut side.clusters),
+                ] {
+                    list.extend(
+                        pairs(blue)
+                            .into_iter()
+                            .filter(|(id, _)| ids.created.contains(id)),
+                    );
+                }
+            }
+        }
+        side
+    }
+
+    fn word(&self) -> &'static str {
+        match self.goes {
+            Goes::Old => "old",
+            Goes::Green => "dropped",
+        }
+    }
+
+    /// The name that a thing gets before it goes.
+    fn hidden(&self, deployment: &Deployment, what: &str, index: usize) -> String {
+        Context::secret(deployment).hidden(&format!("{}_{what}", self.word()), index)
+    }
+
+    /// The objects to drop, or what stands in the way.
+    fn objects<'c>(&self, catalog: &'c Catalog) -> Result<Vec<&'c Object>, String> {
+        let mut going = Vec::new();
+        let mut strangers = Vec::new();
+        for (schema, name) in &self.schemas {
+            for object in catalog.objects_in_schema(schema) {
+                if self.may_go(name, object) {
+                    going.push(object);
+                } else {
+                    strangers.push(catalog.name_of(object));
+                }
+            }
+        }
+        if !strangers.is_empty() {
+            return Err(format!(
+                "unmanaged-object: {} appeared in a schema that is to be dropped. Move or drop it",
+                strangers.join(", ")
+            ));
+        }
+        self.nothing_depends(catalog, &going)?;
+        Ok(going)
+    }
+
+    fn may_go(&self, schema: &str, object: &Object) -> bool {
+        if let Some(recorded) = &self.objects {
+            return recorded.contains(&object.id);
+        }
+        // dbt was interrupted: what it makes from models may go, data that it did not make may not.
+        match object.kind {
+            ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Index => true,
+            ObjectKind::Table | ObjectKind::Source => {
+                object.is_part || planned_node(self.plan, schema, &object.name).is_some()
+            }
+            ObjectKind::Sink
+            | ObjectKind::Connection
+            | ObjectKind::Secret
+            | ObjectKind::Type
+            | ObjectKind::Function => false,
+        }
+    }
+
+    fn nothing_depends(&self, catalog: &Catalog, going: &[&Object]) -> Result<(), String> {
+        let ids: BTreeSet<&str> = going.iter().map(|object| object.id.as_str()).collect();
+        let mut outside: BTreeSet<String> = BTreeSet::new();
+        for object in going {
+            for dependent in catalog.dependents(&object.id) {
+                if !ids.contains(dependent.id.as_str()) {
+                    outside.insert(format!(
+                        "{} reads {}",
+                        catalog.name_of(dependent),
+                        catalog.name_of(object)
+                    ));
+                }
+            }
+        }
+        for (cluster, _) in &self.clusters {
+            for object in catalog.objects_on_cluster(cluster) {
+                if !ids.contains(object.id.as_str()) {
+                    let name = catalog
+                        .clusters
+                        .get(cluster)
+                        .map_or("?", |cluster| cluster.name.as_str());
+                    outside.insert(format!("{} runs on {name}", catalog.name_of(object)));
+                }
+            }
+        }
+        if outside.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "outside-dependent: {} and would be lost with what is to be dropped. Move or drop it",
+            outside.into_iter().collect::<Vec<_>>().join(", ")
+        ))
+    }
+}
+
+async fn take_down(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    side: &Side<'_>,
+    goes: Goes,
+) -> Result<(), DeploymentError> {
+    let catalog = Catalog::read(context.materialize).await?;
+    let stuck = |what: String| {
+        DeploymentError::Stuck(format!(
+            "{what}, then run `cutover {}`",
+            match goes {
+                Goes::Old => "cleanup",
+                Goes::Green => "resume",
+            }
+        ))
+    };
+    side.objects(&catalog).map_err(stuck)?;
+    hide(context, deployment, side, &catalog).await?;
+    // Again under the secret names: these are what is dropped.
+    let catalog = Catalog::read(context.materialize).await?;
+    let going = side.objects(&catalog).map_err(stuck)?;
+    let order = dependents_first(&catalog, &going);
+    let total = order.len() + side.schemas.len() + side.clusters.len();
+    let mut done = 0;
+    let mut dropped = |item: String| {
+        done += 1;
+        context.reporter.send(Progress::Work {
+            what: "dropped".to_owned(),
+            item,
+            done,
+            total,
+        });
+    };
+    for object in order {
+        let Some(schema) = catalog.schemas.get(&object.schema_id) else {
+            continue;
+        };
+        let name = Qualified::object(&schema.database, &schema.name, &object.name);
+        context
+            .execute(&ddl::drop_object(object.kind, &name))
+            .await?;
+        dropped(object.name.clone());
+    }
+    for (id, name) in &side.schemas {
+        if let Some(schema) = catalog.schemas.get(id) {
+            context
+                .execute(&ddl::drop_schema(&schema.database, &schema.name))
+                .await?;
+        }
+        dropped(format!("schema {name}"));
+    }
+    for (id, name) in &side.clusters {
+        if let Some(cluster) = catalog.clusters.get(id) {
+            context.execute(&ddl::drop_cluster(&cluster.name)).await?;
+        }
+        dropped(format!("cluster {name}"));
+    }
+    Ok(())
+}
+
+/// Gives everything that goes a secret name, unless it has one.
+async fn hide(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    side: &Side<'_>,
+    catalog: &Catalog,
+) -> Result<(), DeploymentError> {
+    // (is a cluster, id, present name, hidden name)
+    let mut renames: Vec<(bool, &str, &str, String)> = Vec::new();
+    for (index, (id, _)) in side.schemas.iter().enumerate() {
+        if let Some(schema) = catalog.schemas.get(id) {
+            let hidden = side.hidden(deployment, "schema", index);
+            if schema.name != hidden {
+                renames.push((false, id, &schema.name, hidden));
+            }
+        }
+    }
+    for (index, (id, _)) in side.clusters.iter().enumerate() {
+        if let Some(cluster) = catalog.clusters.get(id) {
+            let hidden = side.hidden(deployment, "cluster", index);
+            if cluster.name != hidden {
+                renames.push((true, id, &cluster.name, hidden));
+            }
+        }
+    }
+    if let Goes::Old = side.goes {
+        refuse_to_hide_production(side, &renames)?;
+    }
+    let statements: Vec<Statement> = renames
+        .iter()
+        .map(|(is_cluster, _, from, to)| {
+            if *is_cluster {
+                ddl::rename_cluster(from, to)
+            } else {
+                ddl::rename_schema(&side.plan.database, from, to)
+            }
+        })
+        .collect();
+    let check = |names: &Names| {
+        for (is_cluster, id, name, _) in &renames {
+            let by_name = if *is_cluster {
+                &names.clusters
+            } else {
+                &names.schemas
+            };
+            if by_name.get(*name).map(String::as_str) != Some(*id) {
+                return Err(format!(
+                    "foreign-swap: {name} is not the one that was recorded (id {id}): somebody swapped, renamed or dropped it. Look at both sides"
+                ));
+            }
+        }
+        Ok(())
+    };
+    match context.guarded(&statements, false, check).await? {
+        Guarded::Committed => Ok(()),
+        Guarded::Declined(reason) => Err(DeploymentError::Stuck(format!(
+            "{reason}, then run `cutover resume`"
+        ))),
+        Guarded::Unknown(error) => {
+            context.materialize.forget().await;
+            Err(error.into())
+        }
+    }
+}
+
+/// The old side must not serve under a production name: then somebody swapped it back.
+fn refuse_to_hide_production(
+    side: &Side<'_>,
+    renames: &[(bool, &str, &str, String)],
+) -> Result<(), DeploymentError> {
+    let schemas = side.plan.schemas.iter().map(|schema| (false, &schema.name));
+    let clusters = side
+        .plan
+        .clusters
+        .iter()
+        .filter(|cluster| !cluster.scratch)
+        .map(|cluster| (true, &cluster.name));
+    let production: BTreeSet<(bool, &str)> = schemas
+        .chain(clusters)
+        .map(|(is_cluster, name)| (is_cluster, name.as_str()))
+        .collect();
+    let serving = renames
+        .iter()
+        .find(|(is_cluster, _, name, _)| production.contains(&(*is_cluster, *name)));
+    match serving {
+        Some((_, _, name, _)) => Err(DeploymentError::Stuck(format!(
+            "foreign-swap: the old side serves under the production name {name} again: somebody swapped it back. Nothing was dropped. Look at both sides, then run `cutover resume`"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// An order in which plain DROPs succeed. Indexes and parts of sources go with what they belong to.
+fn dependents_first<'c>(catalog: &'c Catalog, going: &[&'c Object]) -> Vec<&'c Object> {
+    let alone: BTreeMap<&str, &Object> = going
+        .iter()
+        .filter(|object| object.kind != ObjectKind::Index && !object.is_part)
+        .map(|object| (object.id.as_str(), *object))
+        .collect();
+    let mut waiting: BTreeMap<&str, BTreeSet<&str>> = alone
+        .keys()
+        .map(|id| {
+            let dependents = catalog
+                .dependencies
+                .iter()
+                .filter(|(dependent, on)| on == id && alone.contains_key(dependent.as_str()))
+                .map(|(dependent, _)| dependent.as_str())
+                .collect();
+            (*id, dependents)
+        })
+        .collect();
+    let mut order = Vec::new();
+    while let Some(id) = waiting
+        .iter()
+        .find(|(_, dependents)| dependents.is_empty())
+        .map(|(id, _)| *id)
+    {
+        waiting.remove(id);
+        for dependents in waiting.values_mut() {
+            dependents.remove(id);
+        }
+        order.extend(alone.get(id).copied());
+    }
+    order
+}
+
+/// The control schema goes last: as long as it stands, the deployment is under way.
+async fn drop_control(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    ids: &Ids,
+) -> Result<(), DeploymentError> {
+    let secret = Context::secret(deployment);
+    let names = Names::read(context.materialize).await?;
+    if let Some(generation) = ids.generation(&secret, &names) {
+        let name = secret.control(generation);
+        context
+            .execute(&ddl::drop_schema(&deployment.plan.database, &name))
+            .await?;
+    }
+    Ok(())
+}

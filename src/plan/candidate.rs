@@ -1,0 +1,331 @@
+//! What the project and the server say, as the plan needs it: the input of planning, free of files
+//! and connections.
+
+use super::{ClusterDefinition, ObjectKind, RefusalName};
+use crate::build::selector::{self, SelectorError};
+use crate::materialize::catalog::Catalog;
+use crate::project::identifier::ClusterName;
+use crate::project::manifest::{Manifest, Node, ResourceType};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that a plan is made from.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// The environment.
+    pub environment: &'a str,
+    /// The dbt target.
+    pub target: &'a str,
+    /// The file with `vars.deployment`, for remedies.
+    pub deployment_file: &'a str,
+    /// `vars.deployment.<target>.schemas`.
+    pub schemas: &'a BTreeSet<String>,
+    /// `vars.deployment.<target>.clusters`.
+    pub clusters: &'a BTreeSet<String>,
+    /// The cluster of the profile.
+    pub target_cluster: Option<&'a str>,
+    /// The project.
+    pub candidate: &'a Candidate,
+    /// The server.
+    pub catalog: &'a Catalog,
+    /// How to clone the clusters concerned, by name, or why that is not possible.
+    pub definitions: &'a BTreeMap<String, Result<ClusterDefinition, String>>,
+    /// What the last promotion made live, where it is known: `(schema, relation)` and how many
+    /// indexes it had.
+    pub baseline: Option<&'a BTreeMap<(String, String), usize>>,
+    /// The size of clusters that `--bootstrap` creates; `None` without `--bootstrap`.
+    pub bootstrap: Option<&'a str>,
+    /// Refusals accepted by name.
+    pub allow: &'a BTreeSet<RefusalName>,
+}
+
+/// The project at one commit.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Candidate {
+    /// The project's name.
+    pub project: String,
+    /// The content hash of its manifest.
+    pub hash: String,
+    /// Models, seeds and snapshots, by unique id.
+    pub nodes: BTreeMap<String, CandidateNode>,
+    /// Data tests and unit tests, by unique id.
+    pub tests: BTreeMap<String, CandidateTest>,
+    /// Everything that a selector could select.
+    pub selectable: Vec<Selectable>,
+    /// Where dbt builds each node when `deploy: true` is set: `(database, schema, identifier)`.
+    pub deploy_relations: BTreeMap<String, (String, String, String)>,
+}
+
+/// A cluster that a node or test names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClusterUse {
+    /// A name that dbt-materialize can splice into SQL with its suffix.
+    Named(String),
+    /// A name that would need quotes, as written.
+    NeedsQuotes(String),
+}
+
+/// A model, seed or snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CandidateNode {
+    /// Its database.
+    pub database: String,
+    /// Its production schema.
+    pub schema: String,
+    /// Its relation's name.
+    pub identifier: String,
+    /// The materialization, as dbt calls it (`seed` for seeds).
+    pub materialized: String,
+    /// The cluster that it names.
+    pub cluster: Option<ClusterUse>,
+    /// Its indexes: the cluster that each names, if any.
+    pub indexes: Vec<Option<ClusterUse>>,
+    /// Unique ids of the nodes and sources that it reads.
+    pub parents: Vec<String>,
+    /// Whether dbt writes the relation's comment.
+    pub persists_relation_comment: bool,
+    /// Whether dbt writes the columns' comments.
+    pub persists_column_comments: bool,
+}
+
+/// A data test or unit test.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CandidateTest {
+    /// The cluster that it names.
+    pub cluster: Option<ClusterUse>,
+    /// Unique ids of the nodes and sources that it reads.
+    pub parents: Vec<String>,
+}
+
+/// A node as dbt's selection sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selectable {
+    /// dbt's unique id.
+    pub unique_id: String,
+    /// Its fully qualified name.
+    pub fqn: Vec<String>,
+    /// Its type, dbt's word.
+    pub resource_type: &'static str,
+    /// Its package.
+    pub package: String,
+    /// Its file, as the manifest has it.
+    pub file: String,
+    /// Whether it is a version of a model.
+    pub versioned: bool,
+}
+
+/// What a materialization means to a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Materialization {
+    /// A relation that can be built anew at any time.
+    Relation(ObjectKind),
+    /// No relation at all.
+    Ephemeral,
+    /// A source or a table fed by one: rebuilding ingests everything again.
+    Source,
+    /// A sink.
+    Sink,
+    /// Something that a release cannot build and swap.
+    Unsupported,
+}
+
+impl CandidateNode {
+    fn of(node: &Node) -> Self {
+        let materialized = match node.resource_type {
+            ResourceType::Seed => "seed".to_owned(),
+            ResourceType::Snapshot => "snapshot".to_owned(),
+            _ => node
+                .config
+                .materialized
+                .clone()
+                // dbt's own default.
+                .unwrap_or_else(|| "view".to_owned()),
+        };
+        Self {
+            database: node.database.clone().unwrap_or_default(),
+            schema: node.schema.clone().unwrap_or_default(),
+            identifier: node.identifier().to_owned(),
+            materialized,
+            cluster: node.config.cluster.as_deref().map(ClusterUse::of),
+            indexes: node
+                .config
+                .indexes
+                .iter()
+                .map(|index| index.cluster.as_deref().map(ClusterUse::of))
+                .collect(),
+            parents: node.depends_on.nodes.clone(),
+            persists_relation_comment: node.config.persist_docs.relation,
+            persists_column_comments: node.config.persist_docs.columns,
+        }
+    }
+
+    /// What its materialization means.
+    #[must_use]
+    pub fn materialization(&self) -> Materialization {
+        match self.materialized.as_str() {
+            "view" => Materialization::Relation(ObjectKind::View),
+            // dbt-materialize makes a materialized view of `table`.
+            "materialized_view" | "materializedview" | "table" => {
+                Materialization::Relation(ObjectKind::MaterializedView)
+            }
+            "seed" => Materialization::Relation(ObjectKind::Table),
+            "ephemeral" => Materialization::Ephemeral,
+            "source" | "source_table" => Materialization::Source,
+            "sink" => Materialization::Sink,
+            _ => Materialization::Unsupported,
+        }
+    }
+
+    /// Every cluster that it needs, the profile's where it names none.
+    #[must_use]
+    pub fn clusters(&self, target_cluster: Option<&str>) -> Vec<Option<ClusterUse>> {
+        let own = self
+            .cluster
+            .clone()
+            .or_else(|| target_cluster.map(|name| ClusterUse::Named(name.to_owned())));
+        let mut needed: Vec<Option<ClusterUse>> = self
+            .indexes
+            .iter()
+            .map(|index| index.clone().or_else(|| own.clone()))
+            .collect();
+        if self.materialization() == Materialization::Relation(ObjectKind::MaterializedView) {
+            needed.push(own);
+        }
+        needed
+    }
+}
+
+impl ClusterUse {
+    /// What a config value names.
+    #[must_use]
+    pub fn of(value: &str) -> Self {
+        match ClusterName::fold(value) {
+            Ok(ClusterName::Plain(name)) => Self::Named(name),
+            Ok(ClusterName::Quoted(name)) => Self::NeedsQuotes(name),
+            Err(_) => Self::NeedsQuotes(value.to_owned()),
+        }
+    }
+}
+
+impl Candidate {
+    /// The project as two manifests show it: parsed plainly, and with `deploy: true`.
+    #[must_use]
+    pub fn from_manifests(plain: &Manifest, deploy: &Manifest) -> Self {
+        let mut candidate = Self {
+            project: plain.metadata.project_name.clone().unwrap_or_default(),
+            hash: plain.content_hash(),
+            ..Self::default()
+        };
+        for resource in plain.resources() {
+            candidate.selectable.push(Selectable {
+                unique_id: resource.unique_id().to_owned(),
+                fqn: resource.fqn().to_vec(),
+                resource_type: resource.resource_type().as_str(),
+                package: resource.package_name().to_owned(),
+                file: resource.original_file_path().to_owned(),
+                versioned: plain
+                    .nodes
+                    .get(resource.unique_id())
+                    .is_some_and(|node| node.version.is_some()),
+            });
+        }
+        for node in plain.nodes.values() {
+            candidate.take_node(node);
+        }
+        for test in plain.unit_tests.values() {
+            let cluster = test.config.get("cluster").and_then(|value| value.as_str());
+            candidate.tests.insert(
+                test.unique_id.clone(),
+                CandidateTest {
+                    cluster: cluster.map(ClusterUse::of),
+                    parents: test.depends_on.nodes.clone(),
+                },
+            );
+        }
+        for node in deploy.nodes.values() {
+            if let Some(relation) = node.relation() {
+                candidate.deploy_relations.insert(
+                    node.unique_id.clone(),
+                    (
+                        relation.database.unwrap_or_default(),
+                        relation.schema,
+                        relation.identifier,
+                    ),
+                );
+            }
+        }
+        candidate
+    }
+
+    fn take_node(&mut self, node: &Node) {
+        match node.resource_type {
+            ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot => {
+                self.nodes
+                    .insert(node.unique_id.clone(), CandidateNode::of(node));
+            }
+            ResourceType::Test => {
+                self.tests.insert(
+                    node.unique_id.clone(),
+                    CandidateTest {
+                        cluster: node.config.cluster.as_deref().map(ClusterUse::of),
+                        parents: node.depends_on.nodes.clone(),
+                    },
+                );
+            }
+            ResourceType::Analysis
+            | ResourceType::Operation
+            | ResourceType::SqlOperation
+            | ResourceType::Source
+            | ResourceType::Exposure
+            | ResourceType::Metric
+            | ResourceType::SemanticModel
+            | ResourceType::SavedQuery
+            | ResourceType::UnitTest
+            | ResourceType::Function
+            | ResourceType::Group
+            | ResourceType::Macro
+            | ResourceType::Doc
+            | ResourceType::Fixture => {}
+        }
+    }
+
+    /// Selectors that together select the nodes with these unique ids and no other.
+    ///
+    /// # Errors
+    /// When dbt's grammar cannot tell a node from others.
+    pub fn selectors(&self, wanted: &BTreeSet<&str>) -> Result<Vec<String>, SelectorError> {
+        let all: Vec<selector::Node<'_>> = self
+            .selectable
+            .iter()
+            .map(|node| selector::Node {
+                unique_id: &node.unique_id,
+                fqn: &node.fqn,
+                resource_type: node.resource_type,
+                package: &node.package,
+                file: &node.file,
+                versioned: node.versioned,
+            })
+            .collect();
+        selector::for_nodes(&all, wanted)
+    }
+
+    /// Unique ids of everything downstream of `seeds`, the seeds left out.
+    #[must_use]
+    pub fn downstream(&self, seeds: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut children: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (id, node) in &self.nodes {
+            for parent in &node.parents {
+                children.entry(parent).or_default().push(id);
+            }
+        }
+        let mut found = BTreeSet::new();
+        let mut queue: Vec<&str> = seeds.iter().map(String::as_str).collect();
+        while let Some(id) = queue.pop() {
+            for child in children.get(id).into_iter().flatten() {
+                if !seeds.contains(*child) && found.insert((*child).to_owned()) {
+                    queue.push(child);
+                }
+            }
+        }
+        found
+    }
+}
