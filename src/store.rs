@@ -1,1 +1,464 @@
 //! The journal.
+//!
+//! What is durable: each deployment with its plan and request, written whole before the first
+//! effect; every event that moved it; every effect's intent, written before the effect, and its
+//! result. A method that returned `Ok` survives a power cut.
+//!
+//! Invariants: one active deployment per environment, by an index; the stored state is the fold of
+//! the stored events through [`state::next`]; only the process that holds the [`Lead`] of an
+//! environment writes about it. A write that was begun is finished even when its future is dropped.
+
+use crate::deployment::state::{self, Event, State};
+use jiff::{Timestamp, Unit};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+use uuid::Uuid;
+
+pub use error::StoreError;
+pub use lead::{Holder, Lead};
+pub use location::{Location, masked};
+pub use record::{Deployment, Effect, Kind, NewDeployment, RecordedEvent, Request, Summary};
+
+mod error;
+mod files;
+mod lead;
+mod location;
+mod record;
+mod row;
+mod sqlite;
+
+use row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
+
+/// How many ids an ambiguous prefix shows.
+const SHOWN_IDS: u32 = 5;
+
+/// The journal. Clones share one connection.
+#[derive(Debug, Clone)]
+pub struct Store {
+    backend: Arc<Backend>,
+}
+
+/// What keeps the rows. Every backend has the methods of [`sqlite::Sqlite`].
+#[derive(Debug)]
+enum Backend {
+    Sqlite(sqlite::Sqlite),
+}
+
+/// Calls a method of whichever backend there is.
+macro_rules! backend {
+    ($store:ident.$method:ident($($argument:expr),*)) => {
+        match &*$store.backend {
+            Backend::Sqlite(sqlite) => sqlite.$method($($argument),*).await,
+        }
+    };
+}
+
+impl Store {
+    /// Opens the journal at `url`, made or migrated where needed. A relative path begins in
+    /// `base`.
+    ///
+    /// # Errors
+    /// When the URL is not known, the place cannot be written, or what lies there is damaged, of
+    /// something else, or of another version; nothing is changed then.
+    pub async fn open(url: &str, base: &Path) -> Result<Self, StoreError> {
+        let backend = match Location::parse(url)?.below(base) {
+            Location::Sqlite(path) => Backend::Sqlite(sqlite::Sqlite::open(&path).await?),
+        };
+        Ok(Self {
+            backend: Arc::new(backend),
+        })
+    }
+
+    /// Where the journal is, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &*self.backend {
+            Backend::Sqlite(sqlite) => sqlite.place(),
+        }
+    }
+
+    /// Takes the lead of an environment, at once or not at all. It ends when the proof is dropped
+    /// or the process ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Led`] when another process, or another part of this one, has it.
+    pub async fn lead(&self, environment: &str) -> Result<Lead, StoreError> {
+        backend!(self.lead(environment.to_owned()))
+    }
+
+    /// Records a deployment with its plan; it is planned afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::DeploymentActive`] when one is under way in the environment.
+    pub async fn create(&self, lead: &Lead, new: NewDeployment) -> Result<Deployment, StoreError> {
+        let NewDeployment { plan, request } = new;
+        let proof = self.proof(lead)?;
+        proof.covers(&plan.environment)?;
+        let id = Uuid::now_v7().to_string();
+        let event = Event::PlanStored;
+        let planned = after(&id, State::Pending, &event)?;
+        let at = stamp(now());
+        let head = Head {
+            id: id.clone(),
+            environment: plan.environment.clone(),
+            state: planned.as_str().to_owned(),
+            active: true,
+            attempt: 1,
+            created_at: at.clone(),
+            updated_at: at.clone(),
+            finished_at: None,
+            reason: None,
+        };
+        let documents = Documents {
+            plan: json("the plan", &plan)?,
+            request: json("the request", &request)?,
+        };
+        let first = event_row(1, at, &event, planned)?;
+        let deployment = head.clone().deployment(&documents)?;
+        backend!(self.insert(head, documents, first))?;
+        Ok(deployment)
+    }
+
+    /// Moves a deployment on: the event and the state after it are recorded together.
+    ///
+    /// # Errors
+    /// [`StoreError::Transition`] when the event does not fit; nothing is changed then.
+    pub async fn apply(
+        &self,
+        lead: &Lead,
+        id: &str,
+        event: &Event,
+    ) -> Result<Deployment, StoreError> {
+        let proof = self.proof(lead)?;
+        let event = event.clone();
+        let (head, documents) = backend!(self.change(id.to_owned(), move |head, past| {
+            proof.covers(&head.environment)?;
+            applied(head, &past, event)
+        }))?;
+        head.deployment(&documents)
+    }
+
+    /// Counts one more process that takes the deployment up.
+    ///
+    /// # Errors
+    /// When there is no such deployment or it has ended.
+    pub async fn take_up(&self, lead: &Lead, id: &str) -> Result<Deployment, StoreError> {
+        let proof = self.proof(lead)?;
+        let (head, documents) = backend!(self.change(id.to_owned(), move |mut head, _| {
+            proof.covers(&head.environment)?;
+            unended(&head, "another attempt")?;
+            head.attempt += 1;
+            Ok(Change { head, event: None })
+        }))?;
+        head.deployment(&documents)
+    }
+
+    /// Records what is about to be done. When an effect of this key was begun before, the first
+    /// intent stays and is given back, with the result where there is one, and the attempt is
+    /// counted.
+    ///
+    /// # Errors
+    /// [`StoreError::Ended`] when the deployment has ended.
+    pub async fn begin_effect(
+        &self,
+        lead: &Lead,
+        id: &str,
+        key: &str,
+        intent: &(impl Serialize + Sync),
+    ) -> Result<Effect, StoreError> {
+        let proof = self.proof(lead)?;
+        let new = EffectRow {
+            deployment_id: id.to_owned(),
+            key: key.to_owned(),
+            attempt: 1,
+            intent: json("the intent", intent)?,
+            started_at: stamp(now()),
+            result: None,
+            finished_at: None,
+        };
+        let name = key.to_owned();
+        let row = backend!(self.begin_effect(new, move |head: &Head| {
+            proof.covers(&head.environment)?;
+            unended(head, &name)
+        }))?;
+        row.effect()
+    }
+
+    /// Records what came of an effect; a later result replaces an earlier one.
+    ///
+    /// # Errors
+    /// [`StoreError::EffectNotBegun`] when its intent was never recorded.
+    pub async fn finish_effect(
+        &self,
+        lead: &Lead,
+        id: &str,
+        key: &str,
+        result: &(impl Serialize + Sync),
+    ) -> Result<(), StoreError> {
+        let proof = self.proof(lead)?;
+        let result = json("the result", result)?;
+        let begun = backend!(self.finish_effect(
+            id.to_owned(),
+            key.to_owned(),
+            result,
+            stamp(now()),
+            move |head: &Head| proof.covers(&head.environment)
+        ))?;
+        if begun {
+            return Ok(());
+        }
+        Err(StoreError::EffectNotBegun {
+            id: id.to_owned(),
+            key: key.to_owned(),
+        })
+    }
+
+    /// The effects of a deployment in the order in which they were first begun.
+    ///
+    /// # Errors
+    /// When there is no such deployment or a row cannot be read.
+    pub async fn effects(&self, id: &str) -> Result<Vec<Effect>, StoreError> {
+        let rows = backend!(self.effects(id.to_owned(), None))?;
+        rows.into_iter().map(EffectRow::effect).collect()
+    }
+
+    /// One effect, where it was begun.
+    ///
+    /// # Errors
+    /// When there is no such deployment or the row cannot be read.
+    pub async fn effect(&self, id: &str, key: &str) -> Result<Option<Effect>, StoreError> {
+        let rows = backend!(self.effects(id.to_owned(), Some(key.to_owned())))?;
+        rows.into_iter().next().map(EffectRow::effect).transpose()
+    }
+
+    /// The deployment of the environment that is under way.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub async fn active(&self, environment: &str) -> Result<Option<Deployment>, StoreError> {
+        self.find(Wanted::Active(environment.to_owned())).await
+    }
+
+    /// The deployment of the environment that was created last.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub async fn latest(&self, environment: &str) -> Result<Option<Deployment>, StoreError> {
+        self.find(Wanted::Latest(environment.to_owned())).await
+    }
+
+    /// The deployment with this id, or the only one whose id begins like this.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Ambiguous`], or when the row cannot be read.
+    pub async fn deployment(&self, id_or_prefix: &str) -> Result<Deployment, StoreError> {
+        let not_found = || StoreError::NotFound {
+            id: id_or_prefix.to_owned(),
+        };
+        let prefix = id_or_prefix.trim().to_ascii_lowercase();
+        if prefix.is_empty() {
+            return Err(not_found());
+        }
+        let mut ids = backend!(self.ids(prefix.clone(), SHOWN_IDS))?;
+        let id = match (ids.pop(), ids.is_empty()) {
+            (None, _) => return Err(not_found()),
+            (Some(only), true) => only,
+            (Some(last), false) => {
+                ids.push(last);
+                return Err(StoreError::Ambiguous { prefix, ids });
+            }
+        };
+        self.find(Wanted::Id(id)).await?.ok_or_else(not_found)
+    }
+
+    /// Up to `limit` deployments, newest first, of one environment or of all.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub async fn history(
+        &self,
+        environment: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Summary>, StoreError> {
+        let heads = backend!(self.history(environment.map(str::to_owned), limit))?;
+        heads.into_iter().map(Head::summary).collect()
+    }
+
+    /// The events of a deployment, in order.
+    ///
+    /// # Errors
+    /// When there is no such deployment or an event cannot be read.
+    pub async fn events(&self, id: &str) -> Result<Vec<RecordedEvent>, StoreError> {
+        let (_, events) = backend!(self.events(id.to_owned()))?;
+        events.iter().map(|event| event.recorded(id)).collect()
+    }
+
+    /// Folds the events of a deployment through [`state::next`] and gives the state.
+    ///
+    /// # Errors
+    /// [`StoreError::Diverged`] when the fold and what is stored disagree anywhere.
+    pub async fn replay(&self, id: &str) -> Result<State, StoreError> {
+        let (head, rows) = backend!(self.events(id.to_owned()))?;
+        let diverged = |found: String| StoreError::Diverged {
+            id: id.to_owned(),
+            found,
+        };
+        let mut state = State::Pending;
+        let mut past = Vec::with_capacity(rows.len());
+        for (row, expected) in rows.iter().zip(1_u32..) {
+            let recorded = row.recorded(id)?;
+            if recorded.seq != expected {
+                return Err(diverged(format!("event {expected} is missing")));
+            }
+            state = state::next(state, &recorded.event)
+                .map_err(|error| diverged(format!("event {expected}: {error}")))?;
+            if state != recorded.state_after {
+                return Err(diverged(format!(
+                    "event {expected} leads to {state}, recorded is {}",
+                    recorded.state_after
+                )));
+            }
+            past.push(recorded.event);
+        }
+        if past.is_empty() {
+            return Err(diverged("there are none".to_owned()));
+        }
+        if state != head.state()? {
+            return Err(diverged(format!(
+                "they lead to {state}, stored is {}",
+                head.state
+            )));
+        }
+        if head.active == state.is_terminal() || head.finished_at.is_some() != state.is_terminal() {
+            return Err(diverged(format!(
+                "{state} does not agree with active = {} and finished_at = {:?}",
+                head.active, head.finished_at
+            )));
+        }
+        if head.reason.as_deref() != record::reason(state, &past) {
+            return Err(diverged("the stored reason is another".to_owned()));
+        }
+        Ok(state)
+    }
+
+    async fn find(&self, wanted: Wanted) -> Result<Option<Deployment>, StoreError> {
+        backend!(self.find(wanted))?
+            .map(|(head, documents)| head.deployment(&documents))
+            .transpose()
+    }
+
+    /// What of the proof goes into a transaction, when it is one for this store.
+    fn proof(&self, lead: &Lead) -> Result<Proof, StoreError> {
+        let place = self.place();
+        if lead.place != place {
+            return Err(StoreError::WrongLead {
+                lead: lead.place.clone(),
+                wanted: place,
+            });
+        }
+        Ok(Proof(lead.environment.clone()))
+    }
+}
+
+/// The environment that may be written about.
+#[derive(Debug)]
+struct Proof(String);
+
+impl Proof {
+    fn covers(&self, environment: &str) -> Result<(), StoreError> {
+        if self.0 == environment {
+            return Ok(());
+        }
+        Err(StoreError::WrongLead {
+            lead: self.0.clone(),
+            wanted: environment.to_owned(),
+        })
+    }
+}
+
+/// What an event makes of a deployment.
+fn applied(head: Head, past: &[EventRow], event: Event) -> Result<Change, StoreError> {
+    let state = after(&head.id, head.state()?, &event)?;
+    let mut events = past
+        .iter()
+        .map(|row| row.recorded(&head.id).map(|recorded| recorded.event))
+        .collect::<Result<Vec<_>, _>>()?;
+    let at = stamp(now());
+    let seq = past.last().map_or(0, |last| last.seq) + 1;
+    let row = event_row(seq, at.clone(), &event, state)?;
+    events.push(event);
+    Ok(Change {
+        head: Head {
+            state: state.as_str().to_owned(),
+            active: !state.is_terminal(),
+            finished_at: state.is_terminal().then(|| at.clone()),
+            reason: record::reason(state, &events).map(str::to_owned),
+            updated_at: at,
+            ..head
+        },
+        event: Some(row),
+    })
+}
+
+fn after(id: &str, state: State, event: &Event) -> Result<State, StoreError> {
+    state::next(state, event).map_err(|source| StoreError::Transition {
+        id: id.to_owned(),
+        source,
+    })
+}
+
+fn unended(head: &Head, key: &str) -> Result<(), StoreError> {
+    let state = head.state()?;
+    if state.is_terminal() {
+        return Err(StoreError::Ended {
+            id: head.id.clone(),
+            state,
+            key: key.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn event_row(seq: u32, at: String, event: &Event, after: State) -> Result<EventRow, StoreError> {
+    let body = json("the event", event)?;
+    let kind = serde_json::from_str::<Tag>(&body)
+        .map_err(|source| StoreError::Unwritable {
+            what: "the event".to_owned(),
+            source,
+        })?
+        .kind;
+    Ok(EventRow {
+        seq,
+        at,
+        kind,
+        body,
+        state_after: after.as_str().to_owned(),
+    })
+}
+
+/// The word that tells events apart in their documents.
+#[derive(serde::Deserialize)]
+struct Tag {
+    kind: String,
+}
+
+fn json(what: &str, document: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(document).map_err(|source| StoreError::Unwritable {
+        what: what.to_owned(),
+        source,
+    })
+}
+
+/// The present moment as it is stored: whole milliseconds.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now)
+}
+
+fn stamp(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,306 @@
+//! What can go wrong with the journal, and what to do about it.
+
+use crate::deployment::state::{InvalidTransition, State};
+use crate::failure::{Class, Classify};
+use std::fmt;
+
+/// What the backend said.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Every failure of the journal. `place` is the database file, or later the server's address.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL cannot be opened by this version.
+    #[error("store.url {url:?}: {problem}")]
+    Url {
+        /// The URL, a password masked.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The database or its folder cannot be opened or made.
+    #[error("the journal {place} cannot be opened ({action})")]
+    CannotOpen {
+        /// The database.
+        place: String,
+        /// What was attempted.
+        action: String,
+        /// What the system said.
+        source: Cause,
+    },
+    /// The file is something else than a journal.
+    #[error("{place} is not a journal of Cutover: {found}")]
+    NotAJournal {
+        /// The database.
+        place: String,
+        /// What was found instead.
+        found: String,
+    },
+    /// A newer version wrote the journal.
+    #[error(
+        "the journal {place} has the schema {found}, this version knows up to {known}; it was not touched"
+    )]
+    NewerSchema {
+        /// The database.
+        place: String,
+        /// The first migration found that is not known.
+        found: String,
+        /// The last migration known.
+        known: String,
+    },
+    /// An applied migration is not the one that this version ships under that number.
+    #[error(
+        "the journal {place} was made by another migration {found} than the {known} of this version; it was not touched"
+    )]
+    DivergentSchema {
+        /// The database.
+        place: String,
+        /// The applied migration with its checksum.
+        found: String,
+        /// The known migration with its checksum.
+        known: String,
+    },
+    /// The database is damaged.
+    #[error("the journal {place} is damaged: {found}")]
+    Corrupt {
+        /// The database.
+        place: String,
+        /// What was found.
+        found: String,
+    },
+    /// The database cannot be written.
+    #[error("the journal {place} is read-only")]
+    ReadOnly {
+        /// The database.
+        place: String,
+    },
+    /// There is no room left.
+    #[error("the disk of the journal {place} is full; the last write was not made")]
+    Full {
+        /// The database.
+        place: String,
+    },
+    /// Another process holds the database for too long.
+    #[error("the journal {place} is locked by another process")]
+    Busy {
+        /// The database.
+        place: String,
+    },
+    /// Reading or writing failed.
+    #[error("the journal {place} cannot be read or written ({action})")]
+    Io {
+        /// The database.
+        place: String,
+        /// What was attempted.
+        action: String,
+        /// What the system said.
+        source: Cause,
+    },
+    /// The backend refused a statement that it should not refuse.
+    #[error("the journal {place} refused a statement")]
+    Unexpected {
+        /// The database.
+        place: String,
+        /// What the backend said.
+        source: Cause,
+    },
+    /// The thread of the journal is gone.
+    #[error("the journal {place} was closed")]
+    Closed {
+        /// The database.
+        place: String,
+    },
+    /// Another process leads the environment.
+    #[error("environment {environment:?} is led by another process{}", Held(holder.as_ref()))]
+    Led {
+        /// The environment.
+        environment: String,
+        /// Who it is, where that could be read.
+        holder: Option<super::Holder>,
+    },
+    /// The proof is for something else.
+    #[error("the proof of leadership is for {lead:?}, not for {wanted:?}")]
+    WrongLead {
+        /// What the proof is for.
+        lead: String,
+        /// What it should be for.
+        wanted: String,
+    },
+    /// Another deployment of the environment is under way.
+    #[error("deployment {id} of environment {environment:?} is under way ({state})")]
+    DeploymentActive {
+        /// The environment.
+        environment: String,
+        /// The active deployment.
+        id: String,
+        /// Its state.
+        state: State,
+    },
+    /// There is no such deployment.
+    #[error("there is no deployment {id:?}")]
+    NotFound {
+        /// What was asked for.
+        id: String,
+    },
+    /// Several deployments begin like that.
+    #[error("{prefix:?} begins more than one deployment: {}", ids.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// Some of the deployments, newest first.
+        ids: Vec<String>,
+    },
+    /// The event does not fit the state; nothing was changed.
+    #[error("deployment {id} was not changed")]
+    Transition {
+        /// The deployment.
+        id: String,
+        /// The state and the event.
+        source: InvalidTransition,
+    },
+    /// The deployment has ended, no effect may begin.
+    #[error("deployment {id} has ended ({state}); {key:?} may not begin")]
+    Ended {
+        /// The deployment.
+        id: String,
+        /// Its state.
+        state: State,
+        /// The effect.
+        key: String,
+    },
+    /// A result came for an effect whose intent was never recorded.
+    #[error("deployment {id} has no effect {key:?} to finish")]
+    EffectNotBegun {
+        /// The deployment.
+        id: String,
+        /// The effect.
+        key: String,
+    },
+    /// A stored word or document means nothing to this version.
+    #[error("{what} of deployment {id} cannot be read")]
+    Unreadable {
+        /// The deployment.
+        id: String,
+        /// Which column or document.
+        what: String,
+        /// Why.
+        source: Cause,
+    },
+    /// A document cannot be written as JSON.
+    #[error("{what} cannot be written as JSON")]
+    Unwritable {
+        /// Which document.
+        what: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The events do not lead to the stored state.
+    #[error("the events of deployment {id} do not lead to what is stored: {found}")]
+    Diverged {
+        /// The deployment.
+        id: String,
+        /// Where they part.
+        found: String,
+    },
+}
+
+/// The end of the sentence about a leader.
+struct Held<'a>(Option<&'a super::Holder>);
+
+impl fmt::Display for Held<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(holder) => write!(f, " (process {}, since {:.3})", holder.pid, holder.since),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Classify for StoreError {
+    fn class(&self) -> Class {
+        match self {
+            StoreError::Url { .. }
+            | StoreError::CannotOpen { .. }
+            | StoreError::NotAJournal { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::DivergentSchema { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::NotFound { .. }
+            | StoreError::Ambiguous { .. } => Class::Usage,
+            StoreError::Led { .. }
+            | StoreError::DeploymentActive { .. }
+            | StoreError::Transition { .. }
+            | StoreError::Ended { .. } => Class::Refused,
+            StoreError::Full { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Io { .. }
+            | StoreError::Closed { .. } => Class::Transient,
+            StoreError::Corrupt { .. }
+            | StoreError::Unexpected { .. }
+            | StoreError::WrongLead { .. }
+            | StoreError::EffectNotBegun { .. }
+            | StoreError::Unreadable { .. }
+            | StoreError::Unwritable { .. }
+            | StoreError::Diverged { .. } => Class::Stuck,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            StoreError::Url { .. } => "write store.url as sqlite://PATH".to_owned(),
+            StoreError::CannotOpen { place, .. } => format!(
+                "make sure that the folder of {place} can be made and written by this user, or set store.url to another place"
+            ),
+            StoreError::NotAJournal { .. } => {
+                "set store.url to the journal, or to a file that does not exist yet".to_owned()
+            }
+            StoreError::NewerSchema { .. } => {
+                "run the newer version of Cutover that wrote it; schemas only go forward".to_owned()
+            }
+            StoreError::DivergentSchema { .. } => {
+                "run the build of Cutover that made the journal, or restore a journal of this one from a backup".to_owned()
+            }
+            StoreError::Corrupt { place, .. } => format!(
+                "keep {place} with its -wal file for examination and restore all of them from one backup; \
+                 if there is none, look in Materialize for schemas and clusters ending in _dbt_deploy, \
+                 then move the files away to begin a new journal"
+            ),
+            StoreError::ReadOnly { place } => {
+                format!("give this user write access to {place}, its folder and its -wal and -shm files")
+            }
+            StoreError::Full { place } => {
+                format!("free space on the disk of {place}, then run `cutover resume`")
+            }
+            StoreError::Busy { place } => {
+                format!("find the process that keeps {place} open (a backup, a database shell), then run the command again")
+            }
+            StoreError::Io { place, .. } => {
+                format!("check the disk of {place}, then run `cutover resume`")
+            }
+            StoreError::Led { .. } => {
+                "wait for that process or stop it (it leaves a resumable deployment); the lock ends with the process".to_owned()
+            }
+            StoreError::DeploymentActive { .. } => {
+                "run `cutover resume` to finish it or `cutover abort` to give it up".to_owned()
+            }
+            StoreError::NotFound { .. } => "`cutover history` lists the deployments".to_owned(),
+            StoreError::Ambiguous { .. } => "give more of the id".to_owned(),
+            StoreError::Unreadable { .. } => {
+                "if a newer version of Cutover wrote it, run that version".to_owned()
+            }
+            StoreError::Transition { .. } => {
+                "look at `cutover status`: somebody may have moved the deployment meanwhile".to_owned()
+            }
+            StoreError::Diverged { .. } => {
+                "keep a copy of the journal and compare `cutover show` with what is in Materialize".to_owned()
+            }
+            StoreError::Unexpected { .. }
+            | StoreError::Closed { .. }
+            | StoreError::WrongLead { .. }
+            | StoreError::Ended { .. }
+            | StoreError::EffectNotBegun { .. }
+            | StoreError::Unwritable { .. } => return None,
+        };
+        Some(hint)
+    }
+}

@@ -1,0 +1,151 @@
+//! Leadership: which process may write about an environment, and so act on it.
+//!
+//! The lock is the operating system's lock on a file beside the database, one file per environment.
+//! It ends with the process, however that ends. The file itself stays: what stands in it only tells
+//! a refused process who the holder is.
+
+use super::error::StoreError;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The longest file name part that an environment's name becomes, in bytes.
+const LONGEST_PART: usize = 120;
+
+/// The proof that this process leads an environment in one store. Leadership ends when it is
+/// dropped.
+#[derive(Debug)]
+pub struct Lead {
+    pub(super) environment: String,
+    /// What the proof is valid in.
+    pub(super) place: String,
+    /// Held for its lock.
+    _file: File,
+}
+
+impl Lead {
+    /// The environment that is led.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+}
+
+/// Who leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The process id.
+    pub pid: u32,
+    /// When it began to lead.
+    pub since: Timestamp,
+}
+
+/// Takes the lead of `environment` beside the database file at `database`, at once or not at all.
+pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreError> {
+    let path = lock_path(database, environment);
+    let failed = |action: &'static str| {
+        let place = path.display().to_string();
+        move |error: std::io::Error| super::files::failure(&place, action, error)
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed("opening the lock file"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(StoreError::Led {
+                environment: environment.to_owned(),
+                holder: read_holder(&mut file),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed("locking")(error)),
+    }
+    let holder = Holder {
+        pid: std::process::id(),
+        since: super::now(),
+    };
+    // The lock is what counts; a full disk must not keep anyone from leading.
+    if let Err(error) = write_holder(&mut file, &holder) {
+        tracing::warn!(path = %path.display(), %error, "the lock file does not name its holder");
+    }
+    Ok(Lead {
+        environment: environment.to_owned(),
+        place: database.display().to_string(),
+        _file: file,
+    })
+}
+
+fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(serde_json::to_string(holder)?.as_bytes())?;
+    file.flush()
+}
+
+/// The holder, or nothing while the file is being written or was never readable.
+fn read_holder(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// The lock file of an environment: `NAME.db.lead-ENVIRONMENT`.
+pub(super) fn lock_path(database: &Path, environment: &str) -> PathBuf {
+    let mut name = database.file_name().unwrap_or_default().to_os_string();
+    name.push(".lead-");
+    name.push(file_part(environment));
+    database.with_file_name(name)
+}
+
+/// The name as a part of a file name: different names give different parts, also where file names
+/// do not distinguish case.
+fn file_part(environment: &str) -> String {
+    let mut part = String::new();
+    for byte in environment.bytes() {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-' {
+            part.push(char::from(byte));
+        } else {
+            let _ = write!(part, "%{byte:02x}");
+        }
+    }
+    if part.len() <= LONGEST_PART {
+        return part;
+    }
+    // `~` is never part of a short name, so the two kinds cannot meet.
+    format!("~{}", hex::encode(Sha256::digest(environment.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{file_part, lock_path};
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_lock_file_lies_beside_the_database() {
+        assert_eq!(
+            lock_path(Path::new("/a/cutover.db"), "../Prod/é"),
+            Path::new("/a/cutover.db.lead-%2e%2e%2f%50rod%2f%c3%a9")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_safe_short_and_distinct(a in ".{0,200}", b in ".{0,200}") {
+            let part = file_part(&a);
+            prop_assert!(part.len() <= 130);
+            prop_assert!(part.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-%~".contains(&c)));
+            prop_assert_eq!(part == file_part(&b), a == b);
+        }
+    }
+}

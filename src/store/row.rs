@@ -1,0 +1,177 @@
+//! Rows as every backend reads them: words and documents are still text here. What they mean is
+//! decided in one place, and a word that means nothing is an error.
+
+use super::error::{Cause, StoreError};
+use super::record::{Deployment, Effect, RecordedEvent, Summary};
+use crate::deployment::state::State;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
+/// A row of `deployments` without its documents.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    pub id: String,
+    pub environment: String,
+    pub state: String,
+    pub active: bool,
+    pub attempt: u32,
+    pub created_at: String,
+    pub updated_at: String,
+    pub finished_at: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// The documents of a deployment.
+#[derive(Debug, Clone)]
+pub(super) struct Documents {
+    pub plan: String,
+    pub request: String,
+}
+
+/// A row of `events`.
+#[derive(Debug, Clone)]
+pub(super) struct EventRow {
+    pub seq: u32,
+    pub at: String,
+    pub kind: String,
+    pub body: String,
+    pub state_after: String,
+}
+
+/// A row of `effects`.
+#[derive(Debug, Clone)]
+pub(super) struct EffectRow {
+    pub deployment_id: String,
+    pub key: String,
+    pub attempt: u32,
+    pub intent: String,
+    pub started_at: String,
+    pub result: Option<String>,
+    pub finished_at: Option<String>,
+}
+
+/// What a transaction writes to a deployment.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    /// The head as it will be.
+    pub head: Head,
+    /// The event that is added, where there is one.
+    pub event: Option<EventRow>,
+}
+
+/// Which deployment is wanted.
+#[derive(Debug, Clone)]
+pub(super) enum Wanted {
+    /// The one with exactly this id.
+    Id(String),
+    /// The active one of an environment.
+    Active(String),
+    /// The one of an environment that was created last.
+    Latest(String),
+}
+
+impl Head {
+    pub(super) fn state(&self) -> Result<State, StoreError> {
+        self.state
+            .parse()
+            .map_err(|error| unreadable(&self.id, "the state", error))
+    }
+
+    pub(super) fn summary(self) -> Result<Summary, StoreError> {
+        Ok(Summary {
+            state: self.state()?,
+            created_at: time(&self.id, "created_at", &self.created_at)?,
+            updated_at: time(&self.id, "updated_at", &self.updated_at)?,
+            finished_at: optional_time(&self.id, "finished_at", self.finished_at.as_deref())?,
+            id: self.id,
+            environment: self.environment,
+            attempt: self.attempt,
+            reason: self.reason,
+        })
+    }
+
+    pub(super) fn deployment(self, documents: &Documents) -> Result<Deployment, StoreError> {
+        let Summary {
+            id,
+            environment,
+            state,
+            attempt,
+            created_at,
+            updated_at,
+            finished_at,
+            reason,
+        } = self.summary()?;
+        Ok(Deployment {
+            plan: document(&id, "the plan", &documents.plan)?,
+            request: document(&id, "the request", &documents.request)?,
+            id,
+            environment,
+            state,
+            attempt,
+            created_at,
+            updated_at,
+            finished_at,
+            reason,
+        })
+    }
+}
+
+impl EventRow {
+    pub(super) fn recorded(&self, id: &str) -> Result<RecordedEvent, StoreError> {
+        let what = |part: &str| format!("{part} of event {}", self.seq);
+        Ok(RecordedEvent {
+            seq: self.seq,
+            at: time(id, &what("the time"), &self.at)?,
+            event: document(id, &what("the body"), &self.body)?,
+            state_after: self
+                .state_after
+                .parse()
+                .map_err(|error| unreadable(id, &what("the state"), error))?,
+        })
+    }
+}
+
+impl EffectRow {
+    pub(super) fn effect(self) -> Result<Effect, StoreError> {
+        let id = &self.deployment_id;
+        let what = |part: &str| format!("{part} of the effect {:?}", self.key);
+        Ok(Effect {
+            attempt: self.attempt,
+            intent: document(id, &what("the intent"), &self.intent)?,
+            started_at: time(id, &what("the start"), &self.started_at)?,
+            result: self
+                .result
+                .as_deref()
+                .map(|result| document(id, &what("the result"), result))
+                .transpose()?,
+            finished_at: optional_time(id, &what("the end"), self.finished_at.as_deref())?,
+            deployment_id: self.deployment_id,
+            key: self.key,
+        })
+    }
+}
+
+fn unreadable(id: &str, what: &str, source: impl Into<Cause>) -> StoreError {
+    StoreError::Unreadable {
+        id: id.to_owned(),
+        what: what.to_owned(),
+        source: source.into(),
+    }
+}
+
+fn document<T: DeserializeOwned>(id: &str, what: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| unreadable(id, what, error))
+}
+
+fn time(id: &str, what: &str, text: &str) -> Result<Timestamp, StoreError> {
+    text.parse()
+        .map_err(|error: jiff::Error| unreadable(id, what, error))
+}
+
+fn optional_time(
+    id: &str,
+    what: &str,
+    text: Option<&str>,
+) -> Result<Option<Timestamp>, StoreError> {
+    text.map(|text| time(id, what, text)).transpose()
+}
