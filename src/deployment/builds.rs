@@ -24,13 +24,6 @@ pub struct Builds {
     pub needs_packages: bool,
 }
 
-/// A project as dbt parsed it just now.
-#[derive(Debug)]
-pub struct Parsed {
-    /// The project, as planning needs it.
-    pub candidate: Candidate,
-}
-
 impl Builds {
     /// The run's folder.
     #[must_use]
@@ -46,7 +39,7 @@ impl Builds {
         let record = self.folder().join(crate::build::invocation::RECORD);
         let reaped = orphan::reap(&record, self.invoker.stop_timeout)
             .await
-            .map_err(BuildError::from)?;
+            .map_err(|error| BuildError::Process(error.into()))?;
         if let Some(reaped) = reaped {
             self.invoker.reporter.warning(format!(
                 "ended a dbt process that an earlier run had left behind (process {:?})",
@@ -60,7 +53,7 @@ impl Builds {
     ///
     /// # Errors
     /// dbt's, and broken or foreign manifests.
-    pub async fn parse(&self) -> Result<Parsed, DeploymentError> {
+    pub async fn parse(&self) -> Result<Candidate, DeploymentError> {
         if self.needs_packages {
             self.invoker.deps().await?;
         }
@@ -71,9 +64,8 @@ impl Builds {
         plain
             .graph()
             .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
-        Ok(Parsed {
-            candidate: Candidate::from_manifests(&plain, &deploy),
-        })
+        Candidate::from_manifests(&plain, &deploy)
+            .map_err(|error| DeploymentError::Manifest(error.to_string()))
     }
 
     /// The folder with the plain manifest of the candidate, to which unplanned references defer.
@@ -126,8 +118,10 @@ impl Builds {
         } else {
             read_manifest(&self.invoker.parse(false).await?)?
         };
-        let unchanged = known.content_hash() == plan.manifest_hash;
-        if unchanged {
+        let hash = known
+            .content_hash()
+            .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
+        if hash == plan.manifest_hash {
             return Ok(());
         }
         Err(DeploymentError::Failed(
@@ -186,7 +180,10 @@ fn all_good<'a>(
                 bad.push(describe(result));
             }
         } else {
-            bad.push(format!("{}: dbt ran it although it was not planned", result.unique_id));
+            bad.push(format!(
+                "{}: dbt ran it although it was not planned",
+                result.unique_id
+            ));
         }
     }
     if bad.is_empty() {
@@ -210,7 +207,11 @@ fn describe(result: &RunResult) -> String {
     let status = format!("{:?}", result.status).to_lowercase();
     match result.message.as_deref().map(str::trim) {
         Some(message) if !message.is_empty() => {
-            format!("{} {status}: {}", result.unique_id, message.replace('\n', " "))
+            format!(
+                "{} {status}: {}",
+                result.unique_id,
+                message.replace('\n', " ")
+            )
         }
         Some(_) | None => format!("{} {status}", result.unique_id),
     }

@@ -59,7 +59,7 @@ impl Context<'_> {
         &self,
         deployment: &Deployment,
         key: &str,
-        intent: &impl Serialize,
+        intent: &(impl Serialize + Sync),
     ) -> Result<Effect, DeploymentError> {
         Ok(self
             .store
@@ -72,7 +72,7 @@ impl Context<'_> {
         &self,
         deployment: &Deployment,
         key: &str,
-        result: &impl Serialize,
+        result: &(impl Serialize + Sync),
     ) -> Result<(), DeploymentError> {
         Ok(self
             .store
@@ -81,7 +81,10 @@ impl Context<'_> {
     }
 
     /// The recorded ids of both sides, or `None` when staging did not get that far.
-    pub(super) async fn ids(&self, deployment: &Deployment) -> Result<Option<Ids>, DeploymentError> {
+    pub(super) async fn ids(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<Option<Ids>, DeploymentError> {
         let effect = self.store.effect(&deployment.id, key::CREATE).await?;
         Ok(match effect {
             Some(effect) => effect.result_as()?,

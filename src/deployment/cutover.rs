@@ -72,7 +72,10 @@ fn statements(plan: &Plan, secret: &SecretNames, direction: Direction) -> Vec<St
         .iter()
         .filter(|cluster| !cluster.scratch)
         .map(|cluster| ddl::swap_clusters(&cluster.name, &cluster.green));
-    std::iter::once(fence).chain(schemas).chain(clusters).collect()
+    std::iter::once(fence)
+        .chain(schemas)
+        .chain(clusters)
+        .collect()
 }
 
 /// Sends the swap and rolls it back, so that a refusal is seen before promotion is offered.
@@ -87,9 +90,9 @@ pub(super) async fn rehearse(
     let check = expected(deployment, &ids, &green, &secret, Direction::Forward);
     match context.guarded(&statements, true, check).await {
         Ok(Guarded::Committed) => Ok(()),
-        Ok(Guarded::Declined(Mismatch::Changed(reason) | Mismatch::Foreign(reason))) => {
-            Err(DeploymentError::Failed(format!("the rehearsal of the swap was refused: {reason}")))
-        }
+        Ok(Guarded::Declined(Mismatch::Changed(reason) | Mismatch::Foreign(reason))) => Err(
+            DeploymentError::Failed(format!("the rehearsal of the swap was refused: {reason}")),
+        ),
         Ok(Guarded::Unknown(error)) | Err(error) => match error {
             MaterializeError::Refused { .. } => Err(DeploymentError::Failed(format!(
                 "rehearsal-refused: {error}"
@@ -177,8 +180,10 @@ pub(super) async fn swap(
             Live::Neither(reason) => return Err(foreign_swap(&reason)),
             live if direction.is_before(&live) => {}
             Live::Blue | Live::Green => {
-                return settled(context, deployment, direction, &ids, &secret, &names, first_look)
-                    .await;
+                return settled(
+                    context, deployment, direction, &ids, &secret, &names, first_look,
+                )
+                .await;
             }
         }
         first_look = false;

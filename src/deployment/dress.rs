@@ -110,10 +110,12 @@ fn is_planned(plan: &Plan, schema: &str, object: &Object, catalog: &Catalog) -> 
             .filter(|(dependent, _)| *dependent == object.id)
             .filter_map(|(_, on)| catalog.objects.get(on))
             .any(|relation| planned_node(plan, schema, &relation.name).is_some()),
-        ObjectKind::Source | ObjectKind::Table if object.is_part || object.fed_by_source => plan
-            .nodes
-            .iter()
-            .any(|node| node.schema == schema && matches!(node.materialized.as_str(), "source" | "source_table")),
+        ObjectKind::Source | ObjectKind::Table if object.is_part || object.fed_by_source => {
+            plan.nodes.iter().any(|node| {
+                node.schema == schema
+                    && matches!(node.materialized.as_str(), "source" | "source_table")
+            })
+        }
         ObjectKind::Table
         | ObjectKind::View
         | ObjectKind::MaterializedView

@@ -158,7 +158,9 @@ impl<'a> Engine<'a> {
                     let Some(pause) = pauses.next_pause() else {
                         return Err(error);
                     };
-                    self.context.reporter.warning(format!("{error}; trying again"));
+                    self.context
+                        .reporter
+                        .warning(format!("{error}; trying again"));
                     tokio::time::sleep(pause).await;
                 }
                 Class::Permanent | Class::Refused if state.is_before_cutover() => {
@@ -201,10 +203,12 @@ impl<'a> Engine<'a> {
                 cutover::rehearse(context, deployment).await?;
                 Ok(Event::PromotionStarted)
             }
-            State::CuttingOver => match cutover::swap(context, deployment, Direction::Forward).await? {
-                Swapped::Yes => Ok(Event::SwapCommitted),
-                Swapped::No(reason) => Ok(Event::SwapDeclined { reason }),
-            },
+            State::CuttingOver => {
+                match cutover::swap(context, deployment, Direction::Forward).await? {
+                    Swapped::Yes => Ok(Event::SwapCommitted),
+                    Swapped::No(reason) => Ok(Event::SwapDeclined { reason }),
+                }
+            }
             State::Soaking => {
                 settle::settle(context, deployment, Serving::Green).await?;
                 if self.cleans_up(until) && !until.clean_up {

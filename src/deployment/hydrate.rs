@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids};
-use super::readiness::{ExpectedCluster, ExpectedObject, Expectation, Judge, Verdict};
+use super::readiness::{Expectation, ExpectedCluster, ExpectedObject, Judge, Verdict};
 use crate::failure::{Class, Classify};
 use crate::materialize::MaterializeError;
 use crate::materialize::reading::Reading;
@@ -48,7 +48,10 @@ pub(super) async fn wait(
             in_a_row = 0;
         }
         if started.elapsed() >= settings.timeout.0 {
-            return Err(DeploymentError::Failed(missing(&verdict, settings.timeout.0)));
+            return Err(DeploymentError::Failed(missing(
+                &verdict,
+                settings.timeout.0,
+            )));
         }
         tokio::select! {
             () = context.cancel.cancelled() => {}
@@ -96,10 +99,12 @@ fn expectation(
         .schemas
         .iter()
         .flat_map(|schema| {
-            schema
-                .objects
-                .iter()
-                .map(|object| ((schema.name.as_str(), object.name.as_str()), object.id.as_str()))
+            schema.objects.iter().map(|object| {
+                (
+                    (schema.name.as_str(), object.name.as_str()),
+                    object.id.as_str(),
+                )
+            })
         })
         .collect();
     let mut clusters: BTreeMap<String, ExpectedCluster> = ids

@@ -115,7 +115,12 @@ impl Ids {
             } else if here.is_some() && here == green_id && there == blue_id {
                 green.push(format!("{what} {name}"));
             } else {
-                return Live::Neither(foreign(what, [name, aside], [here, there], [blue_id, green_id]));
+                return Live::Neither(foreign(
+                    what,
+                    [name, aside],
+                    [here, there],
+                    [blue_id, green_id],
+                ));
             }
         }
         match (blue.is_empty(), green.is_empty()) {
@@ -133,8 +138,9 @@ impl Ids {
     /// The generation of the control schema, or `None` when it is gone.
     #[must_use]
     pub fn generation(&self, secret: &SecretNames, names: &Names) -> Option<u32> {
-        (0..=MOST_GENERATIONS)
-            .find(|generation| names.schemas.get(&secret.control(*generation)) == Some(&self.control))
+        (0..=MOST_GENERATIONS).find(|generation| {
+            names.schemas.get(&secret.control(*generation)) == Some(&self.control)
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 //! hydration, is within the threshold or not worse than production's own · the replicas are up and
 //! not in an out-of-memory loop. Unknown is never ready.
 
-use crate::materialize::reading::{ReplicaHealth, Reading};
+use crate::materialize::reading::{Reading, ReplicaHealth};
 use crate::progress::ClusterReadiness;
 use std::collections::BTreeMap;
 
@@ -139,9 +139,9 @@ impl Judge {
         readiness: &mut ClusterReadiness,
     ) {
         let by_replica = reading.hydrated.get(&object.id);
-        let hydrated = replicas.iter().all(|replica| {
-            by_replica.and_then(|known| known.get(&replica.id)) == Some(&true)
-        });
+        let hydrated = replicas
+            .iter()
+            .all(|replica| by_replica.and_then(|known| known.get(&replica.id)) == Some(&true));
         if hydrated {
             readiness.hydrated += 1;
         } else {
@@ -266,7 +266,11 @@ fn wallclock(
 }
 
 fn seconds(milliseconds: i64) -> String {
-    format!("{}.{:01} s", milliseconds / 1000, (milliseconds % 1000) / 100)
+    format!(
+        "{}.{:01} s",
+        milliseconds / 1000,
+        (milliseconds % 1000) / 100
+    )
 }
 
 #[cfg(test)]

@@ -102,9 +102,10 @@ async fn repoint(
     };
     let catalog = Catalog::read(context.materialize).await?;
     let Some(found) = catalog.objects.get(&sink.id) else {
-        context
-            .reporter
-            .warning(format!("the sink {} is gone; nothing to repoint", sink.name));
+        context.reporter.warning(format!(
+            "the sink {} is gone; nothing to repoint",
+            sink.name
+        ));
         return Ok(());
     };
     let wanted = serving_schemas
@@ -120,9 +121,10 @@ async fn repoint(
         .dependencies
         .contains(&(sink.id.clone(), wanted.id.clone()));
     if !reads_it {
-        let home = catalog.schemas.get(&found.schema_id).ok_or_else(|| {
-            waiting("lies in a schema that cannot be found")
-        })?;
+        let home = catalog
+            .schemas
+            .get(&found.schema_id)
+            .ok_or_else(|| waiting("lies in a schema that cannot be found"))?;
         let statement = ddl::alter_sink(
             &Qualified::object(&home.database, &home.name, &found.name),
             &Qualified::object(&plan.database, &sink.schema, &sink.object),
@@ -136,7 +138,9 @@ async fn repoint(
             Ok(()) => {}
             // Cancelled by its deadline it may have happened all the same; the next look tells.
             Err(MaterializeError::Deadline { .. }) => {
-                return Err(waiting("did not take its new relation within sinks.alter_timeout"));
+                return Err(waiting(
+                    "did not take its new relation within sinks.alter_timeout",
+                ));
             }
             Err(error @ MaterializeError::Refused { .. }) => {
                 return Err(waiting(&format!("could not be altered ({error})")));
@@ -149,7 +153,9 @@ async fn repoint(
         let session = context.materialize.session_patiently().await?;
         let status = sinks::status(&session, &sink.id).await?;
         if status.as_deref() == Some("running") {
-            context.reporter.note(format!("the sink {} runs", sink.name));
+            context
+                .reporter
+                .note(format!("the sink {} runs", sink.name));
             return Ok(());
         }
         if Instant::now() >= until {
@@ -179,7 +185,8 @@ pub(super) async fn soak(
         .rev()
         .find(|recorded| recorded.event == Event::SwapCommitted)
         .map_or_else(Timestamp::now, |recorded| recorded.at);
-    let passed = Duration::try_from(Timestamp::now().duration_since(swapped_at)).unwrap_or_default();
+    let passed =
+        Duration::try_from(Timestamp::now().duration_since(swapped_at)).unwrap_or_default();
     let left = soak.saturating_sub(passed);
     context.reporter.note(format!(
         "soaking for {}; `cutover rollback` brings the old side back",

@@ -364,7 +364,11 @@ async fn dress(
         What::Schema => {
             let planned = planned_schema(plan, &item.of)?;
             let comment = mark.comment(planned.comment.as_deref());
-            statements.push(ddl::comment_on_schema(database, &item.secret, Some(&comment)));
+            statements.push(ddl::comment_on_schema(
+                database,
+                &item.secret,
+                Some(&comment),
+            ));
             for privilege in &planned.default_privileges {
                 statements.push(ddl::default_privilege(database, &item.secret, privilege));
             }
@@ -439,7 +443,11 @@ pub(super) async fn unrecorded(
     for item in items(&deployment.plan, &secret) {
         let (by_name, green, blue): (_, &mut BTreeMap<_, _>, &mut BTreeMap<_, _>) = match item.what
         {
-            What::Schema => (&names.schemas, &mut ids.green_schemas, &mut ids.blue_schemas),
+            What::Schema => (
+                &names.schemas,
+                &mut ids.green_schemas,
+                &mut ids.blue_schemas,
+            ),
             What::Cluster => (
                 &names.clusters,
                 &mut ids.green_clusters,

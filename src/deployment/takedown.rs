@@ -98,9 +98,8 @@ impl<'a> Side<'a> {
                 plan,
                 schemas: pairs(&ids.green_schemas),
                 clusters: pairs(&ids.green_clusters),
-                objects: green.map(|objects| {
-                    objects.iter().map(|object| object.id.clone()).collect()
-                }),
+                objects: green
+                    .map(|objects| objects.iter().map(|object| object.id.clone()).collect()),
                 goes,
             },
         };

@@ -151,6 +151,7 @@ impl Catalog {
             clusters,
             replicas,
             objects,
+            columns,
             dependencies,
             comments,
             grants,

@@ -16,5 +16,7 @@ pub async fn status(session: &Session, sink_id: &str) -> Result<Option<String>, 
             &[sink_id],
         )
         .await?;
-    rows.first().map(|row| text(row, "sink status", 0)).transpose()
+    rows.first()
+        .map(|row| text(row, "sink status", 0))
+        .transpose()
 }

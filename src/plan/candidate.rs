@@ -208,14 +208,16 @@ impl ClusterUse {
 
 impl Candidate {
     /// The project as two manifests show it: parsed plainly, and with `deploy: true`.
-    #[must_use]
-    pub fn from_manifests(plain: &Manifest, deploy: &Manifest) -> Self {
+    ///
+    /// # Errors
+    /// When the manifest's content cannot be hashed.
+    pub fn from_manifests(plain: &Manifest, deploy: &Manifest) -> Result<Self, serde_json::Error> {
         let mut candidate = Self {
             project: plain.metadata.project_name.clone().unwrap_or_default(),
-            hash: plain.content_hash(),
+            hash: plain.content_hash()?,
             ..Self::default()
         };
-        for resource in plain.resources() {
+        for (_, resource) in plain.resources() {
             candidate.selectable.push(Selectable {
                 unique_id: resource.unique_id().to_owned(),
                 fqn: resource.fqn().to_vec(),
@@ -253,7 +255,7 @@ impl Candidate {
                 );
             }
         }
-        candidate
+        Ok(candidate)
     }
 
     fn take_node(&mut self, node: &Node) {
@@ -273,6 +275,7 @@ impl Candidate {
             }
             ResourceType::Analysis
             | ResourceType::Operation
+            | ResourceType::Rpc
             | ResourceType::SqlOperation
             | ResourceType::Source
             | ResourceType::Exposure

@@ -184,13 +184,17 @@ impl<'a> Checks<'a> {
                 },
             )
         };
-        let remedy = "finish or abort the deployment that it belongs to, or drop it if nobody needs it";
+        let remedy =
+            "finish or abort the deployment that it belongs to, or drop it if nobody needs it";
         for name in input.schemas {
             let green = format!("{name}{GREEN_SUFFIX}");
             if let Some(schema) = input.catalog.schema(&green) {
                 self.refuse(
                     RefusalName::GreenExists,
-                    &format!("a schema with a green name exists and {}", owner(schema.comment_parts().1)),
+                    &format!(
+                        "a schema with a green name exists and {}",
+                        owner(schema.comment_parts().1)
+                    ),
                     green,
                     remedy,
                 );
@@ -203,7 +207,10 @@ impl<'a> Checks<'a> {
             if let Some(cluster) = input.catalog.cluster(&green) {
                 self.refuse(
                     RefusalName::GreenExists,
-                    &format!("a cluster with a green name exists and {}", owner(cluster.comment_parts().1)),
+                    &format!(
+                        "a cluster with a green name exists and {}",
+                        owner(cluster.comment_parts().1)
+                    ),
                     green,
                     remedy,
                 );
@@ -276,7 +283,10 @@ impl<'a> Checks<'a> {
         for (_, privilege) in lacking.into_iter().filter(|(lacks, _)| *lacks) {
             self.refuse(
                 RefusalName::PrivilegeMissing,
-                &format!("the role {} lacks a privilege that staging needs", catalog.role),
+                &format!(
+                    "the role {} lacks a privilege that staging needs",
+                    catalog.role
+                ),
                 privilege.clone(),
                 "ask an administrator to grant it",
             );
@@ -698,7 +708,11 @@ impl<'a> Checks<'a> {
         let input = self.input;
         let tests = planned_tests(input, self.planned);
         for id in &tests {
-            let cluster = input.candidate.tests.get(*id).and_then(|test| test.cluster.as_ref());
+            let cluster = input
+                .candidate
+                .tests
+                .get(*id)
+                .and_then(|test| test.cluster.as_ref());
             match cluster {
                 None => {}
                 Some(ClusterUse::Named(name)) if input.clusters.contains(name) => {}
@@ -720,7 +734,10 @@ impl<'a> Checks<'a> {
             return;
         }
         // A scratch clone of the profile's cluster will run them.
-        match self.test_cluster.map(|name| (name, input.definitions.get(name))) {
+        match self
+            .test_cluster
+            .map(|name| (name, input.definitions.get(name)))
+        {
             Some((_, Some(Ok(_)))) => {}
             Some((name, Some(Err(reason)))) => self.refuse(
                 RefusalName::ClusterNotCloneable,

@@ -233,10 +233,7 @@ fn planned_nodes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<PlannedNo
 }
 
 /// Unique ids of the tests that read at least one planned node, sorted.
-pub(super) fn planned_tests<'a>(
-    input: &Input<'a>,
-    planned: &BTreeSet<String>,
-) -> Vec<&'a str> {
+pub(super) fn planned_tests<'a>(input: &Input<'a>, planned: &BTreeSet<String>) -> Vec<&'a str> {
     input
         .candidate
         .tests
@@ -276,8 +273,7 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
         .nodes
         .iter()
         .filter(|(id, node)| {
-            !planned.contains(*id)
-                && matches!(node.materialization(), Materialization::Relation(_))
+            !planned.contains(*id) && matches!(node.materialization(), Materialization::Relation(_))
         })
         .map(|(id, _)| id.as_str())
         .collect();

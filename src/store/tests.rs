@@ -34,6 +34,8 @@ impl Bed {
 pub(super) fn new_deployment(environment: &str) -> NewDeployment {
     NewDeployment {
         plan: Plan {
+            build_selectors: Vec::new(),
+            test_selectors: Vec::new(),
             version: 1,
             environment: environment.to_owned(),
             target: "prod".to_owned(),

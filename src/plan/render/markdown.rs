@@ -106,7 +106,7 @@ fn tests(plan: &Plan) -> Option<String> {
     let names: Vec<String> = plan
         .tests
         .iter()
-        .map(|test| format!("- {}", code(&test.unique_id)))
+        .map(|test| format!("- {}", code(test)))
         .collect();
     Some(details(
         &format!("{number} before the swap"),

@@ -1,8 +1,8 @@
 //! Plans for tests of what is printed.
 
 use crate::plan::{
-    ClusterDefinition, ClusterSwap, LiveObject, ObjectKind, Plan, PlannedNode, PlannedTest,
-    Refusal, RefusalName, ReplicaDefinition, SchemaSwap, SinkRepoint,
+    ClusterDefinition, ClusterSwap, LiveObject, ObjectKind, Plan, PlannedNode, Refusal,
+    RefusalName, ReplicaDefinition, SchemaSwap, SinkRepoint,
 };
 
 fn schema(name: &str, id: Option<&str>, objects: &[&str]) -> SchemaSwap {
@@ -39,6 +39,7 @@ fn cluster(name: &str, id: Option<&str>, definition: ClusterDefinition) -> Clust
         grants: Vec::new(),
         comment: None,
         definition,
+        scratch: false,
     }
 }
 
@@ -51,7 +52,6 @@ fn node(
 ) -> PlannedNode {
     PlannedNode {
         unique_id: format!("model.shop.{name}"),
-        selector: format!("shop.{schema}.{name}"),
         schema: schema.to_owned(),
         identifier: name.to_owned(),
         materialized: match kind {
@@ -60,17 +60,15 @@ fn node(
         },
         kind,
         cluster: cluster.map(str::to_owned),
+        indexes: 0,
         persists_relation_comment: false,
         persists_column_comments: false,
         reason: reason.to_owned(),
     }
 }
 
-fn test(name: &str) -> PlannedTest {
-    PlannedTest {
-        unique_id: format!("test.shop.{name}"),
-        selector: format!("shop.{name}"),
-    }
+fn test(name: &str) -> String {
+    format!("test.shop.{name}")
 }
 
 /// A plan with something of everything.
@@ -123,6 +121,8 @@ pub(crate) fn shop() -> Plan {
                 "downstream of model.shop.daily_orders",
             ),
         ],
+        build_selectors: Vec::new(),
+        test_selectors: Vec::new(),
         tests: vec![test("not_null_daily_orders_id"), test("unique_revenue_day")],
         test_cluster: Some("compute".to_owned()),
         sinks: vec![SinkRepoint {

@@ -120,7 +120,7 @@ fn tests(page: &mut Page, plan: &Plan, detail: Detail) {
     });
     if detail == Detail::Full {
         for test in &plan.tests {
-            page.line(format!("  {}", visible(&test.unique_id)));
+            page.line(format!("  {}", visible(test)));
         }
     }
 }

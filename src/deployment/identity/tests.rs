@@ -1,0 +1,165 @@
+use super::{GreenObject, Ids, Live, SecretNames, unchanged};
+use crate::materialize::guarded::Names;
+use crate::plan::render::sample;
+use crate::plan::{ObjectKind, Plan};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn plan() -> Plan {
+    let mut plan = sample::shop();
+    for (index, schema) in plan.schemas.iter_mut().enumerate() {
+        schema.id = Some(format!("u{index}"));
+        schema.objects.clear();
+    }
+    plan.sinks.clear();
+    plan
+}
+
+fn ids(plan: &Plan) -> Ids {
+    let side = |prefix: &str, names: Vec<&String>| -> BTreeMap<String, String> {
+        names
+            .into_iter()
+            .map(|name| (name.clone(), format!("{prefix}-{name}")))
+            .collect()
+    };
+    let schemas = || plan.schemas.iter().map(|s| &s.name).collect();
+    let clusters = || plan.clusters.iter().map(|c| &c.name).collect();
+    Ids {
+        control: "control".to_owned(),
+        blue_schemas: side("bs", schemas()),
+        green_schemas: side("gs", schemas()),
+        blue_clusters: side("bc", clusters()),
+        green_clusters: side("gc", clusters()),
+        ..Ids::default()
+    }
+}
+
+fn names(plan: &Plan, ids: &Ids, swapped: &[bool]) -> Names {
+    let mut names = Names::default();
+    let mut swapped = swapped.iter().copied().cycle();
+    for schema in &plan.schemas {
+        let (a, b) = (
+            ids.blue_schemas[&schema.name].clone(),
+            ids.green_schemas[&schema.name].clone(),
+        );
+        let (here, there) = if swapped.next() == Some(true) {
+            (b, a)
+        } else {
+            (a, b)
+        };
+        names.schemas.insert(schema.name.clone(), here);
+        names.schemas.insert(schema.green.clone(), there);
+    }
+    for cluster in &plan.clusters {
+        let (a, b) = (
+            ids.blue_clusters[&cluster.name].clone(),
+            ids.green_clusters[&cluster.name].clone(),
+        );
+        let (here, there) = if swapped.next() == Some(true) {
+            (b, a)
+        } else {
+            (a, b)
+        };
+        names.clusters.insert(cluster.name.clone(), here);
+        names.clusters.insert(cluster.green.clone(), there);
+    }
+    names
+}
+
+proptest! {
+    /// Only all or nothing is a side; every other combination is named as foreign.
+    #[test]
+    fn a_part_is_never_taken_for_a_whole(swapped in prop::collection::vec(any::<bool>(), 4)) {
+        let plan = plan();
+        let ids = ids(&plan);
+        let live = ids.live(&plan, &names(&plan, &ids, &swapped));
+        match (swapped.iter().all(|s| *s), swapped.iter().any(|s| *s)) {
+            (true, _) => prop_assert_eq!(live, Live::Green),
+            (false, false) => prop_assert_eq!(live, Live::Blue),
+            (false, true) => prop_assert!(matches!(live, Live::Neither(_))),
+        }
+    }
+}
+
+#[test]
+fn a_missing_or_foreign_side_is_named() {
+    let plan = plan();
+    let ids = ids(&plan);
+    let mut names = names(&plan, &ids, &[false]);
+    names
+        .schemas
+        .insert("marts_dbt_deploy".to_owned(), "u99".to_owned());
+    let Live::Neither(reason) = ids.live(&plan, &names) else {
+        panic!("a foreign green schema was taken for ours");
+    };
+    assert!(
+        reason.contains("marts_dbt_deploy") && reason.contains("u99"),
+        "{reason}"
+    );
+    names.schemas.remove("marts_dbt_deploy");
+    assert!(matches!(ids.live(&plan, &names), Live::Neither(_)));
+}
+
+#[test]
+fn the_generation_is_that_of_our_control_schema() {
+    let plan = plan();
+    let ids = ids(&plan);
+    let secret = SecretNames::of("0199-aa");
+    let mut names = names(&plan, &ids, &[false]);
+    assert_eq!(ids.generation(&secret, &names), None);
+    names
+        .schemas
+        .insert("cutover_0199aa_gen_1".to_owned(), "control".to_owned());
+    assert_eq!(ids.generation(&secret, &names), Some(1));
+    names
+        .schemas
+        .insert("cutover_0199aa_gen_1".to_owned(), "another".to_owned());
+    assert_eq!(ids.generation(&secret, &names), None);
+}
+
+#[test]
+fn what_appears_or_vanishes_on_either_side_is_noticed() {
+    let plan = plan();
+    let ids = ids(&plan);
+    let green = vec![GreenObject {
+        id: "u50".to_owned(),
+        schema: "marts".to_owned(),
+        name: "daily_orders".to_owned(),
+        kind: ObjectKind::View,
+        cluster_id: None,
+    }];
+    let mut names = names(&plan, &ids, &[false]);
+    let place = |names: &mut Names, id: &str, schema: &str, cluster: Option<&str>| {
+        names.objects.insert(
+            id.to_owned(),
+            (schema.to_owned(), cluster.map(str::to_owned)),
+        );
+    };
+    assert!(
+        unchanged(&plan, &ids, &green, &names).is_err(),
+        "u50 is gone"
+    );
+    place(&mut names, "u50", "gs-marts", None);
+    assert_eq!(unchanged(&plan, &ids, &green, &names), Ok(()));
+    place(&mut names, "u60", "elsewhere", None);
+    assert_eq!(unchanged(&plan, &ids, &green, &names), Ok(()));
+    names
+        .dependencies
+        .push(("u60".to_owned(), "u50".to_owned()));
+    assert!(
+        unchanged(&plan, &ids, &green, &names).is_err(),
+        "outside dependent"
+    );
+    names.dependencies.clear();
+    place(&mut names, "u61", "elsewhere", Some("bc-compute"));
+    assert!(
+        unchanged(&plan, &ids, &green, &names).is_err(),
+        "on blue's cluster"
+    );
+    names.objects.remove("u61");
+    place(&mut names, "u62", "bs-marts", None);
+    assert!(
+        unchanged(&plan, &ids, &green, &names).is_err(),
+        "new in production"
+    );
+}
