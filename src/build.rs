@@ -10,7 +10,7 @@
 //! survivor (`<run>/guest.json`).
 //!
 //! # What dbt does with deferral
-//! Read in `dbt/context/providers.py` (`RuntimeRefResolver.create_relation`): a reference resolves to
+//! Measured with dbt-core 1.11.16, and read in `dbt/context/providers.py` (`RuntimeRefResolver.create_relation`): a reference resolves to
 //! the state's relation when `--defer` is on and either `--favor-state` is on and the parent is not
 //! among the *selected* resources, or the parent's own relation does not exist. Hence:
 //! - `build` passes `--favor-state`: what the plan builds resolves to green, all else to production,

@@ -13,7 +13,9 @@
 //! - `file:` compares the file's name with and without its extension, `package:` the package's name.
 //!
 //! [`for_nodes`] knows the whole graph, applies these rules to it and takes for each node the shortest selector that
-//! selects nothing unplanned: dbt matches every selector against every node, so length costs time.
+//! selects nothing unplanned: dbt matches every selector against every node, so length costs time
+//! (measured with 3,000 selectors in a project of 3,000 models: 30 s as `fqn:` alone, 100 s with all four methods).
+//! Folders are never selected as a whole, though that were faster: a file added after planning would be built.
 
 use std::collections::BTreeSet;
 

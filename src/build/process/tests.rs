@@ -205,3 +205,33 @@ async fn the_watcher_kills_the_group_when_its_pipe_closes() {
     eventually("the leader is dead", || !alive(pid)).await;
     leader.wait().expect("it is waited for");
 }
+
+/// Not a test of its own: the process that [`our_own_sigkill_kills_the_group`] kills.
+#[tokio::test]
+async fn victim() {
+    let Some(folder) = std::env::var_os("CUTOVER_TEST_VICTIM").map(PathBuf::from) else {
+        return;
+    };
+    let guest = shell(
+        "trap '' TERM; (trap '' TERM; sleep 600) & echo $! > child; wait",
+        &folder,
+    );
+    run(&guest).await.0.expect_err("it is killed");
+}
+
+#[tokio::test]
+async fn our_own_sigkill_kills_the_group() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut victim = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "build::process::tests::victim"])
+        .env("CUTOVER_TEST_VICTIM", folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("this program again");
+    let path = folder.path().join("child");
+    eventually("the guest runs", || pid_in(&path).is_some()).await;
+    let child = pid_in(&path).expect("the grandchild's id");
+    victim.kill().expect("it is ours");
+    victim.wait().expect("it is waited for");
+    eventually("the grandchild is dead", || !alive(child)).await;
+}
