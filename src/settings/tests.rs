@@ -43,10 +43,11 @@ fn load(text: &str) -> Result<Loaded, SettingsError> {
 }
 
 fn faults(outcome: Result<Loaded, SettingsError>) -> Vec<Fault> {
-    match outcome.expect_err("there are faults") {
-        SettingsError::Faults(faults) => faults,
-        error => panic!("{error:?}"),
-    }
+    let error = outcome.expect_err("there are faults");
+    let SettingsError::Faults(faults) = error else {
+        panic!("{error:?}");
+    };
+    faults
 }
 
 fn span(text: &str) -> Span {
