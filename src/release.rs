@@ -285,6 +285,8 @@ impl Release {
     ) -> Result<Plan, ReleaseError> {
         let deployment = self.project.deployment()?;
         // The server first: it answers at once whether it is there, dbt takes seconds.
+        // Nothing is under way yet, so a server that is away is not waited for.
+        materialize.session().await?;
         let catalog = Catalog::read(materialize).await?;
         let candidate = builds.parse().await?;
         self.plan_for(
