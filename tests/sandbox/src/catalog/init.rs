@@ -14,6 +14,8 @@ pub const SYSTEM_SCHEMAS: [&str; 7] =
 const SYSTEM_ROLES: [&str; 4] = ["mz_system", "mz_support", "mz_analytics", "mz_monitor"];
 const SYSTEM_CLUSTERS: [&str; 5] = ["mz_system", "mz_catalog_server", "mz_probe", "mz_support", "mz_analytics"];
 
+/// Object ids begin high, so that they never equal a cluster or schema id: `mz_comments.id` does not say of which kind it is.
+const FIRST_OBJECT: u64 = 1000;
 /// Size of the clusters that exist from the start.
 const FIRST_SIZE: &str = "25cc";
 
@@ -37,7 +39,7 @@ impl Catalog {
     pub fn fresh() -> Self {
         let mut catalog = Self {
             version: 1,
-            counters: Counters { database: 1, schema: 3, cluster: 1, replica: 1, role: 1, object: 0, oid: 20_000 },
+            counters: Counters { database: 1, schema: 3, cluster: 1, replica: 1, role: 1, object: FIRST_OBJECT, oid: 20_000 },
             ..Self::default()
         };
         catalog.add_roles();
