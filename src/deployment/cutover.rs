@@ -93,12 +93,14 @@ pub(super) async fn rehearse(
         Ok(Guarded::Declined(Mismatch::Changed(reason) | Mismatch::Foreign(reason))) => Err(
             DeploymentError::Failed(format!("the rehearsal of the swap was refused: {reason}")),
         ),
-        Ok(Guarded::Unknown(error)) | Err(error) => match error {
-            MaterializeError::Refused { .. } => Err(DeploymentError::Failed(format!(
-                "rehearsal-refused: {error}"
-            ))),
-            other => Err(other.into()),
-        },
+        Ok(Guarded::Unknown(error)) | Err(error) => {
+            if let MaterializeError::Refused { .. } = error {
+                return Err(DeploymentError::Failed(format!(
+                    "rehearsal-refused: {error}"
+                )));
+            }
+            Err(error.into())
+        }
     }
 }
 

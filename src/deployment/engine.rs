@@ -113,12 +113,8 @@ impl<'a> Engine<'a> {
                 | State::Unwinding
                 | State::RollingBack => self.step(state, until).await?,
             };
-            let declined = match &event {
-                Event::SwapDeclined { reason } => Some(reason.clone()),
-                _ => None,
-            };
-            self.apply(event).await?;
-            if let Some(reason) = declined {
+            self.apply(event.clone()).await?;
+            if let Event::SwapDeclined { reason } = event {
                 return Err(DeploymentError::Declined(reason));
             }
         }
@@ -263,11 +259,7 @@ impl<'a> Engine<'a> {
         let aborted = events
             .iter()
             .rev()
-            .find_map(|recorded| match recorded.event {
-                Event::AbortRequested => Some(true),
-                Event::StepFailed { .. } => Some(false),
-                _ => None,
-            })
+            .find_map(|recorded| recorded.event.unwinds_on_request())
             .unwrap_or(false);
         Ok(if aborted {
             Event::UnwoundAfterAbort
@@ -288,10 +280,7 @@ impl<'a> Engine<'a> {
         let at = events
             .iter()
             .rev()
-            .find_map(|recorded| match &recorded.event {
-                Event::StuckAt { state, .. } => Some(*state),
-                _ => None,
-            })
+            .find_map(|recorded| recorded.event.stuck_at())
             .ok_or_else(|| {
                 DeploymentError::Stuck("the journal does not say where it got stuck".to_owned())
             })?;

@@ -130,16 +130,13 @@ pub enum Materialization {
 
 impl CandidateNode {
     fn of(node: &Node) -> Self {
-        let materialized = match node.resource_type {
-            ResourceType::Seed => "seed".to_owned(),
-            ResourceType::Snapshot => "snapshot".to_owned(),
-            _ => node
-                .config
-                .materialized
-                .clone()
-                // dbt's own default.
-                .unwrap_or_else(|| "view".to_owned()),
-        };
+        let materialized = if node.resource_type == ResourceType::Model {
+            // dbt's own default.
+            node.config.materialized.as_deref().unwrap_or("view")
+        } else {
+            node.resource_type.as_str()
+        }
+        .to_owned();
         Self {
             database: node.database.clone().unwrap_or_default(),
             schema: node.schema.clone().unwrap_or_default(),

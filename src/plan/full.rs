@@ -290,3 +290,6 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
         left_out.join(", ")
     )]
 }
+
+#[cfg(test)]
+mod tests;
