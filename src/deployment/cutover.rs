@@ -11,7 +11,7 @@ use crate::failure::{Class, Classify};
 use crate::materialize::ddl;
 use crate::materialize::guarded::{Guarded, Names};
 use crate::materialize::{MaterializeError, Statement};
-use crate::plan::Plan;
+use crate::plan::{Plan, RefusalName};
 use crate::store::Deployment;
 
 /// Which way the swap goes.
@@ -96,7 +96,8 @@ pub(super) async fn rehearse(
         Ok(Guarded::Unknown(error)) | Err(error) => {
             if let MaterializeError::Refused { .. } = error {
                 return Err(DeploymentError::Failed(format!(
-                    "rehearsal-refused: {error}"
+                    "{}: {error}",
+                    RefusalName::RehearsalRefused
                 )));
             }
             Err(error.into())

@@ -90,10 +90,10 @@ impl<'a> Engine<'a> {
                 State::Pending => Event::PlanStored,
                 State::Planned => Event::StagingStarted,
                 State::Ready if !self.promotes(until) => return Ok(state),
-                State::Soaking if !self.cleans_up(until) => {
-                    self.step(state, until).await?;
-                    return Ok(state);
-                }
+                State::Soaking if !self.cleans_up(until) => match self.step(state, until).await? {
+                    Event::Soaked => return Ok(state),
+                    stuck => stuck,
+                },
                 State::Done | State::Aborted | State::RolledBack => return Ok(state),
                 State::Failed => {
                     return Err(DeploymentError::Unwound {
@@ -194,9 +194,11 @@ impl<'a> Engine<'a> {
                 Ok(Event::Verified)
             }
             State::Ready => {
-                // Time may have passed since it became ready.
+                // Tests, or days, have passed since it was found ready.
                 hydrate::wait(context, deployment).await?;
-                cutover::rehearse(context, deployment).await?;
+                if until.promote {
+                    cutover::rehearse(context, deployment).await?;
+                }
                 Ok(Event::PromotionStarted)
             }
             State::CuttingOver => {

@@ -45,6 +45,8 @@ pub struct Candidate {
     pub project: String,
     /// The content hash of its manifest.
     pub hash: String,
+    /// The content hash of its manifest under `deploy: true`.
+    pub green_hash: String,
     /// Models, seeds and snapshots, by unique id.
     pub nodes: BTreeMap<String, CandidateNode>,
     /// Data tests and unit tests, by unique id.
@@ -212,6 +214,7 @@ impl Candidate {
         let mut candidate = Self {
             project: plain.metadata.project_name.clone().unwrap_or_default(),
             hash: plain.content_hash()?,
+            green_hash: deploy.content_hash()?,
             ..Self::default()
         };
         for (_, resource) in plain.resources() {

@@ -27,6 +27,8 @@ const SYSTEM_CLUSTERS: [&str; 5] = [
     "mz_analytics",
 ];
 
+/// Object ids begin high, so that they never equal a cluster or schema id: `mz_comments.id` does not say of which kind it is.
+const FIRST_OBJECT: u64 = 1000;
 /// Size of the clusters that exist from the start.
 const FIRST_SIZE: &str = "25cc";
 
@@ -50,6 +52,7 @@ impl Catalog {
     pub fn fresh() -> Self {
         let mut catalog = Self {
             version: 1,
+<<<<<<< HEAD
             counters: Counters {
                 database: 1,
                 schema: 3,
@@ -59,6 +62,9 @@ impl Catalog {
                 object: 0,
                 oid: 20_000,
             },
+=======
+            counters: Counters { database: 1, schema: 3, cluster: 1, replica: 1, role: 1, object: FIRST_OBJECT, oid: 20_000 },
+>>>>>>> sandbox
             ..Self::default()
         };
         catalog.add_roles();
