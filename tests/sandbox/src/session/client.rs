@@ -23,6 +23,15 @@ pub enum End {
     Cut,
 }
 
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Cut => f.write_str("cut by a fault or an outage"),
+        }
+    }
+}
+
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -67,7 +76,17 @@ impl Client {
         let (sender, frames) = mpsc::unbounded_channel();
         let (closing, closed) = watch::channel(false);
         let reader = tokio::spawn(pump(reader, sender, closing));
-        Self { frames, writer, out: Writer::default(), interrupt: Interrupt { closed, outage, cancel }, reader }
+        Self {
+            frames,
+            writer,
+            out: Writer::default(),
+            interrupt: Interrupt {
+                closed,
+                outage,
+                cancel,
+            },
+            reader,
+        }
     }
 
     /// Next frame; `None` when the client has left.
@@ -90,7 +109,11 @@ impl Client {
 
     /// Sends what has gathered if it is much.
     pub async fn flush_if_full(&mut self) -> io::Result<()> {
-        if self.out.buffer.len() >= FLUSH_AT { self.flush().await } else { Ok(()) }
+        if self.out.buffer.len() >= FLUSH_AT {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -100,7 +123,11 @@ impl Drop for Client {
     }
 }
 
-async fn pump(reader: OwnedReadHalf, sender: mpsc::UnboundedSender<Frame>, closing: watch::Sender<bool>) {
+async fn pump(
+    reader: OwnedReadHalf,
+    sender: mpsc::UnboundedSender<Frame>,
+    closing: watch::Sender<bool>,
+) {
     let mut reader = BufReader::new(reader);
     while let Ok(Some(frame)) = read_frame(&mut reader).await {
         if frame.tag == b'X' || sender.send(frame).is_err() {
