@@ -59,7 +59,12 @@ pub struct Rewritten {
 
 /// Schema that holds all user relations in PostgreSQL.
 pub const USER_SCHEMA: &str = "mz_user";
-const KEYWORD_FUNCTIONS: [&str; 4] = ["current_user", "current_role", "session_user", "current_catalog"];
+const KEYWORD_FUNCTIONS: [&str; 4] = [
+    "current_user",
+    "current_role",
+    "session_user",
+    "current_catalog",
+];
 const EXPAND: &str = "mz sandbox expand";
 
 /// Folds an identifier as it was written.
@@ -110,7 +115,15 @@ fn prepare(text: &str) -> Result<String, SqlError> {
             out.push_str(EXPAND);
             out.push('"');
             at = star.end;
-        } else if let [Token { kind: Kind::Word(word), end, .. }, open, close] = window
+        } else if let [
+            Token {
+                kind: Kind::Word(word),
+                end,
+                ..
+            },
+            open,
+            close,
+        ] = window
             && KEYWORD_FUNCTIONS.contains(&word.as_str())
             && open.kind == Kind::Symbol('(')
             && close.kind == Kind::Symbol(')')

@@ -21,7 +21,10 @@ async fn connect(url: &str) -> Client {
 
 async fn all(client: &Client, statements: &[&str]) {
     for sql in statements {
-        client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        client
+            .batch_execute(sql)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
     }
 }
 
@@ -31,27 +34,93 @@ async fn the_extended_protocol_serves_queries_and_ddl() {
     let client = connect(&sandbox.url()).await;
     client.execute("CREATE SCHEMA a", &[]).await.unwrap();
     client.execute("CREATE SCHEMA b", &[]).await.unwrap();
-    client.execute("CREATE TABLE a.t (id int NOT NULL, name text)", &[]).await.unwrap();
-    client.execute("CREATE TABLE b.t (id int NOT NULL, name text)", &[]).await.unwrap();
-    assert_eq!(client.execute("INSERT INTO a.t VALUES ($1, $2)", &[&1, &"in a"]).await.unwrap(), 1);
-    client.execute("INSERT INTO b.t VALUES ($1, $2)", &[&1, &"in b"]).await.unwrap();
-    let statement = client.prepare("SELECT name FROM a.t WHERE id = $1").await.unwrap();
-    let read = async |client: &Client| client.query_one(&statement, &[&1]).await.unwrap().get::<_, String>(0);
+    client
+        .execute("CREATE TABLE a.t (id int NOT NULL, name text)", &[])
+        .await
+        .unwrap();
+    client
+        .execute("CREATE TABLE b.t (id int NOT NULL, name text)", &[])
+        .await
+        .unwrap();
+    assert_eq!(
+        client
+            .execute("INSERT INTO a.t VALUES ($1, $2)", &[&1, &"in a"])
+            .await
+            .unwrap(),
+        1
+    );
+    client
+        .execute("INSERT INTO b.t VALUES ($1, $2)", &[&1, &"in b"])
+        .await
+        .unwrap();
+    let statement = client
+        .prepare("SELECT name FROM a.t WHERE id = $1")
+        .await
+        .unwrap();
+    let read = async |client: &Client| {
+        client
+            .query_one(&statement, &[&1])
+            .await
+            .unwrap()
+            .get::<_, String>(0)
+    };
     assert_eq!(read(&client).await, "in a");
     all(&client, &["ALTER SCHEMA a SWAP WITH b"]).await;
-    assert_eq!(read(&client).await, "in b", "a prepared statement follows the swap");
+    assert_eq!(
+        read(&client).await,
+        "in b",
+        "a prepared statement follows the swap"
+    );
     let row = client.query_one("SHOW cluster", &[]).await.unwrap();
-    assert_eq!((row.columns()[0].name(), row.get::<_, String>(0)), ("cluster", "quickstart".to_owned()));
+    assert_eq!(
+        (row.columns()[0].name(), row.get::<_, String>(0)),
+        ("cluster", "quickstart".to_owned())
+    );
     // Types of Materialize's own are found in pg_type under their OIDs.
-    let row = client.query_one("SELECT replication_factor, name FROM mz_clusters WHERE name = 'quickstart'", &[]).await.unwrap();
-    assert_eq!((row.columns()[0].type_().oid(), row.columns()[0].type_().name()), (16462, "uint4"));
+    let row = client
+        .query_one(
+            "SELECT replication_factor, name FROM mz_clusters WHERE name = 'quickstart'",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            row.columns()[0].type_().oid(),
+            row.columns()[0].type_().name()
+        ),
+        (16462, "uint4")
+    );
     let error = client.query("SELECT * FROM a.nope", &[]).await.unwrap_err();
     assert_eq!(error.code().unwrap().code(), "XX000");
-    assert_eq!(client.query("SELECT 1/0", &[]).await.unwrap_err().code().unwrap().code(), "XX000");
+    assert_eq!(
+        client
+            .query("SELECT 1/0", &[])
+            .await
+            .unwrap_err()
+            .code()
+            .unwrap()
+            .code(),
+        "XX000"
+    );
     // A transaction's failure is seen in both protocols.
     all(&client, &["BEGIN"]).await;
-    assert!(client.execute("ALTER SCHEMA nope SWAP WITH a", &[]).await.is_err());
-    assert_eq!(client.query("SELECT 1", &[]).await.unwrap_err().code().unwrap().code(), "25P02");
+    assert!(
+        client
+            .execute("ALTER SCHEMA nope SWAP WITH a", &[])
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        client
+            .query("SELECT 1", &[])
+            .await
+            .unwrap_err()
+            .code()
+            .unwrap()
+            .code(),
+        "25P02"
+    );
     all(&client, &["ROLLBACK"]).await;
     sandbox.stop().await;
 }
@@ -60,10 +129,28 @@ async fn the_extended_protocol_serves_queries_and_ddl() {
 async fn a_read_transaction_does_not_cross_a_swap() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let (reader, writer) = (connect(&sandbox.url()).await, connect(&sandbox.url()).await);
-    all(&writer, &["CREATE SCHEMA a", "CREATE SCHEMA b", "CREATE TABLE a.t (x int)", "CREATE TABLE b.t (x int)"]).await;
+    all(
+        &writer,
+        &[
+            "CREATE SCHEMA a",
+            "CREATE SCHEMA b",
+            "CREATE TABLE a.t (x int)",
+            "CREATE TABLE b.t (x int)",
+        ],
+    )
+    .await;
     all(&reader, &["BEGIN", "SELECT * FROM a.t"]).await;
     all(&writer, &["ALTER SCHEMA a SWAP WITH b"]).await;
-    assert_eq!(reader.batch_execute("SELECT * FROM a.t").await.unwrap_err().code().unwrap().code(), "25000");
+    assert_eq!(
+        reader
+            .batch_execute("SELECT * FROM a.t")
+            .await
+            .unwrap_err()
+            .code()
+            .unwrap()
+            .code(),
+        "25000"
+    );
     sandbox.stop().await;
 }
 
@@ -71,10 +158,29 @@ async fn a_read_transaction_does_not_cross_a_swap() {
 async fn ambiguous_references_refuse_a_swap() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let client = connect(&sandbox.url()).await;
-    all(&client, &["CREATE SCHEMA x", "CREATE SCHEMA y", "CREATE SCHEMA z", "CREATE TABLE x.t (col int)"]).await;
+    all(
+        &client,
+        &[
+            "CREATE SCHEMA x",
+            "CREATE SCHEMA y",
+            "CREATE SCHEMA z",
+            "CREATE TABLE x.t (col int)",
+        ],
+    )
+    .await;
     all(&client, &["CREATE VIEW z.v AS SELECT x.t.col FROM x.t"]).await;
-    let error = client.batch_execute("ALTER SCHEMA x SWAP WITH y").await.unwrap_err();
-    assert!(error.as_db_error().unwrap().message().contains("ambiguous reference to schema named x"), "{error}");
+    let error = client
+        .batch_execute("ALTER SCHEMA x SWAP WITH y")
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .as_db_error()
+            .unwrap()
+            .message()
+            .contains("ambiguous reference to schema named x"),
+        "{error}"
+    );
     all(&client, &["DROP VIEW z.v", "ALTER SCHEMA x SWAP WITH y"]).await;
     sandbox.stop().await;
 }
@@ -82,25 +188,76 @@ async fn ambiguous_references_refuse_a_swap() {
 #[tokio::test]
 async fn passwords_versions_timeouts_and_temporary_views() {
     let passwords = BTreeMap::from([("locked".to_owned(), "secret".to_owned())]);
-    let options = Options { announce_version: "v0.60.0 (old)".into(), passwords, ..Options::default() };
+    let options = Options {
+        announce_version: "v0.60.0 (old)".into(),
+        passwords,
+        ..Options::default()
+    };
     let sandbox = Sandbox::start(options).await.unwrap();
-    assert!(tokio_postgres::connect(&sandbox.url_for("locked:wrong"), NoTls).await.is_err());
+    assert!(
+        tokio_postgres::connect(&sandbox.url_for("locked:wrong"), NoTls)
+            .await
+            .is_err()
+    );
     let locked = connect(&sandbox.url_for("locked:secret")).await;
-    let version: String = locked.query_one("SELECT mz_version()", &[]).await.unwrap().get(0);
+    let version: String = locked
+        .query_one("SELECT mz_version()", &[])
+        .await
+        .unwrap()
+        .get(0);
     assert_eq!(version, "v0.60.0 (old)");
     let client = connect(&sandbox.url()).await;
     all(&client, &["SET statement_timeout = '200ms'"]).await;
-    assert_eq!(client.batch_execute("SELECT pg_sleep(10)").await.unwrap_err().code().unwrap().code(), "57014");
-    all(&client, &["SET statement_timeout = '20s'", "CREATE TEMPORARY VIEW tv AS SELECT 1 AS x"]).await;
-    assert_eq!(client.query("SELECT * FROM tv", &[]).await.unwrap().len(), 1);
+    assert_eq!(
+        client
+            .batch_execute("SELECT pg_sleep(10)")
+            .await
+            .unwrap_err()
+            .code()
+            .unwrap()
+            .code(),
+        "57014"
+    );
+    all(
+        &client,
+        &[
+            "SET statement_timeout = '20s'",
+            "CREATE TEMPORARY VIEW tv AS SELECT 1 AS x",
+        ],
+    )
+    .await;
+    assert_eq!(
+        client.query("SELECT * FROM tv", &[]).await.unwrap().len(),
+        1
+    );
     assert!(locked.query("SELECT * FROM tv", &[]).await.is_err());
-    all(&client, &["SET cluster = nowhere", "SELECT 1", "CREATE TABLE t (x int)"]).await;
+    all(
+        &client,
+        &[
+            "SET cluster = nowhere",
+            "SELECT 1",
+            "CREATE TABLE t (x int)",
+        ],
+    )
+    .await;
     let error = client.batch_execute("SELECT * FROM t").await.unwrap_err();
-    assert_eq!(error.as_db_error().unwrap().message(), "unknown cluster 'nowhere'");
+    assert_eq!(
+        error.as_db_error().unwrap().message(),
+        "unknown cluster 'nowhere'"
+    );
     drop(client);
     let deadline = Instant::now() + Duration::from_secs(10);
-    while locked.query("SELECT 1 FROM mz_views WHERE name = 'tv'", &[]).await.unwrap().len() == 1 {
-        assert!(Instant::now() < deadline, "the temporary view outlived its session");
+    while locked
+        .query("SELECT 1 FROM mz_views WHERE name = 'tv'", &[])
+        .await
+        .unwrap()
+        .len()
+        == 1
+    {
+        assert!(
+            Instant::now() < deadline,
+            "the temporary view outlived its session"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     sandbox.stop().await;
@@ -113,22 +270,46 @@ async fn readers_never_see_half_a_swap() {
     let client = connect(&sandbox.url()).await;
     for schema in ["p", "q"] {
         for (suffix, value) in [("", "blue"), ("_dbt_deploy", "green")] {
-            all(&client, &[&format!("CREATE SCHEMA {schema}{suffix}"), &format!("CREATE VIEW {schema}{suffix}.v AS SELECT '{value}' AS side")]).await;
+            all(
+                &client,
+                &[
+                    &format!("CREATE SCHEMA {schema}{suffix}"),
+                    &format!("CREATE VIEW {schema}{suffix}.v AS SELECT '{value}' AS side"),
+                ],
+            )
+            .await;
         }
     }
-    let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, reads) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let mut readers = Vec::new();
     for n in 0..4 {
-        let (stop, reads, client) = (Arc::clone(&stop), Arc::clone(&reads), connect(&sandbox.url()).await);
+        let (stop, reads, client) = (
+            Arc::clone(&stop),
+            Arc::clone(&reads),
+            connect(&sandbox.url()).await,
+        );
         readers.push(tokio::spawn(async move {
-            let prepared = client.prepare("SELECT p.v.side, q.v.side FROM p.v, q.v").await.unwrap();
+            let prepared = client
+                .prepare("SELECT p.v.side, q.v.side FROM p.v, q.v")
+                .await
+                .unwrap();
             while !stop.load(Ordering::Relaxed) {
                 let row = if n % 2 == 0 {
                     client.query_one(&prepared, &[]).await.unwrap()
                 } else {
-                    client.query_one("SELECT a.side, b.side FROM p.v a JOIN q.v b ON true", &[]).await.unwrap()
+                    client
+                        .query_one("SELECT a.side, b.side FROM p.v a JOIN q.v b ON true", &[])
+                        .await
+                        .unwrap()
                 };
-                assert_eq!(row.get::<_, String>(0), row.get::<_, String>(1), "a reader saw one side of each");
+                assert_eq!(
+                    row.get::<_, String>(0),
+                    row.get::<_, String>(1),
+                    "a reader saw one side of each"
+                );
                 reads.fetch_add(1, Ordering::Relaxed);
             }
         }));
@@ -140,7 +321,11 @@ async fn readers_never_see_half_a_swap() {
     for reader in readers {
         reader.await.unwrap();
     }
-    assert!(reads.load(Ordering::Relaxed) > 200, "{} reads", reads.load(Ordering::Relaxed));
+    assert!(
+        reads.load(Ordering::Relaxed) > 200,
+        "{} reads",
+        reads.load(Ordering::Relaxed)
+    );
     sandbox.stop().await;
 }
 
@@ -148,7 +333,11 @@ async fn readers_never_see_half_a_swap() {
 async fn it_is_up_in_less_than_two_seconds() {
     let begun = Instant::now();
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
-    connect(&sandbox.url()).await.batch_execute("SELECT 1").await.unwrap();
+    connect(&sandbox.url())
+        .await
+        .batch_execute("SELECT 1")
+        .await
+        .unwrap();
     let took = begun.elapsed();
     // Other tests run at the same time: the limit is for an idle machine, doubled.
     assert!(took < Duration::from_secs(4), "{took:?}");
@@ -156,10 +345,19 @@ async fn it_is_up_in_less_than_two_seconds() {
 }
 
 fn binary() -> (std::process::Child, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_mz-sandbox")).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mz-sandbox"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let url = line.strip_prefix("mz-sandbox ready ").unwrap().trim().to_owned();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let url = line
+        .strip_prefix("mz-sandbox ready ")
+        .unwrap()
+        .trim()
+        .to_owned();
     (child, url)
 }
 
@@ -174,10 +372,16 @@ fn folder_of(child: &std::process::Child) -> std::path::PathBuf {
         .join(" ");
     let folder = all.split_whitespace().find_map(|pid| {
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
-        line.split('\0').find(|a| a.contains("mz-sandbox-") && a.starts_with('/')).map(str::to_owned)
+        line.split('\0')
+            .find(|a| a.contains("mz-sandbox-") && a.starts_with('/'))
+            .map(str::to_owned)
     });
     let data = std::path::PathBuf::from(folder.unwrap());
-    if data.ends_with("data") { data.parent().unwrap().to_owned() } else { data }
+    if data.ends_with("data") {
+        data.parent().unwrap().to_owned()
+    } else {
+        data
+    }
 }
 
 #[tokio::test]
@@ -190,11 +394,21 @@ async fn nothing_outlives_the_binary() {
         let pid_file = std::fs::read_to_string(folder.join("data/postmaster.pid")).unwrap();
         let postgres = format!("/proc/{}", pid_file.lines().next().unwrap().trim());
         assert!(std::path::Path::new(&postgres).exists());
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
         child.wait().unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         while folder.exists() || std::path::Path::new(&postgres).exists() {
-            assert!(Instant::now() < deadline, "{signal}: {} or {postgres} is still there", folder.display());
+            assert!(
+                Instant::now() < deadline,
+                "{signal}: {} or {postgres} is still there",
+                folder.display()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -24,12 +24,19 @@ async fn start() -> (Sandbox, Client) {
 
 async fn all(client: &Client, statements: &[&str]) {
     for sql in statements {
-        client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        client
+            .batch_execute(sql)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
     }
 }
 
 async fn text(client: &Client, sql: &str) -> Option<String> {
-    client.query_one(sql, &[]).await.unwrap_or_else(|e| panic!("{sql}: {e}")).get(0)
+    client
+        .query_one(sql, &[])
+        .await
+        .unwrap_or_else(|e| panic!("{sql}: {e}"))
+        .get(0)
 }
 
 /// Polls until the query answers `want`.
@@ -40,7 +47,10 @@ async fn until(client: &Client, sql: &str, want: Option<&str>) {
         if got.as_deref() == want {
             return;
         }
-        assert!(Instant::now() < deadline, "{sql}: wanted {want:?}, last {got:?}");
+        assert!(
+            Instant::now() < deadline,
+            "{sql}: wanted {want:?}, last {got:?}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -65,12 +75,24 @@ const WALLCLOCK: &str = "SELECT max(lag)::text FROM mz_internal.mz_wallclock_glo
 async fn hydration_and_lag_are_held_and_set() {
     let (sandbox, client) = start().await;
     all(&client, &SETUP).await;
-    all(&client, &["INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('s\\.mv', false)"]).await;
-    all(&client, &["CREATE MATERIALIZED VIEW s.mv IN CLUSTER c AS SELECT id FROM s.t"]).await;
+    all(
+        &client,
+        &["INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('s\\.mv', false)"],
+    )
+    .await;
+    all(
+        &client,
+        &["CREATE MATERIALIZED VIEW s.mv IN CLUSTER c AS SELECT id FROM s.t"],
+    )
+    .await;
     let replica = "SELECT bool_and(hydrated)::text FROM mz_internal.mz_hydration_statuses h JOIN mz_cluster_replicas r ON r.id = h.replica_id JOIN mz_clusters c ON c.id = r.cluster_id WHERE c.name = 'c' AND h.object_id LIKE 's%'";
     until(&client, replica, Some("true")).await;
     // A second object of the same age is hydrated by now; the held one is not.
-    all(&client, &["CREATE MATERIALIZED VIEW s.other IN CLUSTER c AS SELECT id FROM s.t"]).await;
+    all(
+        &client,
+        &["CREATE MATERIALIZED VIEW s.other IN CLUSTER c AS SELECT id FROM s.t"],
+    )
+    .await;
     until(&client, &HYDRATED.replace("'mv'", "'other'"), Some("true")).await;
     assert_eq!(text(&client, HYDRATED).await.as_deref(), Some("false"));
     assert_eq!(text(&client, LAG).await, None);
@@ -78,10 +100,18 @@ async fn hydration_and_lag_are_held_and_set() {
     until(&client, HYDRATED, Some("true")).await;
     until(&client, LAG, Some("00:00:00")).await;
     until(&client, WALLCLOCK, Some("00:00:01")).await;
-    all(&client, &["INSERT INTO mz_sandbox.objects (pattern, lag) VALUES ('s\\..*', '5.5s')"]).await;
+    all(
+        &client,
+        &["INSERT INTO mz_sandbox.objects (pattern, lag) VALUES ('s\\..*', '5.5s')"],
+    )
+    .await;
     assert_eq!(text(&client, LAG).await.as_deref(), Some("00:00:05.5"));
     assert_eq!(text(&client, WALLCLOCK).await.as_deref(), Some("00:00:06"));
-    all(&client, &["UPDATE mz_sandbox.objects SET lag_unknown = true, wallclock_unknown = true"]).await;
+    all(
+        &client,
+        &["UPDATE mz_sandbox.objects SET lag_unknown = true, wallclock_unknown = true"],
+    )
+    .await;
     assert_eq!(text(&client, LAG).await, None);
     assert_eq!(text(&client, WALLCLOCK).await, None);
     // The pattern is matched against the present name.
@@ -94,8 +124,22 @@ async fn hydration_and_lag_are_held_and_set() {
 async fn clusters_and_replicas_fail() {
     let (sandbox, client) = start().await;
     all(&client, &SETUP).await;
-    all(&client, &["INSERT INTO mz_sandbox.clusters (pattern) VALUES ('c')", "CREATE MATERIALIZED VIEW s.mv IN CLUSTER c AS SELECT id FROM s.t"]).await;
-    all(&client, &["CREATE CLUSTER d (SIZE = '25cc')", "CREATE MATERIALIZED VIEW s.other IN CLUSTER d AS SELECT id FROM s.t"]).await;
+    all(
+        &client,
+        &[
+            "INSERT INTO mz_sandbox.clusters (pattern) VALUES ('c')",
+            "CREATE MATERIALIZED VIEW s.mv IN CLUSTER c AS SELECT id FROM s.t",
+        ],
+    )
+    .await;
+    all(
+        &client,
+        &[
+            "CREATE CLUSTER d (SIZE = '25cc')",
+            "CREATE MATERIALIZED VIEW s.other IN CLUSTER d AS SELECT id FROM s.t",
+        ],
+    )
+    .await;
     until(&client, &HYDRATED.replace("'mv'", "'other'"), Some("true")).await;
     assert_eq!(text(&client, HYDRATED).await.as_deref(), Some("false"));
     all(&client, &["DELETE FROM mz_sandbox.clusters"]).await;
@@ -106,7 +150,11 @@ async fn clusters_and_replicas_fail() {
     assert_eq!(text(&client, HYDRATED).await.as_deref(), Some("false"));
     let ooms = "SELECT count(*)::text FROM mz_internal.mz_cluster_replica_status_history WHERE reason = 'oom-killed' AND occurred_at + INTERVAL '24 hours' > mz_now()";
     assert_eq!(text(&client, ooms).await.as_deref(), Some("3"));
-    all(&client, &["INSERT INTO mz_sandbox.replica_events (cluster, status) VALUES ('c', 'online')"]).await;
+    all(
+        &client,
+        &["INSERT INTO mz_sandbox.replica_events (cluster, status) VALUES ('c', 'online')"],
+    )
+    .await;
     assert_eq!(text(&client, HYDRATED).await.as_deref(), Some("true"));
     sandbox.stop().await;
 }
@@ -124,14 +172,19 @@ async fn a_stalled_sink_blocks_its_repointing() {
     .await;
     let status = "SELECT status FROM mz_internal.mz_sink_statuses WHERE name = 'k'";
     assert_eq!(text(&client, status).await.as_deref(), Some("stalled"));
-    let error = client.batch_execute("ALTER SINK s.k SET FROM s.mv").await.unwrap_err();
+    let error = client
+        .batch_execute("ALTER SINK s.k SET FROM s.mv")
+        .await
+        .unwrap_err();
     assert_eq!(code(&error), "57014");
+    let from = "SELECT r.name FROM mz_internal.mz_object_dependencies d JOIN mz_sinks k ON k.id = d.object_id JOIN mz_objects r ON r.id = d.referenced_object_id WHERE r.type <> 'connection'";
+    assert_eq!(text(&client, from).await.as_deref(), Some("t"));
     let other = connect(&sandbox, "other").await;
-    let waiting = tokio::spawn(async move { other.batch_execute("ALTER SINK s.k SET FROM s.t").await });
+    let waiting =
+        tokio::spawn(async move { other.batch_execute("ALTER SINK s.k SET FROM s.t").await });
     all(&client, &["DELETE FROM mz_sandbox.sinks"]).await;
     waiting.await.unwrap().unwrap();
     all(&client, &["ALTER SINK s.k SET FROM s.mv"]).await;
-    let from = "SELECT r.name FROM mz_internal.mz_object_dependencies d JOIN mz_sinks k ON k.id = d.object_id JOIN mz_objects r ON r.id = d.referenced_object_id WHERE r.type <> 'connection'";
     assert_eq!(text(&client, from).await.as_deref(), Some("mv"));
     sandbox.stop().await;
 }
@@ -144,11 +197,28 @@ async fn statements_fail_wait_and_hang() {
     let sql = "-- name-of-it\nSELECT 1";
     let mut answers = Vec::new();
     for _ in 0..4 {
-        answers.push(victim.query(sql, &[]).await.err().map(|e| code(&e).to_owned()));
+        answers.push(
+            victim
+                .query(sql, &[])
+                .await
+                .err()
+                .map(|e| code(&e).to_owned()),
+        );
     }
-    assert_eq!(answers, [None, Some("40001".into()), Some("40001".into()), None]);
-    assert!(client.query(sql, &[]).await.is_ok(), "another application is not struck");
-    assert_eq!(text(&client, "SELECT hits::text FROM mz_sandbox.faults").await.as_deref(), Some("4"));
+    assert_eq!(
+        answers,
+        [None, Some("40001".into()), Some("40001".into()), None]
+    );
+    assert!(
+        client.query(sql, &[]).await.is_ok(),
+        "another application is not struck"
+    );
+    assert_eq!(
+        text(&client, "SELECT hits::text FROM mz_sandbox.faults")
+            .await
+            .as_deref(),
+        Some("4")
+    );
 
     all(&client, &["DELETE FROM mz_sandbox.faults", "INSERT INTO mz_sandbox.faults (pattern, action, argument) VALUES ('SELECT 2', 'delay', '150')"]).await;
     let begun = Instant::now();
@@ -156,17 +226,36 @@ async fn statements_fail_wait_and_hang() {
     assert!(begun.elapsed() >= Duration::from_millis(150));
 
     all(&client, &["INSERT INTO mz_sandbox.faults (pattern, times, action) VALUES ('SELECT 3', NULL, 'hang')"]).await;
-    victim.batch_execute("SET statement_timeout = '200ms'").await.unwrap();
-    assert_eq!(code(&victim.batch_execute("SELECT 3").await.unwrap_err()), "57014");
-    victim.batch_execute("SET statement_timeout = '60s'").await.unwrap();
+    victim
+        .batch_execute("SET statement_timeout = '200ms'")
+        .await
+        .unwrap();
+    assert_eq!(
+        code(&victim.batch_execute("SELECT 3").await.unwrap_err()),
+        "57014"
+    );
+    victim
+        .batch_execute("SET statement_timeout = '60s'")
+        .await
+        .unwrap();
     let cancel = victim.cancel_token();
     let hanging = tokio::spawn(async move {
         let canceled = victim.batch_execute("SELECT 3").await;
         (victim.batch_execute("SELECT 3").await, canceled)
     });
-    until(&client, "SELECT hits::text FROM mz_sandbox.faults WHERE action = 'hang'", Some("2")).await;
+    until(
+        &client,
+        "SELECT hits::text FROM mz_sandbox.faults WHERE action = 'hang'",
+        Some("2"),
+    )
+    .await;
     cancel.cancel_query(NoTls).await.unwrap();
-    until(&client, "SELECT hits::text FROM mz_sandbox.faults WHERE action = 'hang'", Some("3")).await;
+    until(
+        &client,
+        "SELECT hits::text FROM mz_sandbox.faults WHERE action = 'hang'",
+        Some("3"),
+    )
+    .await;
     all(&client, &["DELETE FROM mz_sandbox.faults"]).await;
     let (released, canceled) = hanging.await.unwrap();
     assert_eq!(code(&canceled.unwrap_err()), "57014");
@@ -181,7 +270,9 @@ async fn connections_are_cut_before_and_after() {
     let id = "SELECT id FROM mz_schemas WHERE name = 'a'";
     let before = text(&client, id).await;
     for (action, swapped) in [("cut_before", false), ("cut_after", true)] {
-        let insert = format!("INSERT INTO mz_sandbox.faults (pattern, application_name, action) VALUES ('^COMMIT', 'victim', '{action}')");
+        let insert = format!(
+            "INSERT INTO mz_sandbox.faults (pattern, application_name, action) VALUES ('^COMMIT', 'victim', '{action}')"
+        );
         all(&client, &[insert.as_str()]).await;
         let victim = connect(&sandbox, "victim").await;
         all(&victim, &["BEGIN", "ALTER SCHEMA a SWAP WITH b"]).await;
@@ -210,7 +301,11 @@ async fn connections_are_cut_before_and_after() {
 #[tokio::test]
 async fn statements_are_logged_by_application() {
     let (sandbox, client) = start().await;
-    all(&client, &["UPDATE mz_sandbox.settings SET value = 'on' WHERE name = 'log_statements'"]).await;
+    all(
+        &client,
+        &["UPDATE mz_sandbox.settings SET value = 'on' WHERE name = 'log_statements'"],
+    )
+    .await;
     let other = connect(&sandbox, "counted").await;
     for _ in 0..3 {
         other.query("SELECT $1::int4", &[&1]).await.unwrap();

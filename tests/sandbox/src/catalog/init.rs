@@ -52,19 +52,15 @@ impl Catalog {
     pub fn fresh() -> Self {
         let mut catalog = Self {
             version: 1,
-<<<<<<< HEAD
             counters: Counters {
                 database: 1,
                 schema: 3,
                 cluster: 1,
                 replica: 1,
                 role: 1,
-                object: 0,
+                object: FIRST_OBJECT,
                 oid: 20_000,
             },
-=======
-            counters: Counters { database: 1, schema: 3, cluster: 1, replica: 1, role: 1, object: FIRST_OBJECT, oid: 20_000 },
->>>>>>> sandbox
             ..Self::default()
         };
         catalog.add_roles();

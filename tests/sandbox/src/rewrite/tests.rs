@@ -102,24 +102,18 @@ fn sql(text: &str) -> String {
 
 #[test]
 fn names_become_ids_with_an_alias() {
-<<<<<<< HEAD
     assert_eq!(
         sql("SELECT id FROM t"),
-        "SELECT id FROM \"mz_user\".\"u1\" AS \"t\""
+        "SELECT id FROM \"mz_user\".\"u1001\" AS \"t\""
     );
     assert_eq!(
         sql("SELECT id FROM materialize.p.t x"),
-        "SELECT id FROM \"mz_user\".\"u2\" x"
+        "SELECT id FROM \"mz_user\".\"u1002\" x"
     );
     assert_eq!(
         sql("SELECT name FROM mz_schemas"),
         "SELECT name FROM \"mz_catalog\".\"mz_schemas\" AS \"mz_schemas\""
     );
-=======
-    assert_eq!(sql("SELECT id FROM t"), "SELECT id FROM \"mz_user\".\"u1001\" AS \"t\"");
-    assert_eq!(sql("SELECT id FROM materialize.p.t x"), "SELECT id FROM \"mz_user\".\"u1002\" x");
-    assert_eq!(sql("SELECT name FROM mz_schemas"), "SELECT name FROM \"mz_catalog\".\"mz_schemas\" AS \"mz_schemas\"");
->>>>>>> sandbox
 }
 
 #[test]
@@ -132,33 +126,23 @@ fn a_cte_hides_a_relation_but_not_inside_itself() {
         sql("WITH a AS (SELECT 1 AS x), b AS (SELECT * FROM a) SELECT * FROM b, t"),
         "WITH a AS (SELECT 1 AS x), b AS (SELECT * FROM a) SELECT * FROM b, \"mz_user\".\"u1001\" AS \"t\""
     );
-<<<<<<< HEAD
-    assert!(sql("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) q, t").contains("\"u1\""));
+    assert!(sql("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) q, t").contains("\"u1001\""));
     assert_eq!(
         rewrite("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) q, x")
             .unwrap_err()
             .code,
         "XX000"
     );
-=======
-    assert!(sql("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) q, t").contains("\"u1001\""));
-    assert_eq!(rewrite("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) q, x").unwrap_err().code, "XX000");
->>>>>>> sandbox
 }
 
 #[test]
 fn qualified_columns_follow_the_alias() {
-<<<<<<< HEAD
     assert_eq!(
         sql("SELECT p.t.id FROM p.t"),
-        "SELECT \"t\".id FROM \"mz_user\".\"u2\" AS \"t\""
+        "SELECT \"t\".id FROM \"mz_user\".\"u1002\" AS \"t\""
     );
     let both =
         sql("SELECT public.t.id, p.t.* FROM public.t JOIN p.t ON public.t.id = materialize.p.t.id");
-=======
-    assert_eq!(sql("SELECT p.t.id FROM p.t"), "SELECT \"t\".id FROM \"mz_user\".\"u1002\" AS \"t\"");
-    let both = sql("SELECT public.t.id, p.t.* FROM public.t JOIN p.t ON public.t.id = materialize.p.t.id");
->>>>>>> sandbox
     assert_eq!(
         both,
         "SELECT \"public.t\".id, \"p.t\".* FROM \"mz_user\".\"u1001\" AS \"public.t\" JOIN \"mz_user\".\"u1002\" AS \"p.t\" ON \"public.t\".id = \"p.t\".id"
@@ -169,60 +153,44 @@ fn qualified_columns_follow_the_alias() {
 
 #[test]
 fn session_functions_and_expansion() {
-<<<<<<< HEAD
     assert_eq!(
         sql("SELECT current_database(), current_role"),
         "SELECT \"mz_catalog\".\"current_database\"(), mz_catalog.\"current_role\"()"
     );
     assert_eq!(
         sql("SELECT mz_internal.f(x).* FROM t"),
-        "SELECT (mz_internal.f(x)).* FROM \"mz_user\".\"u1\" AS \"t\""
+        "SELECT (mz_internal.f(x)).* FROM \"mz_user\".\"u1001\" AS \"t\""
     );
-=======
-    assert_eq!(sql("SELECT current_database(), current_role"), "SELECT \"mz_catalog\".\"current_database\"(), mz_catalog.\"current_role\"()");
-    assert_eq!(sql("SELECT mz_internal.f(x).* FROM t"), "SELECT (mz_internal.f(x)).* FROM \"mz_user\".\"u1001\" AS \"t\"");
->>>>>>> sandbox
 }
 
 #[test]
 fn stored_sql_quotes_names_and_marks_references() {
     let stored = rewrite("select Id + 1 as X from P.orders").unwrap().stored;
     let (catalog, _, _) = fixture();
-<<<<<<< HEAD
     assert_eq!(
         catalog.render(&stored),
-        "SELECT \"id\" + 1 AS \"x\" FROM [u3 AS \"materialize\".\"p\".\"orders\"]"
+        "SELECT \"id\" + 1 AS \"x\" FROM [u1003 AS \"materialize\".\"p\".\"orders\"]"
     );
-=======
-    assert_eq!(catalog.render(&stored), "SELECT \"id\" + 1 AS \"x\" FROM [u1003 AS \"materialize\".\"p\".\"orders\"]");
->>>>>>> sandbox
 }
 
 #[test]
 fn writes_go_to_tables_only() {
-<<<<<<< HEAD
     assert_eq!(
         sql("INSERT INTO t VALUES (1, 2)"),
-        "INSERT INTO \"mz_user\".\"u1\" VALUES (1, 2)"
+        "INSERT INTO \"mz_user\".\"u1001\" VALUES (1, 2)"
     );
     assert_eq!(
         sql("DELETE FROM t WHERE id = 1"),
-        "DELETE FROM \"mz_user\".\"u1\" AS \"t\" WHERE id = 1"
+        "DELETE FROM \"mz_user\".\"u1001\" AS \"t\" WHERE id = 1"
     );
     assert_eq!(
         sql("UPDATE public.t SET v = 1"),
-        "UPDATE \"mz_user\".\"u1\" AS \"t\" SET v = 1"
+        "UPDATE \"mz_user\".\"u1001\" AS \"t\" SET v = 1"
     );
     assert_eq!(
         rewrite("INSERT INTO p.t VALUES (1)").unwrap_err().code,
         "XX000"
     );
-=======
-    assert_eq!(sql("INSERT INTO t VALUES (1, 2)"), "INSERT INTO \"mz_user\".\"u1001\" VALUES (1, 2)");
-    assert_eq!(sql("DELETE FROM t WHERE id = 1"), "DELETE FROM \"mz_user\".\"u1001\" AS \"t\" WHERE id = 1");
-    assert_eq!(sql("UPDATE public.t SET v = 1"), "UPDATE \"mz_user\".\"u1001\" AS \"t\" SET v = 1");
-    assert_eq!(rewrite("INSERT INTO p.t VALUES (1)").unwrap_err().code, "XX000");
->>>>>>> sandbox
     assert!(rewrite("DELETE FROM mz_sandbox.faults").unwrap().steering);
     assert!(rewrite("DELETE FROM mz_catalog.mz_schemas").is_err());
 }

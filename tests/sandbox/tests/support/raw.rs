@@ -21,7 +21,10 @@ pub struct Raw {
 }
 
 fn text(body: &[u8], at: &mut usize) -> String {
-    let end = body[*at..].iter().position(|b| *b == 0).map_or(body.len(), |n| *at + n);
+    let end = body[*at..]
+        .iter()
+        .position(|b| *b == 0)
+        .map_or(body.len(), |n| *at + n);
     let out = String::from_utf8_lossy(&body[*at..end]).into_owned();
     *at = end + 1;
     out
@@ -37,7 +40,15 @@ impl Raw {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         let mut body = 196_608u32.to_be_bytes().to_vec();
-        for part in ["user", role, "database", "materialize", "options", "--welcome_message=off --current_object_missing_warnings=off", ""] {
+        for part in [
+            "user",
+            role,
+            "database",
+            "materialize",
+            "options",
+            "--welcome_message=off --current_object_missing_warnings=off",
+            "",
+        ] {
             body.extend_from_slice(part.as_bytes());
             body.push(0);
         }
@@ -49,7 +60,11 @@ impl Raw {
             let (tag, body) = raw.frame()?;
             match tag {
                 b'Z' => return Ok(raw),
-                b'E' => return Err(io::Error::other(String::from_utf8_lossy(&body).into_owned())),
+                b'E' => {
+                    return Err(io::Error::other(
+                        String::from_utf8_lossy(&body).into_owned(),
+                    ));
+                }
                 _ => {}
             }
         }
