@@ -99,11 +99,18 @@ fn parse(text: &str) -> Result<Statement, SqlError> {
     }
 }
 
-/// What the parser does not know: `f(x).*` travels as an alias, `current_user()` loses its parentheses.
+/// What the parser does not know: `f(x).*` travels as an alias, `current_user()` loses its
+/// parentheses, `TABLE t` becomes a SELECT.
 fn prepare(text: &str) -> Result<String, SqlError> {
     let tokens = lexer::tokens(text)?;
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
+    if let Some(first) = tokens.first()
+        && first.kind == Kind::Word("table".to_owned())
+    {
+        out.push_str("SELECT * FROM");
+        at = first.end;
+    }
     for window in tokens.windows(3) {
         if let [close, dot, star] = window
             && close.kind == Kind::Symbol(')')

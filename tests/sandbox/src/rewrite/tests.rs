@@ -164,6 +164,14 @@ fn session_functions_and_expansion() {
 }
 
 #[test]
+fn table_is_a_query() {
+    assert_eq!(
+        sql("TABLE p.t"),
+        "SELECT * FROM \"mz_user\".\"u1002\" AS \"t\""
+    );
+}
+
+#[test]
 fn stored_sql_quotes_names_and_marks_references() {
     let stored = rewrite("select Id + 1 as X from P.orders").unwrap().stored;
     let (catalog, _, _) = fixture();

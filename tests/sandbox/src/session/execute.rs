@@ -281,6 +281,10 @@ impl Session {
             .into());
         }
         self.variables.set(&name, value, local)?;
+        if self.transaction.is_none() {
+            // SET LOCAL has no transaction to last for.
+            self.variables.end_transaction();
+        }
         self.unsettled = true;
         let shown = super::REPORTED.iter().find(|(known, _)| *known == name);
         let reported =
