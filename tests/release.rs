@@ -106,3 +106,88 @@ async fn a_release_changes_the_data_and_nothing_else() {
     let text = world.cutover_text(&["show", &id]).await.exits(0);
     assert!(text.stdout.contains(&id), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_decides_on_promotion_cleanup_rollback_and_abort() {
+    let Some(world) = World::in_production(Needs::AnyServer).await else {
+        return;
+    };
+    let begin = world.snapshot().await;
+    world
+        .cutover(&["resume"])
+        .await
+        .exits(3)
+        .says("no deployment under way");
+    world.cutover(&["deploy", "--dry-run"]).await.exits(0);
+    world.snapshot().await.is(&begin);
+
+    // Manual promotion stops at ready.
+    world.project.set_release(2);
+    let manual = ["deploy", "--promotion", "manual", "--cleanup", "manual"];
+    let ready = world.cutover(&manual).await.exits(0);
+    assert_eq!(ready.states().last().map(String::as_str), Some("ready"));
+    world.serves(1).await;
+    let at_ready = world.snapshot().await;
+    assert!(!at_ready.leftovers().is_empty());
+    world
+        .cutover(&["deploy"])
+        .await
+        .exits(3)
+        .says("deployment-active");
+    for verb in ["promote", "abort", "resume"] {
+        world.cutover(&[verb, "--dry-run"]).await.exits(0);
+    }
+    for verb in ["rollback", "cleanup"] {
+        world.cutover(&[verb]).await.exits(3).says("ready");
+    }
+    // Going on changes nothing while somebody else decides.
+    world.cutover(&["resume"]).await.exits(0);
+    world.snapshot().await.is(&at_ready);
+    let status = world.cutover_text(&["status"]).await.exits(0);
+    assert!(status.stdout.contains("cutover promote prod"), "{status}");
+
+    // Promoted, the old side is kept.
+    let promoted = world.cutover(&["promote"]).await.exits(0);
+    assert_eq!(promoted.result()["deployment"]["state"], "soaking");
+    world.serves(2).await;
+    let soaking = world.snapshot().await;
+    for verb in ["rollback", "cleanup"] {
+        world.cutover(&[verb, "--dry-run"]).await.exits(0);
+    }
+    for verb in ["promote", "abort"] {
+        world.cutover(&[verb]).await.exits(3).says("soaking");
+    }
+    world.cutover(&["resume"]).await.exits(0);
+    world.snapshot().await.is(&soaking);
+
+    // Rolled back: exactly what was there before.
+    let back = world.cutover(&["rollback"]).await.exits(0);
+    assert_eq!(back.result()["deployment"]["state"], "rolled_back");
+    world.serves(1).await;
+    world.nothing_left().await;
+    world.snapshot().await.is(&begin);
+    world.cutover(&["rollback"]).await.exits(3);
+
+    // Aborted at ready.
+    world.cutover(&manual).await.exits(0);
+    let aborted = world.cutover(&["abort"]).await.exits(0);
+    assert_eq!(aborted.result()["deployment"]["state"], "aborted");
+    world.nothing_left().await;
+    world.snapshot().await.is(&begin);
+
+    // Promoted at once, cleaned up on request.
+    let kept = world
+        .cutover(&["deploy", "--cleanup", "manual"])
+        .await
+        .exits(0);
+    assert_eq!(kept.result()["deployment"]["state"], "soaking");
+    world.serves(2).await;
+    let cleaned = world.cutover(&["cleanup"]).await.exits(0);
+    assert_eq!(cleaned.result()["deployment"]["state"], "done");
+    world.nothing_left().await;
+    world.serves(2).await;
+    world.snapshot().await.describes_the_same(&begin);
+    let done = world.snapshot().await;
+    world.cutover(&["resume"]).await.exits(0).says("done");
+    world.snapshot().await.is(&done);
+}

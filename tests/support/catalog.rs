@@ -69,7 +69,7 @@ impl Snapshot {
                 || name.starts_with("schema cutover_")
                 || name.starts_with("cluster cutover_")
         });
-        let tags = self.facts.iter().filter(|fact| fact.contains("[cutover "));
+        let tags = self.facts.iter().filter(|fact| fact.contains("[cutover {"));
         names.chain(tags).collect()
     }
 }

@@ -23,7 +23,7 @@ mod world;
 
 pub use catalog::Snapshot;
 pub use command::{Outcome, Running};
-pub use fake::FakeDbt;
+pub use fake::{FakeDbt, SUPPORTED as SUPPORTED_DBT};
 pub use project::Project;
 pub use readers::Readers;
 pub use server::{Server, Sql};

@@ -1,0 +1,221 @@
+//! Releases that are interrupted at the worst moments: the next command finishes or unwinds.
+
+mod support;
+
+use nix::sys::signal::Signal;
+use support::{Needs, World, eventually};
+
+const HOLD: &str = "INSERT INTO mz_sandbox.objects (pattern, hydrated) \
+                    VALUES ('shop_marts_dbt_deploy\\.totals', false)";
+const LET_GO: &str = "DELETE FROM mz_sandbox.objects";
+const ON_THE_SWAP: &str = "cutover: commit swap";
+
+async fn world() -> Option<World> {
+    let world = World::start(Needs::Sandbox).await?;
+    world.produce_by_sql().await;
+    world.project.without_tests();
+    world.project.set_release(2);
+    Some(world)
+}
+
+/// Asserts that release 2 serves and nothing else is left of the deployment.
+async fn finished(world: &World) {
+    world.serves(2).await;
+    world.nothing_left().await;
+    assert_eq!(world.processes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_stop_while_hydrating_it_stops_and_resumes() {
+    let Some(world) = world().await else {
+        return;
+    };
+    let before = world.snapshot().await;
+    world.sql.run(HOLD).await;
+    let mut deploying = world.spawn(&["deploy"]);
+    deploying
+        .until("a reading", |line| line["event"] == "readiness")
+        .await;
+    let busy = world.cutover(&["promote"]).await.exits(3);
+    assert!(busy.all().contains("led by another process"), "{busy}");
+    deploying.signal(Signal::SIGINT);
+    deploying.ended().await.exits(130).says("can be resumed");
+    world.serves(1).await;
+    let status = world.cutover(&["status"]).await.exits(0).document();
+    let entry = &status["environments"][0];
+    assert_eq!(entry["deployment"]["state"], "hydrating");
+    assert_eq!(entry["advice"]["commands"][0], "cutover resume prod");
+
+    // Killed without warning, it is no different; then given up.
+    let mut resuming = world.spawn(&["resume"]);
+    resuming
+        .until("a reading", |line| line["event"] == "readiness")
+        .await;
+    resuming.signal(Signal::SIGKILL);
+    assert_eq!(resuming.ended().await.code, None);
+    world.cutover(&["abort"]).await.exits(0);
+    world.nothing_left().await;
+    world.snapshot().await.is(&before);
+
+    // The same once more, to the end.
+    let mut deploying = world.spawn(&["deploy"]);
+    deploying
+        .until("a reading", |line| line["event"] == "readiness")
+        .await;
+    deploying.signal(Signal::SIGTERM);
+    deploying.ended().await.exits(130);
+    world.sql.run(LET_GO).await;
+    world.cutover(&["resume"]).await.exits(0);
+    finished(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_dbt_builds_no_dbt_survives_and_resume_finishes() {
+    let Some(world) = world().await else {
+        return;
+    };
+    // dbt hangs in a model until somebody lets it.
+    world
+        .sql
+        .run(
+            "INSERT INTO mz_sandbox.faults (pattern, action, times) \
+             VALUES ('shop_marts_dbt_deploy.*totals', 'hang', NULL)",
+        )
+        .await;
+    let mut deploying = world.spawn(&["deploy"]);
+    deploying.until_state("building").await;
+    eventually("dbt to hang in the model", async || {
+        let hits = world
+            .sql
+            .value("SELECT sum(hits) FROM mz_sandbox.faults")
+            .await;
+        (hits != "0").then_some(())
+    })
+    .await;
+    deploying.signal(Signal::SIGKILL);
+    assert_eq!(deploying.ended().await.code, None);
+    assert!(
+        !world.processes().is_empty(),
+        "dbt survives its owner's death"
+    );
+    world.sql.run("DELETE FROM mz_sandbox.faults").await;
+    world.cutover(&["resume"]).await.exits(0);
+    finished(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_commit_that_is_lost_is_found_out_by_the_ids() {
+    let Some(world) = world().await else {
+        return;
+    };
+    let fault = |action: &str| {
+        format!(
+            "INSERT INTO mz_sandbox.faults (pattern, action) VALUES ('{ON_THE_SWAP}', '{action}')"
+        )
+    };
+    // Staging commits a guarded transaction too, under the same label.
+    let mut deploying = world.spawn(&["deploy", "--promotion", "manual"]);
+    deploying.until_state("ready").await;
+    deploying.ended().await.exits(0);
+    world.sql.run(&fault("cut_after")).await;
+    world.cutover(&["promote"]).await.exits(0);
+    finished(&world).await;
+    let hits = "SELECT sum(hits) FROM mz_sandbox.faults";
+    assert_ne!(world.sql.value(hits).await, "0");
+    world.sql.run("DELETE FROM mz_sandbox.faults").await;
+
+    // Cut before it was executed, it is sent again.
+    world.project.set_release(3);
+    world
+        .cutover(&["deploy", "--promotion", "manual"])
+        .await
+        .exits(0);
+    world.sql.run(&fault("cut_before")).await;
+    world.cutover(&["promote"]).await.exits(0);
+    world.serves(3).await;
+    world.nothing_left().await;
+    assert_ne!(world.sql.value(hits).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_commit_and_its_answer_resume_finishes() {
+    let Some(world) = world().await else {
+        return;
+    };
+    world
+        .cutover(&["deploy", "--promotion", "manual"])
+        .await
+        .exits(0);
+    let green = world.snapshot().await;
+    // COMMIT is executed and its answer lost; the question to the catalog that follows, the fourth
+    // of the promotion, is never answered: here the process is killed.
+    for fault in [
+        format!("'{ON_THE_SWAP}', 'cut_after', 1, 1"),
+        "'cutover: names and ids', 'hang', 4, NULL".to_owned(),
+    ] {
+        world
+            .sql
+            .run(&format!(
+                "INSERT INTO mz_sandbox.faults (pattern, action, nth, times) VALUES ({fault})"
+            ))
+            .await;
+    }
+    let mut promoting = world.spawn(&["promote"]);
+    promoting.until_state("cutting_over").await;
+    eventually("the swap", async || {
+        let rows = world
+            .sql
+            .rows("SELECT id::text FROM mz_catalog.mz_schemas WHERE name = 'shop_marts'")
+            .await;
+        (rows[0][0] == green.id("schema shop_marts_dbt_deploy")).then_some(())
+    })
+    .await;
+    promoting.signal(Signal::SIGKILL);
+    promoting.ended().await;
+    world.sql.run("DELETE FROM mz_sandbox.faults").await;
+    world.serves(2).await;
+    world.cutover(&["resume"]).await.exits(0);
+    finished(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_sessions_that_change_the_catalog_all_the_time_do_not_stop_a_swap() {
+    let Some(world) = world().await else {
+        return;
+    };
+    // Conflicts on purpose, at the swap and while giving names.
+    world
+        .sql
+        .run(&format!(
+            "INSERT INTO mz_sandbox.faults (pattern, action, argument, times) \
+             VALUES ('{ON_THE_SWAP}', 'error', '40001', 3)"
+        ))
+        .await;
+    // And a storm of real ones.
+    let other = world.server.connect().await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let storm = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let mut rounds = 0;
+            while !stop.is_cancelled() {
+                other.run("CREATE SCHEMA storm").await;
+                other.run("DROP SCHEMA storm").await;
+                rounds += 1;
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            rounds
+        }
+    });
+    world.cutover(&["deploy"]).await.exits(0);
+    stop.cancel();
+    assert!(storm.await.expect("the storm ends") > 5);
+    assert_ne!(
+        world
+            .sql
+            .value("SELECT sum(hits) FROM mz_sandbox.faults")
+            .await,
+        "0"
+    );
+    finished(&world).await;
+}
