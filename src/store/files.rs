@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Error, ErrorKind};
+use std::io::{Error, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -130,6 +130,12 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
         // SQLite takes the missing part of a last page for zeroes. A log, which holds the page
         // whole, may be what is left of a checkpoint that was cut short.
         Some(length) if logged == 0 && length % SMALLEST_PAGE != 0 => {
+            if !begins_as_database(path).map_err(failed("reading it"))? {
+                return Err(StoreError::NotAJournal {
+                    place,
+                    found: "not an SQLite database".to_owned(),
+                });
+            }
             return damaged(format!(
                 "its length of {length} bytes is no whole number of pages"
             ));
@@ -153,4 +159,14 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(suffix);
     path.with_file_name(name)
+}
+
+/// Whether a file has the first bytes of every SQLite database.
+fn begins_as_database(path: &Path) -> std::io::Result<bool> {
+    const OPENING: &[u8] = b"SQLite format 3\0";
+    let mut found = Vec::new();
+    File::open(path)?
+        .take(OPENING.len() as u64)
+        .read_to_end(&mut found)?;
+    Ok(found == OPENING)
 }
