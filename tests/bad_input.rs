@@ -136,8 +136,8 @@ async fn broken_files_are_named_with_place_and_remedy() {
         2,
         &["dev", "prod"],
     );
-    // Nothing was begun: not even a folder for the journal.
-    assert!(!world.project.path().join(".cutover").exists());
+    let history = world.cutover(&["history"]).await.exits(0).document();
+    assert_eq!(history["deployments"].as_array().map(Vec::len), Some(0));
     world.snapshot().await.is(&before);
 }
 

@@ -109,7 +109,7 @@ async fn a_release_changes_the_data_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_decides_on_promotion_cleanup_rollback_and_abort() {
-    let Some(world) = World::in_production(Needs::AnyServer).await else {
+    let Some(mut world) = World::in_production(Needs::AnyServer).await else {
         return;
     };
     let begin = world.snapshot().await;
@@ -134,6 +134,15 @@ async fn an_operator_decides_on_promotion_cleanup_rollback_and_abort() {
         .await
         .exits(3)
         .says("deployment-active");
+    // Another journal knows nothing of it, the server does.
+    world.set("STORE__URL", "sqlite://elsewhere/journal.db");
+    world
+        .cutover(&["deploy"])
+        .await
+        .exits(3)
+        .says("green-exists")
+        .says(&ready.deployment());
+    world.environment.remove("CUTOVER__STORE__URL");
     for verb in ["promote", "abort", "resume"] {
         world.cutover(&[verb, "--dry-run"]).await.exits(0);
     }
