@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Needs, World};
+use support::{Needs, Readers, World};
 
 /// Production as a company keeps it: another owner, grants, default privileges, comments.
 async fn dress(world: &World) {
@@ -121,6 +121,8 @@ async fn an_operator_decides_on_promotion_cleanup_rollback_and_abort() {
     world.cutover(&["deploy", "--dry-run"]).await.exits(0);
     world.snapshot().await.is(&begin);
 
+    let readers = Readers::start(&world, 2).await;
+
     // Manual promotion stops at ready.
     world.project.set_release(2);
     let manual = ["deploy", "--promotion", "manual", "--cleanup", "manual"];
@@ -199,4 +201,7 @@ async fn an_operator_decides_on_promotion_cleanup_rollback_and_abort() {
     let done = world.snapshot().await;
     world.cutover(&["resume"]).await.exits(0).says("done");
     world.snapshot().await.is(&done);
+    let seen = readers.stop().await;
+    seen.undisturbed();
+    assert_eq!(seen.releases.into_iter().collect::<Vec<_>>(), [1, 2]);
 }

@@ -216,10 +216,14 @@ impl Running {
         .await;
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Sends a signal to the process, not to its children.
     pub fn signal(&self, signal: Signal) {
-        let id = self.child.id().expect("it runs");
-        kill(Pid::from_raw(id.cast_signed()), signal).expect("the signal is sent");
+        send(self.id(), signal);
     }
 
     /// What it has printed so far.
@@ -252,4 +256,9 @@ impl Running {
         assert!(!is_late, "it did not end in time\n{outcome}");
         outcome
     }
+}
+
+/// Sends a signal to one process that a test started and has not waited for yet.
+pub fn send(id: u32, signal: Signal) {
+    kill(Pid::from_raw(id.cast_signed()), signal).expect("the signal is sent");
 }

@@ -22,7 +22,7 @@ mod server;
 mod world;
 
 pub use catalog::Snapshot;
-pub use command::{Outcome, Running};
+pub use command::{Outcome, Running, send};
 pub use fake::{FakeDbt, SUPPORTED as SUPPORTED_DBT};
 pub use project::Project;
 pub use readers::Readers;

@@ -136,7 +136,7 @@ impl World {
                 "CREATE VIEW {serving}.report AS SELECT t.customer, t.total, c.n, 1 AS release \
                  FROM {marts}.totals t CROSS JOIN {marts}.counts c"
             ),
-            format!("CREATE DEFAULT INDEX IN CLUSTER {serve} ON {serving}.report"),
+            format!("CREATE INDEX report_index IN CLUSTER {serve} ON {serving}.report (customer)"),
         ] {
             self.sql.run(&sql).await;
         }

@@ -1,0 +1,224 @@
+//! The process dies, or the answer is lost, at every kind of statement that changes something:
+//! forwards, while unwinding and while rolling back. The end is always the one that was asked for.
+
+mod support;
+
+use nix::sys::signal::Signal;
+use support::{Needs, Outcome, Running, World};
+
+/// Every statement of the program under test that changes something.
+const CHANGES: &str =
+    "^/\\* cutover: (commit swap|[a-z ]+ \\*/ (CREATE|ALTER|COMMENT ON|DROP|GRANT|REVOKE))";
+const HITS: &str = "SELECT coalesce(sum(hits), 0)::text FROM mz_sandbox.faults";
+
+async fn world() -> Option<World> {
+    let world = World::start(Needs::Sandbox).await?;
+    world.produce_by_sql().await;
+    world.project.without_tests();
+    Some(world)
+}
+
+async fn fault(world: &World, pattern: &str, action: &str, nth: u32, times: &str) {
+    let pattern = pattern.replace('\'', "''");
+    world
+        .sql
+        .run(&format!(
+            "INSERT INTO mz_sandbox.faults (pattern, application_name, action, nth, times) \
+             VALUES ('{pattern}', 'cutover', '{action}', {nth}, {times})"
+        ))
+        .await;
+}
+
+async fn no_faults(world: &World) {
+    world.sql.run("DELETE FROM mz_sandbox.faults").await;
+}
+
+/// Waits until a fault struck, then kills the process; or for its end, where none struck.
+async fn killed_or_ended(world: &World, running: Running) -> Option<Outcome> {
+    let id = running.id();
+    let ended = running.ended();
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            outcome = &mut ended => return Some(outcome),
+            () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {
+                if world.sql.value(HITS).await != "0" {
+                    break;
+                }
+            }
+        }
+    }
+    // Later hits than the first are those that hang.
+    loop {
+        let hanging = world
+            .sql
+            .value("SELECT count(*)::text FROM mz_sandbox.faults WHERE hits >= nth")
+            .await;
+        if hanging != "0" {
+            support::send(id, Signal::SIGKILL);
+            ended.await;
+            return None;
+        }
+        tokio::select! {
+            outcome = &mut ended => return Some(outcome),
+            () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+        }
+    }
+}
+
+/// Runs a command that is killed before its first change, goes on with `resume`, killed before the
+/// second one, and so on until there is nothing left to do.
+async fn killed_again_and_again(world: &World, command: &[&str]) -> u32 {
+    for nth in 1..200 {
+        fault(world, CHANGES, "hang", nth, "NULL").await;
+        let running = if nth == 1 {
+            world.spawn(command)
+        } else {
+            world.spawn(&["resume"])
+        };
+        let ended = killed_or_ended(world, running).await;
+        no_faults(world).await;
+        if let Some(outcome) = ended {
+            outcome.exits(0);
+            return nth;
+        }
+    }
+    panic!("it never came to an end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_each_change_it_still_ends_as_asked() {
+    let Some(world) = world().await else {
+        return;
+    };
+    let begin = world.snapshot().await;
+    world.project.set_release(2);
+    let kills = killed_again_and_again(&world, &["deploy"]).await;
+    assert!(kills > 5, "only {kills} kills");
+    world.serves(2).await;
+    world.nothing_left().await;
+    let after = world.snapshot().await;
+    for (name, id) in &begin.ids {
+        assert_ne!(after.id(name), id, "{name} was not swapped");
+    }
+
+    let before = world.snapshot().await;
+    world.project.set_release(3);
+    world
+        .cutover(&["deploy", "--promotion", "manual"])
+        .await
+        .exits(0);
+    killed_again_and_again(&world, &["abort"]).await;
+    world.serves(2).await;
+    world.nothing_left().await;
+    world.snapshot().await.is(&before);
+
+    world
+        .cutover(&["deploy", "--cleanup", "manual"])
+        .await
+        .exits(0);
+    world.serves(3).await;
+    killed_again_and_again(&world, &["rollback"]).await;
+    world.serves(2).await;
+    world.nothing_left().await;
+    world.snapshot().await.is(&before);
+    let history = world.cutover(&["history"]).await.document();
+    let states: Vec<_> = history["deployments"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|one| one["state"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(states, ["rolled_back", "aborted", "done"]);
+}
+
+/// Runs a command, and `resume` after it, until it has done what was asked.
+async fn until_done(world: &World, command: &[&str]) {
+    let mut outcome = world.cutover(command).await;
+    for _ in 0..50 {
+        match outcome.code {
+            Some(0) => return,
+            // The server went away while something was under way, or before anything was.
+            Some(4) => {}
+            _ => panic!("{outcome}"),
+        }
+        let status = world.cutover(&["status"]).await.exits(0).document();
+        let state = status["environments"][0]["deployment"]["finished_at"].clone();
+        let is_active = status["environments"][0]["deployment"].is_object() && state.is_null();
+        outcome = if is_active {
+            world.cutover(&["resume"]).await
+        } else {
+            world.cutover(command).await
+        };
+    }
+    panic!("it never came to an end\n{outcome}");
+}
+
+/// The names of the statements that the program sent, in order.
+async fn labels(world: &World) -> Vec<String> {
+    let mut labels = Vec::new();
+    let sent =
+        "SELECT sql FROM mz_sandbox.statements WHERE application_name = 'cutover' ORDER BY id";
+    for row in world.sql.rows(sent).await {
+        let label = row[0]
+            .split_once("/* cutover: ")
+            .and_then(|(_, rest)| rest.split_once(" */"))
+            .map(|(label, _)| label.to_owned());
+        if let Some(label) = label
+            && !labels.contains(&label)
+        {
+            labels.push(label);
+        }
+    }
+    labels
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_answer_lost_once_changes_nothing_about_the_end() {
+    let Some(mut world) = world().await else {
+        return;
+    };
+    world
+        .sql
+        .run("UPDATE mz_sandbox.settings SET value = 'on' WHERE name = 'log_statements'")
+        .await;
+    world.project.set_release(2);
+    world
+        .cutover(&["deploy", "--cleanup", "manual"])
+        .await
+        .exits(0);
+    world.cutover(&["rollback"]).await.exits(0);
+    world.serves(1).await;
+    let labels = labels(&world).await;
+    assert!(labels.len() > 15, "{labels:?}");
+    let before = world.snapshot().await;
+
+    world.set("MATERIALIZE__RECONNECT_TIMEOUT", "20s");
+    for (action, release, commands) in [
+        (
+            "cut_after",
+            1,
+            [["deploy", "--cleanup=manual"], ["rollback", "-v"]],
+        ),
+        (
+            "cut_before",
+            2,
+            [["deploy", "--cleanup=manual"], ["cleanup", "-v"]],
+        ),
+    ] {
+        for label in &labels {
+            for nth in [1, 4] {
+                fault(&world, &format!("cutover: {label} "), action, nth, "1").await;
+            }
+        }
+        for command in &commands {
+            until_done(&world, command).await;
+        }
+        no_faults(&world).await;
+        world.serves(release).await;
+        world.nothing_left().await;
+        if release == 1 {
+            world.snapshot().await.is(&before);
+        }
+    }
+}
