@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Commands and flags.
 pub mod arguments;
+/// What each command does.
+pub mod commands;
 /// The error that a command ends with.
 pub mod error;
 /// What each command does, to be implemented once for real and once for tests.

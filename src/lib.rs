@@ -21,6 +21,8 @@ pub mod plan;
 pub mod progress;
 /// What dbt knows about a project: its files, profile, manifest and graph.
 pub mod project;
+/// One environment with everything that a release of it needs.
+pub mod release;
 /// Pauses between attempts.
 pub mod retry;
 /// The configuration tree.

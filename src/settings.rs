@@ -9,6 +9,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use fault::{Fault, SettingsError};
+pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
+
+mod fault;
+mod load;
+mod show;
+mod tree;
+mod validate;
+
 /// A length of time, written with its unit (`500ms`, `15s`, `2h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
@@ -223,3 +232,6 @@ pub enum Policy {
     /// When somebody says so.
     Manual,
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ pub struct Lead {
     /// What the proof is valid in.
     pub(super) place: String,
     /// Held for its lock.
-    _file: File,
+    file: File,
 }
 
 impl Lead {
@@ -33,6 +33,14 @@ impl Lead {
     #[must_use]
     pub fn environment(&self) -> &str {
         &self.environment
+    }
+}
+
+impl Drop for Lead {
+    /// Gives the lock back at once, also while a child process that is being started still has a
+    /// copy of the file.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
     }
 }
 
@@ -81,7 +89,7 @@ pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreErro
     Ok(Lead {
         environment: environment.to_owned(),
         place: database.display().to_string(),
-        _file: file,
+        file,
     })
 }
 

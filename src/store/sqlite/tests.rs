@@ -327,24 +327,41 @@ async fn replay_finds_what_does_not_agree() {
     }
 }
 
-/// The parent starts this test again as a child that leads and is then killed.
+/// The parent starts this test again as a child that leads and writes until it is killed.
 #[tokio::test]
-async fn leadership_ends_with_the_process() {
+async fn a_killed_leader_leaves_the_lead_and_a_whole_journal() {
     const FOLDER: &str = "CUTOVER_TEST_LEADER_FOLDER";
     if let Ok(folder) = std::env::var(FOLDER) {
         let store = Store::open("sqlite://.cutover/cutover.db", folder.as_ref())
             .await
             .expect("opens");
-        let _lead = store.lead("prod").await.expect("nobody leads");
+        let lead = store.lead("prod").await.expect("nobody leads");
+        let id = store
+            .create(&lead, new_deployment("prod"))
+            .await
+            .expect("created")
+            .id;
         fs::write(PathBuf::from(folder).join("leading"), b"").expect("written");
-        std::future::pending::<()>().await;
+        let state = State::Planned;
+        let reason = "x".repeat(5_000);
+        for _ in 0..10_000 {
+            for event in [
+                Event::StuckAt {
+                    state,
+                    reason: reason.clone(),
+                },
+                Event::Unstuck { state },
+            ] {
+                store.apply(&lead, &id, &event).await.expect("goes on");
+            }
+        }
     }
     let bed = Bed::new();
     let store = bed.open().await;
     let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
         .args([
             "--exact",
-            "store::sqlite::tests::leadership_ends_with_the_process",
+            "store::sqlite::tests::a_killed_leader_leaves_the_lead_and_a_whole_journal",
         ])
         .env(FOLDER, bed.folder.path())
         .stdout(std::process::Stdio::null())
@@ -362,9 +379,36 @@ async fn leadership_ends_with_the_process() {
         matches!(&error, StoreError::Led { holder: Some(holder), .. } if holder.pid == child.id()),
         "{error:?}"
     );
+    let id = store
+        .active("prod")
+        .await
+        .expect("read")
+        .expect("one is active")
+        .id;
+    while store.events(&id).await.expect("read").len() < 20 {
+        assert!(
+            child.try_wait().expect("asked").is_none(),
+            "the child ended"
+        );
+    }
     child.kill().expect("killed");
     child.wait().expect("ended");
     store.lead("prod").await.expect("the leader is dead");
+    store.replay(&id).await.expect("agrees");
+    drop(store);
+    bed.open().await.replay(&id).await.expect("agrees");
+}
+
+#[tokio::test]
+async fn an_opening_that_was_cut_short_is_finished() {
+    let bed = Bed::new();
+    fs::create_dir(bed.folder.path().join(".cutover")).expect("made");
+    bed.meddle(
+        "CREATE TABLE refinery_schema_history
+        (version int4 PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255))",
+    );
+    bed.used().await;
+    bed.open().await;
 }
 
 /// `cargo test --release -- --ignored costs --nocapture`

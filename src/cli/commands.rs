@@ -1,0 +1,189 @@
+//! What each command does: opens the environment, asks the engine, prints the answer.
+
+use super::arguments::{Check, Deploy, Global, History, Plan, Show, Status, Step, Target};
+use super::handlers::{Answer, Ending, Handlers};
+use super::output::views::SettingsView;
+use super::{CommandError, Output};
+use crate::failure::Classify;
+use crate::release::{self, Release, ReleaseError, Wanted};
+use crate::settings::Log;
+use crate::settings::load::Override;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// `check`
+mod check;
+/// `plan` and `deploy`
+mod deploy;
+/// `status`, `history` and `show`
+mod report;
+/// `promote`, `rollback`, `abort`, `resume` and `cleanup`
+mod step;
+
+/// The commands over real files, a real journal and a real server.
+#[derive(Debug)]
+pub struct Commands {
+    wanted: Wanted,
+}
+
+impl Commands {
+    /// The commands under these flags.
+    ///
+    /// # Errors
+    /// When there is no working directory any more.
+    pub fn new(global: &Global) -> Result<Self, CommandError> {
+        let working_directory = std::env::current_dir().map_err(|error| {
+            CommandError::new(
+                crate::failure::Class::Usage,
+                anyhow::Error::new(error).context("the working directory cannot be read"),
+            )
+        })?;
+        Ok(Self {
+            wanted: Wanted {
+                config: global.config.clone(),
+                overrides: overrides(global, &working_directory),
+                environment: None,
+                working_directory: global
+                    .project_dir
+                    .as_ref()
+                    .map_or(working_directory.clone(), |path| working_directory.join(path)),
+            },
+        })
+    }
+
+    /// What the configuration says about the program's own log.
+    ///
+    /// # Errors
+    /// Faults of the configuration.
+    pub fn log(&self) -> Result<Log, CommandError> {
+        Ok(release::configuration(&self.wanted)?.settings.log)
+    }
+
+    fn wanted(&self, target: &Target, more: Vec<Override>) -> Wanted {
+        let mut wanted = self.wanted.clone();
+        wanted.environment.clone_from(&target.environment);
+        wanted.overrides.extend(more);
+        wanted
+    }
+
+    fn open(&self, target: &Target, more: Vec<Override>) -> Result<Release, ReleaseError> {
+        Release::open(&self.wanted(target, more))
+    }
+}
+
+fn overrides(global: &Global, working_directory: &Path) -> Vec<Override> {
+    let path = |path: &PathBuf| json!(working_directory.join(path));
+    let text = |text: &String| json!(text);
+    let flags = [
+        (
+            "--project-dir",
+            "project.directory",
+            global.project_dir.as_ref().map(path),
+        ),
+        (
+            "--profiles-dir",
+            "project.profiles_directory",
+            global.profiles_dir.as_ref().map(path),
+        ),
+        (
+            "--profile",
+            "project.profile",
+            global.profile.as_ref().map(text),
+        ),
+        (
+            "--target",
+            "project.target",
+            global.target.as_ref().map(text),
+        ),
+        (
+            "--vars",
+            "project.vars",
+            global.vars.as_ref().map(|vars| json!(vars.0)),
+        ),
+    ];
+    flags
+        .into_iter()
+        .filter_map(|(flag, path, value)| Some(overriding(flag, path, value?)))
+        .collect()
+}
+
+fn overriding(flag: &str, path: &str, value: Value) -> Override {
+    Override {
+        flag: flag.to_owned(),
+        path: path.to_owned(),
+        value,
+    }
+}
+
+/// Ends a command well.
+fn success() -> Answer {
+    Ok(Ending::Success)
+}
+
+impl Handlers for Commands {
+    async fn plan(&self, arguments: &Plan, output: &Output, stop: &CancellationToken) -> Answer {
+        deploy::plan(self, arguments, output, stop).await
+    }
+
+    async fn deploy(
+        &self,
+        arguments: &Deploy,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        deploy::deploy(self, arguments, output, stop).await
+    }
+
+    async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
+        step::run(self, step::Verb::Promote, arguments, output, stop).await
+    }
+
+    async fn rollback(
+        &self,
+        arguments: &Step,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        step::run(self, step::Verb::Rollback, arguments, output, stop).await
+    }
+
+    async fn abort(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
+        step::run(self, step::Verb::Abort, arguments, output, stop).await
+    }
+
+    async fn resume(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
+        step::run(self, step::Verb::Resume, arguments, output, stop).await
+    }
+
+    async fn cleanup(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
+        step::run(self, step::Verb::Cleanup, arguments, output, stop).await
+    }
+
+    async fn status(&self, arguments: &Status, output: &Output, _: &CancellationToken) -> Answer {
+        report::status(self, arguments, output).await
+    }
+
+    async fn history(&self, arguments: &History, output: &Output, _: &CancellationToken) -> Answer {
+        report::history(self, arguments, output).await
+    }
+
+    async fn show(&self, arguments: &Show, output: &Output, _: &CancellationToken) -> Answer {
+        report::show(self, arguments, output).await
+    }
+
+    async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer {
+        check::check(self, arguments, output, stop).await
+    }
+
+    async fn config_show(&self, output: &Output, _: &CancellationToken) -> Answer {
+        let loaded = release::configuration(&self.wanted)?;
+        output.document(&SettingsView::from(&loaded));
+        success()
+    }
+}
+
+/// An error's class decides whether anything was lost.
+fn is_transient(error: &impl Classify) -> bool {
+    error.class() == crate::failure::Class::Transient
+}

@@ -1,0 +1,227 @@
+//! `check`: everything that a deployment needs, tried without changing anything.
+
+use super::Commands;
+use crate::cli::Output;
+use crate::cli::arguments::Check;
+use crate::cli::handlers::{Answer, Ending};
+use crate::cli::output::views::{CheckView, Finding, Verdict};
+use crate::failure::{Class, Classify};
+use crate::materialize::catalog::Catalog;
+use crate::materialize::reading::Reading;
+use crate::materialize::{Materialize, MaterializeError};
+use crate::plan::GREEN_SUFFIX;
+use crate::progress::Reporter;
+use crate::project::Deployment;
+use crate::release::Release;
+use std::collections::BTreeSet;
+use tokio_util::sync::CancellationToken;
+
+pub(super) async fn check(
+    commands: &Commands,
+    arguments: &Check,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let mut findings = Findings::default();
+    match commands.open(&arguments.target, Vec::new()) {
+        Ok(release) => {
+            findings.ok(
+                "project",
+                format!(
+                    "{} with the profile {} and the target {}",
+                    release.folder().display(),
+                    release.project.profile.name,
+                    release.project.profile.target
+                ),
+            );
+            release_findings(&release, stop, &mut findings).await;
+        }
+        Err(error) => {
+            findings.fault("project", &error);
+            for subject in ["deployment", "dbt", "journal", "server"] {
+                findings.skipped(subject);
+            }
+        }
+    }
+    let view = CheckView {
+        findings: findings.0,
+    };
+    output.document(&view);
+    Ok(view.class().map_or(Ending::Success, Ending::Reported))
+}
+
+async fn release_findings(release: &Release, stop: &CancellationToken, findings: &mut Findings) {
+    let deployment = match release.project.deployment() {
+        Ok(deployment) => {
+            findings.ok(
+                "deployment",
+                format!(
+                    "{} schemas and {} clusters",
+                    deployment.schemas.len(),
+                    deployment.clusters.len()
+                ),
+            );
+            Some(deployment)
+        }
+        Err(error) => {
+            findings.fault("deployment", &crate::release::ReleaseError::from(error));
+            None
+        }
+    };
+    let folder = release.runs().join(format!("check-{}", uuid::Uuid::now_v7()));
+    match release.builds(&folder, &Reporter::silent(), stop).await {
+        Ok(builds) => findings.ok(
+            "dbt",
+            builds.invoker.dbt.executable().display().to_string(),
+        ),
+        Err(error) => findings.fault("dbt", &error),
+    }
+    // Made a moment ago and empty.
+    let _ = std::fs::remove_dir_all(&folder);
+    match release.store().await {
+        Ok(_) => findings.ok("journal", release.settings.store.url.clone()),
+        Err(error) => findings.fault("journal", &error),
+    }
+    server_findings(&release.materialize(), deployment.as_ref(), findings).await;
+}
+
+async fn server_findings(
+    materialize: &Materialize,
+    deployment: Option<&Deployment>,
+    findings: &mut Findings,
+) {
+    let catalog = match materialize.session().await {
+        Ok(session) => {
+            findings.ok("server", session.version().to_owned());
+            Catalog::read(materialize).await
+        }
+        Err(error) => Err(error),
+    };
+    let catalog = match catalog {
+        Ok(catalog) => catalog,
+        Err(error) => {
+            findings.fault("server", &error);
+            findings.skipped("readiness");
+            findings.skipped("privileges");
+            return;
+        }
+    };
+    match readiness(materialize).await {
+        Ok(()) => findings.ok(
+            "readiness",
+            "every relation that readiness is read from is there".to_owned(),
+        ),
+        Err(error) => findings.fault("readiness", &error),
+    }
+    if let Some(deployment) = deployment {
+        privileges(&catalog, deployment, findings);
+    }
+}
+
+/// `mz_internal` is declared unstable by the vendor, so what is read from it is tried.
+async fn readiness(materialize: &Materialize) -> Result<(), MaterializeError> {
+    let session = materialize.session().await?;
+    Reading::take(&session, &BTreeSet::new(), &BTreeSet::new())
+        .await
+        .map(drop)
+}
+
+fn privileges(catalog: &Catalog, deployment: &Deployment, findings: &mut Findings) {
+    let mut lacking = Vec::new();
+    if !catalog.may_create_schemas {
+        lacking.push(format!("CREATE on the database {}", catalog.database));
+    }
+    if !catalog.may_create_clusters && !deployment.clusters.is_empty() {
+        lacking.push("CREATECLUSTER on the system".to_owned());
+    }
+    let mut missing = Vec::new();
+    for name in &deployment.schemas {
+        match catalog.schema(name) {
+            Some(schema) if !catalog.owns(&schema.owner) => {
+                lacking.push(format!("ownership of the schema {name} (of {})", schema.owner));
+            }
+            Some(_) => {}
+            None => missing.push(format!("schema {name}")),
+        }
+        let green = format!("{name}{GREEN_SUFFIX}");
+        if catalog.schema(&green).is_some() {
+            findings.note("green", format!("the schema {green} exists"));
+        }
+    }
+    for name in &deployment.clusters {
+        match catalog.cluster(name) {
+            Some(cluster) if !catalog.owns(&cluster.owner) => {
+                lacking.push(format!("ownership of the cluster {name} (of {})", cluster.owner));
+            }
+            Some(_) => {}
+            None => missing.push(format!("cluster {name}")),
+        }
+    }
+    if missing.is_empty() {
+        findings.ok("production", "every schema and cluster exists".to_owned());
+    } else {
+        findings.0.push(Finding {
+            subject: "production".to_owned(),
+            verdict: Verdict::Fault(Class::Refused),
+            detail: format!("missing: {}", missing.join(", ")),
+            remedy: Some("create them, or deploy with --bootstrap".to_owned()),
+        });
+    }
+    if lacking.is_empty() {
+        findings.ok("privileges", format!("the role {} has what it needs", catalog.role));
+    } else {
+        findings.0.push(Finding {
+            subject: "privileges".to_owned(),
+            verdict: Verdict::Fault(Class::Refused),
+            detail: format!("the role {} lacks {}", catalog.role, lacking.join(", ")),
+            remedy: Some("ask an administrator to grant it".to_owned()),
+        });
+    }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn push(&mut self, subject: &str, verdict: Verdict, detail: String, remedy: Option<String>) {
+        self.0.push(Finding {
+            subject: subject.to_owned(),
+            verdict,
+            detail,
+            remedy,
+        });
+    }
+
+    fn ok(&mut self, subject: &str, detail: String) {
+        self.push(subject, Verdict::Ok, detail, None);
+    }
+
+    fn note(&mut self, subject: &str, detail: String) {
+        self.push(subject, Verdict::Warning, detail, None);
+    }
+
+    fn skipped(&mut self, subject: &str) {
+        self.push(
+            subject,
+            Verdict::Skipped,
+            "not tested because of the fault before".to_owned(),
+            None,
+        );
+    }
+
+    fn fault(&mut self, subject: &str, error: &(impl Classify + 'static)) {
+        let mut detail = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            let text = inner.to_string();
+            if !detail.contains(&text) {
+                detail = format!("{detail}: {text}");
+            }
+            source = inner.source();
+        }
+        let remedy = error
+            .hint()
+            .unwrap_or_else(|| error.class().hint().to_owned());
+        self.push(subject, Verdict::Fault(error.class()), detail, Some(remedy));
+    }
+}

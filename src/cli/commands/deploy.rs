@@ -1,0 +1,217 @@
+//! `plan` and `deploy`.
+
+use super::step::{Work, outcome};
+use super::{Commands, overriding, success};
+use crate::cli::arguments::{Deploy, Plan, Scope};
+use crate::cli::handlers::Answer;
+use crate::cli::output::views::DryRunView;
+use crate::cli::{CommandError, Output};
+use crate::deployment::{DeploymentError, Until};
+use crate::plan::{RefusalName, Refusal, Refused};
+use crate::progress::Reporter;
+use crate::release::{Release, ReleaseError};
+use crate::settings::load::Override;
+use crate::settings::{Policy, Settings};
+use crate::store::{Kind, NewDeployment, Request, Store};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
+
+pub(super) async fn plan(
+    commands: &Commands,
+    arguments: &Plan,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let release = commands.open(&arguments.target, Vec::new())?;
+    let store = release.store().await?;
+    let planned = planned(&release, &store, &arguments.scope, &Reporter::silent(), stop).await;
+    let (plan, folder) = planned?;
+    folder.remove()?;
+    output.plan(&plan, arguments.format);
+    success()
+}
+
+pub(super) async fn deploy(
+    commands: &Commands,
+    arguments: &Deploy,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let release = commands.open(&arguments.target, flags(arguments))?;
+    let store = release.store().await?;
+    let lead = store.lead(&release.environment).await.map_err(ReleaseError::from)?;
+    if let Some(active) = store
+        .active(&release.environment)
+        .await
+        .map_err(ReleaseError::from)?
+    {
+        return Err(already_active(&active.id, &active.state.to_string()));
+    }
+    let (reporter, news) = Reporter::channel();
+    let renderer = output.render(news);
+    reporter.note("planning: dbt parses the project");
+    let planned = planned(&release, &store, &arguments.scope, &reporter, stop).await;
+    let (plan, folder) = match planned {
+        Ok(planned) => planned,
+        Err(error) => {
+            renderer.finish().await;
+            return Err(error);
+        }
+    };
+    if arguments.dry_run {
+        renderer.finish().await;
+        folder.remove()?;
+        output.plan(&plan, None);
+        output.document(&DryRunView {
+            command: "deploy".to_owned(),
+            environment: release.environment.clone(),
+            would: would(&plan, &release.settings),
+        });
+        return success();
+    }
+    output.announce(&plan);
+    let request = request(&release.settings, &arguments.scope);
+    let deployment = store
+        .create(&lead, NewDeployment { plan, request })
+        .await
+        .map_err(ReleaseError::from)?;
+    folder.becomes(&release.runs().join(&deployment.id))?;
+    let work = Work {
+        release: &release,
+        store: &store,
+        lead: &lead,
+        reporter,
+        renderer,
+    };
+    let ended = work.drive(deployment, Until::default(), stop, None).await?;
+    outcome(&release, ended, output)
+}
+
+fn already_active(id: &str, state: &str) -> CommandError {
+    DeploymentError::from(Refused(vec![Refusal {
+        name: RefusalName::DeploymentActive,
+        message: "a deployment of this environment is under way".to_owned(),
+        objects: vec![format!("{id} ({state})")],
+        remedy: "finish it with `cutover resume` or `cutover promote`, or give it up with `cutover abort`"
+            .to_owned(),
+    }]))
+    .into()
+}
+
+fn flags(arguments: &Deploy) -> Vec<Override> {
+    [
+        (
+            "--promotion",
+            "promotion",
+            arguments.promotion.map(|policy| json!(policy)),
+        ),
+        (
+            "--cleanup",
+            "cleanup",
+            arguments.cleanup.map(|policy| json!(policy)),
+        ),
+        ("--soak", "soak", arguments.soak.map(|soak| json!(soak))),
+    ]
+    .into_iter()
+    .filter_map(|(flag, path, value)| Some(overriding(flag, path, value?)))
+    .collect()
+}
+
+fn allowed(settings: &Settings, scope: &Scope) -> BTreeSet<RefusalName> {
+    // Words of the configuration were checked when it was loaded.
+    let configured = settings.allow.iter().filter_map(|word| word.parse().ok());
+    configured.chain(scope.allow.iter().copied()).collect()
+}
+
+fn request(settings: &Settings, scope: &Scope) -> Request {
+    Request {
+        kind: Kind::Full,
+        promotion: settings.promotion,
+        cleanup: settings.cleanup,
+        soak: settings.soak,
+        allow: allowed(settings, scope)
+            .into_iter()
+            .map(|name| name.to_string())
+            .collect(),
+        bootstrap: scope.bootstrap,
+    }
+}
+
+/// The folder of a run that has no deployment yet.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn of(release: &Release) -> Self {
+        let name = format!("planning-{}", uuid::Uuid::now_v7());
+        Self(release.runs().join(name))
+    }
+
+    fn remove(self) -> Result<(), ReleaseError> {
+        std::fs::remove_dir_all(&self.0).map_err(|source| ReleaseError::Folder {
+            path: self.0.clone(),
+            source,
+        })
+    }
+
+    fn becomes(self, place: &std::path::Path) -> Result<(), ReleaseError> {
+        std::fs::rename(&self.0, place).map_err(|source| ReleaseError::Folder {
+            path: place.to_owned(),
+            source,
+        })
+    }
+}
+
+async fn planned(
+    release: &Release,
+    store: &Store,
+    scope: &Scope,
+    reporter: &Reporter,
+    stop: &CancellationToken,
+) -> Result<(crate::plan::Plan, Folder), CommandError> {
+    // What the project does not say is not worth waiting for dbt.
+    release.project.deployment().map_err(ReleaseError::from)?;
+    let folder = Folder::of(release);
+    let builds = release.builds(&folder.0, reporter, stop).await?;
+    let allow = allowed(&release.settings, scope);
+    let materialize = release.materialize();
+    let plan = release
+        .plan(&builds, &materialize, store, scope.bootstrap, &allow)
+        .await;
+    match plan {
+        Ok(plan) => Ok((plan, folder)),
+        Err(error) => {
+            // A folder that stays does no harm; the error is what matters.
+            let _ = folder.remove();
+            Err(error.into())
+        }
+    }
+}
+
+fn would(plan: &crate::plan::Plan, settings: &Settings) -> Vec<String> {
+    let mut would = vec![
+        format!(
+            "create {} green schemas and {} green clusters",
+            plan.schemas.len(),
+            plan.clusters.len()
+        ),
+        format!("build {} nodes in them with dbt", plan.nodes.len()),
+        "wait until every object there is hydrated and fresh".to_owned(),
+        format!("run {} tests on them and rehearse the swap", plan.tests.len()),
+    ];
+    match settings.promotion {
+        Policy::Automatic => {
+            would.push("swap them with production in one transaction".to_owned());
+        }
+        Policy::Manual => would.push("wait for `cutover promote`, then swap".to_owned()),
+    }
+    match settings.cleanup {
+        Policy::Automatic => would.push(format!(
+            "drop the old side after a soak of {}",
+            humantime::format_duration(settings.soak.0)
+        )),
+        Policy::Manual => would.push("keep the old side until `cutover cleanup`".to_owned()),
+    }
+    would
+}

@@ -1,0 +1,133 @@
+//! `status`, `history` and `show`: they read the journal and nothing else.
+
+use super::step::view;
+use super::{Commands, success};
+use crate::cli::arguments::{History, Show, Status, Target};
+use crate::cli::handlers::Answer;
+use crate::cli::output::Advice;
+use crate::cli::output::advice::Circumstances;
+use crate::cli::output::views::{
+    DeploymentView, EffectView, EventView, HistoryView, ShowView, StatusEntry, StatusView,
+};
+use crate::cli::{CommandError, Output};
+use crate::release::ReleaseError;
+use crate::store::{Store, StoreError, Summary};
+use std::collections::BTreeSet;
+
+/// The most deployments whose environments `status` lists.
+const LOOK_BACK: u32 = 10_000;
+
+async fn store(commands: &Commands, environment: Option<&String>) -> Result<Store, CommandError> {
+    let target = Target {
+        environment: environment.cloned(),
+    };
+    Ok(commands.open(&target, Vec::new())?.store().await?)
+}
+
+pub(super) async fn status(commands: &Commands, arguments: &Status, output: &Output) -> Answer {
+    let store = store(commands, arguments.environment.as_ref()).await?;
+    let names: BTreeSet<String> = match &arguments.environment {
+        Some(name) => BTreeSet::from([name.clone()]),
+        None => store
+            .history(None, LOOK_BACK)
+            .await
+            .map_err(ReleaseError::from)?
+            .into_iter()
+            .map(|summary| summary.environment)
+            .collect(),
+    };
+    let mut environments = Vec::new();
+    for name in names {
+        environments.push(entry(&store, name).await.map_err(ReleaseError::from)?);
+    }
+    output.document(&StatusView { environments });
+    success()
+}
+
+async fn entry(store: &Store, environment: String) -> Result<StatusEntry, StoreError> {
+    let latest = match store.active(&environment).await? {
+        Some(active) => Some(active),
+        None => store.latest(&environment).await?,
+    };
+    // Whoever holds the lock works on it.
+    let is_running = store.lead(&environment).await.is_err();
+    Ok(StatusEntry {
+        advice: latest.as_ref().map(|deployment| {
+            Advice::new(
+                deployment.state,
+                &environment,
+                Circumstances {
+                    promotion: deployment.request.promotion,
+                    cleanup: deployment.request.cleanup,
+                    is_running,
+                },
+            )
+        }),
+        deployment: latest.as_ref().map(view),
+        environment,
+    })
+}
+
+pub(super) async fn history(commands: &Commands, arguments: &History, output: &Output) -> Answer {
+    let store = store(commands, arguments.environment.as_ref()).await?;
+    let deployments = store
+        .history(arguments.environment.as_deref(), arguments.limit)
+        .await
+        .map_err(ReleaseError::from)?;
+    output.document(&HistoryView {
+        deployments: deployments.into_iter().map(summary).collect(),
+    });
+    success()
+}
+
+fn summary(summary: Summary) -> DeploymentView {
+    DeploymentView {
+        id: summary.id,
+        environment: summary.environment,
+        state: summary.state,
+        created_at: summary.created_at,
+        updated_at: summary.updated_at,
+        finished_at: summary.finished_at,
+        reason: summary.reason,
+    }
+}
+
+pub(super) async fn show(commands: &Commands, arguments: &Show, output: &Output) -> Answer {
+    let store = store(commands, None).await?;
+    let view = record(&store, &arguments.deployment)
+        .await
+        .map_err(ReleaseError::from)?;
+    output.document_as(&view, arguments.format);
+    success()
+}
+
+async fn record(store: &Store, id: &str) -> Result<ShowView, StoreError> {
+    let deployment = store.deployment(id).await?;
+    let events = store.events(&deployment.id).await?;
+    let effects = store.effects(&deployment.id).await?;
+    Ok(ShowView {
+        deployment: view(&deployment),
+        request: serde_json::to_value(&deployment.request).unwrap_or_default(),
+        plan: Some(deployment.plan),
+        events: events
+            .into_iter()
+            .map(|recorded| EventView {
+                seq: i64::from(recorded.seq),
+                at: recorded.at,
+                event: recorded.event,
+                state_after: recorded.state_after,
+            })
+            .collect(),
+        effects: effects
+            .into_iter()
+            .map(|effect| EffectView {
+                key: effect.key,
+                attempt: effect.attempt,
+                intent: effect.intent,
+                started_at: effect.started_at,
+                result: effect.result,
+                finished_at: effect.finished_at,
+            })
+            .collect(),
+    })
+}

@@ -1,0 +1,433 @@
+//! One environment with everything that a release of it needs: configuration, project, server,
+//! journal and dbt. The command line and the daemon both begin here.
+
+use crate::build::{BuildError, Dbt, Invoker, environment};
+use crate::deployment::DeploymentError;
+use crate::deployment::builds::Builds;
+use crate::deployment::state::State;
+use crate::failure::{Class, Classify};
+use crate::materialize::catalog::Catalog;
+use crate::materialize::session::SessionOptions;
+use crate::materialize::{Address, Materialize, SslMode};
+use crate::plan::candidate::{Candidate, Input};
+use crate::plan::{ClusterDefinition, Plan, RefusalName, full};
+use crate::progress::Reporter;
+use crate::project::profiles::{self, Credentials};
+use crate::project::{Arguments, Deployment, Environment, Project};
+use crate::settings::load::{Loaded, Override, Sources};
+use crate::settings::{Settings, SettingsError};
+use crate::store::{Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// What decides which environment is meant.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The configuration file, where one was named.
+    pub config: Option<PathBuf>,
+    /// What flags say.
+    pub overrides: Vec<Override>,
+    /// The environment, where one was named.
+    pub environment: Option<String>,
+    /// The folder in which the search for the project begins, absolute.
+    pub working_directory: PathBuf,
+}
+
+/// An environment, opened. Nothing of it was touched.
+#[derive(Debug)]
+pub struct Release {
+    /// Its name.
+    pub environment: String,
+    /// The configuration in force.
+    pub settings: Settings,
+    /// The dbt project and its profile.
+    pub project: Project,
+}
+
+/// Why an environment could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// The configuration.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The project's files.
+    #[error(transparent)]
+    Project(#[from] crate::project::Error),
+    /// The journal.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// dbt.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The server.
+    #[error(transparent)]
+    Materialize(#[from] crate::materialize::MaterializeError),
+    /// The plan or a step.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// A working folder could not be made.
+    #[error("cannot use the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Classify for ReleaseError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Settings(error) => error.class(),
+            Self::Project(_) => Class::Usage,
+            Self::Store(error) => error.class(),
+            Self::Build(error) => error.class(),
+            Self::Materialize(error) => error.class(),
+            Self::Deployment(error) => error.class(),
+            Self::Folder { .. } => Class::Transient,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Settings(error) => error.hint(),
+            Self::Project(_) => None,
+            Self::Store(error) => error.hint(),
+            Self::Build(error) => error.hint(),
+            Self::Materialize(error) => error.hint(),
+            Self::Deployment(error) => error.hint(),
+            Self::Folder { .. } => {
+                Some("check the folder's permissions and the free space".to_owned())
+            }
+        }
+    }
+}
+
+/// Reads the configuration in force, with the environment merged where it is a configured one.
+///
+/// # Errors
+/// Faults of the configuration, and an environment that it does not know.
+pub fn configuration(wanted: &Wanted) -> Result<Loaded, SettingsError> {
+    let sources = Sources::of_process(
+        wanted.config.clone(),
+        project_folder(&wanted.working_directory),
+        wanted.overrides.clone(),
+    );
+    let loaded = Settings::load(&sources)?;
+    // Without configured environments a name means the dbt target of that name.
+    if loaded.settings.environments.is_empty() {
+        return Ok(loaded);
+    }
+    loaded.for_environment(wanted.environment.as_deref())
+}
+
+/// The nearest folder upwards with a dbt project, else the folder itself.
+fn project_folder(from: &Path) -> PathBuf {
+    from.ancestors()
+        .find(|folder| folder.join("dbt_project.yml").is_file())
+        .unwrap_or(from)
+        .to_owned()
+}
+
+impl Release {
+    /// Opens the environment that is wanted.
+    ///
+    /// # Errors
+    /// Faults of the configuration and of the project's files.
+    pub fn open(wanted: &Wanted) -> Result<Self, ReleaseError> {
+        let loaded = configuration(wanted)?;
+        let base = loaded
+            .file
+            .as_deref()
+            .and_then(Path::parent)
+            .unwrap_or(&wanted.working_directory)
+            .to_owned();
+        let mut settings = loaded.settings;
+        let named = wanted.environment.clone();
+        if settings.environments.is_empty() && settings.project.target.is_none() {
+            settings.project.target = named.clone();
+        }
+        let absolute = |path: &Option<PathBuf>| path.as_ref().map(|path| base.join(path));
+        let arguments = Arguments {
+            project_dir: absolute(&settings.project.directory),
+            profiles_dir: absolute(&settings.project.profiles_directory),
+            profile: settings.project.profile.clone(),
+            target: settings.project.target.clone(),
+            target_path: None,
+            vars: Some(serde_json::json!(settings.project.vars).to_string()),
+        };
+        let project = Project::open(
+            &arguments,
+            &Environment::of_process(),
+            &wanted.working_directory,
+        )?;
+        Ok(Self {
+            environment: named.unwrap_or_else(|| project.profile.target.clone()),
+            settings,
+            project,
+        })
+    }
+
+    /// The project's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.project.locations.project_dir
+    }
+
+    /// Opens the journal.
+    ///
+    /// # Errors
+    /// See [`Store::open`].
+    pub async fn store(&self) -> Result<Store, ReleaseError> {
+        let store = Store::open(&self.settings.store.url, self.folder()).await?;
+        keep_out_of_git(&self.folder().join(".cutover"))?;
+        Ok(store)
+    }
+
+    /// The server; it is connected to when it is first needed.
+    #[must_use]
+    pub fn materialize(&self) -> Materialize {
+        let settings = &self.settings.materialize;
+        Materialize::new(
+            address(&self.project.profile.credentials),
+            SessionOptions {
+                connect_timeout: settings.connect_timeout.0,
+                statement_timeout: settings.statement_timeout.0,
+                reconnect_timeout: settings.reconnect_timeout.0,
+                application_name: settings.application_name.clone(),
+            },
+        )
+    }
+
+    /// The folder in which each run has its own.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.folder().join(&self.settings.runs.directory)
+    }
+
+    /// dbt, with this run folder, which is created.
+    ///
+    /// # Errors
+    /// No dbt, an unusable version of it, or a folder that cannot be made.
+    pub async fn builds(
+        &self,
+        run_folder: &Path,
+        reporter: &Reporter,
+        cancel: &CancellationToken,
+    ) -> Result<Builds, ReleaseError> {
+        let folder_error = |source| ReleaseError::Folder {
+            path: run_folder.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(run_folder).map_err(folder_error)?;
+        let run_dir = std::path::absolute(run_folder).map_err(folder_error)?;
+        let settings = &self.settings.dbt;
+        let path = std::env::var_os("PATH");
+        let dbt = Dbt::locate(settings.executable.as_deref(), self.folder(), path.as_deref())?;
+        let environment = environment::allowed(std::env::vars_os(), &settings.environment);
+        dbt.version(&environment, settings.command_timeout.0, cancel)
+            .await?;
+        let vars = self.settings.project.vars.clone().into_iter().collect();
+        let profile = &self.project.profile;
+        Ok(Builds {
+            invoker: Invoker {
+                dbt,
+                project_dir: self.folder().to_owned(),
+                profiles_dir: self.project.locations.profiles_dir.clone(),
+                profile: Some(profile.name.clone()),
+                target: Some(profile.target.clone()),
+                vars,
+                run_dir,
+                environment,
+                threads: settings.threads,
+                command_timeout: settings.command_timeout.0,
+                build_timeout: settings.build_timeout.0,
+                stop_timeout: settings.stop_timeout.0,
+                cancel: cancel.clone(),
+                reporter: reporter.clone(),
+            },
+            profile: profile.name.clone(),
+            target: profile.target.clone(),
+            output: self.output()?,
+            needs_packages: self.project.dbt.packages.needs_install(),
+        })
+    }
+
+    /// The target's entry of `profiles.yml` as it is written there.
+    fn output(&self) -> Result<serde_yaml::Value, ReleaseError> {
+        let profile = &self.project.profile;
+        let text = std::fs::read_to_string(&profile.file).map_err(|source| ReleaseError::Folder {
+            path: profile.file.clone(),
+            source,
+        })?;
+        let root: serde_yaml::Value = serde_yaml::from_str(&text).unwrap_or_default();
+        Ok(root
+            .get(profile.name.as_str())
+            .and_then(|profile| profile.get("outputs"))
+            .and_then(|outputs| outputs.get(self.project.profile.target.as_str()))
+            .cloned()
+            .unwrap_or_default())
+    }
+
+    /// Plans a release of all of `vars.deployment`. Nothing is touched.
+    ///
+    /// # Errors
+    /// The project's, dbt's and the server's; every reason at once why the release is refused.
+    pub async fn plan(
+        &self,
+        builds: &Builds,
+        materialize: &Materialize,
+        store: &Store,
+        bootstrap: bool,
+        allow: &BTreeSet<RefusalName>,
+    ) -> Result<Plan, ReleaseError> {
+        let deployment = self.project.deployment()?;
+        // The server first: it answers at once whether it is there, dbt takes seconds.
+        let catalog = Catalog::read(materialize).await?;
+        let candidate = builds.parse().await?;
+        self.plan_for(
+            &deployment,
+            &candidate,
+            &catalog,
+            materialize,
+            store,
+            bootstrap,
+            allow,
+        )
+        .await
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that a plan is made from, once"
+    )]
+    async fn plan_for(
+        &self,
+        deployment: &Deployment,
+        candidate: &Candidate,
+        catalog: &Catalog,
+        materialize: &Materialize,
+        store: &Store,
+        bootstrap: bool,
+        allow: &BTreeSet<RefusalName>,
+    ) -> Result<Plan, ReleaseError> {
+        let schemas: BTreeSet<String> = deployment.schemas.iter().cloned().collect();
+        let clusters: BTreeSet<String> = deployment.clusters.iter().cloned().collect();
+        let target_cluster = self.project.profile.credentials.cluster.as_deref();
+        let definitions =
+            definitions(materialize, catalog, clusters.iter().map(String::as_str).chain(target_cluster))
+                .await?;
+        let baseline = baseline(store, &self.environment).await?;
+        let file = self.folder().join("dbt_project.yml").display().to_string();
+        let plan = full::plan(&Input {
+            environment: &self.environment,
+            target: &self.project.profile.target,
+            deployment_file: &file,
+            schemas: &schemas,
+            clusters: &clusters,
+            target_cluster,
+            candidate,
+            catalog,
+            definitions: &definitions,
+            baseline: baseline.as_ref(),
+            bootstrap: bootstrap.then_some(self.settings.bootstrap.cluster_size.as_str()),
+            allow,
+        })
+        .map_err(DeploymentError::from)?;
+        Ok(plan)
+    }
+}
+
+/// How to clone the clusters concerned.
+async fn definitions(
+    materialize: &Materialize,
+    catalog: &Catalog,
+    names: impl Iterator<Item = &str>,
+) -> Result<BTreeMap<String, Result<ClusterDefinition, String>>, ReleaseError> {
+    let session = materialize.session_patiently().await?;
+    let mut definitions = BTreeMap::new();
+    for name in names {
+        if let Some(cluster) = catalog.cluster(name) {
+            let definition = catalog.cluster_definition(&session, cluster).await?;
+            definitions.insert(name.to_owned(), definition);
+        }
+    }
+    Ok(definitions)
+}
+
+/// The relations that the last promotion made live, with their numbers of indexes.
+async fn baseline(
+    store: &Store,
+    environment: &str,
+) -> Result<Option<BTreeMap<(String, String), usize>>, ReleaseError> {
+    const LOOK_BACK: u32 = 1000;
+    let history = store.history(Some(environment), LOOK_BACK).await?;
+    let promoted = history.iter().find(|summary| match summary.state {
+        State::Done | State::CleaningUp | State::Soaking => true,
+        State::Pending
+        | State::Planned
+        | State::Staging
+        | State::Building
+        | State::Hydrating
+        | State::Verifying
+        | State::Ready
+        | State::CuttingOver
+        | State::Unwinding
+        | State::Aborted
+        | State::Failed
+        | State::RollingBack
+        | State::RolledBack
+        | State::Stuck => false,
+    });
+    let Some(promoted) = promoted else {
+        return Ok(None);
+    };
+    let plan = store.deployment(&promoted.id).await?.plan;
+    Ok(Some(
+        plan.nodes
+            .into_iter()
+            .map(|node| ((node.schema, node.identifier), node.indexes))
+            .collect(),
+    ))
+}
+
+fn address(credentials: &Credentials) -> Address {
+    let mut options: Vec<(String, String)> = credentials
+        .options
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if let Some(search_path) = &credentials.search_path {
+        options.push(("search_path".to_owned(), search_path.clone()));
+    }
+    Address {
+        host: credentials.host.clone(),
+        port: credentials.port,
+        user: credentials.user.clone(),
+        password: credentials.password.clone(),
+        database: credentials.database.clone(),
+        role: credentials.role.clone(),
+        ssl_mode: match credentials.sslmode {
+            Some(profiles::SslMode::Disable) => SslMode::Disable,
+            Some(profiles::SslMode::Allow | profiles::SslMode::Prefer) | None => SslMode::Prefer,
+            Some(profiles::SslMode::Require) => SslMode::Require,
+            Some(profiles::SslMode::VerifyCa) => SslMode::VerifyCa,
+            Some(profiles::SslMode::VerifyFull) => SslMode::VerifyFull,
+        },
+        ssl_root_cert: credentials.sslrootcert.clone(),
+        ssl_cert: credentials.sslcert.clone(),
+        ssl_key: credentials.sslkey.clone(),
+        options,
+    }
+}
+
+/// The journal and the runs are nobody's source code.
+fn keep_out_of_git(folder: &Path) -> Result<(), ReleaseError> {
+    let file = folder.join(".gitignore");
+    if !folder.is_dir() || file.exists() {
+        return Ok(());
+    }
+    std::fs::write(&file, "*\n").map_err(|source| ReleaseError::Folder { path: file, source })
+}
