@@ -14,7 +14,7 @@ use crate::plan::{ClusterDefinition, Plan, RefusalName, full};
 use crate::progress::Reporter;
 use crate::project::profiles::{self, Credentials};
 use crate::project::{Arguments, Deployment, Environment, Project};
-use crate::settings::load::{Loaded, Override, Sources};
+use crate::settings::{Loaded, Override, Sources};
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,12 +2,10 @@
 
 use super::arguments::{Check, Deploy, Global, History, Plan, Show, Status, Step, Target};
 use super::handlers::{Answer, Ending, Handlers};
-use super::output::views::SettingsView;
 use super::{CommandError, Output};
-use crate::failure::Classify;
 use crate::release::{self, Release, ReleaseError, Wanted};
 use crate::settings::Log;
-use crate::settings::load::Override;
+use crate::settings::Override;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
@@ -178,12 +176,7 @@ impl Handlers for Commands {
 
     async fn config_show(&self, output: &Output, _: &CancellationToken) -> Answer {
         let loaded = release::configuration(&self.wanted)?;
-        output.document(&SettingsView::from(&loaded));
+        output.document(&loaded);
         success()
     }
-}
-
-/// An error's class decides whether anything was lost.
-fn is_transient(error: &impl Classify) -> bool {
-    error.class() == crate::failure::Class::Transient
 }

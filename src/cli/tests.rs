@@ -198,7 +198,7 @@ fn faults_of_usage_end_with_2() {
         "frobnicate",
         "deploy --soak 30",
         "deploy --soak 30y",
-        "deploy --allow unmanaged-object",
+        "deploy --allow outside-dependent",
         "deploy --allow nonsense",
         "plan -q -v",
         "history --limit 0",
@@ -210,7 +210,7 @@ fn faults_of_usage_end_with_2() {
             Err(error) => assert_eq!(error.exit_code(), 2, "{line}"),
         }
     }
-    let refused = parse("deploy --allow unmanaged-object")
+    let refused = parse("deploy --allow outside-dependent")
         .err()
         .map(|e| e.to_string());
     assert!(

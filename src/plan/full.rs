@@ -291,5 +291,3 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
     )]
 }
 
-#[cfg(test)]
-mod tests;

@@ -10,7 +10,7 @@ use crate::deployment::{DeploymentError, Until};
 use crate::plan::{RefusalName, Refusal, Refused};
 use crate::progress::Reporter;
 use crate::release::{Release, ReleaseError};
-use crate::settings::load::Override;
+use crate::settings::Override;
 use crate::settings::{Policy, Settings};
 use crate::store::{Kind, NewDeployment, Request, Store};
 use serde_json::json;

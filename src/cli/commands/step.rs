@@ -5,7 +5,7 @@ use crate::cli::arguments::Step;
 use crate::cli::handlers::Answer;
 use crate::cli::output::Advice;
 use crate::cli::output::advice::Circumstances;
-use crate::cli::output::renderer::Renderer;
+use crate::cli::output::Renderer;
 use crate::cli::output::views::{DeploymentView, DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::state::{Event, State};

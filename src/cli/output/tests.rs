@@ -244,11 +244,11 @@ fn errors_as_json() {
 
 #[test]
 fn the_shown_settings_are_a_configuration_file() {
-    let defaults = include_str!("../../../config/default.yaml");
-    let settings: crate::settings::Settings = serde_yaml::from_str(defaults).expect("settings");
+    let loaded = crate::settings::Settings::load(&crate::settings::Sources::default())
+        .expect("the defaults are a configuration");
     for global in [text(), json()] {
-        let shown = printed(&global, |output| output.document(&settings));
-        assert_eq!(serde_yaml::from_str(&shown).ok(), Some(settings.clone()));
+        let shown = printed(&global, |output| output.document(&loaded));
+        assert_eq!(serde_yaml::from_str(&shown).ok(), Some(loaded.settings.clone()));
     }
 }
 

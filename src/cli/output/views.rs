@@ -8,7 +8,8 @@ use super::{Advice, Page, View, format};
 use crate::deployment::state::State;
 use crate::failure::Class;
 use crate::plan::render::escape::{visible, visible_lines};
-use crate::settings::Settings;
+use crate::settings::Loaded;
+use crate::store::masked;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
@@ -300,13 +301,18 @@ impl View for CheckView {
     }
 }
 
-/// `config show`. Secrets are not part of the settings.
-impl View for Settings {
+/// `config show`: as JSON the tree, as text the YAML with the origin of each value.
+impl View for Loaded {
     fn text(&self, _page: Page) -> String {
-        match serde_yaml::to_string(self) {
-            Ok(yaml) => yaml,
-            Err(error) => format!("# the settings cannot be written as YAML: {error}\n"),
-        }
+        self.show()
+    }
+}
+
+impl Serialize for Loaded {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut settings = self.settings.clone();
+        settings.store.url = masked(&settings.store.url);
+        settings.serialize(serializer)
     }
 }
 

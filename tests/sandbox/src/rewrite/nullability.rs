@@ -1,0 +1,78 @@
+//! Which output columns of a query can never be NULL, as far as that is plain to see.
+
+use sqlparser::ast::{Expr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, Value};
+
+use super::{Resolver, folded, parts};
+use crate::catalog::{Column, Nullability, Relation};
+
+/// Columns of a source, with the name they can be qualified by.
+struct Source {
+    name: String,
+    columns: Vec<Column>,
+}
+
+pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
+    let mut body = query.body.as_ref();
+    while let SetExpr::Query(inner) = body {
+        if inner.with.is_some() {
+            break;
+        }
+        body = inner.body.as_ref();
+    }
+    let mut out = Nullability::default();
+    if let (SetExpr::Select(select), None) = (body, &query.with) {
+        let sources = sources(resolver, select);
+        for item in &select.projection {
+            match (item, &sources) {
+                (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, _) => {
+                    out.not_null_at.push(not_null(expr, sources.as_deref().unwrap_or_default()));
+                }
+                (SelectItem::Wildcard(_), Some(sources)) => {
+                    out.not_null_at.extend(sources.iter().flat_map(|s| &s.columns).map(|c| !c.nullable));
+                }
+                _ => break,
+            }
+        }
+    }
+    out
+}
+
+/// The relations of a FROM; none if one of them is something else, or an outer join adds NULLs.
+fn sources(resolver: Resolver<'_>, select: &Select) -> Option<Vec<Source>> {
+    let mut out = Vec::new();
+    for table in &select.from {
+        let inner = |op: &JoinOperator| matches!(op, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_));
+        if !table.joins.iter().all(|j| inner(&j.join_operator)) {
+            return None;
+        }
+        for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|j| &j.relation)) {
+            let TableFactor::Table { name, alias, args: None, .. } = factor else { return None };
+            let path = parts(name);
+            let Ok(Relation::User(object)) = resolver.catalog.relation(resolver.system, resolver.scope, &path) else { return None };
+            let name = alias.as_ref().map_or_else(|| path.last().cloned().unwrap_or_default(), |a| folded(&a.name));
+            out.push(Source { name, columns: object.columns.clone() });
+        }
+    }
+    Some(out)
+}
+
+fn not_null(expr: &Expr, sources: &[Source]) -> bool {
+    match expr {
+        Expr::Value(value) => !matches!(value.value, Value::Null | Value::Placeholder(_)),
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => not_null(inner, sources),
+        Expr::BinaryOp { left, right, .. } => not_null(left, sources) && not_null(right, sources),
+        Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Exists { .. } => true,
+        Expr::Function(function) => parts(&function.name).last().is_some_and(|n| n == "count"),
+        Expr::Identifier(name) => column(None, &folded(name), sources),
+        Expr::CompoundIdentifier(path) if path.len() >= 2 => {
+            column(Some(&folded(&path[path.len() - 2])), &folded(&path[path.len() - 1]), sources)
+        }
+        _ => false,
+    }
+}
+
+fn column(qualifier: Option<&str>, name: &str, sources: &[Source]) -> bool {
+    let mut found =
+        sources.iter().filter(|s| qualifier.is_none_or(|q| q == s.name)).flat_map(|s| &s.columns).filter(|c| c.name == name);
+    found.next().is_some_and(|c| !c.nullable) && found.next().is_none()
+}

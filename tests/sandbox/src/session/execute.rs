@@ -1,0 +1,296 @@
+//! Statements that the front executes itself: transactions, variables, SHOW, DDL; and what surrounds every statement:
+//! faults, the log, the rules of transactions.
+
+use std::time::Duration;
+
+use super::client::End;
+use super::transaction::{Mode, Transaction, Use, aborted};
+use super::{Session, Stop};
+use crate::ddl::{self, Context, Effect};
+use crate::engine::race;
+use crate::failure::{Notice, SqlError};
+use crate::statement::{Ddl, Show, Statement, Thing};
+use crate::steering::Action;
+use crate::wire::Rows;
+
+/// What a front statement answers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answer {
+    pub(super) tag: String,
+    /// Columns and rows, for statements that have any.
+    pub(super) rows: Option<Rows>,
+    pub(super) notices: Vec<Notice>,
+    /// Variables to report as changed.
+    pub(super) reported: Vec<(String, String)>,
+}
+
+impl Answer {
+    pub(super) fn tag(tag: impl Into<String>) -> Self {
+        Self { tag: tag.into(), ..Self::default() }
+    }
+}
+
+/// Type OID of text.
+pub(super) const TEXT: u32 = 25;
+/// How often a stalled sink is looked at.
+const SINK_POLL: Duration = Duration::from_millis(40);
+
+/// Columns of a front statement, known before it runs.
+pub(super) fn columns(statement: &Statement) -> Option<Vec<(String, u32)>> {
+    let texts = |names: &[&str]| Some(names.iter().map(|n| ((*n).to_owned(), TEXT)).collect());
+    match statement {
+        Statement::Show(Show::Variable(name)) => texts(&[name.as_str()]),
+        Statement::Show(Show::All) => texts(&["name", "setting", "description"]),
+        Statement::Show(Show::Create(..)) => texts(&["name", "create_sql"]),
+        Statement::Explain(_) => texts(&["Optimized Plan"]),
+        _ => None,
+    }
+}
+
+fn canceled(why: &str) -> SqlError {
+    SqlError::new("57014", format!("canceling statement due to {why}"))
+}
+
+impl Session {
+    /// Counts and perhaps strikes a statement before it runs. True if the connection must be cut after it.
+    pub(super) async fn strike(&mut self, text: &str) -> Result<bool, Stop> {
+        let application = self.variables.known("application_name").to_owned();
+        self.engine.steering.log(&application, &self.role_name, text).await;
+        let Some((id, action)) = self.engine.steering.strike(&application, text).await else { return Ok(false) };
+        match action {
+            Action::Error(code) => return Err(SqlError::new(&code, "injected by the sandbox").into()),
+            Action::Delay(duration) => self.wait(tokio::time::sleep(duration)).await?,
+            Action::Hang => {
+                let engine = std::sync::Arc::clone(&self.engine);
+                self.wait(async move { engine.steering.gone(id).await }).await?;
+            }
+            Action::CutBefore => return Err(End::Cut.into()),
+            Action::CutAfter => return Ok(true),
+            Action::Outage(duration) => {
+                self.engine.steering.begin_outage(duration);
+                return Err(End::Cut.into());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Waits for something of the front's own; ends with the statement timeout, a cancel or the session.
+    pub(super) async fn wait<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let timeout = self.variables.statement_timeout().unwrap_or(Duration::from_secs(86_400));
+        let mut interrupt = self.client.interrupt.clone();
+        let cancel = std::sync::Arc::clone(&interrupt.cancel);
+        tokio::select! {
+            done = work => Ok(done),
+            () = tokio::time::sleep(timeout) => Err(canceled("statement timeout").into()),
+            () = cancel.notified() => Err(canceled("user request").into()),
+            end = interrupt.ended() => Err(end.into()),
+        }
+    }
+
+    /// Executes a front statement.
+    pub(super) async fn execute_front(&mut self, statement: &Statement, text: &str) -> Result<Answer, Stop> {
+        let failed = self.transaction.as_ref().is_some_and(|t| t.failed);
+        if failed && !matches!(statement, Statement::Commit | Statement::Rollback) {
+            return Err(aborted().into());
+        }
+        match statement {
+            Statement::Begin => Ok(self.begin_transaction()),
+            Statement::Commit => self.commit().await,
+            Statement::Rollback => self.rollback().await,
+            Statement::Set { name, value, local } => self.set(name, value.as_deref(), *local),
+            Statement::SetTransaction => Ok(Answer::tag("SET")),
+            Statement::Reset(name) => {
+                match name {
+                    Some(name) => self.variables.set(name, None, false)?,
+                    None => self.variables.reset(),
+                }
+                self.unsettled = true;
+                Ok(Answer::tag("RESET"))
+            }
+            Statement::Discard => {
+                self.variables.reset();
+                self.unsettled = true;
+                self.cursors.clear();
+                self.engine.forget_session(self.backend.pid).await;
+                Ok(Answer::tag("DISCARD ALL"))
+            }
+            Statement::Deallocate(name) => {
+                match name {
+                    Some(name) => self.prepared.remove(name).map(|_| ()),
+                    None => {
+                        self.prepared.clear();
+                        None
+                    }
+                };
+                Ok(Answer::tag("DEALLOCATE"))
+            }
+            Statement::Show(show) => self.show(statement, show),
+            Statement::Explain(text) => {
+                let catalog = self.engine.catalog();
+                let plan = crate::rewrite::statement(self.resolver(&catalog, &self.scope()), text).map(|r| catalog.render(&r.stored))?;
+                let columns = columns(statement).unwrap_or_default();
+                Ok(Answer { rows: Some(Rows { columns, rows: vec![vec![Some(format!("Explained Query:\n  {plan}\n"))]] }), ..Answer::tag("EXPLAIN 1") })
+            }
+            Statement::Declare { name, subscribe, query } => self.declare(name, *subscribe, query).await,
+            Statement::Fetch { name, count, timeout_ms } => self.fetch(name, *count, *timeout_ms).await,
+            Statement::Close(name) => self.close_cursor(name).await,
+            Statement::Ddl(ddl) => self.ddl(ddl, text).await,
+            Statement::Query | Statement::Insert | Statement::Mutation(_) | Statement::Copy => {
+                Err(SqlError::internal("not a statement of the front").into())
+            }
+        }
+    }
+
+    fn begin_transaction(&mut self) -> Answer {
+        match &mut self.transaction {
+            Some(open) if open.explicit => {
+                Answer { notices: vec![Notice::new("there is already a transaction in progress")], ..Answer::tag("BEGIN") }
+            }
+            Some(open) => {
+                open.explicit = true;
+                Answer::tag("BEGIN")
+            }
+            None => {
+                self.transaction = Some(Transaction::new(true, self.variables.clone()));
+                Answer::tag("BEGIN")
+            }
+        }
+    }
+
+    /// Ends a transaction well; also the implicit one of a string of statements.
+    pub(super) async fn commit(&mut self) -> Result<Answer, Stop> {
+        let Some(transaction) = self.transaction.take() else {
+            return Ok(Answer { notices: vec![Notice::new("there is no transaction in progress")], ..Answer::tag("COMMIT") });
+        };
+        if transaction.failed {
+            self.transaction = Some(transaction);
+            return self.rollback().await;
+        }
+        self.cursors.clear();
+        let mut answer = Answer::tag("COMMIT");
+        let ended = match transaction.mode {
+            Mode::Ddl(base, catalog) => self.engine.install(base, *catalog).await.map_err(Stop::from),
+            Mode::Single(ddl) => match self.apply(&ddl).await {
+                Ok(effect) => {
+                    answer.notices = effect.notices;
+                    Ok(())
+                }
+                Err(stop) => Err(stop),
+            },
+            Mode::Empty | Mode::Read(_) | Mode::Write => Ok(()),
+        };
+        if transaction.backend {
+            self.backend.query("COMMIT").await??;
+        }
+        self.variables.end_transaction();
+        self.unsettled = true;
+        if let Err(stop) = ended {
+            self.variables = transaction.before;
+            return Err(stop);
+        }
+        Ok(answer)
+    }
+
+    /// Gives a transaction up.
+    pub(super) async fn rollback(&mut self) -> Result<Answer, Stop> {
+        let Some(transaction) = self.transaction.take() else {
+            return Ok(Answer { notices: vec![Notice::new("there is no transaction in progress")], ..Answer::tag("ROLLBACK") });
+        };
+        self.cursors.clear();
+        if transaction.backend {
+            self.backend.query("ROLLBACK").await??;
+        }
+        self.variables = transaction.before;
+        self.unsettled = true;
+        Ok(Answer::tag("ROLLBACK"))
+    }
+
+    fn set(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<Answer, Stop> {
+        let name = name.to_ascii_lowercase();
+        if name == "role" {
+            let wanted = value.unwrap_or_default();
+            if wanted == self.role_name || wanted == "none" || wanted.is_empty() {
+                return Ok(Answer::tag("SET"));
+            }
+            return Err(SqlError::new("0A000", "SET ROLE is not supported").into());
+        }
+        let used = self.transaction.as_ref().is_some_and(|t| !matches!(t.mode, Mode::Empty));
+        if used && name == "cluster" {
+            return Err(SqlError::new("25001", "SET cluster cannot be called in an active transaction").into());
+        }
+        self.variables.set(&name, value, local)?;
+        self.unsettled = true;
+        let shown = super::REPORTED.iter().find(|(known, _)| *known == name);
+        let reported = shown.map(|(name, shown)| ((*shown).to_owned(), self.variables.known(name).to_owned()));
+        Ok(Answer { reported: reported.into_iter().collect(), ..Answer::tag("SET") })
+    }
+
+    fn show(&self, statement: &Statement, show: &Show) -> Result<Answer, Stop> {
+        let rows = match show {
+            Show::Variable(name) => vec![vec![Some(self.variables.get(name)?.to_owned())]],
+            Show::All => self.variables.all().into_iter().map(|(n, v)| vec![Some(n), Some(v), Some(String::new())]).collect(),
+            Show::Create(Thing::Cluster, name) => {
+                let catalog = self.engine.catalog();
+                let cluster = catalog.cluster(&name.join("."))?;
+                vec![vec![Some(cluster.name.clone()), Some(catalog.show_create_cluster(cluster)?)]]
+            }
+            Show::Create(_, name) => {
+                let catalog = self.engine.catalog();
+                let scope = self.scope();
+                let object = catalog.object(&scope, name).ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
+                vec![vec![Some(catalog.object_path(object)), Some(catalog.render(&object.create) + ";")]]
+            }
+            Show::Query(_) => return Err(SqlError::internal("not a statement of the front").into()),
+        };
+        let tag = format!("SELECT {}", rows.len());
+        Ok(Answer { rows: Some(Rows { columns: columns(statement).unwrap_or_default(), rows }), ..Answer::tag(tag) })
+    }
+
+    async fn ddl(&mut self, ddl: &Ddl, text: &str) -> Result<Answer, Stop> {
+        let wanted = if ddl.is_transactional() { Use::Ddl } else { Use::Single };
+        let Some(transaction) = &self.transaction else {
+            let effect = self.apply(ddl).await?;
+            return Ok(Answer { notices: effect.notices, ..Answer::tag(effect.tag) });
+        };
+        transaction.admit(wanted, text)?;
+        let engine = std::sync::Arc::clone(&self.engine);
+        let current = engine.catalog();
+        let scope = self.scope();
+        let cluster = self.variables.known("cluster").to_owned();
+        let context = Context { scope: &scope, system: &engine.system, cluster: &cluster };
+        let Some(transaction) = &mut self.transaction else { return Ok(Answer::default()) };
+        if wanted == Use::Single {
+            // Only tried here; it takes effect at COMMIT.
+            let effect = ddl::apply(&mut current.as_ref().clone(), context, ddl)?;
+            transaction.mode = Mode::Single(Box::new(ddl.clone()));
+            return Ok(Answer::tag(effect.tag));
+        }
+        if !matches!(transaction.mode, Mode::Ddl(..)) {
+            transaction.mode = Mode::Ddl(current.version, Box::new(current.as_ref().clone()));
+        }
+        let Mode::Ddl(base, catalog) = &mut transaction.mode else { return Ok(Answer::default()) };
+        if current.version != *base {
+            return Err(race().into());
+        }
+        let effect = ddl::apply(catalog, context, ddl)?;
+        Ok(Answer { notices: effect.notices, ..Answer::tag(effect.tag) })
+    }
+
+    /// Executes a DDL statement on its own.
+    async fn apply(&mut self, ddl: &Ddl) -> Result<Effect, Stop> {
+        let scope = self.scope();
+        let cluster = self.variables.known("cluster").to_owned();
+        let effect = self.engine.execute(&scope, &cluster, ddl).await?;
+        if let Some(sink) = effect.repointed {
+            let engine = std::sync::Arc::clone(&self.engine);
+            let id = sink.to_string();
+            self.wait(async move {
+                while engine.steering.sink_status(&id).await.is_some_and(|status| status != "running") {
+                    tokio::time::sleep(SINK_POLL).await;
+                }
+            })
+            .await?;
+        }
+        Ok(effect)
+    }
+}

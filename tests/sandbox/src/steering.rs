@@ -1,0 +1,219 @@
+//! Steering by SQL: faults in the statements of clients, outages, and a log of statements.
+//!
+//! The tables of schema `mz_sandbox` (see `tests/sandbox/README.md`) are plain tables that any role may change. The
+//! front reads faults and settings again after each statement that mentions `mz_sandbox`; the other tables are read by
+//! the catalog's own views. Statements that mention `mz_sandbox` are exempt from faults, so steering always works.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use regex::Regex;
+use tokio::sync::watch;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::lexer::literal;
+
+/// What a fault does to a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Answer this SQLSTATE instead of executing.
+    Error(String),
+    /// Wait first.
+    Delay(Duration),
+    /// Wait until the fault's row is gone.
+    Hang,
+    /// Drop the connection without executing.
+    CutBefore,
+    /// Execute, then drop the connection without an answer.
+    CutAfter,
+    /// Drop all connections and refuse new ones for a while.
+    Outage(Duration),
+}
+
+#[derive(Debug, Clone)]
+struct Fault {
+    pattern: Regex,
+    application_name: Option<String>,
+    nth: u64,
+    times: Option<u64>,
+    action: Action,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: BTreeMap<i64, Fault>,
+    hits: BTreeMap<i64, u64>,
+    logging: bool,
+    outage_until: Option<Instant>,
+}
+
+/// Rows kept in `mz_sandbox.statements`.
+const LOG_LIMIT: u64 = 20_000;
+
+/// The steering of one sandbox.
+pub struct Steering {
+    client: Client,
+    state: Mutex<State>,
+    /// Changes whenever faults have been read again.
+    changed: watch::Sender<u64>,
+    /// Changes at each outage: sessions end.
+    outages: watch::Sender<u64>,
+    logged: std::sync::atomic::AtomicU64,
+}
+
+impl Steering {
+    /// Steering over a connection of its own.
+    pub fn new(client: Client) -> Self {
+        let (changed, _) = watch::channel(0);
+        let (outages, _) = watch::channel(0);
+        Self { client, state: Mutex::default(), changed, outages, logged: std::sync::atomic::AtomicU64::new(0) }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of outages.
+    pub fn outages(&self) -> watch::Receiver<u64> {
+        self.outages.subscribe()
+    }
+
+    /// Whether new connections are refused right now.
+    pub fn is_out(&self) -> bool {
+        self.state().outage_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Begins an outage.
+    pub fn begin_outage(&self, duration: Duration) {
+        self.state().outage_until = Some(Instant::now() + duration);
+        self.outages.send_modify(|n| *n += 1);
+    }
+
+    /// Reads faults and settings again. A pattern that is no regular expression is ignored with a warning.
+    pub async fn reload(&self) {
+        let query = "SELECT 'fault', id, pattern, application_name, nth, times, action, argument FROM mz_sandbox.faults; \
+                     SELECT 'setting', value FROM mz_sandbox.settings WHERE name = 'log_statements'";
+        let messages = match self.client.simple_query(query).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::warn!(%error, "the steering tables could not be read");
+                return;
+            }
+        };
+        let mut faults = BTreeMap::new();
+        let mut logging = false;
+        for message in messages {
+            let SimpleQueryMessage::Row(row) = message else { continue };
+            if row.get(0) == Some("setting") {
+                logging = row.get(1) == Some("on");
+                continue;
+            }
+            let number = |at: usize| row.get(at).and_then(|v| v.parse::<u64>().ok());
+            let argument = row.get(7).unwrap_or_default();
+            let duration = || Duration::from_millis(argument.trim().parse().unwrap_or(1000));
+            let action = match row.get(6).unwrap_or_default() {
+                "error" => Action::Error(if argument.is_empty() { "XX000".into() } else { argument.to_owned() }),
+                "delay" => Action::Delay(duration()),
+                "hang" => Action::Hang,
+                "cut_before" => Action::CutBefore,
+                "cut_after" => Action::CutAfter,
+                _ => Action::Outage(duration()),
+            };
+            let pattern = match Regex::new(row.get(2).unwrap_or_default()) {
+                Ok(pattern) => pattern,
+                Err(error) => {
+                    tracing::warn!(%error, "a fault's pattern is not a regular expression");
+                    continue;
+                }
+            };
+            let id = row.get(1).and_then(|v| v.parse().ok()).unwrap_or(0);
+            let application_name = row.get(3).map(str::to_owned);
+            faults.insert(id, Fault { pattern, application_name, nth: number(4).unwrap_or(1), times: number(5), action });
+        }
+        {
+            let mut state = self.state();
+            state.hits.retain(|id, _| faults.contains_key(id));
+            state.faults = faults;
+            state.logging = logging;
+        }
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Counts a statement against the faults; the first one due is returned with its id.
+    pub async fn strike(&self, application_name: &str, sql: &str) -> Option<(i64, Action)> {
+        let mut struck = Vec::new();
+        let due = {
+            let mut state = self.state();
+            if state.faults.is_empty() || exempt(sql) {
+                return None;
+            }
+            let State { faults, hits, .. } = &mut *state;
+            let mut due = None;
+            for (id, fault) in faults {
+                if fault.application_name.as_ref().is_some_and(|name| name != application_name) || !fault.pattern.is_match(sql) {
+                    continue;
+                }
+                let hit = hits.entry(*id).or_default();
+                *hit += 1;
+                struck.push((*id, *hit));
+                let last = fault.times.map(|times| fault.nth + times);
+                if due.is_none() && *hit >= fault.nth && last.is_none_or(|last| *hit < last) {
+                    due = Some((*id, fault.action.clone()));
+                }
+            }
+            due
+        };
+        if !struck.is_empty() {
+            let updates: Vec<_> = struck.iter().map(|(id, hit)| format!("UPDATE mz_sandbox.faults SET hits = {hit} WHERE id = {id}")).collect();
+            if let Err(error) = self.client.batch_execute(&updates.join(";")).await {
+                tracing::warn!(%error, "hits of faults were not recorded");
+            }
+        }
+        due
+    }
+
+    /// Waits until a fault's row is gone.
+    pub async fn gone(&self, id: i64) {
+        let mut changed = self.changed.subscribe();
+        while self.state().faults.contains_key(&id) {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Logs a statement if logging is on.
+    pub async fn log(&self, application_name: &str, role: &str, sql: &str) {
+        if !self.state().logging || exempt(sql) {
+            return;
+        }
+        let mut insert = format!(
+            "INSERT INTO mz_sandbox.statements (application_name, role, sql) VALUES ({}, {}, {})",
+            literal(application_name),
+            literal(role),
+            literal(sql)
+        );
+        if self.logged.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 1000 == 999 {
+            insert.push_str(&format!("; DELETE FROM mz_sandbox.statements WHERE id <= (SELECT max(id) - {LOG_LIMIT} FROM mz_sandbox.statements)"));
+        }
+        if let Err(error) = self.client.batch_execute(&insert).await {
+            tracing::warn!(%error, "a statement was not logged");
+        }
+    }
+
+    /// The status of a sink.
+    pub async fn sink_status(&self, id: &str) -> Option<String> {
+        let query = format!("SELECT status FROM mz_internal.mz_sink_statuses WHERE id = {}", literal(id));
+        let messages = self.client.simple_query(&query).await.ok()?;
+        messages.into_iter().find_map(|m| match m {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+    }
+}
+
+/// Whether a statement steers, and is therefore never struck or logged.
+pub fn exempt(sql: &str) -> bool {
+    sql.contains("mz_sandbox")
+}
