@@ -17,8 +17,9 @@ help: ## List the targets
 build: ## Build cutover and the stand-in for Materialize
 	$(CARGO) build --locked --workspace
 
+# `make demo KILL=building` kills the release when it enters that state, and resumes it.
 demo: build venv postgres ## Release a sample project while a reader watches production
-	$(VENV)/bin/python demo/run --bin target/debug </dev/null
+	$(VENV)/bin/python demo/run --bin target/debug $(if $(KILL),--kill $(KILL)) </dev/null
 
 test: venv postgres ## Run every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
