@@ -225,7 +225,11 @@ impl Release {
         let run_dir = std::path::absolute(run_folder).map_err(folder_error)?;
         let settings = &self.settings.dbt;
         let path = std::env::var_os("PATH");
-        let dbt = Dbt::locate(settings.executable.as_deref(), self.folder(), path.as_deref())?;
+        let dbt = Dbt::locate(
+            settings.executable.as_deref(),
+            self.folder(),
+            path.as_deref(),
+        )?;
         let environment = environment::allowed(std::env::vars_os(), &settings.environment);
         dbt.version(&environment, settings.command_timeout.0, cancel)
             .await?;
@@ -258,10 +262,11 @@ impl Release {
     /// The target's entry of `profiles.yml` as it is written there.
     fn output(&self) -> Result<serde_yaml::Value, ReleaseError> {
         let profile = &self.project.profile;
-        let text = std::fs::read_to_string(&profile.file).map_err(|source| ReleaseError::Folder {
-            path: profile.file.clone(),
-            source,
-        })?;
+        let text =
+            std::fs::read_to_string(&profile.file).map_err(|source| ReleaseError::Folder {
+                path: profile.file.clone(),
+                source,
+            })?;
         let root: serde_yaml::Value = serde_yaml::from_str(&text).unwrap_or_default();
         Ok(root
             .get(profile.name.as_str())
@@ -285,6 +290,8 @@ impl Release {
     ) -> Result<Plan, ReleaseError> {
         let deployment = self.project.deployment()?;
         // The server first: it answers at once whether it is there, dbt takes seconds.
+        // Nothing is under way yet, so a server that is away is not waited for.
+        materialize.session().await?;
         let catalog = Catalog::read(materialize).await?;
         let candidate = builds.parse().await?;
         self.plan_for(
@@ -316,9 +323,12 @@ impl Release {
         let schemas: BTreeSet<String> = deployment.schemas.iter().cloned().collect();
         let clusters: BTreeSet<String> = deployment.clusters.iter().cloned().collect();
         let target_cluster = self.project.profile.credentials.cluster.as_deref();
-        let definitions =
-            definitions(materialize, catalog, clusters.iter().map(String::as_str).chain(target_cluster))
-                .await?;
+        let definitions = definitions(
+            materialize,
+            catalog,
+            clusters.iter().map(String::as_str).chain(target_cluster),
+        )
+        .await?;
         let baseline = baseline(store, &self.environment).await?;
         let file = self.folder().join("dbt_project.yml").display().to_string();
         let plan = full::plan(&Input {

@@ -45,7 +45,9 @@ impl Commands {
                 working_directory: global
                     .project_dir
                     .as_ref()
-                    .map_or(working_directory.clone(), |path| working_directory.join(path)),
+                    .map_or(working_directory.clone(), |path| {
+                        working_directory.join(path)
+                    }),
             },
         })
     }

@@ -131,6 +131,6 @@ UNION ALL
 SELECT 'object', o.id::text, o.schema_id::text, o.cluster_id::text
 FROM mz_catalog.mz_objects o WHERE o.id LIKE 'u%' AND o.schema_id IS NOT NULL
 UNION ALL
-SELECT 'dependency', x.object_id::text, x.referenced_object_id::text
+SELECT 'dependency', x.object_id::text, x.referenced_object_id::text, NULL
 FROM mz_internal.mz_object_dependencies x
 WHERE x.object_id LIKE 'u%' AND x.referenced_object_id LIKE 'u%'";

@@ -486,7 +486,7 @@ impl Materialize {
             let Some(pause) = pauses.next_pause() else {
                 return Err(error);
             };
-            tracing::warn!(%error, ?pause, "waiting for Materialize");
+            tracing::info!(%error, ?pause, "waiting for Materialize");
             tokio::time::sleep(pause).await;
         }
     }

@@ -290,4 +290,3 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
         left_out.join(", ")
     )]
 }
-

@@ -68,12 +68,11 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
             None
         }
     };
-    let folder = release.runs().join(format!("check-{}", uuid::Uuid::now_v7()));
+    let folder = release
+        .runs()
+        .join(format!("check-{}", uuid::Uuid::now_v7()));
     match release.builds(&folder, &Reporter::silent(), stop).await {
-        Ok(builds) => findings.ok(
-            "dbt",
-            builds.invoker.dbt.executable().display().to_string(),
-        ),
+        Ok(builds) => findings.ok("dbt", builds.invoker.dbt.executable().display().to_string()),
         Err(error) => findings.fault("dbt", &error),
     }
     // Made a moment ago and empty.
@@ -138,7 +137,10 @@ fn privileges(catalog: &Catalog, deployment: &Deployment, findings: &mut Finding
     for name in &deployment.schemas {
         match catalog.schema(name) {
             Some(schema) if !catalog.owns(&schema.owner) => {
-                lacking.push(format!("ownership of the schema {name} (of {})", schema.owner));
+                lacking.push(format!(
+                    "ownership of the schema {name} (of {})",
+                    schema.owner
+                ));
             }
             Some(_) => {}
             None => missing.push(format!("schema {name}")),
@@ -151,7 +153,10 @@ fn privileges(catalog: &Catalog, deployment: &Deployment, findings: &mut Finding
     for name in &deployment.clusters {
         match catalog.cluster(name) {
             Some(cluster) if !catalog.owns(&cluster.owner) => {
-                lacking.push(format!("ownership of the cluster {name} (of {})", cluster.owner));
+                lacking.push(format!(
+                    "ownership of the cluster {name} (of {})",
+                    cluster.owner
+                ));
             }
             Some(_) => {}
             None => missing.push(format!("cluster {name}")),
@@ -168,7 +173,10 @@ fn privileges(catalog: &Catalog, deployment: &Deployment, findings: &mut Finding
         });
     }
     if lacking.is_empty() {
-        findings.ok("privileges", format!("the role {} has what it needs", catalog.role));
+        findings.ok(
+            "privileges",
+            format!("the role {} has what it needs", catalog.role),
+        );
     } else {
         findings.0.push(Finding {
             subject: "privileges".to_owned(),

@@ -7,7 +7,7 @@ use crate::cli::handlers::Answer;
 use crate::cli::output::views::DryRunView;
 use crate::cli::{CommandError, Output};
 use crate::deployment::{DeploymentError, Until};
-use crate::plan::{RefusalName, Refusal, Refused};
+use crate::plan::{Refusal, RefusalName, Refused};
 use crate::progress::Reporter;
 use crate::release::{Release, ReleaseError};
 use crate::settings::Override;
@@ -26,7 +26,14 @@ pub(super) async fn plan(
 ) -> Answer {
     let release = commands.open(&arguments.target, Vec::new())?;
     let store = release.store().await?;
-    let planned = planned(&release, &store, &arguments.scope, &Reporter::silent(), stop).await;
+    let planned = planned(
+        &release,
+        &store,
+        &arguments.scope,
+        &Reporter::silent(),
+        stop,
+    )
+    .await;
     let (plan, folder) = planned?;
     folder.remove()?;
     output.plan(&plan, arguments.format);
@@ -41,7 +48,10 @@ pub(super) async fn deploy(
 ) -> Answer {
     let release = commands.open(&arguments.target, flags(arguments))?;
     let store = release.store().await?;
-    let lead = store.lead(&release.environment).await.map_err(ReleaseError::from)?;
+    let lead = store
+        .lead(&release.environment)
+        .await
+        .map_err(ReleaseError::from)?;
     if let Some(active) = store
         .active(&release.environment)
         .await
@@ -198,7 +208,10 @@ fn would(plan: &crate::plan::Plan, settings: &Settings) -> Vec<String> {
         ),
         format!("build {} nodes in them with dbt", plan.nodes.len()),
         "wait until every object there is hydrated and fresh".to_owned(),
-        format!("run {} tests on them and rehearse the swap", plan.tests.len()),
+        format!(
+            "run {} tests on them and rehearse the swap",
+            plan.tests.len()
+        ),
     ];
     match settings.promotion {
         Policy::Automatic => {

@@ -4,8 +4,8 @@ use super::{Commands, success};
 use crate::cli::arguments::Step;
 use crate::cli::handlers::Answer;
 use crate::cli::output::Advice;
-use crate::cli::output::advice::Circumstances;
 use crate::cli::output::Renderer;
+use crate::cli::output::advice::Circumstances;
 use crate::cli::output::views::{DeploymentView, DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::state::{Event, State};
@@ -55,7 +55,9 @@ impl Verb {
             },
             Verb::Cleanup => match at {
                 State::Soaking | State::CleaningUp => Ok(None),
-                other => no(&format!("the deployment is {other}; there is no old side to drop")),
+                other => no(&format!(
+                    "the deployment is {other}; there is no old side to drop"
+                )),
             },
             Verb::Rollback => match at {
                 State::Soaking => Ok(Some(Event::RollbackRequested {
@@ -63,26 +65,36 @@ impl Verb {
                 })),
                 State::RollingBack => Ok(None),
                 State::CleaningUp => no("the old side is already being dropped"),
-                other => no(&format!("the deployment is {other}; production was not changed by it")),
+                other => no(&format!(
+                    "the deployment is {other}; production was not changed by it"
+                )),
             },
             Verb::Abort => match at {
                 before if before.is_before_cutover() => Ok(Some(Event::AbortRequested)),
                 State::Unwinding => Ok(None),
-                State::CuttingOver => {
-                    no("the swap was sent and its outcome must be found out first; run `cutover resume`")
-                }
-                other => no(&format!("the deployment is {other}; `cutover rollback` undoes a swap")),
+                State::CuttingOver => no(
+                    "the swap was sent and its outcome must be found out first; run `cutover resume`",
+                ),
+                other => no(&format!(
+                    "the deployment is {other}; `cutover rollback` undoes a swap"
+                )),
             },
         }
     }
 
     fn would(self, at: State) -> Vec<String> {
         let text = match self {
-            Verb::Promote => "check readiness and rehearse again, swap green with production in one transaction, then soak and clean up as the deployment was told",
-            Verb::Rollback => "swap the old side back in one transaction, point sinks back, and drop the new side",
+            Verb::Promote => {
+                "check readiness and rehearse again, swap green with production in one transaction, then soak and clean up as the deployment was told"
+            }
+            Verb::Rollback => {
+                "swap the old side back in one transaction, point sinks back, and drop the new side"
+            }
             Verb::Abort => "drop green by its recorded ids; production is not touched",
             Verb::Resume => "find out by the recorded ids what has happened, and go on from there",
-            Verb::Cleanup => "drop the old side by its recorded ids, object by object, without CASCADE",
+            Verb::Cleanup => {
+                "drop the old side by its recorded ids, object by object, without CASCADE"
+            }
         };
         vec![format!("{text} (the deployment is {at})")]
     }
@@ -135,12 +147,7 @@ pub(super) async fn run(
 }
 
 /// Running `resume` when nothing is under way changes nothing and is no fault.
-async fn nothing_active(
-    verb: Verb,
-    release: &Release,
-    store: &Store,
-    output: &Output,
-) -> Answer {
+async fn nothing_active(verb: Verb, release: &Release, store: &Store, output: &Output) -> Answer {
     if verb != Verb::Resume {
         return Err(DeploymentError::NoDeployment(release.environment.clone()).into());
     }

@@ -248,7 +248,10 @@ fn the_shown_settings_are_a_configuration_file() {
         .expect("the defaults are a configuration");
     for global in [text(), json()] {
         let shown = printed(&global, |output| output.document(&loaded));
-        assert_eq!(serde_yaml::from_str(&shown).ok(), Some(loaded.settings.clone()));
+        assert_eq!(
+            serde_yaml::from_str(&shown).ok(),
+            Some(loaded.settings.clone())
+        );
     }
 }
 

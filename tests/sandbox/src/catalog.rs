@@ -32,12 +32,18 @@ pub struct Id {
 impl Id {
     /// A user id.
     pub const fn user(number: u64) -> Self {
-        Self { system: false, number }
+        Self {
+            system: false,
+            number,
+        }
     }
 
     /// A system id.
     pub const fn system(number: u64) -> Self {
-        Self { system: true, number }
+        Self {
+            system: true,
+            number,
+        }
     }
 }
 
@@ -190,7 +196,13 @@ impl ObjectKind {
     pub fn catalog_name(self) -> &'static str {
         match self {
             Self::MaterializedView => "materialized-view",
-            Self::Table | Self::View | Self::Index | Self::Source | Self::Sink | Self::Connection | Self::Secret => self.words(),
+            Self::Table
+            | Self::View
+            | Self::Index
+            | Self::Source
+            | Self::Sink
+            | Self::Connection
+            | Self::Secret => self.words(),
         }
     }
 
@@ -385,15 +397,20 @@ impl Catalog {
 
     /// Adds an object under its name.
     pub fn insert_object(&mut self, object: Object) {
-        self.names.insert((object.schema, object.session, object.name.clone()), object.id);
+        self.names.insert(
+            (object.schema, object.session, object.name.clone()),
+            object.id,
+        );
         self.objects.insert(object.id, Arc::new(object));
     }
 
     /// Removes an object, its name and its comments.
     pub fn remove_object(&mut self, id: Id) -> Option<Arc<Object>> {
         let object = self.objects.remove(&id)?;
-        self.names.remove(&(object.schema, object.session, object.name.clone()));
-        self.comments.retain(|on, _| !matches!(on, CommentOn::Object(o, _) if *o == id));
+        self.names
+            .remove(&(object.schema, object.session, object.name.clone()));
+        self.comments
+            .retain(|on, _| !matches!(on, CommentOn::Object(o, _) if *o == id));
         Some(object)
     }
 
@@ -406,7 +423,9 @@ impl Catalog {
 
     /// Objects that depend on `id` directly.
     pub fn dependents(&self, id: Id) -> impl Iterator<Item = &Arc<Object>> {
-        self.objects.values().filter(move |o| o.depends.contains(&id))
+        self.objects
+            .values()
+            .filter(move |o| o.depends.contains(&id))
     }
 
     /// `roots` and everything that depends on them.

@@ -3,7 +3,9 @@
 /// Milliseconds of a duration; a bare number counts in units of `bare` milliseconds.
 pub fn milliseconds(text: &str, bare: u64) -> Option<u64> {
     let text = text.trim();
-    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
     let number: f64 = text[..digits].parse().ok()?;
     let factor = match text[digits..].trim().to_lowercase().as_str() {
         "" => bare as f64,
@@ -20,8 +22,16 @@ pub fn milliseconds(text: &str, bare: u64) -> Option<u64> {
 
 /// A duration as SHOW prints it: the largest unit that fits.
 pub fn show(ms: u64) -> String {
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")];
-    match units.iter().find(|(unit, _)| ms > 0 && ms.is_multiple_of(*unit)) {
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "min"),
+        (1000, "s"),
+    ];
+    match units
+        .iter()
+        .find(|(unit, _)| ms > 0 && ms.is_multiple_of(*unit))
+    {
         Some((unit, name)) => format!("{} {name}", ms / unit),
         None => format!("{ms} ms"),
     }

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use crate::catalog::{Catalog, Column, Id, Projection, Scope, SystemRelation, SystemRelations, diff};
+use crate::catalog::{
+    Catalog, Column, Id, Projection, Scope, SystemRelation, SystemRelations, diff,
+};
 use crate::ddl::{self, Context, Effect};
 use crate::failure::{SqlError, materialize_code};
 use crate::lexer::literal;
@@ -54,7 +56,9 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +71,10 @@ const BOOTSTRAP: [&str; 6] = [
     include_str!("bootstrap/internal.sql"),
 ];
 const AUTO_SCALING: &str = include_str!("bootstrap/auto_scaling.sql");
-const FINISH: [&str; 2] = [include_str!("bootstrap/nullability.sql"), include_str!("bootstrap/finish.sql")];
+const FINISH: [&str; 2] = [
+    include_str!("bootstrap/nullability.sql"),
+    include_str!("bootstrap/finish.sql"),
+];
 /// From this version on the server lists auto scaling strategies.
 const AUTO_SCALING_SINCE: (u64, u64) = (26, 34);
 
@@ -76,13 +83,19 @@ pub const BACKEND_OPTIONS: &str = "-c search_path=mz_catalog,mz_internal,mz_unsa
                                    -c standard_conforming_strings=on";
 
 fn version_of(announced: &str) -> (u64, u64) {
-    let mut parts = announced.trim_start_matches('v').split(|c: char| !c.is_ascii_digit()).map(|p| p.parse().unwrap_or(0));
+    let mut parts = announced
+        .trim_start_matches('v')
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|p| p.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
 impl Engine {
     /// Starts PostgreSQL and fills it.
-    pub async fn start(announced_version: String, passwords: BTreeMap<String, String>) -> Result<Self, Error> {
+    pub async fn start(
+        announced_version: String,
+        passwords: BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
         let server = tokio::task::spawn_blocking(Server::start).await??;
         let client = connect(&server).await?;
         let catalog = Catalog::fresh();
@@ -94,7 +107,10 @@ impl Engine {
         }
         script.extend(FINISH);
         for size in ddl::cluster::SIZES {
-            script.push_str(&format!("INSERT INTO mz_base.sizes VALUES ({});", literal(size)));
+            script.push_str(&format!(
+                "INSERT INTO mz_base.sizes VALUES ({});",
+                literal(size)
+            ));
         }
         script.push_str(&diff(&Projection::default(), &projection));
         script.push_str("COMMIT;");
@@ -103,7 +119,15 @@ impl Engine {
         let steering = Steering::new(connect(&server).await?);
         let catalog = Mutex::new(Arc::new(catalog));
         let writer = AsyncMutex::new(Writer { client, projection });
-        Ok(Self { server, announced_version, passwords, system, steering, catalog, writer })
+        Ok(Self {
+            server,
+            announced_version,
+            passwords,
+            system,
+            steering,
+            catalog,
+            writer,
+        })
     }
 
     /// The backend's socket.
@@ -117,9 +141,19 @@ impl Engine {
     }
 
     /// Applies one statement on its own.
-    pub async fn execute(&self, scope: &Scope, cluster: &str, ddl: &Ddl) -> Result<Effect, SqlError> {
-        let context = Context { scope, system: &self.system, cluster };
-        self.change(|catalog| ddl::apply(catalog, context, ddl)).await
+    pub async fn execute(
+        &self,
+        scope: &Scope,
+        cluster: &str,
+        ddl: &Ddl,
+    ) -> Result<Effect, SqlError> {
+        let context = Context {
+            scope,
+            system: &self.system,
+            cluster,
+        };
+        self.change(|catalog| ddl::apply(catalog, context, ddl))
+            .await
     }
 
     /// Installs the catalog of a DDL transaction if nobody else changed it since `base`.
@@ -153,12 +187,22 @@ impl Engine {
 
     /// Removes what belongs to a session that has ended.
     pub async fn forget_session(&self, session: i32) {
-        if !self.catalog().objects.values().any(|o| o.session == Some(session)) {
+        if !self
+            .catalog()
+            .objects
+            .values()
+            .any(|o| o.session == Some(session))
+        {
             return;
         }
         let forgotten = self
             .change(|catalog| {
-                let own: Vec<_> = catalog.objects.values().filter(|o| o.session == Some(session)).map(|o| o.id).collect();
+                let own: Vec<_> = catalog
+                    .objects
+                    .values()
+                    .filter(|o| o.session == Some(session))
+                    .map(|o| o.id)
+                    .collect();
                 for id in catalog.closure(own) {
                     catalog.remove_object(id);
                 }
@@ -171,12 +215,18 @@ impl Engine {
         }
     }
 
-    async fn change(&self, change: impl FnOnce(&mut Catalog) -> Result<Effect, SqlError>) -> Result<Effect, SqlError> {
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut Catalog) -> Result<Effect, SqlError>,
+    ) -> Result<Effect, SqlError> {
         let mut writer = self.writer.lock().await;
         let old = self.catalog();
         let mut new = Catalog::clone(&old);
         let result = match change(&mut new) {
-            Ok(effect) => writer.write(&mut new, &effect).await.map(|projection| (effect, projection)),
+            Ok(effect) => writer
+                .write(&mut new, &effect)
+                .await
+                .map(|projection| (effect, projection)),
             Err(error) => Err(error),
         };
         let mut slot = self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,7 +248,10 @@ impl Engine {
 
 /// The answer to a DDL transaction that somebody else overtook.
 pub fn race() -> SqlError {
-    SqlError::new("40001", "another session modified the catalog while this DDL transaction was open")
+    SqlError::new(
+        "40001",
+        "another session modified the catalog while this DDL transaction was open",
+    )
 }
 
 impl Writer {
@@ -206,7 +259,10 @@ impl Writer {
     async fn write(&self, new: &mut Catalog, effect: &Effect) -> Result<Projection, SqlError> {
         let result = self.try_write(new, effect).await;
         if result.is_err() {
-            self.client.batch_execute("ROLLBACK").await.map_err(|e| translate(&e))?;
+            self.client
+                .batch_execute("ROLLBACK")
+                .await
+                .map_err(|e| translate(&e))?;
         }
         result
     }
@@ -219,17 +275,28 @@ impl Writer {
                 script.push(';');
             }
             if !effect.describe.is_empty() {
-                let names: Vec<_> = effect.describe.iter().map(|(id, _)| literal(&format!("{USER_SCHEMA}.{id}"))).collect();
+                let names: Vec<_> = effect
+                    .describe
+                    .iter()
+                    .map(|(id, _)| literal(&format!("{USER_SCHEMA}.{id}")))
+                    .collect();
                 script.push_str(&describe(&names));
             }
-            let messages = self.client.simple_query(&script).await.map_err(|e| translate(&e))?;
+            let messages = self
+                .client
+                .simple_query(&script)
+                .await
+                .map_err(|e| translate(&e))?;
             script.clear();
             read_columns(new, effect, &messages);
         }
         let projection = Projection::of(new);
         script.push_str(&diff(&self.projection, &projection));
         script.push_str("COMMIT;");
-        self.client.batch_execute(&script).await.map_err(|e| translate(&e))?;
+        self.client
+            .batch_execute(&script)
+            .await
+            .map_err(|e| translate(&e))?;
         Ok(projection)
     }
 }
@@ -251,7 +318,11 @@ fn read_columns(catalog: &mut Catalog, effect: &Effect, messages: &[SimpleQueryM
         let mut columns: Vec<Column> = messages
             .iter()
             .filter_map(|m| match m {
-                SimpleQueryMessage::Row(row) if row.columns().len() == 7 && row.get(0) == Some(name.as_str()) => Some(row),
+                SimpleQueryMessage::Row(row)
+                    if row.columns().len() == 7 && row.get(0) == Some(name.as_str()) =>
+                {
+                    Some(row)
+                }
                 _ => None,
             })
             .map(|row| Column {
@@ -277,7 +348,12 @@ fn translate(error: &tokio_postgres::Error) -> SqlError {
 
 async fn connect(server: &Server) -> Result<Client, tokio_postgres::Error> {
     let mut config = tokio_postgres::Config::new();
-    config.host_path(server.folder()).port(postgres::PORT).user(postgres::SUPERUSER).dbname("postgres").options(BACKEND_OPTIONS);
+    config
+        .host_path(server.folder())
+        .port(postgres::PORT)
+        .user(postgres::SUPERUSER)
+        .dbname("postgres")
+        .options(BACKEND_OPTIONS);
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -294,19 +370,32 @@ async fn system_relations(client: &Client) -> Result<SystemRelations, tokio_post
     let mut out = SystemRelations::new();
     let mut shims = Vec::new();
     for message in client.simple_query(query).await? {
-        let SimpleQueryMessage::Row(row) = message else { continue };
-        let (schema, name) = (row.get(0).unwrap_or_default().to_owned(), row.get(1).unwrap_or_default().to_owned());
+        let SimpleQueryMessage::Row(row) = message else {
+            continue;
+        };
+        let (schema, name) = (
+            row.get(0).unwrap_or_default().to_owned(),
+            row.get(1).unwrap_or_default().to_owned(),
+        );
         if schema == "mz_shim" {
             shims.push(name);
         } else {
-            let relation = SystemRelation { backend: (schema.clone(), name.clone()), schema: schema.clone(), name: name.clone() };
+            let relation = SystemRelation {
+                backend: (schema.clone(), name.clone()),
+                schema: schema.clone(),
+                name: name.clone(),
+            };
             out.insert((schema, name), relation);
         }
     }
     for shim in shims {
         if let Some((schema, name)) = shim.split_once('.') {
             let (schema, name) = (schema.to_owned(), name.to_owned());
-            let relation = SystemRelation { backend: ("mz_shim".into(), shim.clone()), schema: schema.clone(), name: name.clone() };
+            let relation = SystemRelation {
+                backend: ("mz_shim".into(), shim.clone()),
+                schema: schema.clone(),
+                name: name.clone(),
+            };
             out.insert((schema, name), relation);
         }
     }
@@ -315,5 +404,9 @@ async fn system_relations(client: &Client) -> Result<SystemRelations, tokio_post
 
 /// `SET` of a custom setting, quoted.
 pub fn set_config(name: &str, value: &str) -> String {
-    format!("pg_catalog.set_config({}, {}, false)", literal(name), literal(value))
+    format!(
+        "pg_catalog.set_config({}, {}, false)",
+        literal(name),
+        literal(value)
+    )
 }

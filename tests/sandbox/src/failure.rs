@@ -18,7 +18,12 @@ pub struct SqlError {
 impl SqlError {
     /// An error with the given SQLSTATE.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), detail: None, hint: None }
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
     }
 
     /// Most planning errors of Materialize carry `XX000`.
@@ -61,7 +66,11 @@ impl std::error::Error for SqlError {}
 ///
 /// Evaluation errors (class 22) and missing relations are plain `XX000` there.
 pub fn materialize_code(code: &str) -> &str {
-    if code.starts_with("22") || code == "42P01" || code == "3F000" { "XX000" } else { code }
+    if code.starts_with("22") || code == "42P01" || code == "3F000" {
+        "XX000"
+    } else {
+        code
+    }
 }
 
 /// A notice sent along with an answer.
@@ -76,6 +85,9 @@ pub struct Notice {
 impl Notice {
     /// A notice without detail.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), detail: None }
+        Self {
+            message: message.into(),
+            detail: None,
+        }
     }
 }

@@ -88,7 +88,9 @@ impl Cursor<'_> {
                             (Some(_), _) => {
                                 self.bump();
                             }
-                            (None, _) => return Err(SqlError::syntax("unterminated block comment")),
+                            (None, _) => {
+                                return Err(SqlError::syntax("unterminated block comment"));
+                            }
                         }
                     }
                 }
@@ -132,7 +134,9 @@ impl Cursor<'_> {
         let tag_end = rest[1..].find('$')? + 2;
         let tag = &rest[..tag_end];
         let inner = &tag[1..tag_end - 1];
-        if !inner.chars().all(|c| c.is_alphanumeric() || c == '_') || inner.starts_with(|c: char| c.is_ascii_digit()) {
+        if !inner.chars().all(|c| c.is_alphanumeric() || c == '_')
+            || inner.starts_with(|c: char| c.is_ascii_digit())
+        {
             return None;
         }
         let body_end = rest[tag_end..].find(tag)?;
@@ -144,7 +148,9 @@ impl Cursor<'_> {
     fn next(&mut self) -> Result<Option<Token>, SqlError> {
         self.skip_blank()?;
         let start = self.at;
-        let Some(c) = self.peek() else { return Ok(None) };
+        let Some(c) = self.peek() else {
+            return Ok(None);
+        };
         let kind = match c {
             '\'' => Kind::Text(self.quoted('\'', false)?),
             '"' => Kind::Quoted(identifier(self.quoted('"', false)?)?),
@@ -159,16 +165,22 @@ impl Cursor<'_> {
                     Kind::Symbol('$')
                 }
             },
-            c if c.is_alphabetic() || c == '_' => {
-                Kind::Word(identifier(fold(&self.take_while(|c| c.is_alphanumeric() || c == '_' || c == '$')))?)
+            c if c.is_alphabetic() || c == '_' => Kind::Word(identifier(fold(
+                &self.take_while(|c| c.is_alphanumeric() || c == '_' || c == '$'),
+            ))?),
+            c if c.is_ascii_digit() => {
+                Kind::Number(self.take_while(|c| c.is_ascii_alphanumeric() || c == '.'))
             }
-            c if c.is_ascii_digit() => Kind::Number(self.take_while(|c| c.is_ascii_alphanumeric() || c == '.')),
             c => {
                 self.bump();
                 Kind::Symbol(c)
             }
         };
-        Ok(Some(Token { kind, start, end: self.at }))
+        Ok(Some(Token {
+            kind,
+            start,
+            end: self.at,
+        }))
     }
 }
 
@@ -182,7 +194,9 @@ fn identifier(name: String) -> Result<String, SqlError> {
         return Err(SqlError::syntax("zero-length delimited identifier"));
     }
     if name.len() > MAX_IDENTIFIER {
-        return Err(SqlError::syntax(format!("identifier length exceeds {MAX_IDENTIFIER} bytes")));
+        return Err(SqlError::syntax(format!(
+            "identifier length exceeds {MAX_IDENTIFIER} bytes"
+        )));
     }
     Ok(name)
 }
@@ -234,13 +248,18 @@ mod tests {
 
     #[test]
     fn splits_outside_quotes_only() {
-        let parts = split("SELECT ';'; -- a;b\nSELECT $x$;$x$ ; /* ; /* ; */ */ ;;SELECT \"a;b\"").unwrap();
+        let parts =
+            split("SELECT ';'; -- a;b\nSELECT $x$;$x$ ; /* ; /* ; */ */ ;;SELECT \"a;b\"").unwrap();
         assert_eq!(parts, ["SELECT ';'", "SELECT $x$;$x$", "SELECT \"a;b\""]);
     }
 
     #[test]
     fn folds_words_and_unescapes_quotes() {
-        let kinds: Vec<_> = tokens("Foo \"B\"\"q\" 'it''s' E'a\\tb' $1").unwrap().into_iter().map(|t| t.kind).collect();
+        let kinds: Vec<_> = tokens("Foo \"B\"\"q\" 'it''s' E'a\\tb' $1")
+            .unwrap()
+            .into_iter()
+            .map(|t| t.kind)
+            .collect();
         assert_eq!(
             kinds,
             [

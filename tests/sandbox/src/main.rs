@@ -28,11 +28,16 @@ struct Arguments {
 }
 
 fn role_and_password(text: &str) -> Result<(String, String), String> {
-    text.split_once('=').map(|(r, p)| (r.to_owned(), p.to_owned())).ok_or_else(|| "expected ROLE=PASSWORD".to_owned())
+    text.split_once('=')
+        .map(|(r, p)| (r.to_owned(), p.to_owned()))
+        .ok_or_else(|| "expected ROLE=PASSWORD".to_owned())
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let arguments = Arguments::parse();
     match start(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,7 +53,11 @@ fn main() -> ExitCode {
 async fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut options = Options { port: arguments.port, passwords: arguments.passwords.into_iter().collect::<BTreeMap<_, _>>(), ..Options::default() };
+    let mut options = Options {
+        port: arguments.port,
+        passwords: arguments.passwords.into_iter().collect::<BTreeMap<_, _>>(),
+        ..Options::default()
+    };
     if let Some(version) = arguments.announce_version {
         options.announce_version = version;
     }

@@ -64,7 +64,11 @@ impl Server {
         let owner = unprivileged();
         let folder = tempfile::Builder::new()
             .prefix("mz-sandbox-")
-            .tempdir_in(if Path::new("/tmp").is_dir() { PathBuf::from("/tmp") } else { std::env::temp_dir() })
+            .tempdir_in(if Path::new("/tmp").is_dir() {
+                PathBuf::from("/tmp")
+            } else {
+                std::env::temp_dir()
+            })
             .map_err(io("create the sandbox folder"))?
             .keep();
         match Self::start_in(&bin, owner, &folder) {
@@ -81,15 +85,29 @@ impl Server {
         if let Some((uid, gid)) = owner {
             chown(folder, Some(uid), Some(gid)).map_err(io("hand the sandbox folder over"))?;
         }
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).map_err(io("open the sandbox folder"))?;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
+            .map_err(io("open the sandbox folder"))?;
         let data = folder.join("data");
         let out = as_owner(&bin.join("initdb"), owner, folder)
-            .args(["--no-sync", "--no-locale", "--no-instructions", "-E", "UTF8", "-A", "trust", "-U", SUPERUSER, "-D"])
+            .args([
+                "--no-sync",
+                "--no-locale",
+                "--no-instructions",
+                "-E",
+                "UTF8",
+                "-A",
+                "trust",
+                "-U",
+                SUPERUSER,
+                "-D",
+            ])
             .arg(&data)
             .output()
             .map_err(io("run initdb"))?;
         if !out.status.success() {
-            return Err(Error::Failed(String::from_utf8_lossy(&out.stderr).into_owned()));
+            return Err(Error::Failed(
+                String::from_utf8_lossy(&out.stderr).into_owned(),
+            ));
         }
         let mut supervisor = as_owner(OsStr::new("/bin/sh").as_ref(), owner, folder)
             .arg("-c")
@@ -113,9 +131,13 @@ impl Server {
         let socket = folder.join(format!(".s.PGSQL.{PORT}"));
         let pid_file = data.join("postmaster.pid");
         loop {
-            let ready = std::fs::read_to_string(&pid_file).is_ok_and(|text| text.lines().nth(7).is_some_and(|l| l.trim() == "ready"));
+            let ready = std::fs::read_to_string(&pid_file)
+                .is_ok_and(|text| text.lines().nth(7).is_some_and(|l| l.trim() == "ready"));
             if ready && socket.exists() {
-                return Ok(Self { supervisor, folder: folder.to_owned() });
+                return Ok(Self {
+                    supervisor,
+                    folder: folder.to_owned(),
+                });
             }
             if Instant::now() > deadline {
                 drop(supervisor.stdin.take());
@@ -175,7 +197,10 @@ const SETTINGS: [&str; 19] = [
 
 fn as_owner(program: &Path, owner: Option<(u32, u32)>, folder: &Path) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(folder).env_remove("PGDATA").env("LC_ALL", "C");
+    command
+        .current_dir(folder)
+        .env_remove("PGDATA")
+        .env("LC_ALL", "C");
     if let Some((uid, gid)) = owner {
         command.gid(gid).uid(uid);
     }
@@ -183,7 +208,9 @@ fn as_owner(program: &Path, owner: Option<(u32, u32)>, folder: &Path) -> Command
 }
 
 fn find_bin() -> Option<PathBuf> {
-    let on_path = std::env::var_os("PATH").into_iter().flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>());
+    let on_path = std::env::var_os("PATH")
+        .into_iter()
+        .flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>());
     let mut versioned: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -191,7 +218,9 @@ fn find_bin() -> Option<PathBuf> {
         .filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path().join("bin"))))
         .collect();
     versioned.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
-    on_path.chain(versioned.into_iter().map(|(_, p)| p)).find(|dir| dir.join("postgres").is_file() && dir.join("initdb").is_file())
+    on_path
+        .chain(versioned.into_iter().map(|(_, p)| p))
+        .find(|dir| dir.join("postgres").is_file() && dir.join("initdb").is_file())
 }
 
 /// PostgreSQL refuses to run as root: then another user does.
@@ -209,5 +238,7 @@ fn unprivileged() -> Option<(u32, u32)> {
             Some((fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
         })
     };
-    find("postgres").or_else(|| find("nobody")).or(Some((65534, 65534)))
+    find("postgres")
+        .or_else(|| find("nobody"))
+        .or(Some((65534, 65534)))
 }

@@ -11,13 +11,16 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{
-    Delete, Expr, FromTable, FunctionArgumentList, FunctionArguments, Ident, Insert, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, Statement, TableAlias, TableFactor, TableObject, TableWithJoins, VisitMut, VisitorMut,
+    Delete, Expr, FromTable, FunctionArgumentList, FunctionArguments, Ident, Insert, ObjectName,
+    ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, Statement,
+    TableAlias, TableFactor, TableObject, TableWithJoins, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use crate::catalog::{Catalog, Id, Mode, Nullability, Object, Relation, STEERING, Scope, SystemRelations, render};
+use crate::catalog::{
+    Catalog, Id, Mode, Nullability, Object, Relation, STEERING, Scope, SystemRelations, render,
+};
 use crate::failure::SqlError;
 use crate::lexer::{self, Kind};
 use scope::Scopes;
@@ -60,21 +63,32 @@ const EXPAND: &str = "mz sandbox expand";
 
 /// Folds an identifier as it was written.
 pub fn folded(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
+    if ident.quote_style.is_some() {
+        ident.value.clone()
+    } else {
+        ident.value.to_ascii_lowercase()
+    }
 }
 
 /// The parts of a name.
 pub fn parts(name: &ObjectName) -> Vec<String> {
-    name.0.iter().filter_map(|p| p.as_ident()).map(folded).collect()
+    name.0
+        .iter()
+        .filter_map(|p| p.as_ident())
+        .map(folded)
+        .collect()
 }
 
 fn parse(text: &str) -> Result<Statement, SqlError> {
     let prepared = prepare(text)?;
-    let statements = Parser::parse_sql(&PostgreSqlDialect {}, &prepared).map_err(|e| SqlError::syntax(e.to_string()))?;
+    let statements = Parser::parse_sql(&PostgreSqlDialect {}, &prepared)
+        .map_err(|e| SqlError::syntax(e.to_string()))?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
         (Some(statement), None) => Ok(statement),
-        (None, _) => Err(SqlError::syntax("Expected a keyword at the beginning of a statement, found EOF")),
+        (None, _) => Err(SqlError::syntax(
+            "Expected a keyword at the beginning of a statement, found EOF",
+        )),
         (Some(_), Some(_)) => Err(SqlError::syntax("Expected end of statement")),
     }
 }
@@ -147,20 +161,32 @@ fn ident(value: &str) -> Ident {
 }
 
 fn two_part(schema: &str, name: &str) -> ObjectName {
-    ObjectName(vec![ObjectNamePart::Identifier(ident(schema)), ObjectNamePart::Identifier(ident(name))])
+    ObjectName(vec![
+        ObjectNamePart::Identifier(ident(schema)),
+        ObjectNamePart::Identifier(ident(name)),
+    ])
 }
 
 fn marked(id: Id) -> ObjectName {
-    ObjectName(vec![ObjectNamePart::Identifier(Ident::new(render::reference(id)))])
+    ObjectName(vec![ObjectNamePart::Identifier(Ident::new(
+        render::reference(id),
+    ))])
 }
 
 impl<'a> Pass<'a> {
     fn new(resolver: Resolver<'a>, target: Target) -> Self {
-        Self { resolver, target, scopes: Scopes::default(), out: Rewritten::default() }
+        Self {
+            resolver,
+            target,
+            scopes: Scopes::default(),
+            out: Rewritten::default(),
+        }
     }
 
     fn resolve(&self, name: &[String]) -> Result<Relation, SqlError> {
-        self.resolver.catalog.relation(self.resolver.system, self.resolver.scope, name)
+        self.resolver
+            .catalog
+            .relation(self.resolver.system, self.resolver.scope, name)
     }
 
     fn replace(&mut self, name: &mut ObjectName, relation: &Relation) {
@@ -184,7 +210,15 @@ impl<'a> Pass<'a> {
     }
 
     fn table(&mut self, factor: &mut TableFactor) -> Result<(), SqlError> {
-        let TableFactor::Table { name, alias, args: None, .. } = factor else { return Ok(()) };
+        let TableFactor::Table {
+            name,
+            alias,
+            args: None,
+            ..
+        } = factor
+        else {
+            return Ok(());
+        };
         let written = parts(name);
         if let [single] = written.as_slice()
             && self.scopes.is_cte(single)
@@ -195,7 +229,12 @@ impl<'a> Pass<'a> {
         self.replace(name, &relation);
         if self.target == Target::Backend && alias.is_none() {
             let name = ident(&self.scopes.alias_of(&written));
-            *alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+            *alias = Some(TableAlias {
+                explicit: true,
+                name,
+                columns: Vec::new(),
+                at: None,
+            });
         }
         Ok(())
     }
@@ -203,19 +242,30 @@ impl<'a> Pass<'a> {
     /// Targets of INSERT, UPDATE and DELETE; the visitor sees them as ordinary relations, or not at all.
     fn dml(&mut self, statement: &mut Statement) -> Result<(), SqlError> {
         match statement {
-            Statement::Insert(Insert { table: TableObject::TableName(name), table_alias, .. }) => {
+            Statement::Insert(Insert {
+                table: TableObject::TableName(name),
+                table_alias,
+                ..
+            }) => {
                 let relation = self.resolve(&parts(name))?;
                 self.write(&relation, Mode::Insert)?;
                 self.replace(name, &relation);
                 *table_alias = None;
             }
             Statement::Update(update) => self.write_target(&update.table, Mode::Update)?,
-            Statement::Delete(Delete { from: FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from), .. }) => {
+            Statement::Delete(Delete {
+                from: FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from),
+                ..
+            }) => {
                 if let Some(table) = from.first() {
                     self.write_target(table, Mode::Delete)?;
                 }
             }
-            Statement::Copy { source: sqlparser::ast::CopySource::Table { table_name, .. }, to, .. } => {
+            Statement::Copy {
+                source: sqlparser::ast::CopySource::Table { table_name, .. },
+                to,
+                ..
+            } => {
                 let relation = self.resolve(&parts(table_name))?;
                 if !*to {
                     self.write(&relation, Mode::Insert)?;
@@ -228,7 +278,9 @@ impl<'a> Pass<'a> {
     }
 
     fn write_target(&mut self, table: &TableWithJoins, mode: Mode) -> Result<(), SqlError> {
-        let TableFactor::Table { name, .. } = &table.relation else { return Ok(()) };
+        let TableFactor::Table { name, .. } = &table.relation else {
+            return Ok(());
+        };
         let relation = self.resolve(&parts(name))?;
         self.write(&relation, mode)
     }
@@ -236,18 +288,24 @@ impl<'a> Pass<'a> {
     fn write(&mut self, relation: &Relation, mode: Mode) -> Result<(), SqlError> {
         use crate::catalog::ObjectKind;
         match relation {
-            Relation::User(object) if object.kind == ObjectKind::Table && object.details.source.is_none() => {
+            Relation::User(object)
+                if object.kind == ObjectKind::Table && object.details.source.is_none() =>
+            {
                 self.out.writes.push((Arc::clone(object), mode));
                 Ok(())
             }
             Relation::User(object) => {
                 let path = self.resolver.catalog.object_path(object);
-                Err(SqlError::internal(format!("cannot mutate {} '{path}'", object.kind.words())))
+                Err(SqlError::internal(format!(
+                    "cannot mutate {} '{path}'",
+                    object.kind.words()
+                )))
             }
             Relation::System(system) if system.schema == STEERING => Ok(()),
-            Relation::System(system) => {
-                Err(SqlError::internal(format!("cannot mutate system table '{}.{}'", system.schema, system.name)))
-            }
+            Relation::System(system) => Err(SqlError::internal(format!(
+                "cannot mutate system table '{}.{}'",
+                system.schema, system.name
+            ))),
         }
     }
 
@@ -258,7 +316,10 @@ impl<'a> Pass<'a> {
                 self.out.qualifiers.insert(path[path.len() - 3].clone());
                 if self.target == Target::Backend {
                     let column = idents[idents.len() - 1].clone();
-                    *idents = vec![ident(&self.scopes.alias_of(&path[..path.len() - 1])), column];
+                    *idents = vec![
+                        ident(&self.scopes.alias_of(&path[..path.len() - 1])),
+                        column,
+                    ];
                 }
             }
             Expr::Function(function) if self.target == Target::Backend => {
@@ -267,12 +328,18 @@ impl<'a> Pass<'a> {
                 {
                     function.name = two_part("mz_catalog", &folded(name));
                     if matches!(function.args, FunctionArguments::None) {
-                        let list = FunctionArgumentList { duplicate_treatment: None, args: Vec::new(), clauses: Vec::new() };
+                        let list = FunctionArgumentList {
+                            duplicate_treatment: None,
+                            args: Vec::new(),
+                            clauses: Vec::new(),
+                        };
                         function.args = FunctionArguments::List(list);
                     }
                 }
             }
-            Expr::Identifier(name) if self.target == Target::Backend && name.quote_style.is_none() => {
+            Expr::Identifier(name)
+                if self.target == Target::Backend && name.quote_style.is_none() =>
+            {
                 let folded = folded(name);
                 if ["current_user", "current_role", "session_user"].contains(&folded.as_str()) {
                     name.value = format!("mz_catalog.\"{folded}\"()");
@@ -285,17 +352,25 @@ impl<'a> Pass<'a> {
     fn projection(&mut self, select: &mut Select) {
         for item in &mut select.projection {
             match item {
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) if name.0.len() >= 2 => {
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(name),
+                    _,
+                ) if name.0.len() >= 2 => {
                     let path = parts(name);
                     self.out.qualifiers.insert(path[path.len() - 2].clone());
                     if self.target == Target::Backend {
-                        *name = ObjectName(vec![ObjectNamePart::Identifier(ident(&self.scopes.alias_of(&path)))]);
+                        *name = ObjectName(vec![ObjectNamePart::Identifier(ident(
+                            &self.scopes.alias_of(&path),
+                        ))]);
                     }
                 }
                 SelectItem::ExprWithAlias { expr, alias } if alias.value == EXPAND => {
                     let options = sqlparser::ast::WildcardAdditionalOptions::default();
                     let nested = Expr::Nested(Box::new(expr.clone()));
-                    *item = SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(nested), options);
+                    *item = SelectItem::QualifiedWildcard(
+                        SelectItemQualifiedWildcardKind::Expr(nested),
+                        options,
+                    );
                 }
                 SelectItem::QualifiedWildcard(..)
                 | SelectItem::ExprWithAlias { .. }
@@ -308,8 +383,15 @@ impl<'a> Pass<'a> {
 }
 
 /// Functions that PostgreSQL's grammar would answer with its own idea of the session.
-const SESSION_FUNCTIONS: [&str; 7] =
-    ["current_user", "current_role", "session_user", "current_database", "current_catalog", "current_schema", "current_schemas"];
+const SESSION_FUNCTIONS: [&str; 7] = [
+    "current_user",
+    "current_role",
+    "session_user",
+    "current_database",
+    "current_catalog",
+    "current_schema",
+    "current_schemas",
+];
 
 impl VisitorMut for Pass<'_> {
     type Break = SqlError;
@@ -348,7 +430,10 @@ impl VisitorMut for Pass<'_> {
     }
 
     fn pre_visit_ident(&mut self, name: &mut Ident) -> ControlFlow<SqlError> {
-        if self.target == Target::Stored && name.quote_style.is_none() && !name.value.starts_with('\u{1}') {
+        if self.target == Target::Stored
+            && name.quote_style.is_none()
+            && !name.value.starts_with('\u{1}')
+        {
             *name = ident(&name.value.to_ascii_lowercase());
         }
         ControlFlow::Continue(())

@@ -24,7 +24,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 0, announce_version: "v26.24.0-dev.0 (sandbox)".into(), passwords: BTreeMap::new() }
+        Self {
+            port: 0,
+            announce_version: "v26.24.0-dev.0 (sandbox)".into(),
+            passwords: BTreeMap::new(),
+        }
     }
 }
 
@@ -56,12 +60,23 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts one. Takes about a second.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let listen = |source| Error::Listen { port: options.port, source };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.map_err(listen)?;
+        let listen = |source| Error::Listen {
+            port: options.port,
+            source,
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+            .await
+            .map_err(listen)?;
         let port = listener.local_addr().map_err(listen)?.port();
-        let engine = Arc::new(Engine::start(options.announce_version.clone(), options.passwords.clone()).await?);
+        let engine = Arc::new(
+            Engine::start(options.announce_version.clone(), options.passwords.clone()).await?,
+        );
         let accepting = tokio::spawn(accept(listener, Arc::clone(&engine)));
-        Ok(Self { port, engine: Some(engine), accepting })
+        Ok(Self {
+            port,
+            engine: Some(engine),
+            accepting,
+        })
     }
 
     /// The TCP port.
@@ -76,7 +91,10 @@ impl Sandbox {
 
     /// A connection URL for any role.
     pub fn url_for(&self, role: &str) -> String {
-        format!("postgres://{role}@127.0.0.1:{}/materialize?sslmode=disable", self.port)
+        format!(
+            "postgres://{role}@127.0.0.1:{}/materialize?sslmode=disable",
+            self.port
+        )
     }
 
     /// Ends it and waits until its PostgreSQL is gone.
@@ -88,7 +106,8 @@ impl Sandbox {
             for _ in 0..200 {
                 match engine.take().map(Arc::try_unwrap) {
                     Some(Ok(engine)) => {
-                        if let Err(error) = tokio::task::spawn_blocking(move || drop(engine)).await {
+                        if let Err(error) = tokio::task::spawn_blocking(move || drop(engine)).await
+                        {
                             tracing::warn!(%error, "stopping the private PostgreSQL");
                         }
                         return;
@@ -125,10 +144,19 @@ async fn accept(listener: TcpListener, engine: Arc<Engine>) {
     }
 }
 
-fn admit(running: &mut JoinSet<()>, engine: &Arc<Engine>, sessions: &Arc<Sessions>, (stream, _): (TcpStream, SocketAddr)) {
+fn admit(
+    running: &mut JoinSet<()>,
+    engine: &Arc<Engine>,
+    sessions: &Arc<Sessions>,
+    (stream, _): (TcpStream, SocketAddr),
+) {
     if engine.steering.is_out() {
         drop(stream);
         return;
     }
-    running.spawn(session::serve(Arc::clone(engine), Arc::clone(sessions), stream));
+    running.spawn(session::serve(
+        Arc::clone(engine),
+        Arc::clone(sessions),
+        stream,
+    ));
 }

@@ -105,7 +105,11 @@ pub async fn serve(engine: Arc<Engine>, sessions: Arc<Sessions>, mut stream: Tcp
 }
 
 /// Start-up packets and the password; `None` if the connection had another purpose or was refused.
-async fn log_in(engine: &Engine, sessions: &Sessions, stream: &mut TcpStream) -> io::Result<Option<BTreeMap<String, String>>> {
+async fn log_in(
+    engine: &Engine,
+    sessions: &Sessions,
+    stream: &mut TcpStream,
+) -> io::Result<Option<BTreeMap<String, String>>> {
     let parameters = loop {
         let packet = read_startup(stream).await?;
         let mut fields = Fields::new(&packet);
@@ -138,7 +142,11 @@ async fn log_in(engine: &Engine, sessions: &Sessions, stream: &mut TcpStream) ->
         let mut out = Writer::default();
         out.message(b'R', |b| b.extend_from_slice(&3u32.to_be_bytes()));
         stream.write_all(&out.buffer).await?;
-        let given = read_frame(stream).await?.map(|f| Fields::new(&f.body).text()).transpose()?.unwrap_or_default();
+        let given = read_frame(stream)
+            .await?
+            .map(|f| Fields::new(&f.body).text())
+            .transpose()?
+            .unwrap_or_default();
         if given != *password {
             let mut out = Writer::default();
             out.fatal(&SqlError::new("28P01", "invalid password"));
@@ -149,7 +157,12 @@ async fn log_in(engine: &Engine, sessions: &Sessions, stream: &mut TcpStream) ->
     Ok(Some(parameters))
 }
 
-async fn run(engine: Arc<Engine>, sessions: &Sessions, stream: TcpStream, parameters: BTreeMap<String, String>) -> Result<(), End> {
+async fn run(
+    engine: Arc<Engine>,
+    sessions: &Sessions,
+    stream: TcpStream,
+    parameters: BTreeMap<String, String>,
+) -> Result<(), End> {
     let backend = Backend::connect(&engine.socket()).await?;
     let cancel = Arc::new(Notify::new());
     let client = Client::new(stream, engine.steering.outages(), Arc::clone(&cancel));
@@ -215,7 +228,10 @@ impl Session {
         Ok(())
     }
 
-    async fn start_session(&mut self, parameters: &BTreeMap<String, String>) -> Result<(), SqlError> {
+    async fn start_session(
+        &mut self,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<(), SqlError> {
         self.role = self.engine.login(&self.role_name).await?;
         for (name, value) in parameters {
             match name.as_str() {
@@ -293,13 +309,25 @@ impl Session {
         let v = &self.variables;
         let mut settings = vec![
             set_config("mz.role", &self.role_name),
-            set_config("statement_timeout", &v.statement_timeout().map_or(0, |t| t.as_millis()).to_string()),
+            set_config(
+                "statement_timeout",
+                &v.statement_timeout()
+                    .map_or(0, |t| t.as_millis())
+                    .to_string(),
+            ),
         ];
         for name in ["timezone", "datestyle", "intervalstyle", "application_name"] {
             settings.push(set_config(name, v.known(name)));
         }
-        settings.extend(v.all().iter().filter(|(name, _)| name != "is_superuser").map(|(name, value)| set_config(&format!("mz.{name}"), value)));
-        self.backend.query(&format!("SELECT {}", settings.join(", "))).await??;
+        settings.extend(
+            v.all()
+                .iter()
+                .filter(|(name, _)| name != "is_superuser")
+                .map(|(name, value)| set_config(&format!("mz.{name}"), value)),
+        );
+        self.backend
+            .query(&format!("SELECT {}", settings.join(", ")))
+            .await??;
         self.unsettled = false;
         Ok(())
     }

@@ -130,37 +130,98 @@ pub enum Ddl {
     /// CREATE SCHEMA
     CreateSchema { name: Name, if_not_exists: bool },
     /// CREATE CLUSTER
-    CreateCluster { name: String, options: ClusterOptions, if_not_exists: bool },
+    CreateCluster {
+        name: String,
+        options: ClusterOptions,
+        if_not_exists: bool,
+    },
     /// CREATE CLUSTER REPLICA
-    CreateReplica { cluster: String, name: String, options: ClusterOptions },
+    CreateReplica {
+        cluster: String,
+        name: String,
+        options: ClusterOptions,
+    },
     /// CREATE ROLE
     CreateRole { name: String },
     /// CREATE VIEW and CREATE MATERIALIZED VIEW
     CreateView(CreateView),
     /// CREATE INDEX
-    CreateIndex { name: Option<String>, cluster: Option<String>, on: Name, columns: Option<Vec<String>>, if_not_exists: bool },
+    CreateIndex {
+        name: Option<String>,
+        cluster: Option<String>,
+        on: Name,
+        columns: Option<Vec<String>>,
+        if_not_exists: bool,
+    },
     /// CREATE TABLE (columns)
-    CreateTable { name: Name, columns: String, temporary: bool, if_not_exists: bool },
+    CreateTable {
+        name: Name,
+        columns: String,
+        temporary: bool,
+        if_not_exists: bool,
+    },
     /// CREATE TABLE … FROM SOURCE
-    CreateTableFromSource { name: Name, source: Name, reference: Name, if_not_exists: bool, text: String },
+    CreateTableFromSource {
+        name: Name,
+        source: Name,
+        reference: Name,
+        if_not_exists: bool,
+        text: String,
+    },
     /// CREATE SOURCE
     CreateSource(CreateSource),
     /// CREATE CONNECTION and CREATE SECRET
-    CreatePlain { kind: ObjectKind, name: Name, subtype: Option<String>, if_not_exists: bool, text: String },
+    CreatePlain {
+        kind: ObjectKind,
+        name: Name,
+        subtype: Option<String>,
+        if_not_exists: bool,
+        text: String,
+    },
     /// CREATE SINK
-    CreateSink { name: Name, cluster: Option<String>, clauses: SinkClauses, if_not_exists: bool, text: String },
+    CreateSink {
+        name: Name,
+        cluster: Option<String>,
+        clauses: SinkClauses,
+        if_not_exists: bool,
+        text: String,
+    },
     /// DROP
-    Drop { thing: Thing, names: Vec<Name>, if_exists: bool, cascade: bool, restrict: bool },
+    Drop {
+        thing: Thing,
+        names: Vec<Name>,
+        if_exists: bool,
+        cascade: bool,
+        restrict: bool,
+    },
     /// DROP OWNED BY
     DropOwned { roles: Vec<String>, cascade: bool },
     /// ALTER … RENAME TO
-    Rename { thing: Thing, name: Name, to: String, if_exists: bool },
+    Rename {
+        thing: Thing,
+        name: Name,
+        to: String,
+        if_exists: bool,
+    },
     /// ALTER … SWAP WITH
-    Swap { thing: Thing, name: Name, with: String },
+    Swap {
+        thing: Thing,
+        name: Name,
+        with: String,
+    },
     /// ALTER … OWNER TO
-    Owner { thing: Thing, name: Name, to: String, if_exists: bool },
+    Owner {
+        thing: Thing,
+        name: Name,
+        to: String,
+        if_exists: bool,
+    },
     /// ALTER CLUSTER SET and RESET
-    AlterCluster { name: String, options: ClusterOptions, if_exists: bool },
+    AlterCluster {
+        name: String,
+        options: ClusterOptions,
+        if_exists: bool,
+    },
     /// ALTER SINK … SET FROM
     AlterSink { name: Name, from: Name },
     /// ALTER … SET/RESET of something without effect here
@@ -176,11 +237,24 @@ pub enum Ddl {
         grantees: Vec<RoleName>,
     },
     /// GRANT and REVOKE of privileges; no modes means ALL
-    Privileges { grant: bool, modes: Option<Vec<Mode>>, on: GrantOn, roles: Vec<RoleName> },
+    Privileges {
+        grant: bool,
+        modes: Option<Vec<Mode>>,
+        on: GrantOn,
+        roles: Vec<RoleName>,
+    },
     /// GRANT and REVOKE of membership
-    Membership { grant: bool, roles: Vec<String>, members: Vec<String> },
+    Membership {
+        grant: bool,
+        roles: Vec<String>,
+        members: Vec<String>,
+    },
     /// COMMENT ON
-    Comment { thing: Thing, name: Name, comment: Option<String> },
+    Comment {
+        thing: Thing,
+        name: Name,
+        comment: Option<String>,
+    },
 }
 
 /// CREATE VIEW and CREATE MATERIALIZED VIEW.
@@ -260,7 +334,11 @@ pub enum Statement {
     /// ROLLBACK
     Rollback,
     /// SET; no value means DEFAULT
-    Set { name: String, value: Option<String>, local: bool },
+    Set {
+        name: String,
+        value: Option<String>,
+        local: bool,
+    },
     /// SET TRANSACTION, SET SESSION CHARACTERISTICS
     SetTransaction,
     /// RESET; no name means ALL
@@ -274,9 +352,17 @@ pub enum Statement {
     /// EXPLAIN of the text
     Explain(String),
     /// DECLARE
-    Declare { name: String, subscribe: bool, query: String },
+    Declare {
+        name: String,
+        subscribe: bool,
+        query: String,
+    },
     /// FETCH; no count means ALL
-    Fetch { name: String, count: Option<usize>, timeout_ms: Option<u64> },
+    Fetch {
+        name: String,
+        count: Option<usize>,
+        timeout_ms: Option<u64>,
+    },
     /// CLOSE
     Close(String),
     /// Anything that changes the catalog.
@@ -297,7 +383,10 @@ pub fn parse(text: &str) -> Result<Statement, SqlError> {
         Some(Kind::Word(word)) => word.clone(),
         Some(Kind::Symbol('(')) => return Ok(Statement::Query),
         Some(Kind::Quoted(_) | Kind::Text(_) | Kind::Number(_) | Kind::Symbol(_)) | None => {
-            return Err(SqlError::syntax(format!("Expected a keyword at the beginning of a statement, found {}", p.found())));
+            return Err(SqlError::syntax(format!(
+                "Expected a keyword at the beginning of a statement, found {}",
+                p.found()
+            )));
         }
     };
     Ok(match first.as_str() {
@@ -311,10 +400,14 @@ pub fn parse(text: &str) -> Result<Statement, SqlError> {
         "alter" => Statement::Ddl(Box::new(alter::alter(&mut p)?)),
         "comment" => Statement::Ddl(Box::new(alter::comment(&mut p)?)),
         "grant" | "revoke" => Statement::Ddl(Box::new(privilege::grant(&mut p)?)),
-        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "set" | "reset" | "discard" | "deallocate" | "show" | "explain"
-        | "declare" | "fetch" | "close" => session::statement(&mut p, &first)?,
+        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "set" | "reset"
+        | "discard" | "deallocate" | "show" | "explain" | "declare" | "fetch" | "close" => {
+            session::statement(&mut p, &first)?
+        }
         _ => {
-            let message = format!("Expected a keyword at the beginning of a statement, found identifier \"{first}\"");
+            let message = format!(
+                "Expected a keyword at the beginning of a statement, found identifier \"{first}\""
+            );
             return Err(SqlError::syntax(message));
         }
     })

@@ -67,7 +67,13 @@ impl Steering {
     pub fn new(client: Client) -> Self {
         let (changed, _) = watch::channel(0);
         let (outages, _) = watch::channel(0);
-        Self { client, state: Mutex::default(), changed, outages, logged: std::sync::atomic::AtomicU64::new(0) }
+        Self {
+            client,
+            state: Mutex::default(),
+            changed,
+            outages,
+            logged: std::sync::atomic::AtomicU64::new(0),
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -81,7 +87,9 @@ impl Steering {
 
     /// Whether new connections are refused right now.
     pub fn is_out(&self) -> bool {
-        self.state().outage_until.is_some_and(|until| Instant::now() < until)
+        self.state()
+            .outage_until
+            .is_some_and(|until| Instant::now() < until)
     }
 
     /// Begins an outage.
@@ -104,7 +112,9 @@ impl Steering {
         let mut faults = BTreeMap::new();
         let mut logging = false;
         for message in messages {
-            let SimpleQueryMessage::Row(row) = message else { continue };
+            let SimpleQueryMessage::Row(row) = message else {
+                continue;
+            };
             if row.get(0) == Some("setting") {
                 logging = row.get(1) == Some("on");
                 continue;
@@ -113,7 +123,11 @@ impl Steering {
             let argument = row.get(7).unwrap_or_default();
             let duration = || Duration::from_millis(argument.trim().parse().unwrap_or(1000));
             let action = match row.get(6).unwrap_or_default() {
-                "error" => Action::Error(if argument.is_empty() { "XX000".into() } else { argument.to_owned() }),
+                "error" => Action::Error(if argument.is_empty() {
+                    "XX000".into()
+                } else {
+                    argument.to_owned()
+                }),
                 "delay" => Action::Delay(duration()),
                 "hang" => Action::Hang,
                 "cut_before" => Action::CutBefore,
@@ -129,7 +143,16 @@ impl Steering {
             };
             let id = row.get(1).and_then(|v| v.parse().ok()).unwrap_or(0);
             let application_name = row.get(3).map(str::to_owned);
-            faults.insert(id, Fault { pattern, application_name, nth: number(4).unwrap_or(1), times: number(5), action });
+            faults.insert(
+                id,
+                Fault {
+                    pattern,
+                    application_name,
+                    nth: number(4).unwrap_or(1),
+                    times: number(5),
+                    action,
+                },
+            );
         }
         {
             let mut state = self.state();
@@ -151,7 +174,12 @@ impl Steering {
             let State { faults, hits, .. } = &mut *state;
             let mut due = None;
             for (id, fault) in faults {
-                if fault.application_name.as_ref().is_some_and(|name| name != application_name) || !fault.pattern.is_match(sql) {
+                if fault
+                    .application_name
+                    .as_ref()
+                    .is_some_and(|name| name != application_name)
+                    || !fault.pattern.is_match(sql)
+                {
                     continue;
                 }
                 let hit = hits.entry(*id).or_default();
@@ -165,7 +193,12 @@ impl Steering {
             due
         };
         if !struck.is_empty() {
-            let updates: Vec<_> = struck.iter().map(|(id, hit)| format!("UPDATE mz_sandbox.faults SET hits = {hit} WHERE id = {id}")).collect();
+            let updates: Vec<_> = struck
+                .iter()
+                .map(|(id, hit)| {
+                    format!("UPDATE mz_sandbox.faults SET hits = {hit} WHERE id = {id}")
+                })
+                .collect();
             if let Err(error) = self.client.batch_execute(&updates.join(";")).await {
                 tracing::warn!(%error, "hits of faults were not recorded");
             }
@@ -194,7 +227,12 @@ impl Steering {
             literal(role),
             literal(sql)
         );
-        if self.logged.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 1000 == 999 {
+        if self
+            .logged
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+            % 1000
+            == 999
+        {
             insert.push_str(&format!("; DELETE FROM mz_sandbox.statements WHERE id <= (SELECT max(id) - {LOG_LIMIT} FROM mz_sandbox.statements)"));
         }
         if let Err(error) = self.client.batch_execute(&insert).await {
@@ -204,7 +242,10 @@ impl Steering {
 
     /// The status of a sink.
     pub async fn sink_status(&self, id: &str) -> Option<String> {
-        let query = format!("SELECT status FROM mz_internal.mz_sink_statuses WHERE id = {}", literal(id));
+        let query = format!(
+            "SELECT status FROM mz_internal.mz_sink_statuses WHERE id = {}",
+            literal(id)
+        );
         let messages = self.client.simple_query(&query).await.ok()?;
         messages.into_iter().find_map(|m| match m {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),

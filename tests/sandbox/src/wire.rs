@@ -26,11 +26,19 @@ pub async fn read_frame<R: AsyncRead + Unpin>(reader: &mut R) -> io::Result<Opti
     while got < head.len() {
         let n = reader.read(&mut head[got..]).await?;
         if n == 0 {
-            return if got == 0 { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            return if got == 0 {
+                Ok(None)
+            } else {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            };
         }
         got += n;
     }
-    let body = read_body(reader, u32::from_be_bytes([head[1], head[2], head[3], head[4]])).await?;
+    let body = read_body(
+        reader,
+        u32::from_be_bytes([head[1], head[2], head[3], head[4]]),
+    )
+    .await?;
     Ok(Some(Frame { tag: head[0], body }))
 }
 
@@ -64,7 +72,10 @@ impl<'a> Fields<'a> {
 
     /// `count` raw bytes.
     pub fn bytes(&mut self, count: usize) -> io::Result<&'a [u8]> {
-        let (head, tail) = self.rest.split_at_checked(count).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let (head, tail) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         self.rest = tail;
         Ok(head)
     }
@@ -88,7 +99,11 @@ impl<'a> Fields<'a> {
 
     /// A zero-terminated string.
     pub fn text(&mut self) -> io::Result<String> {
-        let end = self.rest.iter().position(|b| *b == 0).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let end = self
+            .rest
+            .iter()
+            .position(|b| *b == 0)
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         let text = String::from_utf8_lossy(&self.rest[..end]).into_owned();
         self.rest = &self.rest[end + 1..];
         Ok(text)
@@ -149,18 +164,36 @@ impl Writer {
     /// `ErrorResponse`.
     pub fn error(&mut self, error: &SqlError) {
         self.message(b'E', |b| {
-            fields(b, "ERROR", &error.code, &error.message, error.detail.as_deref(), error.hint.as_deref());
+            fields(
+                b,
+                "ERROR",
+                &error.code,
+                &error.message,
+                error.detail.as_deref(),
+                error.hint.as_deref(),
+            );
         });
     }
 
     /// `ErrorResponse` of severity FATAL.
     pub fn fatal(&mut self, error: &SqlError) {
-        self.message(b'E', |b| fields(b, "FATAL", &error.code, &error.message, None, None));
+        self.message(b'E', |b| {
+            fields(b, "FATAL", &error.code, &error.message, None, None)
+        });
     }
 
     /// `NoticeResponse`.
     pub fn notice(&mut self, notice: &Notice) {
-        self.message(b'N', |b| fields(b, "NOTICE", "00000", &notice.message, notice.detail.as_deref(), None));
+        self.message(b'N', |b| {
+            fields(
+                b,
+                "NOTICE",
+                "00000",
+                &notice.message,
+                notice.detail.as_deref(),
+                None,
+            )
+        });
     }
 
     /// `RowDescription` of named columns with type OIDs, all in text format.
@@ -201,8 +234,22 @@ pub fn put_text(buffer: &mut Vec<u8>, text: &str) {
     buffer.push(0);
 }
 
-fn fields(b: &mut Vec<u8>, severity: &str, code: &str, message: &str, detail: Option<&str>, hint: Option<&str>) {
-    let all = [(b'S', Some(severity)), (b'V', Some(severity)), (b'C', Some(code)), (b'M', Some(message)), (b'D', detail), (b'H', hint)];
+fn fields(
+    b: &mut Vec<u8>,
+    severity: &str,
+    code: &str,
+    message: &str,
+    detail: Option<&str>,
+    hint: Option<&str>,
+) {
+    let all = [
+        (b'S', Some(severity)),
+        (b'V', Some(severity)),
+        (b'C', Some(code)),
+        (b'M', Some(message)),
+        (b'D', detail),
+        (b'H', hint),
+    ];
     for (key, value) in all {
         if let Some(value) = value {
             b.push(key);
@@ -264,7 +311,8 @@ pub fn parse_data_row(frame: &Frame) -> io::Result<Vec<Option<String>>> {
         .map(|_| match fields.u32()? {
             u32::MAX => Ok(None),
             length => {
-                let bytes = fields.bytes(usize::try_from(length).map_err(|_| io::ErrorKind::InvalidData)?)?;
+                let bytes = fields
+                    .bytes(usize::try_from(length).map_err(|_| io::ErrorKind::InvalidData)?)?;
                 Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
             }
         })

@@ -107,8 +107,15 @@ pub fn modes_of(object_type: ObjectType) -> &'static [Mode] {
     match object_type {
         ObjectType::Table => &[Mode::Insert, Mode::Select, Mode::Update, Mode::Delete],
         ObjectType::Type | ObjectType::Secret | ObjectType::Connection => &[Mode::Usage],
-        ObjectType::Database | ObjectType::Schema | ObjectType::Cluster => &[Mode::Usage, Mode::Create],
-        ObjectType::System => &[Mode::CreateRole, Mode::CreateDb, Mode::CreateCluster, Mode::CreateNetworkPolicy],
+        ObjectType::Database | ObjectType::Schema | ObjectType::Cluster => {
+            &[Mode::Usage, Mode::Create]
+        }
+        ObjectType::System => &[
+            Mode::CreateRole,
+            Mode::CreateDb,
+            Mode::CreateCluster,
+            Mode::CreateNetworkPolicy,
+        ],
     }
 }
 
@@ -165,13 +172,20 @@ impl Acl {
     /// What an owner starts with.
     pub fn owned(owner: Id, object_type: ObjectType) -> Self {
         let mut acl = Self::default();
-        acl.grant(Grantee::Role(owner), owner, modes_of(object_type).iter().copied());
+        acl.grant(
+            Grantee::Role(owner),
+            owner,
+            modes_of(object_type).iter().copied(),
+        );
         acl
     }
 
     /// Adds privileges.
     pub fn grant(&mut self, grantee: Grantee, grantor: Id, modes: impl IntoIterator<Item = Mode>) {
-        self.entries.entry((grantee, grantor)).or_default().extend(modes);
+        self.entries
+            .entry((grantee, grantor))
+            .or_default()
+            .extend(modes);
     }
 
     /// Takes privileges away, whoever gave them.
@@ -198,7 +212,9 @@ impl Acl {
 
     /// Whether a grantee itself holds a privilege.
     pub fn holds(&self, grantee: Grantee, mode: Mode) -> bool {
-        self.entries.iter().any(|((who, _), held)| *who == grantee && held.contains(&mode))
+        self.entries
+            .iter()
+            .any(|((who, _), held)| *who == grantee && held.contains(&mode))
     }
 
     /// Replaces the owner: what the old one held or gave now counts for the new one.
@@ -209,13 +225,22 @@ impl Acl {
                 Grantee::Role(id) => Grantee::Role(swap(id)),
                 Grantee::Public => Grantee::Public,
             };
-            self.entries.entry((grantee, swap(grantor))).or_default().extend(modes);
+            self.entries
+                .entry((grantee, swap(grantor)))
+                .or_default()
+                .extend(modes);
         }
     }
 
     /// Its entries.
     pub fn items(&self) -> impl Iterator<Item = AclItem> {
-        self.entries.iter().map(|((grantee, grantor), modes)| AclItem { grantee: *grantee, grantor: *grantor, modes: modes.clone() })
+        self.entries
+            .iter()
+            .map(|((grantee, grantor), modes)| AclItem {
+                grantee: *grantee,
+                grantor: *grantor,
+                modes: modes.clone(),
+            })
     }
 
     /// As a PostgreSQL array literal.

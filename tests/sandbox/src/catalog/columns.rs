@@ -30,7 +30,9 @@ impl Nullability {
     /// Applies it to described columns.
     pub fn apply(&self, columns: &mut [Column]) {
         for (at, column) in columns.iter_mut().enumerate() {
-            if self.not_null_at.get(at).copied().unwrap_or(false) || self.asserted.contains(&column.name) {
+            if self.not_null_at.get(at).copied().unwrap_or(false)
+                || self.asserted.contains(&column.name)
+            {
                 column.nullable = false;
             }
         }

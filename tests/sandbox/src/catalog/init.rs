@@ -3,16 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Acl, Catalog, Cluster, Counters, Database, DefaultPrivilege, Grantee, Id, MZ_SUPPORT, MZ_SYSTEM, Managed, Mode, ObjectType, Replica,
-    Role, Schema,
+    Acl, Catalog, Cluster, Counters, Database, DefaultPrivilege, Grantee, Id, MZ_SUPPORT,
+    MZ_SYSTEM, Managed, Mode, ObjectType, Replica, Role, Schema,
 };
 
 /// Names and ids of the system schemas, in the order of their ids.
-pub const SYSTEM_SCHEMAS: [&str; 7] =
-    ["mz_catalog", "pg_catalog", "mz_internal", "information_schema", "mz_unsafe", "mz_introspection", "mz_catalog_unstable"];
+pub const SYSTEM_SCHEMAS: [&str; 7] = [
+    "mz_catalog",
+    "pg_catalog",
+    "mz_internal",
+    "information_schema",
+    "mz_unsafe",
+    "mz_introspection",
+    "mz_catalog_unstable",
+];
 
 const SYSTEM_ROLES: [&str; 4] = ["mz_system", "mz_support", "mz_analytics", "mz_monitor"];
-const SYSTEM_CLUSTERS: [&str; 5] = ["mz_system", "mz_catalog_server", "mz_probe", "mz_support", "mz_analytics"];
+const SYSTEM_CLUSTERS: [&str; 5] = [
+    "mz_system",
+    "mz_catalog_server",
+    "mz_probe",
+    "mz_support",
+    "mz_analytics",
+];
 
 /// Size of the clusters that exist from the start.
 const FIRST_SIZE: &str = "25cc";
@@ -37,22 +50,55 @@ impl Catalog {
     pub fn fresh() -> Self {
         let mut catalog = Self {
             version: 1,
-            counters: Counters { database: 1, schema: 3, cluster: 1, replica: 1, role: 1, object: 0, oid: 20_000 },
+            counters: Counters {
+                database: 1,
+                schema: 3,
+                cluster: 1,
+                replica: 1,
+                role: 1,
+                object: 0,
+                oid: 20_000,
+            },
             ..Self::default()
         };
         catalog.add_roles();
         let user = Id::user(1);
         let creator = Grantee::Public;
-        for object_type in [ObjectType::Database, ObjectType::Schema, ObjectType::Cluster] {
+        for object_type in [
+            ObjectType::Database,
+            ObjectType::Schema,
+            ObjectType::Cluster,
+        ] {
             let grantee = Grantee::Role(MZ_SUPPORT);
-            let rule = DefaultPrivilege { creator, database: None, schema: None, object_type, grantee };
+            let rule = DefaultPrivilege {
+                creator,
+                database: None,
+                schema: None,
+                object_type,
+                grantee,
+            };
             catalog.defaults.insert(rule, BTreeSet::from([Mode::Usage]));
         }
-        let types = DefaultPrivilege { creator, database: None, schema: None, object_type: ObjectType::Type, grantee: Grantee::Public };
-        catalog.defaults.insert(types, BTreeSet::from([Mode::Usage]));
+        let types = DefaultPrivilege {
+            creator,
+            database: None,
+            schema: None,
+            object_type: ObjectType::Type,
+            grantee: Grantee::Public,
+        };
+        catalog
+            .defaults
+            .insert(types, BTreeSet::from([Mode::Usage]));
         for grantee in [MZ_SYSTEM, user] {
-            let modes = [Mode::CreateRole, Mode::CreateDb, Mode::CreateCluster, Mode::CreateNetworkPolicy];
-            catalog.system_acl.grant(Grantee::Role(grantee), MZ_SYSTEM, modes);
+            let modes = [
+                Mode::CreateRole,
+                Mode::CreateDb,
+                Mode::CreateCluster,
+                Mode::CreateNetworkPolicy,
+            ];
+            catalog
+                .system_acl
+                .grant(Grantee::Role(grantee), MZ_SYSTEM, modes);
         }
         let shared = |object_type| {
             let mut acl = Acl::owned(MZ_SYSTEM, object_type);
@@ -65,10 +111,20 @@ impl Catalog {
         let oid = catalog.next_oid();
         catalog.databases.insert(
             database,
-            Database { id: database, oid, name: "materialize".into(), owner: MZ_SYSTEM, acl: shared(ObjectType::Database) },
+            Database {
+                id: database,
+                oid,
+                name: "materialize".into(),
+                owner: MZ_SYSTEM,
+                acl: shared(ObjectType::Database),
+            },
         );
-        let system_schemas = SYSTEM_SCHEMAS.iter().zip(1..).map(|(name, n)| (Id::system(n), *name, None));
-        for (id, name, database) in system_schemas.chain([(Id::user(3), "public", Some(database))]) {
+        let system_schemas = SYSTEM_SCHEMAS
+            .iter()
+            .zip(1..)
+            .map(|(name, n)| (Id::system(n), *name, None));
+        for (id, name, database) in system_schemas.chain([(Id::user(3), "public", Some(database))])
+        {
             let oid = catalog.next_oid();
             let acl = if id.system {
                 let mut acl = Acl::owned(MZ_SYSTEM, ObjectType::Schema);
@@ -77,9 +133,22 @@ impl Catalog {
             } else {
                 shared(ObjectType::Schema)
             };
-            catalog.schemas.insert(id, Schema { id, oid, database, name: name.into(), owner: MZ_SYSTEM, acl });
+            catalog.schemas.insert(
+                id,
+                Schema {
+                    id,
+                    oid,
+                    database,
+                    name: name.into(),
+                    owner: MZ_SYSTEM,
+                    acl,
+                },
+            );
         }
-        let system_clusters = SYSTEM_CLUSTERS.iter().zip(1..).map(|(name, n)| (Id::system(n), *name));
+        let system_clusters = SYSTEM_CLUSTERS
+            .iter()
+            .zip(1..)
+            .map(|(name, n)| (Id::system(n), *name));
         for (id, name) in system_clusters.chain([(Id::user(1), "quickstart")]) {
             let acl = if id.system {
                 let mut acl = Acl::owned(MZ_SYSTEM, ObjectType::Cluster);
@@ -91,20 +160,47 @@ impl Catalog {
             } else {
                 shared(ObjectType::Cluster)
             };
-            catalog.clusters.insert(id, Cluster { id, name: name.into(), owner: MZ_SYSTEM, acl, managed: Some(Managed::of_size(FIRST_SIZE)) });
+            catalog.clusters.insert(
+                id,
+                Cluster {
+                    id,
+                    name: name.into(),
+                    owner: MZ_SYSTEM,
+                    acl,
+                    managed: Some(Managed::of_size(FIRST_SIZE)),
+                },
+            );
             catalog.replicas.insert(
                 id,
-                Replica { id, cluster: id, name: "r1".into(), size: FIRST_SIZE.into(), availability_zone: None, owner: MZ_SYSTEM },
+                Replica {
+                    id,
+                    cluster: id,
+                    name: "r1".into(),
+                    size: FIRST_SIZE.into(),
+                    availability_zone: None,
+                    owner: MZ_SYSTEM,
+                },
             );
         }
         catalog
     }
 
     fn add_roles(&mut self) {
-        let system = SYSTEM_ROLES.iter().zip(1..).map(|(name, n)| (Id::system(n), *name));
+        let system = SYSTEM_ROLES
+            .iter()
+            .zip(1..)
+            .map(|(name, n)| (Id::system(n), *name));
         let mut roles = BTreeMap::new();
         for (id, name) in system.chain([(Id::user(1), "materialize")]) {
-            roles.insert(id, Role { id, oid: self.next_oid(), name: name.to_owned(), superuser: id == MZ_SYSTEM });
+            roles.insert(
+                id,
+                Role {
+                    id,
+                    oid: self.next_oid(),
+                    name: name.to_owned(),
+                    superuser: id == MZ_SYSTEM,
+                },
+            );
         }
         self.roles = roles;
     }

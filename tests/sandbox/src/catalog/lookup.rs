@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Acl, Catalog, Cluster, Database, Grantee, Id, Mode, Object, ObjectKind, Role, Schema, TEMPORARY_SCHEMA};
+use super::{
+    Acl, Catalog, Cluster, Database, Grantee, Id, Mode, Object, ObjectKind, Role, Schema,
+    TEMPORARY_SCHEMA,
+};
 use crate::failure::SqlError;
 
 /// A relation of the system, which PostgreSQL knows under a name of its own.
@@ -60,22 +63,32 @@ impl Catalog {
 
     /// A cluster by name.
     pub fn cluster(&self, name: &str) -> Result<&Cluster, SqlError> {
-        self.clusters.values().find(|c| c.name == name).ok_or_else(|| SqlError::internal(format!("unknown cluster '{name}'")))
+        self.clusters
+            .values()
+            .find(|c| c.name == name)
+            .ok_or_else(|| SqlError::internal(format!("unknown cluster '{name}'")))
     }
 
     /// A role by name.
     pub fn role(&self, name: &str) -> Result<&Role, SqlError> {
-        self.roles.values().find(|r| r.name == name).ok_or_else(|| SqlError::internal(format!("unknown role '{name}'")))
+        self.roles
+            .values()
+            .find(|r| r.name == name)
+            .ok_or_else(|| SqlError::internal(format!("unknown role '{name}'")))
     }
 
     /// A user schema by database and name.
     pub fn schema_in(&self, database: Id, name: &str) -> Option<&Schema> {
-        self.schemas.values().find(|s| s.database == Some(database) && s.name == name)
+        self.schemas
+            .values()
+            .find(|s| s.database == Some(database) && s.name == name)
     }
 
     /// A system schema by name.
     pub fn system_schema(&self, name: &str) -> Option<&Schema> {
-        self.schemas.values().find(|s| s.database.is_none() && s.name == name)
+        self.schemas
+            .values()
+            .find(|s| s.database.is_none() && s.name == name)
     }
 
     /// A schema by one- or two-part name.
@@ -83,12 +96,19 @@ impl Catalog {
         let (database, schema) = match name {
             [schema] => (scope.database.as_str(), schema),
             [database, schema] => (database.as_str(), schema),
-            _ => return Err(SqlError::internal(format!("qualified name did not have between 1 and 2 components: {}", name.join(".")))),
+            _ => {
+                return Err(SqlError::internal(format!(
+                    "qualified name did not have between 1 and 2 components: {}",
+                    name.join(".")
+                )));
+            }
         };
         let unknown = || SqlError::internal(format!("unknown schema '{schema}'"));
         match self.database(database) {
             Some(database) => self.schema_in(database.id, schema).ok_or_else(unknown),
-            None if name.len() == 2 => Err(SqlError::internal(format!("unknown database '{database}'"))),
+            None if name.len() == 2 => {
+                Err(SqlError::internal(format!("unknown database '{database}'")))
+            }
             None => Err(unknown()),
         }
     }
@@ -97,16 +117,24 @@ impl Catalog {
     pub fn target<'a>(&self, scope: &Scope, name: &'a [String]) -> Result<(Id, &'a str), SqlError> {
         match name {
             [item] => {
-                let database = self
-                    .database(&scope.database)
-                    .ok_or_else(|| SqlError::internal(format!("unknown database '{}'", scope.database)))?;
-                let schema = scope.search_path.iter().find_map(|s| self.schema_in(database.id, s));
-                let schema = schema.ok_or_else(|| SqlError::internal("no schema has been selected to create in"))?;
+                let database = self.database(&scope.database).ok_or_else(|| {
+                    SqlError::internal(format!("unknown database '{}'", scope.database))
+                })?;
+                let schema = scope
+                    .search_path
+                    .iter()
+                    .find_map(|s| self.schema_in(database.id, s));
+                let schema = schema.ok_or_else(|| {
+                    SqlError::internal("no schema has been selected to create in")
+                })?;
                 Ok((schema.id, item))
             }
             [head @ .., item] => {
                 if self.system_schema(&head[head.len() - 1]).is_some() {
-                    return Err(SqlError::denied(format!("permission denied for SCHEMA \"{}\"", head.join("."))));
+                    return Err(SqlError::denied(format!(
+                        "permission denied for SCHEMA \"{}\"",
+                        head.join(".")
+                    )));
                 }
                 Ok((self.schema(scope, head)?.id, item))
             }
@@ -117,45 +145,82 @@ impl Catalog {
     /// Any object of the catalog by name.
     pub fn object(&self, scope: &Scope, name: &[String]) -> Option<&Arc<Object>> {
         let by = |schema: Id, item: &str| {
-            self.names.get(&(schema, None, item.to_owned())).and_then(|id| self.objects.get(id))
+            self.names
+                .get(&(schema, None, item.to_owned()))
+                .and_then(|id| self.objects.get(id))
         };
         match name {
             [item] => {
-                let temporary = self.names.get(&(TEMPORARY_SCHEMA, Some(scope.session), item.clone()));
+                let temporary =
+                    self.names
+                        .get(&(TEMPORARY_SCHEMA, Some(scope.session), item.clone()));
                 if let Some(object) = temporary.and_then(|id| self.objects.get(id)) {
                     return Some(object);
                 }
                 let database = self.database(&scope.database)?;
-                scope.search_path.iter().filter_map(|s| self.schema_in(database.id, s)).find_map(|s| by(s.id, item))
+                scope
+                    .search_path
+                    .iter()
+                    .filter_map(|s| self.schema_in(database.id, s))
+                    .find_map(|s| by(s.id, item))
             }
-            [schema, item] if schema == "mz_temp" => {
-                self.names.get(&(TEMPORARY_SCHEMA, Some(scope.session), item.clone())).and_then(|id| self.objects.get(id))
-            }
-            [schema, item] => by(self.schema_in(self.database(&scope.database)?.id, schema)?.id, item),
-            [database, schema, item] => by(self.schema_in(self.database(database)?.id, schema)?.id, item),
+            [schema, item] if schema == "mz_temp" => self
+                .names
+                .get(&(TEMPORARY_SCHEMA, Some(scope.session), item.clone()))
+                .and_then(|id| self.objects.get(id)),
+            [schema, item] => by(
+                self.schema_in(self.database(&scope.database)?.id, schema)?
+                    .id,
+                item,
+            ),
+            [database, schema, item] => by(
+                self.schema_in(self.database(database)?.id, schema)?.id,
+                item,
+            ),
             _ => None,
         }
     }
 
     /// A relation, user's or system's, by name.
-    pub fn relation(&self, system: &SystemRelations, scope: &Scope, name: &[String]) -> Result<Relation, SqlError> {
-        let find = |schema: &str, item: &str| system.get(&(schema.to_owned(), item.to_owned())).cloned().map(Relation::System);
+    pub fn relation(
+        &self,
+        system: &SystemRelations,
+        scope: &Scope,
+        name: &[String],
+    ) -> Result<Relation, SqlError> {
+        let find = |schema: &str, item: &str| {
+            system
+                .get(&(schema.to_owned(), item.to_owned()))
+                .cloned()
+                .map(Relation::System)
+        };
         let user = self.object(scope, name).cloned();
         let found = match name {
             [item] => {
                 // Names of the system come first unless the search path says otherwise, as in PostgreSQL.
-                let temporary = user.as_ref().filter(|o| o.session.is_some()).cloned().map(Relation::User);
+                let temporary = user
+                    .as_ref()
+                    .filter(|o| o.session.is_some())
+                    .cloned()
+                    .map(Relation::User);
                 temporary
                     .or_else(|| IMPLICIT.iter().find_map(|s| find(s, item)))
                     .or_else(|| user.map(Relation::User))
                     .or_else(|| scope.search_path.iter().find_map(|s| find(s, item)))
             }
-            [schema, item] | [_, schema, item] => user.map(Relation::User).or_else(|| find(schema, item)),
+            [schema, item] | [_, schema, item] => {
+                user.map(Relation::User).or_else(|| find(schema, item))
+            }
             _ => None,
         };
         match found {
             Some(Relation::User(object)) if !object.kind.is_relation() => {
-                Err(SqlError::internal(format!("catalog item '{}' is {} {} and so cannot be depended upon", name.join("."), article(object.kind), object.kind.words())))
+                Err(SqlError::internal(format!(
+                    "catalog item '{}' is {} {} and so cannot be depended upon",
+                    name.join("."),
+                    article(object.kind),
+                    object.kind.words()
+                )))
             }
             Some(relation) => Ok(relation),
             None => Err(SqlError::unknown_item(&name.join("."))),
@@ -168,7 +233,12 @@ impl Catalog {
         let mut todo = vec![role];
         while let Some(id) = todo.pop() {
             if seen.insert(id) {
-                todo.extend(self.members.keys().filter(|(_, member)| *member == id).map(|(role, _)| *role));
+                todo.extend(
+                    self.members
+                        .keys()
+                        .filter(|(_, member)| *member == id)
+                        .map(|(role, _)| *role),
+                );
             }
         }
         seen
@@ -188,7 +258,10 @@ impl Catalog {
     pub fn may(&self, role: Id, acl: &Acl, mode: Mode) -> bool {
         self.is_superuser(role)
             || acl.holds(Grantee::Public, mode)
-            || self.roles_of(role).into_iter().any(|id| acl.holds(Grantee::Role(id), mode))
+            || self
+                .roles_of(role)
+                .into_iter()
+                .any(|id| acl.holds(Grantee::Role(id), mode))
     }
 
     /// `database.schema`, as messages name a schema.

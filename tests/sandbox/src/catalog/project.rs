@@ -18,8 +18,14 @@ pub struct Projection {
 
 /// Base tables and their columns behind `key`.
 pub const TABLES: [(&str, &[&str]); 12] = [
-    ("databases", &["id", "oid", "name", "owner_id", "privileges"]),
-    ("schemas", &["id", "oid", "database_id", "name", "owner_id", "privileges"]),
+    (
+        "databases",
+        &["id", "oid", "name", "owner_id", "privileges"],
+    ),
+    (
+        "schemas",
+        &["id", "oid", "database_id", "name", "owner_id", "privileges"],
+    ),
     (
         "clusters",
         &[
@@ -36,7 +42,17 @@ pub const TABLES: [(&str, &[&str]); 12] = [
             "auto_scaling",
         ],
     ),
-    ("replicas", &["id", "name", "cluster_id", "size", "availability_zone", "owner_id"]),
+    (
+        "replicas",
+        &[
+            "id",
+            "name",
+            "cluster_id",
+            "size",
+            "availability_zone",
+            "owner_id",
+        ],
+    ),
     ("roles", &["id", "oid", "name", "superuser"]),
     ("members", &["role_id", "member", "grantor"]),
     (
@@ -60,11 +76,36 @@ pub const TABLES: [(&str, &[&str]); 12] = [
             "format",
         ],
     ),
-    ("columns", &["id", "name", "position", "nullable", "type", "default_value", "type_oid", "type_mod"]),
+    (
+        "columns",
+        &[
+            "id",
+            "name",
+            "position",
+            "nullable",
+            "type",
+            "default_value",
+            "type_oid",
+            "type_mod",
+        ],
+    ),
     ("dependencies", &["object_id", "referenced_object_id"]),
-    ("defaults", &["role_id", "database_id", "schema_id", "object_type", "grantee", "privileges"]),
+    (
+        "defaults",
+        &[
+            "role_id",
+            "database_id",
+            "schema_id",
+            "object_type",
+            "grantee",
+            "privileges",
+        ],
+    ),
     ("system_privileges", &["privileges"]),
-    ("comments", &["id", "object_type", "object_sub_id", "comment"]),
+    (
+        "comments",
+        &["id", "object_type", "object_sub_id", "comment"],
+    ),
 ];
 
 fn text(value: impl ToString) -> Option<String> {
@@ -76,31 +117,67 @@ fn bool_text(value: bool) -> Option<String> {
 }
 
 fn array(items: &[String]) -> String {
-    let quoted: Vec<_> = items.iter().map(|i| format!("\"{}\"", i.replace('\\', "\\\\").replace('"', "\\\""))).collect();
+    let quoted: Vec<_> = items
+        .iter()
+        .map(|i| format!("\"{}\"", i.replace('\\', "\\\\").replace('"', "\\\"")))
+        .collect();
     format!("{{{}}}", quoted.join(","))
 }
 
 impl Projection {
     fn put(&mut self, table: &'static str, key: impl ToString, row: Row) {
-        self.tables.entry(table).or_default().insert(key.to_string(), row);
+        self.tables
+            .entry(table)
+            .or_default()
+            .insert(key.to_string(), row);
     }
 
     /// All rows of a catalog.
     pub fn of(catalog: &Catalog) -> Self {
         let mut out = Self::default();
         for d in catalog.databases.values() {
-            out.put("databases", d.id, vec![text(d.id), text(d.oid), text(&d.name), text(d.owner), text(d.acl.array())]);
+            out.put(
+                "databases",
+                d.id,
+                vec![
+                    text(d.id),
+                    text(d.oid),
+                    text(&d.name),
+                    text(d.owner),
+                    text(d.acl.array()),
+                ],
+            );
         }
         for s in catalog.schemas.values() {
-            let row = vec![text(s.id), text(s.oid), s.database.and_then(text), text(&s.name), text(s.owner), text(s.acl.array())];
+            let row = vec![
+                text(s.id),
+                text(s.oid),
+                s.database.and_then(text),
+                text(&s.name),
+                text(s.owner),
+                text(s.acl.array()),
+            ];
             out.put("schemas", s.id, row);
         }
         out.clusters(catalog);
         for r in catalog.roles.values() {
-            out.put("roles", r.id, vec![text(r.id), text(r.oid), text(&r.name), bool_text(r.superuser)]);
+            out.put(
+                "roles",
+                r.id,
+                vec![
+                    text(r.id),
+                    text(r.oid),
+                    text(&r.name),
+                    bool_text(r.superuser),
+                ],
+            );
         }
         for ((role, member), grantor) in &catalog.members {
-            out.put("members", format!("{role} {member}"), vec![text(role), text(member), text(grantor)]);
+            out.put(
+                "members",
+                format!("{role} {member}"),
+                vec![text(role), text(member), text(grantor)],
+            );
         }
         out.objects(catalog);
         for (rule, modes) in &catalog.defaults {
@@ -133,7 +210,8 @@ impl Projection {
                 bool_text(m.is_some()),
                 m.map(|m| m.size.clone()),
                 m.and_then(|m| text(m.replication_factor)),
-                m.filter(|m| !m.availability_zones.is_empty()).map(|m| array(&m.availability_zones)),
+                m.filter(|m| !m.availability_zones.is_empty())
+                    .map(|m| array(&m.availability_zones)),
                 m.and_then(|m| bool_text(m.introspection_debugging)),
                 m.map(|m| m.introspection_interval.clone()),
                 m.and_then(|m| m.auto_scaling.clone()),
@@ -141,14 +219,25 @@ impl Projection {
             self.put("clusters", c.id, row);
         }
         for r in catalog.replicas.values() {
-            let row = vec![text(r.id), text(&r.name), text(r.cluster), text(&r.size), r.availability_zone.clone(), text(r.owner)];
+            let row = vec![
+                text(r.id),
+                text(&r.name),
+                text(r.cluster),
+                text(&r.size),
+                r.availability_zone.clone(),
+                text(r.owner),
+            ];
             self.put("replicas", r.id, row);
         }
     }
 
     fn objects(&mut self, catalog: &Catalog) {
         for o in catalog.objects.values() {
-            let schema = if o.schema == TEMPORARY_SCHEMA { "0".to_owned() } else { o.schema.to_string() };
+            let schema = if o.schema == TEMPORARY_SCHEMA {
+                "0".to_owned()
+            } else {
+                o.schema.to_string()
+            };
             let d = &o.details;
             let row = vec![
                 text(o.id),
@@ -183,14 +272,23 @@ impl Projection {
                 self.put("columns", format!("{} {position}", o.id), row);
             }
             for referenced in &o.depends {
-                self.put("dependencies", format!("{} {referenced}", o.id), vec![text(o.id), text(referenced)]);
+                self.put(
+                    "dependencies",
+                    format!("{} {referenced}", o.id),
+                    vec![text(o.id), text(referenced)],
+                );
             }
         }
     }
 
     fn comments(&mut self, catalog: &Catalog) {
         for (on, comment) in &catalog.comments {
-            let object_type = |id: &Id| catalog.objects.get(id).map_or("table", |o| o.kind.catalog_name());
+            let object_type = |id: &Id| {
+                catalog
+                    .objects
+                    .get(id)
+                    .map_or("table", |o| o.kind.catalog_name())
+            };
             let (id, object_type, position) = match on {
                 CommentOn::Database(id) => (id, "database", None),
                 CommentOn::Schema(id) => (id, "schema", None),
@@ -199,7 +297,16 @@ impl Projection {
                 CommentOn::Role(id) => (id, "role", None),
                 CommentOn::Object(id, position) => (id, object_type(id), *position),
             };
-            self.put("comments", format!("{on:?}"), vec![text(id), text(object_type), position.and_then(text), text(comment)]);
+            self.put(
+                "comments",
+                format!("{on:?}"),
+                vec![
+                    text(id),
+                    text(object_type),
+                    position.and_then(text),
+                    text(comment),
+                ],
+            );
         }
     }
 }
@@ -211,15 +318,30 @@ pub fn diff(old: &Projection, new: &Projection) -> String {
     for (table, columns) in TABLES {
         let before = old.tables.get(table).unwrap_or(&empty);
         let after = new.tables.get(table).unwrap_or(&empty);
-        let gone: Vec<_> = before.keys().filter(|k| !after.contains_key(*k)).map(|k| literal(k)).collect();
+        let gone: Vec<_> = before
+            .keys()
+            .filter(|k| !after.contains_key(*k))
+            .map(|k| literal(k))
+            .collect();
         if !gone.is_empty() {
-            let _ = writeln!(sql, "DELETE FROM mz_base.{table} WHERE key IN ({});", gone.join(","));
+            let _ = writeln!(
+                sql,
+                "DELETE FROM mz_base.{table} WHERE key IN ({});",
+                gone.join(",")
+            );
         }
-        let changed: Vec<_> = after.iter().filter(|(k, row)| before.get(*k) != Some(row)).collect();
+        let changed: Vec<_> = after
+            .iter()
+            .filter(|(k, row)| before.get(*k) != Some(row))
+            .collect();
         if changed.is_empty() {
             continue;
         }
-        let _ = write!(sql, "INSERT INTO mz_base.{table} (key,{}) VALUES ", columns.join(","));
+        let _ = write!(
+            sql,
+            "INSERT INTO mz_base.{table} (key,{}) VALUES ",
+            columns.join(",")
+        );
         for (at, (key, row)) in changed.into_iter().enumerate() {
             let _ = write!(sql, "{}({}", if at == 0 { "" } else { "," }, literal(key));
             for value in row {
@@ -230,7 +352,10 @@ pub fn diff(old: &Projection, new: &Projection) -> String {
             }
             sql.push(')');
         }
-        let set: Vec<_> = columns.iter().map(|c| format!("{c}=excluded.{c}")).collect();
+        let set: Vec<_> = columns
+            .iter()
+            .map(|c| format!("{c}=excluded.{c}"))
+            .collect();
         let _ = writeln!(sql, " ON CONFLICT (key) DO UPDATE SET {};", set.join(","));
     }
     sql

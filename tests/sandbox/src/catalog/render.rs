@@ -42,14 +42,27 @@ impl Catalog {
 
     fn quoted_path(&self, id: &str) -> String {
         let object = parse_id(id).and_then(|id| self.objects.get(&id));
-        let Some(object) = object else { return quote(id) };
+        let Some(object) = object else {
+            return quote(id);
+        };
         if object.schema == TEMPORARY_SCHEMA {
             return format!("\"mz_temp\".{}", quote(&object.name));
         }
         let schema = self.schemas.get(&object.schema);
-        let database = schema.and_then(|s| s.database).and_then(|id| self.databases.get(&id));
-        let parts = [database.map(|d| &d.name), schema.map(|s| &s.name), Some(&object.name)];
-        parts.into_iter().flatten().map(|p| quote(p)).collect::<Vec<_>>().join(".")
+        let database = schema
+            .and_then(|s| s.database)
+            .and_then(|id| self.databases.get(&id));
+        let parts = [
+            database.map(|d| &d.name),
+            schema.map(|s| &s.name),
+            Some(&object.name),
+        ];
+        parts
+            .into_iter()
+            .flatten()
+            .map(|p| quote(p))
+            .collect::<Vec<_>>()
+            .join(".")
     }
 }
 

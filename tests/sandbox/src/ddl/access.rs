@@ -7,13 +7,28 @@ use crate::failure::SqlError;
 
 /// Refuses unless the role counts as owner of all; names what is missing.
 pub fn owners(catalog: &Catalog, role: Id, things: &[(String, Id)]) -> Result<(), SqlError> {
-    let missing: Vec<_> = things.iter().filter(|(_, owner)| !catalog.is_owner(role, *owner)).map(|(label, _)| label.as_str()).collect();
-    if missing.is_empty() { Ok(()) } else { Err(SqlError::denied(format!("must be owner of {}", missing.join(", ")))) }
+    let missing: Vec<_> = things
+        .iter()
+        .filter(|(_, owner)| !catalog.is_owner(role, *owner))
+        .map(|(label, _)| label.as_str())
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(SqlError::denied(format!(
+            "must be owner of {}",
+            missing.join(", ")
+        )))
+    }
 }
 
 /// `TABLE materialize.g.t`, as ownership errors name an object.
 pub fn object_label(catalog: &Catalog, object: &Object) -> String {
-    format!("{} {}", object.kind.words().to_uppercase(), catalog.object_path(object))
+    format!(
+        "{} {}",
+        object.kind.words().to_uppercase(),
+        catalog.object_path(object)
+    )
 }
 
 fn denied(kind: &str, path: &str) -> SqlError {
@@ -22,22 +37,43 @@ fn denied(kind: &str, path: &str) -> SqlError {
 
 /// A system privilege.
 pub fn system(catalog: &Catalog, role: Id, mode: Mode) -> Result<(), SqlError> {
-    if catalog.may(role, &catalog.system_acl, mode) { Ok(()) } else { Err(SqlError::denied("permission denied for SYSTEM")) }
+    if catalog.may(role, &catalog.system_acl, mode) {
+        Ok(())
+    } else {
+        Err(SqlError::denied("permission denied for SYSTEM"))
+    }
 }
 
 /// A privilege on a database.
-pub fn database(catalog: &Catalog, role: Id, database: &Database, mode: Mode) -> Result<(), SqlError> {
-    if catalog.may(role, &database.acl, mode) { Ok(()) } else { Err(denied("DATABASE", &database.name)) }
+pub fn database(
+    catalog: &Catalog,
+    role: Id,
+    database: &Database,
+    mode: Mode,
+) -> Result<(), SqlError> {
+    if catalog.may(role, &database.acl, mode) {
+        Ok(())
+    } else {
+        Err(denied("DATABASE", &database.name))
+    }
 }
 
 /// A privilege on a schema.
 pub fn schema(catalog: &Catalog, role: Id, schema: &Schema, mode: Mode) -> Result<(), SqlError> {
-    if catalog.may(role, &schema.acl, mode) { Ok(()) } else { Err(denied("SCHEMA", &catalog.schema_path(schema))) }
+    if catalog.may(role, &schema.acl, mode) {
+        Ok(())
+    } else {
+        Err(denied("SCHEMA", &catalog.schema_path(schema)))
+    }
 }
 
 /// A privilege on a cluster.
 pub fn cluster(catalog: &Catalog, role: Id, cluster: &Cluster, mode: Mode) -> Result<(), SqlError> {
-    if catalog.may(role, &cluster.acl, mode) { Ok(()) } else { Err(denied("CLUSTER", &cluster.name)) }
+    if catalog.may(role, &cluster.acl, mode) {
+        Ok(())
+    } else {
+        Err(denied("CLUSTER", &cluster.name))
+    }
 }
 
 /// A privilege on an object and USAGE on where it lies.
@@ -69,5 +105,8 @@ pub fn object(catalog: &Catalog, role: Id, object: &Object, mode: Mode) -> Resul
 
 /// SELECT on each of the objects.
 pub fn reads(catalog: &Catalog, role: Id, objects: &BTreeSet<Id>) -> Result<(), SqlError> {
-    objects.iter().filter_map(|id| catalog.objects.get(id)).try_for_each(|o| object(catalog, role, o, Mode::Select))
+    objects
+        .iter()
+        .filter_map(|id| catalog.objects.get(id))
+        .try_for_each(|o| object(catalog, role, o, Mode::Select))
 }

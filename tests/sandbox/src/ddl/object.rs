@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::privilege::{initial, type_of};
 use super::{Context, Effect, access};
-use crate::catalog::{Acl, Catalog, Details, Id, Mode, Nullability, Object, ObjectKind, TEMPORARY_SCHEMA, render};
+use crate::catalog::{
+    Acl, Catalog, Details, Id, Mode, Nullability, Object, ObjectKind, TEMPORARY_SCHEMA, render,
+};
 use crate::failure::SqlError;
 use crate::lexer::quote;
 use crate::rewrite::{self, USER_SCHEMA};
@@ -27,18 +29,33 @@ pub(super) fn place(
 ) -> Result<Option<Place>, SqlError> {
     let place = if temporary {
         let item = name.last().cloned().unwrap_or_default();
-        Place { schema: TEMPORARY_SCHEMA, session: Some(context.scope.session), name: item }
+        Place {
+            schema: TEMPORARY_SCHEMA,
+            session: Some(context.scope.session),
+            name: item,
+        }
     } else {
         let (schema, item) = catalog.target(context.scope, name)?;
-        Place { schema, session: None, name: item.to_owned() }
+        Place {
+            schema,
+            session: None,
+            name: item.to_owned(),
+        }
     };
     let key = (place.schema, place.session, place.name.clone());
-    if let Some(existing) = catalog.names.get(&key).and_then(|id| catalog.objects.get(id)) {
+    if let Some(existing) = catalog
+        .names
+        .get(&key)
+        .and_then(|id| catalog.objects.get(id))
+    {
         if if_not_exists {
             return Ok(None);
         }
         let path = catalog.object_path(existing);
-        return Err(SqlError::internal(format!("{} \"{path}\" already exists", existing.kind.words())));
+        return Err(SqlError::internal(format!(
+            "{} \"{path}\" already exists",
+            existing.kind.words()
+        )));
     }
     if let Some(schema) = catalog.schemas.get(&place.schema) {
         access::schema(catalog, context.scope.role, schema, Mode::Create)?;
@@ -47,10 +64,22 @@ pub(super) fn place(
 }
 
 /// An object at its place, with the privileges of a new one.
-pub(super) fn object(catalog: &mut Catalog, context: Context<'_>, place: Place, kind: ObjectKind, create: impl FnOnce(Id) -> String) -> Object {
-    let (id, oid, owner) = (catalog.next_object(), catalog.next_oid(), context.scope.role);
+pub(super) fn object(
+    catalog: &mut Catalog,
+    context: Context<'_>,
+    place: Place,
+    kind: ObjectKind,
+    create: impl FnOnce(Id) -> String,
+) -> Object {
+    let (id, oid, owner) = (
+        catalog.next_object(),
+        catalog.next_oid(),
+        context.scope.role,
+    );
     let database = catalog.schemas.get(&place.schema).and_then(|s| s.database);
-    let acl = type_of(kind).map_or_else(Acl::default, |t| initial(catalog, owner, t, database, Some(place.schema)));
+    let acl = type_of(kind).map_or_else(Acl::default, |t| {
+        initial(catalog, owner, t, database, Some(place.schema))
+    });
     Object {
         id,
         oid,
@@ -72,52 +101,115 @@ pub(super) fn object(catalog: &mut Catalog, context: Context<'_>, place: Place, 
 
 pub(super) fn skipped(kind: ObjectKind, name: &Name) -> Effect {
     let kind_words = kind.words();
-    Effect::skipped(format!("CREATE {}", kind_words.to_uppercase()), format!("{kind_words} \"{}\" already exists, skipping", name.join(".")))
+    Effect::skipped(
+        format!("CREATE {}", kind_words.to_uppercase()),
+        format!(
+            "{kind_words} \"{}\" already exists, skipping",
+            name.join(".")
+        ),
+    )
 }
 
 /// The cluster a new object goes to: the one named, or the session's.
-pub(super) fn cluster_for(catalog: &Catalog, context: Context<'_>, named: Option<&str>) -> Result<Id, SqlError> {
+pub(super) fn cluster_for(
+    catalog: &Catalog,
+    context: Context<'_>,
+    named: Option<&str>,
+) -> Result<Id, SqlError> {
     let cluster = catalog.cluster(named.unwrap_or(context.cluster))?;
     if cluster.id.system && !catalog.is_superuser(context.scope.role) {
-        return Err(SqlError::internal(format!("system cluster '{}' cannot be modified", cluster.name)));
+        return Err(SqlError::internal(format!(
+            "system cluster '{}' cannot be modified",
+            cluster.name
+        )));
     }
     access::cluster(catalog, context.scope.role, cluster, Mode::Create)?;
     Ok(cluster.id)
 }
 
-pub(super) fn create_view(catalog: &mut Catalog, context: Context<'_>, view: &CreateView) -> Result<Effect, SqlError> {
-    let kind = if view.materialized { ObjectKind::MaterializedView } else { ObjectKind::View };
+pub(super) fn create_view(
+    catalog: &mut Catalog,
+    context: Context<'_>,
+    view: &CreateView,
+) -> Result<Effect, SqlError> {
+    let kind = if view.materialized {
+        ObjectKind::MaterializedView
+    } else {
+        ObjectKind::View
+    };
     let rewritten = rewrite::statement(context.resolver(catalog), &view.query)?;
     if view.or_replace
         && let Some(existing) = catalog.object(context.scope, &view.name).cloned()
         && existing.kind == kind
     {
-        access::owners(catalog, context.scope.role, &[(access::object_label(catalog, &existing), existing.owner)])?;
-        if let Some(user) = catalog.dependents(existing.id).find(|o| o.kind != ObjectKind::Index) {
-            let what = format!("{} \"{}\"", kind.words(), catalog.short_path(context.scope, &existing));
-            let by = format!("{} \"{}\"", user.kind.words(), catalog.short_path(context.scope, user));
-            return Err(SqlError::internal(format!("cannot drop {what}: still depended upon by {by}")));
+        access::owners(
+            catalog,
+            context.scope.role,
+            &[(access::object_label(catalog, &existing), existing.owner)],
+        )?;
+        if let Some(user) = catalog
+            .dependents(existing.id)
+            .find(|o| o.kind != ObjectKind::Index)
+        {
+            let what = format!(
+                "{} \"{}\"",
+                kind.words(),
+                catalog.short_path(context.scope, &existing)
+            );
+            let by = format!(
+                "{} \"{}\"",
+                user.kind.words(),
+                catalog.short_path(context.scope, user)
+            );
+            return Err(SqlError::internal(format!(
+                "cannot drop {what}: still depended upon by {by}"
+            )));
         }
         for id in catalog.closure([existing.id]) {
             catalog.remove_object(id);
         }
     }
-    let Some(place) = place(catalog, context, &view.name, view.temporary, view.if_not_exists)? else {
+    let Some(place) = place(
+        catalog,
+        context,
+        &view.name,
+        view.temporary,
+        view.if_not_exists,
+    )?
+    else {
         return Ok(skipped(kind, &view.name));
     };
-    let cluster = if view.materialized { Some(cluster_for(catalog, context, view.cluster.as_deref())?) } else { None };
+    let cluster = if view.materialized {
+        Some(cluster_for(catalog, context, view.cluster.as_deref())?)
+    } else {
+        None
+    };
     access::reads(catalog, context.scope.role, &rewritten.objects)?;
     let columns = if view.columns.is_empty() {
         String::new()
     } else {
-        format!(" ({})", view.columns.iter().map(|c| quote(c)).collect::<Vec<_>>().join(", "))
+        format!(
+            " ({})",
+            view.columns
+                .iter()
+                .map(|c| quote(c))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
     };
     let stored = rewritten.stored.clone();
     let mut made = object(catalog, context, place, kind, |id| {
         let own = render::own_name(id);
-        let with = view.with.as_ref().map(|w| format!(" WITH ({w})")).unwrap_or_default();
+        let with = view
+            .with
+            .as_ref()
+            .map(|w| format!(" WITH ({w})"))
+            .unwrap_or_default();
         match cluster {
-            Some(cluster) => format!("CREATE MATERIALIZED VIEW {own}{columns} IN CLUSTER {}{with} AS {stored}", render::cluster(cluster)),
+            Some(cluster) => format!(
+                "CREATE MATERIALIZED VIEW {own}{columns} IN CLUSTER {}{with} AS {stored}",
+                render::cluster(cluster)
+            ),
             None if view.temporary => format!("CREATE TEMPORARY VIEW {own}{columns} AS {stored}"),
             None => format!("CREATE VIEW {own}{columns} AS {stored}"),
         }
@@ -126,9 +218,19 @@ pub(super) fn create_view(catalog: &mut Catalog, context: Context<'_>, view: &Cr
     made.definition = Some(rewritten.stored);
     made.depends = rewritten.objects;
     made.qualifiers = rewritten.qualifiers;
-    let mut effect = Effect::tag(if view.materialized { "CREATE MATERIALIZED VIEW" } else { "CREATE VIEW" });
-    effect.backend.push(format!("CREATE VIEW {USER_SCHEMA}.{}{columns} AS {}", made.id, rewritten.sql));
-    let nullability = Nullability { asserted: view.not_null.clone(), ..rewritten.nullability };
+    let mut effect = Effect::tag(if view.materialized {
+        "CREATE MATERIALIZED VIEW"
+    } else {
+        "CREATE VIEW"
+    });
+    effect.backend.push(format!(
+        "CREATE VIEW {USER_SCHEMA}.{}{columns} AS {}",
+        made.id, rewritten.sql
+    ));
+    let nullability = Nullability {
+        asserted: view.not_null.clone(),
+        ..rewritten.nullability
+    };
     effect.describe.push((made.id, nullability));
     catalog.insert_object(made);
     Ok(effect)
@@ -145,10 +247,14 @@ pub(super) fn create_table(
     let Some(place) = place(catalog, context, name, temporary, if_not_exists)? else {
         return Ok(skipped(ObjectKind::Table, name));
     };
-    let made =
-        object(catalog, context, place, ObjectKind::Table, |id| format!("CREATE TABLE {} ({})", render::own_name(id), columns.trim()));
+    let made = object(catalog, context, place, ObjectKind::Table, |id| {
+        format!("CREATE TABLE {} ({})", render::own_name(id), columns.trim())
+    });
     let mut effect = Effect::tag("CREATE TABLE");
-    effect.backend.push(format!("CREATE TABLE {USER_SCHEMA}.{} ({columns})", made.id));
+    effect.backend.push(format!(
+        "CREATE TABLE {USER_SCHEMA}.{} ({columns})",
+        made.id
+    ));
     effect.describe.push((made.id, Nullability::default()));
     catalog.insert_object(made);
     Ok(effect)
@@ -159,15 +265,35 @@ fn index_name(catalog: &Catalog, on: &Object, columns: &[String]) -> String {
     let base = if columns.is_empty() {
         format!("{}_primary_idx", on.name)
     } else {
-        let plain = |c: &String| c.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect::<String>();
-        let named: Vec<_> = columns.iter().map(|c| plain(&c.trim_matches('"').to_owned())).collect();
+        let plain = |c: &String| {
+            c.chars()
+                .map(|c| {
+                    if c.is_alphanumeric() || c == '_' {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
+                .collect::<String>()
+        };
+        let named: Vec<_> = columns
+            .iter()
+            .map(|c| plain(&c.trim_matches('"').to_owned()))
+            .collect();
         format!("{}_{}_idx", on.name, named.join("_"))
     };
-    let taken = |name: &str| catalog.names.contains_key(&(on.schema, on.session, name.to_owned()));
+    let taken = |name: &str| {
+        catalog
+            .names
+            .contains_key(&(on.schema, on.session, name.to_owned()))
+    };
     if !taken(&base) {
         return base;
     }
-    (1..).map(|n| format!("{base}{n}")).find(|n| !taken(n)).unwrap_or(base)
+    (1..)
+        .map(|n| format!("{base}{n}"))
+        .find(|n| !taken(n))
+        .unwrap_or(base)
 }
 
 pub(super) fn create_index(
@@ -179,33 +305,66 @@ pub(super) fn create_index(
     columns: Option<&[String]>,
     if_not_exists: bool,
 ) -> Result<Effect, SqlError> {
-    let found = catalog.object(context.scope, on).cloned().ok_or_else(|| SqlError::unknown_item(&on.join(".")))?;
+    let found = catalog
+        .object(context.scope, on)
+        .cloned()
+        .ok_or_else(|| SqlError::unknown_item(&on.join(".")))?;
     if !found.kind.is_relation() {
         let path = catalog.object_path(&found);
-        return Err(SqlError::internal(format!("index cannot be created on {path} because it is a {}", found.kind.words())));
+        return Err(SqlError::internal(format!(
+            "index cannot be created on {path} because it is a {}",
+            found.kind.words()
+        )));
     }
-    let name = name.map_or_else(|| index_name(catalog, &found, columns.unwrap_or_default()), str::to_owned);
+    let name = name.map_or_else(
+        || index_name(catalog, &found, columns.unwrap_or_default()),
+        str::to_owned,
+    );
     let key = (found.schema, found.session, name.clone());
-    if let Some(existing) = catalog.names.get(&key).and_then(|id| catalog.objects.get(id)) {
+    if let Some(existing) = catalog
+        .names
+        .get(&key)
+        .and_then(|id| catalog.objects.get(id))
+    {
         if if_not_exists {
             return Ok(skipped(ObjectKind::Index, &vec![name]));
         }
         let path = catalog.object_path(existing);
-        return Err(SqlError::internal(format!("{} \"{path}\" already exists", existing.kind.words())));
+        return Err(SqlError::internal(format!(
+            "{} \"{path}\" already exists",
+            existing.kind.words()
+        )));
     }
-    access::owners(catalog, context.scope.role, &[(access::object_label(catalog, &found), found.owner)])?;
+    access::owners(
+        catalog,
+        context.scope.role,
+        &[(access::object_label(catalog, &found), found.owner)],
+    )?;
     if let Some(schema) = catalog.schemas.get(&found.schema) {
         access::schema(catalog, context.scope.role, schema, Mode::Create)?;
     }
     let cluster = cluster_for(catalog, context, cluster)?;
     let (shown, checked) = match columns {
         Some(columns) => {
-            let shown = columns.iter().map(|c| if c.starts_with('"') { c.clone() } else { quote_if_plain(c) }).collect::<Vec<_>>();
+            let shown = columns
+                .iter()
+                .map(|c| {
+                    if c.starts_with('"') {
+                        c.clone()
+                    } else {
+                        quote_if_plain(c)
+                    }
+                })
+                .collect::<Vec<_>>();
             (shown, Some(columns.join(", ")))
         }
         None => (found.columns.iter().map(|c| quote(&c.name)).collect(), None),
     };
-    let place = Place { schema: found.schema, session: found.session, name: name.clone() };
+    let place = Place {
+        schema: found.schema,
+        session: found.session,
+        name: name.clone(),
+    };
     let (on_id, on_name) = (found.id, found.name.clone());
     let mut made = object(catalog, context, place, ObjectKind::Index, |_| {
         format!(
@@ -223,7 +382,10 @@ pub(super) fn create_index(
     let mut effect = Effect::tag("CREATE INDEX");
     if let Some(columns) = checked {
         // PostgreSQL checks the expressions; there is nothing to store.
-        effect.backend.push(format!("SELECT {columns} FROM {USER_SCHEMA}.{on_id} AS {} LIMIT 0", quote(&on_name)));
+        effect.backend.push(format!(
+            "SELECT {columns} FROM {USER_SCHEMA}.{on_id} AS {} LIMIT 0",
+            quote(&on_name)
+        ));
     }
     catalog.insert_object(made);
     Ok(effect)
@@ -231,7 +393,11 @@ pub(super) fn create_index(
 
 fn quote_if_plain(expression: &str) -> String {
     let plain = expression.chars().all(|c| c.is_alphanumeric() || c == '_');
-    if plain { quote(&expression.to_ascii_lowercase()) } else { expression.to_owned() }
+    if plain {
+        quote(&expression.to_ascii_lowercase())
+    } else {
+        expression.to_owned()
+    }
 }
 
 pub(super) fn create_plain(
@@ -243,15 +409,28 @@ pub(super) fn create_plain(
     if_not_exists: bool,
     text: &str,
 ) -> Result<Effect, SqlError> {
-    let Some(place) = place(catalog, context, name, false, if_not_exists)? else { return Ok(skipped(kind, name)) };
-    let stored = if kind == ObjectKind::Secret { None } else { Some(text) };
+    let Some(place) = place(catalog, context, name, false, if_not_exists)? else {
+        return Ok(skipped(kind, name));
+    };
+    let stored = if kind == ObjectKind::Secret {
+        None
+    } else {
+        Some(text)
+    };
     let mut made = object(catalog, context, place, kind, |id| match stored {
-        Some(text) => format!("CREATE CONNECTION {} {}", render::own_name(id), from_word(text, "to")),
+        Some(text) => format!(
+            "CREATE CONNECTION {} {}",
+            render::own_name(id),
+            from_word(text, "to")
+        ),
         None => format!("CREATE SECRET {} AS '<redacted>'", render::own_name(id)),
     });
     made.details.subtype = subtype.map(str::to_owned);
     catalog.insert_object(made);
-    Ok(Effect::tag(format!("CREATE {}", kind.words().to_uppercase())))
+    Ok(Effect::tag(format!(
+        "CREATE {}",
+        kind.words().to_uppercase()
+    )))
 }
 
 /// The text from the first occurrence of a bare word on.
@@ -273,14 +452,21 @@ pub(super) fn create_sink(
     if_not_exists: bool,
     text: &str,
 ) -> Result<Effect, SqlError> {
-    let Some(place) = place(catalog, context, name, false, if_not_exists)? else { return Ok(skipped(ObjectKind::Sink, name)) };
+    let Some(place) = place(catalog, context, name, false, if_not_exists)? else {
+        return Ok(skipped(ObjectKind::Sink, name));
+    };
     let cluster = cluster_for(catalog, context, cluster)?;
     let from = sink_input(catalog, context, &clauses.from)?;
     let connection = match &clauses.connection {
         Some(name) => {
-            let found = catalog.object(context.scope, name).ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
+            let found = catalog
+                .object(context.scope, name)
+                .ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
             if found.kind != ObjectKind::Connection {
-                return Err(SqlError::internal(format!("{} is not a connection", name.join("."))));
+                return Err(SqlError::internal(format!(
+                    "{} is not a connection",
+                    name.join(".")
+                )));
             }
             Some(found.id)
         }
@@ -288,7 +474,12 @@ pub(super) fn create_sink(
     };
     let rest = from_word(text, "into");
     let mut made = object(catalog, context, place, ObjectKind::Sink, |id| {
-        format!("CREATE SINK {} IN CLUSTER {} FROM {} {rest}", render::own_name(id), render::cluster(cluster), render::reference(from))
+        format!(
+            "CREATE SINK {} IN CLUSTER {} FROM {} {rest}",
+            render::own_name(id),
+            render::cluster(cluster),
+            render::reference(from)
+        )
     });
     made.cluster = Some(cluster);
     made.depends = [Some(from), connection].into_iter().flatten().collect();
@@ -305,10 +496,16 @@ pub(super) fn create_sink(
 }
 
 fn sink_input(catalog: &Catalog, context: Context<'_>, name: &Name) -> Result<Id, SqlError> {
-    let found = catalog.object(context.scope, name).ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
+    let found = catalog
+        .object(context.scope, name)
+        .ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
     match found.kind {
         ObjectKind::Table | ObjectKind::MaterializedView | ObjectKind::Source => {}
-        ObjectKind::View | ObjectKind::Index | ObjectKind::Sink | ObjectKind::Connection | ObjectKind::Secret => {
+        ObjectKind::View
+        | ObjectKind::Index
+        | ObjectKind::Sink
+        | ObjectKind::Connection
+        | ObjectKind::Secret => {
             let path = catalog.object_path(found);
             return Err(SqlError::internal(format!(
                 "{path} is a {}, which cannot be exported as a sink",
@@ -320,21 +517,41 @@ fn sink_input(catalog: &Catalog, context: Context<'_>, name: &Name) -> Result<Id
     Ok(found.id)
 }
 
-pub(super) fn alter_sink(catalog: &mut Catalog, context: Context<'_>, name: &Name, from: &Name) -> Result<Effect, SqlError> {
-    let sink = catalog.object(context.scope, name).cloned().ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
+pub(super) fn alter_sink(
+    catalog: &mut Catalog,
+    context: Context<'_>,
+    name: &Name,
+    from: &Name,
+) -> Result<Effect, SqlError> {
+    let sink = catalog
+        .object(context.scope, name)
+        .cloned()
+        .ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
     if sink.kind != ObjectKind::Sink {
-        return Err(SqlError::internal(format!("{} is not a sink", name.join("."))));
+        return Err(SqlError::internal(format!(
+            "{} is not a sink",
+            name.join(".")
+        )));
     }
-    access::owners(catalog, context.scope.role, &[(access::object_label(catalog, &sink), sink.owner)])?;
+    access::owners(
+        catalog,
+        context.scope.role,
+        &[(access::object_label(catalog, &sink), sink.owner)],
+    )?;
     let from = sink_input(catalog, context, from)?;
     let old = sink.details.on;
     catalog.change_object(sink.id, |s| {
         if let Some(old) = old {
             s.depends.remove(&old);
-            s.create = s.create.replace(&render::reference(old), &render::reference(from));
+            s.create = s
+                .create
+                .replace(&render::reference(old), &render::reference(from));
         }
         s.depends.insert(from);
         s.details.on = Some(from);
     });
-    Ok(Effect { repointed: Some(sink.id), ..Effect::tag("ALTER SINK") })
+    Ok(Effect {
+        repointed: Some(sink.id),
+        ..Effect::tag("ALTER SINK")
+    })
 }

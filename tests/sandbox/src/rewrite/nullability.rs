@@ -25,10 +25,12 @@ pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
         for item in &select.projection {
             match (item, &sources) {
                 (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, _) => {
-                    out.not_null_at.push(not_null(expr, sources.as_deref().unwrap_or_default()));
+                    out.not_null_at
+                        .push(not_null(expr, sources.as_deref().unwrap_or_default()));
                 }
                 (SelectItem::Wildcard(_), Some(sources)) => {
-                    out.not_null_at.extend(sources.iter().flat_map(|s| &s.columns).map(|c| !c.nullable));
+                    out.not_null_at
+                        .extend(sources.iter().flat_map(|s| &s.columns).map(|c| !c.nullable));
                 }
                 _ => break,
             }
@@ -41,16 +43,43 @@ pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
 fn sources(resolver: Resolver<'_>, select: &Select) -> Option<Vec<Source>> {
     let mut out = Vec::new();
     for table in &select.from {
-        let inner = |op: &JoinOperator| matches!(op, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_));
+        let inner = |op: &JoinOperator| {
+            matches!(
+                op,
+                JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)
+            )
+        };
         if !table.joins.iter().all(|j| inner(&j.join_operator)) {
             return None;
         }
-        for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|j| &j.relation)) {
-            let TableFactor::Table { name, alias, args: None, .. } = factor else { return None };
+        for factor in
+            std::iter::once(&table.relation).chain(table.joins.iter().map(|j| &j.relation))
+        {
+            let TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                ..
+            } = factor
+            else {
+                return None;
+            };
             let path = parts(name);
-            let Ok(Relation::User(object)) = resolver.catalog.relation(resolver.system, resolver.scope, &path) else { return None };
-            let name = alias.as_ref().map_or_else(|| path.last().cloned().unwrap_or_default(), |a| folded(&a.name));
-            out.push(Source { name, columns: object.columns.clone() });
+            let Ok(Relation::User(object)) =
+                resolver
+                    .catalog
+                    .relation(resolver.system, resolver.scope, &path)
+            else {
+                return None;
+            };
+            let name = alias.as_ref().map_or_else(
+                || path.last().cloned().unwrap_or_default(),
+                |a| folded(&a.name),
+            );
+            out.push(Source {
+                name,
+                columns: object.columns.clone(),
+            });
         }
     }
     Some(out)
@@ -64,15 +93,20 @@ fn not_null(expr: &Expr, sources: &[Source]) -> bool {
         Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::Exists { .. } => true,
         Expr::Function(function) => parts(&function.name).last().is_some_and(|n| n == "count"),
         Expr::Identifier(name) => column(None, &folded(name), sources),
-        Expr::CompoundIdentifier(path) if path.len() >= 2 => {
-            column(Some(&folded(&path[path.len() - 2])), &folded(&path[path.len() - 1]), sources)
-        }
+        Expr::CompoundIdentifier(path) if path.len() >= 2 => column(
+            Some(&folded(&path[path.len() - 2])),
+            &folded(&path[path.len() - 1]),
+            sources,
+        ),
         _ => false,
     }
 }
 
 fn column(qualifier: Option<&str>, name: &str, sources: &[Source]) -> bool {
-    let mut found =
-        sources.iter().filter(|s| qualifier.is_none_or(|q| q == s.name)).flat_map(|s| &s.columns).filter(|c| c.name == name);
+    let mut found = sources
+        .iter()
+        .filter(|s| qualifier.is_none_or(|q| q == s.name))
+        .flat_map(|s| &s.columns)
+        .filter(|c| c.name == name);
     found.next().is_some_and(|c| !c.nullable) && found.next().is_none()
 }

@@ -28,10 +28,20 @@ struct SelectScope {
 impl Scopes {
     pub(super) fn enter_query(&mut self, query: &Query) {
         let (ctes, recursive) = match &query.with {
-            Some(with) => (with.cte_tables.iter().map(|c| folded(&c.alias.name)).collect(), with.recursive),
+            Some(with) => (
+                with.cte_tables
+                    .iter()
+                    .map(|c| folded(&c.alias.name))
+                    .collect(),
+                with.recursive,
+            ),
             None => (Vec::new(), false),
         };
-        self.queries.push(QueryScope { ctes, done: 0, recursive });
+        self.queries.push(QueryScope {
+            ctes,
+            done: 0,
+            recursive,
+        });
     }
 
     pub(super) fn leave_query(&mut self) {
@@ -53,7 +63,11 @@ impl Scopes {
         for table in &select.from {
             collect(table, &mut names);
         }
-        let ambiguous = names.iter().filter(|n| names.iter().filter(|o| o.last() == n.last()).count() > 1).cloned().collect();
+        let ambiguous = names
+            .iter()
+            .filter(|n| names.iter().filter(|o| o.last() == n.last()).count() > 1)
+            .cloned()
+            .collect();
         self.selects.push(SelectScope { ambiguous });
     }
 
@@ -65,16 +79,31 @@ impl Scopes {
     pub(super) fn alias_of(&self, path: &[String]) -> String {
         let last = path.last().cloned().unwrap_or_default();
         let matches = |known: &Vec<String>| known.ends_with(path) || path.ends_with(known);
-        let ambiguous = self.selects.iter().rev().any(|s| s.ambiguous.iter().any(|known| path.len() > 1 && matches(known)));
-        if ambiguous { path[path.len() - 2..].join(".") } else { last }
+        let ambiguous = self.selects.iter().rev().any(|s| {
+            s.ambiguous
+                .iter()
+                .any(|known| path.len() > 1 && matches(known))
+        });
+        if ambiguous {
+            path[path.len() - 2..].join(".")
+        } else {
+            last
+        }
     }
 }
 
 fn collect(table: &TableWithJoins, names: &mut Vec<Vec<String>>) {
     for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|j| &j.relation)) {
         match factor {
-            TableFactor::Table { name, alias: None, args: None, .. } => names.push(parts(name)),
-            TableFactor::NestedJoin { table_with_joins, .. } => collect(table_with_joins, names),
+            TableFactor::Table {
+                name,
+                alias: None,
+                args: None,
+                ..
+            } => names.push(parts(name)),
+            TableFactor::NestedJoin {
+                table_with_joins, ..
+            } => collect(table_with_joins, names),
             _ => {}
         }
     }

@@ -10,7 +10,10 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use crate::engine::BACKEND_OPTIONS;
 use crate::failure::{SqlError, materialize_code};
 use crate::postgres::SUPERUSER;
-use crate::wire::{Fields, Frame, Rows, Writer, parse_data_row, parse_error, parse_row_description, put_text, read_frame};
+use crate::wire::{
+    Fields, Frame, Rows, Writer, parse_data_row, parse_error, parse_row_description, put_text,
+    read_frame,
+};
 
 /// Protocol version 3.0.
 const VERSION: u32 = 196_608;
@@ -35,13 +38,26 @@ impl Backend {
         let mut out = Writer::default();
         out.untyped(|b| {
             b.extend_from_slice(&VERSION.to_be_bytes());
-            for text in ["user", SUPERUSER, "database", "postgres", "options", BACKEND_OPTIONS] {
+            for text in [
+                "user",
+                SUPERUSER,
+                "database",
+                "postgres",
+                "options",
+                BACKEND_OPTIONS,
+            ] {
                 put_text(b, text);
             }
             b.push(0);
         });
         writer.write_all(&out.buffer).await?;
-        let mut backend = Self { reader: BufReader::with_capacity(64 << 10, reader), writer, pid: 0, secret: 0, unsynced: false };
+        let mut backend = Self {
+            reader: BufReader::with_capacity(64 << 10, reader),
+            writer,
+            pid: 0,
+            secret: 0,
+            unsynced: false,
+        };
         loop {
             let frame = backend.read().await?;
             match frame.tag {
@@ -59,7 +75,9 @@ impl Backend {
 
     /// Next frame.
     pub async fn read(&mut self) -> io::Result<Frame> {
-        read_frame(&mut self.reader).await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        read_frame(&mut self.reader)
+            .await?
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Sends bytes.

@@ -67,7 +67,17 @@ impl Client {
         let (sender, frames) = mpsc::unbounded_channel();
         let (closing, closed) = watch::channel(false);
         let reader = tokio::spawn(pump(reader, sender, closing));
-        Self { frames, writer, out: Writer::default(), interrupt: Interrupt { closed, outage, cancel }, reader }
+        Self {
+            frames,
+            writer,
+            out: Writer::default(),
+            interrupt: Interrupt {
+                closed,
+                outage,
+                cancel,
+            },
+            reader,
+        }
     }
 
     /// Next frame; `None` when the client has left.
@@ -90,7 +100,11 @@ impl Client {
 
     /// Sends what has gathered if it is much.
     pub async fn flush_if_full(&mut self) -> io::Result<()> {
-        if self.out.buffer.len() >= FLUSH_AT { self.flush().await } else { Ok(()) }
+        if self.out.buffer.len() >= FLUSH_AT {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -100,7 +114,11 @@ impl Drop for Client {
     }
 }
 
-async fn pump(reader: OwnedReadHalf, sender: mpsc::UnboundedSender<Frame>, closing: watch::Sender<bool>) {
+async fn pump(
+    reader: OwnedReadHalf,
+    sender: mpsc::UnboundedSender<Frame>,
+    closing: watch::Sender<bool>,
+) {
     let mut reader = BufReader::new(reader);
     while let Ok(Some(frame)) = read_frame(&mut reader).await {
         if frame.tag == b'X' || sender.send(frame).is_err() {

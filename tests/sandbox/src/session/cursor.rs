@@ -19,7 +19,11 @@ pub(super) enum Cursor {
     /// In the backend's transaction.
     Plain,
     /// Rows that were reported, with their counts.
-    Subscribe { query: String, seen: BTreeMap<Row, i64>, pending: Vec<Row> },
+    Subscribe {
+        query: String,
+        seen: BTreeMap<Row, i64>,
+        pending: Vec<Row>,
+    },
 }
 
 /// How often a subscribed query is run while nothing changes.
@@ -32,9 +36,18 @@ fn unknown(name: &str) -> SqlError {
 }
 
 impl Session {
-    pub(super) async fn declare(&mut self, name: &str, subscribe: bool, query: &str) -> Result<Answer, Stop> {
+    pub(super) async fn declare(
+        &mut self,
+        name: &str,
+        subscribe: bool,
+        query: &str,
+    ) -> Result<Answer, Stop> {
         if self.transaction.as_ref().is_none_or(|t| !t.explicit) {
-            return Err(SqlError::new("25P01", "DECLARE CURSOR can only be used in transaction blocks").into());
+            return Err(SqlError::new(
+                "25P01",
+                "DECLARE CURSOR can only be used in transaction blocks",
+            )
+            .into());
         }
         let (catalog, rewritten) = self.resolve(query)?;
         let cursor = if subscribe {
@@ -42,10 +55,21 @@ impl Session {
                 transaction.admit(Use::Read, query)?;
                 transaction.mode = Mode::Read(None);
             }
-            Cursor::Subscribe { query: query.to_owned(), seen: BTreeMap::new(), pending: Vec::new() }
+            Cursor::Subscribe {
+                query: query.to_owned(),
+                seen: BTreeMap::new(),
+                pending: Vec::new(),
+            }
         } else {
-            self.admit(&Statement::Query, query, &catalog, &rewritten).await?;
-            self.backend.query(&format!("DECLARE {} CURSOR FOR {}", quote(name), rewritten.sql)).await??;
+            self.admit(&Statement::Query, query, &catalog, &rewritten)
+                .await?;
+            self.backend
+                .query(&format!(
+                    "DECLARE {} CURSOR FOR {}",
+                    quote(name),
+                    rewritten.sql
+                ))
+                .await??;
             Cursor::Plain
         };
         self.cursors.insert(name.to_owned(), cursor);
@@ -56,21 +80,36 @@ impl Session {
         match self.cursors.remove(name) {
             None => return Err(unknown(name).into()),
             Some(Cursor::Plain) => {
-                self.backend.query(&format!("CLOSE {}", quote(name))).await??;
+                self.backend
+                    .query(&format!("CLOSE {}", quote(name)))
+                    .await??;
             }
             Some(Cursor::Subscribe { .. }) => {}
         }
         Ok(Answer::tag("CLOSE CURSOR"))
     }
 
-    pub(super) async fn fetch(&mut self, name: &str, count: Option<usize>, timeout_ms: Option<u64>) -> Result<Answer, Stop> {
-        let Some(cursor) = self.cursors.get(name).cloned() else { return Err(unknown(name).into()) };
+    pub(super) async fn fetch(
+        &mut self,
+        name: &str,
+        count: Option<usize>,
+        timeout_ms: Option<u64>,
+    ) -> Result<Answer, Stop> {
+        let Some(cursor) = self.cursors.get(name).cloned() else {
+            return Err(unknown(name).into());
+        };
         let rows = match cursor {
             Cursor::Plain => {
                 let count = count.map_or_else(|| "ALL".to_owned(), |n| n.to_string());
-                self.backend.query(&format!("FETCH {count} FROM {}", quote(name))).await??
+                self.backend
+                    .query(&format!("FETCH {count} FROM {}", quote(name)))
+                    .await??
             }
-            Cursor::Subscribe { query, mut seen, mut pending } => {
+            Cursor::Subscribe {
+                query,
+                mut seen,
+                mut pending,
+            } => {
                 let deadline = timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
                 let columns = loop {
                     let rows = self.run_subscribed(&query).await?;
@@ -80,15 +119,33 @@ impl Session {
                     }
                     self.wait(tokio::time::sleep(POLL)).await?;
                 };
-                let taken = pending.drain(..count.unwrap_or(usize::MAX).min(pending.len())).collect();
-                let mut all = vec![("mz_timestamp".to_owned(), NUMERIC), ("mz_diff".to_owned(), INT8)];
+                let taken = pending
+                    .drain(..count.unwrap_or(usize::MAX).min(pending.len()))
+                    .collect();
+                let mut all = vec![
+                    ("mz_timestamp".to_owned(), NUMERIC),
+                    ("mz_diff".to_owned(), INT8),
+                ];
                 all.extend(columns);
-                self.cursors.insert(name.to_owned(), Cursor::Subscribe { query, seen, pending });
-                Rows { columns: all, rows: taken }
+                self.cursors.insert(
+                    name.to_owned(),
+                    Cursor::Subscribe {
+                        query,
+                        seen,
+                        pending,
+                    },
+                );
+                Rows {
+                    columns: all,
+                    rows: taken,
+                }
             }
         };
         let tag = format!("FETCH {}", rows.rows.len());
-        Ok(Answer { rows: Some(rows), ..Answer::tag(tag) })
+        Ok(Answer {
+            rows: Some(rows),
+            ..Answer::tag(tag)
+        })
     }
 
     /// Runs a subscribed query outside the transaction, with names resolved anew.
@@ -105,7 +162,9 @@ fn changes(seen: &mut BTreeMap<Row, i64>, rows: Vec<Row>) -> Vec<Row> {
     for row in rows {
         *now.entry(row).or_default() += 1;
     }
-    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    let at = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis());
     let mut out = Vec::new();
     let mut report = |row: &Row, diff: i64| {
         let mut line = vec![Some(at.to_string()), Some(diff.to_string())];

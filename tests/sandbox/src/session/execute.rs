@@ -26,7 +26,10 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn tag(tag: impl Into<String>) -> Self {
-        Self { tag: tag.into(), ..Self::default() }
+        Self {
+            tag: tag.into(),
+            ..Self::default()
+        }
     }
 }
 
@@ -55,14 +58,22 @@ impl Session {
     /// Counts and perhaps strikes a statement before it runs. True if the connection must be cut after it.
     pub(super) async fn strike(&mut self, text: &str) -> Result<bool, Stop> {
         let application = self.variables.known("application_name").to_owned();
-        self.engine.steering.log(&application, &self.role_name, text).await;
-        let Some((id, action)) = self.engine.steering.strike(&application, text).await else { return Ok(false) };
+        self.engine
+            .steering
+            .log(&application, &self.role_name, text)
+            .await;
+        let Some((id, action)) = self.engine.steering.strike(&application, text).await else {
+            return Ok(false);
+        };
         match action {
-            Action::Error(code) => return Err(SqlError::new(&code, "injected by the sandbox").into()),
+            Action::Error(code) => {
+                return Err(SqlError::new(&code, "injected by the sandbox").into());
+            }
             Action::Delay(duration) => self.wait(tokio::time::sleep(duration)).await?,
             Action::Hang => {
                 let engine = std::sync::Arc::clone(&self.engine);
-                self.wait(async move { engine.steering.gone(id).await }).await?;
+                self.wait(async move { engine.steering.gone(id).await })
+                    .await?;
             }
             Action::CutBefore => return Err(End::Cut.into()),
             Action::CutAfter => return Ok(true),
@@ -76,7 +87,10 @@ impl Session {
 
     /// Waits for something of the front's own; ends with the statement timeout, a cancel or the session.
     pub(super) async fn wait<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
-        let timeout = self.variables.statement_timeout().unwrap_or(Duration::from_secs(86_400));
+        let timeout = self
+            .variables
+            .statement_timeout()
+            .unwrap_or(Duration::from_secs(86_400));
         let mut interrupt = self.client.interrupt.clone();
         let cancel = std::sync::Arc::clone(&interrupt.cancel);
         tokio::select! {
@@ -88,7 +102,11 @@ impl Session {
     }
 
     /// Executes a front statement.
-    pub(super) async fn execute_front(&mut self, statement: &Statement, text: &str) -> Result<Answer, Stop> {
+    pub(super) async fn execute_front(
+        &mut self,
+        statement: &Statement,
+        text: &str,
+    ) -> Result<Answer, Stop> {
         let failed = self.transaction.as_ref().is_some_and(|t| t.failed);
         if failed && !matches!(statement, Statement::Commit | Statement::Rollback) {
             return Err(aborted().into());
@@ -127,12 +145,27 @@ impl Session {
             Statement::Show(show) => self.show(statement, show),
             Statement::Explain(text) => {
                 let catalog = self.engine.catalog();
-                let plan = crate::rewrite::statement(self.resolver(&catalog, &self.scope()), text).map(|r| catalog.render(&r.stored))?;
+                let plan = crate::rewrite::statement(self.resolver(&catalog, &self.scope()), text)
+                    .map(|r| catalog.render(&r.stored))?;
                 let columns = columns(statement).unwrap_or_default();
-                Ok(Answer { rows: Some(Rows { columns, rows: vec![vec![Some(format!("Explained Query:\n  {plan}\n"))]] }), ..Answer::tag("EXPLAIN 1") })
+                Ok(Answer {
+                    rows: Some(Rows {
+                        columns,
+                        rows: vec![vec![Some(format!("Explained Query:\n  {plan}\n"))]],
+                    }),
+                    ..Answer::tag("EXPLAIN 1")
+                })
             }
-            Statement::Declare { name, subscribe, query } => self.declare(name, *subscribe, query).await,
-            Statement::Fetch { name, count, timeout_ms } => self.fetch(name, *count, *timeout_ms).await,
+            Statement::Declare {
+                name,
+                subscribe,
+                query,
+            } => self.declare(name, *subscribe, query).await,
+            Statement::Fetch {
+                name,
+                count,
+                timeout_ms,
+            } => self.fetch(name, *count, *timeout_ms).await,
             Statement::Close(name) => self.close_cursor(name).await,
             Statement::Ddl(ddl) => self.ddl(ddl, text).await,
             Statement::Query | Statement::Insert | Statement::Mutation(_) | Statement::Copy => {
@@ -143,9 +176,10 @@ impl Session {
 
     fn begin_transaction(&mut self) -> Answer {
         match &mut self.transaction {
-            Some(open) if open.explicit => {
-                Answer { notices: vec![Notice::new("there is already a transaction in progress")], ..Answer::tag("BEGIN") }
-            }
+            Some(open) if open.explicit => Answer {
+                notices: vec![Notice::new("there is already a transaction in progress")],
+                ..Answer::tag("BEGIN")
+            },
             Some(open) => {
                 open.explicit = true;
                 Answer::tag("BEGIN")
@@ -160,7 +194,10 @@ impl Session {
     /// Ends a transaction well; also the implicit one of a string of statements.
     pub(super) async fn commit(&mut self) -> Result<Answer, Stop> {
         let Some(transaction) = self.transaction.take() else {
-            return Ok(Answer { notices: vec![Notice::new("there is no transaction in progress")], ..Answer::tag("COMMIT") });
+            return Ok(Answer {
+                notices: vec![Notice::new("there is no transaction in progress")],
+                ..Answer::tag("COMMIT")
+            });
         };
         if transaction.failed {
             self.transaction = Some(transaction);
@@ -169,7 +206,11 @@ impl Session {
         self.cursors.clear();
         let mut answer = Answer::tag("COMMIT");
         let ended = match transaction.mode {
-            Mode::Ddl(base, catalog) => self.engine.install(base, *catalog).await.map_err(Stop::from),
+            Mode::Ddl(base, catalog) => self
+                .engine
+                .install(base, *catalog)
+                .await
+                .map_err(Stop::from),
             Mode::Single(ddl) => match self.apply(&ddl).await {
                 Ok(effect) => {
                     answer.notices = effect.notices;
@@ -194,7 +235,10 @@ impl Session {
     /// Gives a transaction up.
     pub(super) async fn rollback(&mut self) -> Result<Answer, Stop> {
         let Some(transaction) = self.transaction.take() else {
-            return Ok(Answer { notices: vec![Notice::new("there is no transaction in progress")], ..Answer::tag("ROLLBACK") });
+            return Ok(Answer {
+                notices: vec![Notice::new("there is no transaction in progress")],
+                ..Answer::tag("ROLLBACK")
+            });
         };
         self.cursors.clear();
         if transaction.backend {
@@ -214,51 +258,94 @@ impl Session {
             }
             return Err(SqlError::new("0A000", "SET ROLE is not supported").into());
         }
-        let used = self.transaction.as_ref().is_some_and(|t| !matches!(t.mode, Mode::Empty));
+        let used = self
+            .transaction
+            .as_ref()
+            .is_some_and(|t| !matches!(t.mode, Mode::Empty));
         if used && name == "cluster" {
-            return Err(SqlError::new("25001", "SET cluster cannot be called in an active transaction").into());
+            return Err(SqlError::new(
+                "25001",
+                "SET cluster cannot be called in an active transaction",
+            )
+            .into());
         }
         self.variables.set(&name, value, local)?;
         self.unsettled = true;
         let shown = super::REPORTED.iter().find(|(known, _)| *known == name);
-        let reported = shown.map(|(name, shown)| ((*shown).to_owned(), self.variables.known(name).to_owned()));
-        Ok(Answer { reported: reported.into_iter().collect(), ..Answer::tag("SET") })
+        let reported =
+            shown.map(|(name, shown)| ((*shown).to_owned(), self.variables.known(name).to_owned()));
+        Ok(Answer {
+            reported: reported.into_iter().collect(),
+            ..Answer::tag("SET")
+        })
     }
 
     fn show(&self, statement: &Statement, show: &Show) -> Result<Answer, Stop> {
         let rows = match show {
             Show::Variable(name) => vec![vec![Some(self.variables.get(name)?.to_owned())]],
-            Show::All => self.variables.all().into_iter().map(|(n, v)| vec![Some(n), Some(v), Some(String::new())]).collect(),
+            Show::All => self
+                .variables
+                .all()
+                .into_iter()
+                .map(|(n, v)| vec![Some(n), Some(v), Some(String::new())])
+                .collect(),
             Show::Create(Thing::Cluster, name) => {
                 let catalog = self.engine.catalog();
                 let cluster = catalog.cluster(&name.join("."))?;
-                vec![vec![Some(cluster.name.clone()), Some(catalog.show_create_cluster(cluster)?)]]
+                vec![vec![
+                    Some(cluster.name.clone()),
+                    Some(catalog.show_create_cluster(cluster)?),
+                ]]
             }
             Show::Create(_, name) => {
                 let catalog = self.engine.catalog();
                 let scope = self.scope();
-                let object = catalog.object(&scope, name).ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
-                vec![vec![Some(catalog.object_path(object)), Some(catalog.render(&object.create) + ";")]]
+                let object = catalog
+                    .object(&scope, name)
+                    .ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
+                vec![vec![
+                    Some(catalog.object_path(object)),
+                    Some(catalog.render(&object.create) + ";"),
+                ]]
             }
             Show::Query(_) => return Err(SqlError::internal("not a statement of the front").into()),
         };
         let tag = format!("SELECT {}", rows.len());
-        Ok(Answer { rows: Some(Rows { columns: columns(statement).unwrap_or_default(), rows }), ..Answer::tag(tag) })
+        Ok(Answer {
+            rows: Some(Rows {
+                columns: columns(statement).unwrap_or_default(),
+                rows,
+            }),
+            ..Answer::tag(tag)
+        })
     }
 
     async fn ddl(&mut self, ddl: &Ddl, text: &str) -> Result<Answer, Stop> {
-        let wanted = if ddl.is_transactional() { Use::Ddl } else { Use::Single };
+        let wanted = if ddl.is_transactional() {
+            Use::Ddl
+        } else {
+            Use::Single
+        };
         let Some(transaction) = &self.transaction else {
             let effect = self.apply(ddl).await?;
-            return Ok(Answer { notices: effect.notices, ..Answer::tag(effect.tag) });
+            return Ok(Answer {
+                notices: effect.notices,
+                ..Answer::tag(effect.tag)
+            });
         };
         transaction.admit(wanted, text)?;
         let engine = std::sync::Arc::clone(&self.engine);
         let current = engine.catalog();
         let scope = self.scope();
         let cluster = self.variables.known("cluster").to_owned();
-        let context = Context { scope: &scope, system: &engine.system, cluster: &cluster };
-        let Some(transaction) = &mut self.transaction else { return Ok(Answer::default()) };
+        let context = Context {
+            scope: &scope,
+            system: &engine.system,
+            cluster: &cluster,
+        };
+        let Some(transaction) = &mut self.transaction else {
+            return Ok(Answer::default());
+        };
         if wanted == Use::Single {
             // Only tried here; it takes effect at COMMIT.
             let effect = ddl::apply(&mut current.as_ref().clone(), context, ddl)?;
@@ -268,12 +355,17 @@ impl Session {
         if !matches!(transaction.mode, Mode::Ddl(..)) {
             transaction.mode = Mode::Ddl(current.version, Box::new(current.as_ref().clone()));
         }
-        let Mode::Ddl(base, catalog) = &mut transaction.mode else { return Ok(Answer::default()) };
+        let Mode::Ddl(base, catalog) = &mut transaction.mode else {
+            return Ok(Answer::default());
+        };
         if current.version != *base {
             return Err(race().into());
         }
         let effect = ddl::apply(catalog, context, ddl)?;
-        Ok(Answer { notices: effect.notices, ..Answer::tag(effect.tag) })
+        Ok(Answer {
+            notices: effect.notices,
+            ..Answer::tag(effect.tag)
+        })
     }
 
     /// Executes a DDL statement on its own.
@@ -285,7 +377,12 @@ impl Session {
             let engine = std::sync::Arc::clone(&self.engine);
             let id = sink.to_string();
             self.wait(async move {
-                while engine.steering.sink_status(&id).await.is_some_and(|status| status != "running") {
+                while engine
+                    .steering
+                    .sink_status(&id)
+                    .await
+                    .is_some_and(|status| status != "running")
+                {
                     tokio::time::sleep(SINK_POLL).await;
                 }
             })

@@ -72,7 +72,9 @@ impl Session {
             b'P' => {
                 let (name, sql) = (fields.text()?, fields.text()?);
                 let count = fields.u16()?;
-                let types = (0..count).map(|_| fields.u32()).collect::<Result<Vec<_>, _>>()?;
+                let types = (0..count)
+                    .map(|_| fields.u32())
+                    .collect::<Result<Vec<_>, _>>()?;
                 self.parse(name, &sql, types).await
             }
             b'B' => {
@@ -102,27 +104,59 @@ impl Session {
     }
 
     fn found(&self, name: &str) -> Result<Arc<Prepared>, SqlError> {
-        let missing = || SqlError::new("26000", format!("prepared statement {name:?} does not exist"));
+        let missing = || {
+            SqlError::new(
+                "26000",
+                format!("prepared statement {name:?} does not exist"),
+            )
+        };
         self.prepared.get(name).cloned().ok_or_else(missing)
     }
 
-    async fn parse(&mut self, name: String, text: &str, parameter_types: Vec<u32>) -> Result<(), Stop> {
+    async fn parse(
+        &mut self,
+        name: String,
+        text: &str,
+        parameter_types: Vec<u32>,
+    ) -> Result<(), Stop> {
         let statements = lexer::split(text)?;
         let sql = match statements.as_slice() {
             [] => "",
             [one] => one,
             _ => return Err(super::simple::several().into()),
         };
-        let statement = if sql.is_empty() { None } else { Some(statement::parse(sql)?) };
+        let statement = if sql.is_empty() {
+            None
+        } else {
+            Some(statement::parse(sql)?)
+        };
         let failed = self.transaction.as_ref().is_some_and(|t| t.failed);
-        if failed && !matches!(statement, None | Some(Statement::Commit | Statement::Rollback)) {
+        if failed
+            && !matches!(
+                statement,
+                None | Some(Statement::Commit | Statement::Rollback)
+            )
+        {
             return Err(aborted().into());
         }
-        let mut prepared = Prepared { whole: text.trim().to_owned(), sql: sql.to_owned(), statement, parameter_types, backend: None };
-        if let Some(query) = prepared.statement.as_ref().and_then(|s| backend_text(s, sql)) {
+        let mut prepared = Prepared {
+            whole: text.trim().to_owned(),
+            sql: sql.to_owned(),
+            statement,
+            parameter_types,
+            backend: None,
+        };
+        if let Some(query) = prepared
+            .statement
+            .as_ref()
+            .and_then(|s| backend_text(s, sql))
+        {
             let (catalog, rewritten) = self.resolve(query)?;
             self.settle().await?;
-            prepared.backend = Some(self.prepare(rewritten.sql, &prepared.parameter_types, catalog.version).await?);
+            prepared.backend = Some(
+                self.prepare(rewritten.sql, &prepared.parameter_types, catalog.version)
+                    .await?,
+            );
         }
         self.prepared.insert(name, Arc::new(prepared));
         self.client.out.message(b'1', |_| {});
@@ -130,7 +164,12 @@ impl Session {
     }
 
     /// Prepares resolved text under a name of its own.
-    async fn prepare(&mut self, sql: String, types: &[u32], version: u64) -> Result<(String, String, u64), Stop> {
+    async fn prepare(
+        &mut self,
+        sql: String,
+        types: &[u32],
+        version: u64,
+    ) -> Result<(String, String, u64), Stop> {
         self.next_statement += 1;
         let name = format!("s{}", self.next_statement);
         let mut out = Writer::default();
@@ -138,7 +177,9 @@ impl Session {
             put_text(b, &name);
             put_text(b, &sql);
             b.extend_from_slice(&u16::try_from(types.len()).unwrap_or(0).to_be_bytes());
-            types.iter().for_each(|t| b.extend_from_slice(&t.to_be_bytes()));
+            types
+                .iter()
+                .for_each(|t| b.extend_from_slice(&t.to_be_bytes()));
         });
         out.message(b'H', |_| {});
         self.converse(&out).await?;
@@ -158,18 +199,30 @@ impl Session {
         let prepared = self.found(name)?;
         let statement = prepared.statement.as_ref();
         let Some(query) = statement.and_then(|s| backend_text(s, &prepared.sql)) else {
-            self.portals.insert(portal, Portal { prepared, in_backend: false });
+            self.portals.insert(
+                portal,
+                Portal {
+                    prepared,
+                    in_backend: false,
+                },
+            );
             self.client.out.message(b'2', |_| {});
             return Ok(());
         };
         let (catalog, rewritten) = self.resolve(query)?;
         // Settling and BEGIN are simple queries: they end the run of extended messages first.
         if let Some(statement) = statement {
-            self.admit(statement, &prepared.sql, &catalog, &rewritten).await?;
+            self.admit(statement, &prepared.sql, &catalog, &rewritten)
+                .await?;
         }
         let mut target = prepared.backend.clone();
-        if target.as_ref().is_none_or(|(_, sql, version)| *version != catalog.version && *sql != rewritten.sql) {
-            let renewed = self.prepare(rewritten.sql, &prepared.parameter_types, catalog.version).await?;
+        if target
+            .as_ref()
+            .is_none_or(|(_, sql, version)| *version != catalog.version && *sql != rewritten.sql)
+        {
+            let renewed = self
+                .prepare(rewritten.sql, &prepared.parameter_types, catalog.version)
+                .await?;
             target = Some(renewed.clone());
             let copy = Prepared {
                 whole: prepared.whole.clone(),
@@ -190,7 +243,13 @@ impl Session {
         out.message(b'H', |_| {});
         self.converse(&out).await?;
         self.relay(b"2").await?;
-        self.portals.insert(portal, Portal { prepared, in_backend: true });
+        self.portals.insert(
+            portal,
+            Portal {
+                prepared,
+                in_backend: true,
+            },
+        );
         Ok(())
     }
 
@@ -209,7 +268,12 @@ impl Session {
                 out.message(b't', |b| b.extend_from_slice(&[0, 0]));
             }
             match prepared.statement.as_ref().and_then(execute::columns) {
-                Some(columns) => out.row_description(&columns.iter().map(|(n, oid)| (n.as_str(), *oid)).collect::<Vec<_>>()),
+                Some(columns) => out.row_description(
+                    &columns
+                        .iter()
+                        .map(|(n, oid)| (n.as_str(), *oid))
+                        .collect::<Vec<_>>(),
+                ),
                 None => out.message(b'n', |_| {}),
             }
             return Ok(());
@@ -230,7 +294,10 @@ impl Session {
     }
 
     fn portal(&self, name: &str) -> Result<Portal, SqlError> {
-        self.portals.get(name).cloned().ok_or_else(|| SqlError::new("34000", format!("portal {name:?} does not exist")))
+        self.portals
+            .get(name)
+            .cloned()
+            .ok_or_else(|| SqlError::new("34000", format!("portal {name:?} does not exist")))
     }
 
     async fn execute(&mut self, name: &str, limit: u32) -> Result<(), Stop> {
@@ -266,6 +333,9 @@ impl Session {
             out.data_row(row);
         }
         out.complete(&answer.tag);
-        answer.reported.iter().for_each(|(n, v)| out.parameter(n, v));
+        answer
+            .reported
+            .iter()
+            .for_each(|(n, v)| out.parameter(n, v));
     }
 }

@@ -15,7 +15,9 @@ use crate::statement::{Show, Statement};
 /// The text PostgreSQL would execute, if it is a statement for it.
 pub(super) fn backend_text<'a>(statement: &'a Statement, text: &'a str) -> Option<&'a str> {
     match statement {
-        Statement::Query | Statement::Insert | Statement::Mutation(_) | Statement::Copy => Some(text),
+        Statement::Query | Statement::Insert | Statement::Mutation(_) | Statement::Copy => {
+            Some(text)
+        }
         Statement::Show(Show::Query(query)) => Some(query),
         Statement::Begin
         | Statement::Commit
@@ -44,7 +46,11 @@ fn use_of(statement: &Statement) -> Use {
 
 impl Session {
     pub(super) fn resolver<'a>(&'a self, catalog: &'a Catalog, scope: &'a Scope) -> Resolver<'a> {
-        Resolver { catalog, system: &self.engine.system, scope }
+        Resolver {
+            catalog,
+            system: &self.engine.system,
+            scope,
+        }
     }
 
     /// Resolves a statement against the present catalog.
@@ -55,7 +61,13 @@ impl Session {
     }
 
     /// Transaction rules, privileges and the cluster; then the backend is brought to the same point.
-    pub(super) async fn admit(&mut self, statement: &Statement, text: &str, catalog: &Catalog, rewritten: &Rewritten) -> Result<(), Stop> {
+    pub(super) async fn admit(
+        &mut self,
+        statement: &Statement,
+        text: &str,
+        catalog: &Catalog,
+        rewritten: &Rewritten,
+    ) -> Result<(), Stop> {
         let wanted = use_of(statement);
         self.steered |= rewritten.steering;
         if let Some(transaction) = &mut self.transaction {
@@ -65,7 +77,11 @@ impl Session {
             if !rewritten.steering {
                 transaction.admit(wanted, text)?;
                 if matches!(transaction.mode, Mode::Empty) {
-                    transaction.mode = if wanted == Use::Read { Mode::Read(None) } else { Mode::Write };
+                    transaction.mode = if wanted == Use::Read {
+                        Mode::Read(None)
+                    } else {
+                        Mode::Write
+                    };
                 }
                 transaction.enter(schemas(catalog, &rewritten.objects))?;
             }
@@ -75,20 +91,34 @@ impl Session {
         if let Some(transaction) = &mut self.transaction
             && !transaction.backend
         {
-            let begin = if wanted == Use::Read && !rewritten.steering { "BEGIN ISOLATION LEVEL REPEATABLE READ" } else { "BEGIN" };
+            let begin = if wanted == Use::Read && !rewritten.steering {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ"
+            } else {
+                "BEGIN"
+            };
             transaction.backend = true;
             self.backend.query(begin).await??;
         }
         Ok(())
     }
 
-    fn check(&self, statement: &Statement, catalog: &Catalog, rewritten: &Rewritten) -> Result<(), SqlError> {
+    fn check(
+        &self,
+        statement: &Statement,
+        catalog: &Catalog,
+        rewritten: &Rewritten,
+    ) -> Result<(), SqlError> {
         for (object, mode) in &rewritten.writes {
             access::object(catalog, self.role, object, *mode)?;
         }
         let written: BTreeSet<Id> = rewritten.writes.iter().map(|(o, _)| o.id).collect();
         let plain_insert = matches!(statement, Statement::Insert | Statement::Copy);
-        let reads: BTreeSet<Id> = rewritten.objects.iter().copied().filter(|id| !(plain_insert && written.contains(id))).collect();
+        let reads: BTreeSet<Id> = rewritten
+            .objects
+            .iter()
+            .copied()
+            .filter(|id| !(plain_insert && written.contains(id)))
+            .collect();
         access::reads(catalog, self.role, &reads)?;
         if reads.is_empty() || *statement == Statement::Copy {
             return Ok(());
@@ -96,7 +126,10 @@ impl Session {
         let cluster = catalog.cluster(self.variables.known("cluster"))?;
         access::cluster(catalog, self.role, cluster, Privilege::Usage)?;
         if !catalog.replicas.values().any(|r| r.cluster == cluster.id) {
-            let message = format!("CLUSTER \"{}\" has no replicas available to service request", cluster.name);
+            let message = format!(
+                "CLUSTER \"{}\" has no replicas available to service request",
+                cluster.name
+            );
             return Err(SqlError::new("0A000", message));
         }
         Ok(())

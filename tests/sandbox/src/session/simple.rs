@@ -34,7 +34,9 @@ impl Session {
             Some(transaction) if transaction.explicit => transaction.failed = true,
             Some(_) => match self.rollback().await {
                 Ok(_) => {}
-                Err(Stop::Sql(error)) => tracing::debug!(%error, "rollback of an implicit transaction"),
+                Err(Stop::Sql(error)) => {
+                    tracing::debug!(%error, "rollback of an implicit transaction")
+                }
                 Err(Stop::End(end)) => return Err(end),
             },
             None => {}
@@ -70,7 +72,12 @@ impl Session {
         Ok(())
     }
 
-    async fn simple_statement(&mut self, whole: &str, sql: &str, statement: &Statement) -> Result<(), Stop> {
+    async fn simple_statement(
+        &mut self,
+        whole: &str,
+        sql: &str,
+        statement: &Statement,
+    ) -> Result<(), Stop> {
         let failed = self.transaction.as_ref().is_some_and(|t| t.failed);
         if failed && !matches!(statement, Statement::Commit | Statement::Rollback) {
             return Err(aborted().into());
@@ -98,12 +105,19 @@ impl Session {
         let out = &mut self.client.out;
         answer.notices.iter().for_each(|n| out.notice(n));
         if let Some(rows) = answer.rows {
-            let columns: Vec<_> = rows.columns.iter().map(|(n, oid)| (n.as_str(), *oid)).collect();
+            let columns: Vec<_> = rows
+                .columns
+                .iter()
+                .map(|(n, oid)| (n.as_str(), *oid))
+                .collect();
             out.row_description(&columns);
             rows.rows.iter().for_each(|row| out.data_row(row));
         }
         out.complete(&answer.tag);
-        answer.reported.iter().for_each(|(n, v)| out.parameter(n, v));
+        answer
+            .reported
+            .iter()
+            .for_each(|(n, v)| out.parameter(n, v));
     }
 }
 

@@ -61,27 +61,45 @@ fn write_only() -> SqlError {
 }
 
 fn ddl_only() -> SqlError {
-    SqlError::new("25000", "transactions which modify objects are restricted to just modifying objects")
+    SqlError::new(
+        "25000",
+        "transactions which modify objects are restricted to just modifying objects",
+    )
 }
 
 fn single_only() -> SqlError {
-    SqlError::new("25000", "this transaction can only execute a single statement")
+    SqlError::new(
+        "25000",
+        "this transaction can only execute a single statement",
+    )
 }
 
 /// The answer to anything but the end of a failed transaction.
 pub fn aborted() -> SqlError {
-    SqlError::new("25P02", "current transaction is aborted, commands ignored until end of transaction block")
+    SqlError::new(
+        "25P02",
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
 }
 
 /// The answer to a statement that must stand alone.
 pub fn must_stand_alone(text: &str) -> SqlError {
-    SqlError::new("25001", format!("{text} cannot be run inside a transaction block"))
+    SqlError::new(
+        "25001",
+        format!("{text} cannot be run inside a transaction block"),
+    )
 }
 
 impl Transaction {
     /// A new transaction.
     pub fn new(explicit: bool, before: Variables) -> Self {
-        Self { explicit, failed: false, mode: Mode::Empty, backend: false, before }
+        Self {
+            explicit,
+            failed: false,
+            mode: Mode::Empty,
+            backend: false,
+            before,
+        }
     }
 
     /// Checks that a statement may join; `text` is for the message.
@@ -95,12 +113,18 @@ impl Transaction {
         match (&self.mode, wanted) {
             (_, Use::Mutate(_)) if self.explicit => Err(must_stand_alone(text)),
             (Mode::Empty, _) => Ok(()),
-            (Mode::Read(_), Use::Read) | (Mode::Write, Use::Write | Use::Mutate(_)) | (Mode::Ddl(..), Use::Ddl) => Ok(()),
-            (Mode::Read(_), Use::Write | Use::Mutate(_) | Use::Ddl | Use::Single) => Err(read_only()),
+            (Mode::Read(_), Use::Read)
+            | (Mode::Write, Use::Write | Use::Mutate(_))
+            | (Mode::Ddl(..), Use::Ddl) => Ok(()),
+            (Mode::Read(_), Use::Write | Use::Mutate(_) | Use::Ddl | Use::Single) => {
+                Err(read_only())
+            }
             (Mode::Write, Use::Read | Use::Ddl | Use::Single) => Err(write_only()),
             (Mode::Ddl(..), Use::Write | Use::Mutate(_)) => Err(read_only()),
             (Mode::Ddl(..), Use::Read | Use::Single) => Err(ddl_only()),
-            (Mode::Single(_), Use::Read | Use::Write | Use::Mutate(_) | Use::Ddl | Use::Single) => Err(single_only()),
+            (Mode::Single(_), Use::Read | Use::Write | Use::Mutate(_) | Use::Ddl | Use::Single) => {
+                Err(single_only())
+            }
         }
     }
 

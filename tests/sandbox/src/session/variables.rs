@@ -45,7 +45,11 @@ const KNOWN: [(&str, &str, bool); 37] = [
     ("welcome_message", "on", true),
     ("row_security", "off", true),
 ];
-const DURATIONS: [&str; 3] = ["statement_timeout", "idle_in_transaction_session_timeout", "real_time_recency_timeout"];
+const DURATIONS: [&str; 3] = [
+    "statement_timeout",
+    "idle_in_transaction_session_timeout",
+    "real_time_recency_timeout",
+];
 /// Variables reported to the client at start-up and when they change.
 pub const REPORTED: [(&str, &str); 13] = [
     ("application_name", "application_name"),
@@ -72,26 +76,43 @@ pub struct Variables {
 }
 
 fn unknown(name: &str) -> SqlError {
-    SqlError::new("42704", format!("unrecognized configuration parameter \"{name}\""))
+    SqlError::new(
+        "42704",
+        format!("unrecognized configuration parameter \"{name}\""),
+    )
 }
 
 fn entry(name: &str) -> Result<&'static (&'static str, &'static str, bool), SqlError> {
     let folded = name.to_ascii_lowercase();
-    KNOWN.iter().find(|(known, _, _)| *known == folded).ok_or_else(|| unknown(name))
+    KNOWN
+        .iter()
+        .find(|(known, _, _)| *known == folded)
+        .ok_or_else(|| unknown(name))
 }
 
 impl Variables {
     /// Defaults of a server that announces `version`.
     pub fn new(version: &str) -> Self {
-        let mut defaults: BTreeMap<_, _> = KNOWN.iter().map(|(name, value, _)| (*name, (*value).to_owned())).collect();
+        let mut defaults: BTreeMap<_, _> = KNOWN
+            .iter()
+            .map(|(name, value, _)| (*name, (*value).to_owned()))
+            .collect();
         defaults.insert("mz_version", version.to_owned());
-        Self { defaults, values: BTreeMap::new(), local: BTreeMap::new() }
+        Self {
+            defaults,
+            values: BTreeMap::new(),
+            local: BTreeMap::new(),
+        }
     }
 
     /// The present value.
     pub fn get(&self, name: &str) -> Result<&str, SqlError> {
         let (name, _, _) = entry(name)?;
-        let found = self.local.get(name).or_else(|| self.values.get(name)).or_else(|| self.defaults.get(name));
+        let found = self
+            .local
+            .get(name)
+            .or_else(|| self.values.get(name))
+            .or_else(|| self.defaults.get(name));
         Ok(found.map_or("", String::as_str))
     }
 
@@ -104,9 +125,16 @@ impl Variables {
     pub fn set(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<(), SqlError> {
         let (name, _, settable) = entry(name)?;
         if !settable {
-            return Err(SqlError::new("55P02", format!("parameter \"{name}\" cannot be changed")));
+            return Err(SqlError::new(
+                "55P02",
+                format!("parameter \"{name}\" cannot be changed"),
+            ));
         }
-        let target = if local { &mut self.local } else { &mut self.values };
+        let target = if local {
+            &mut self.local
+        } else {
+            &mut self.values
+        };
         match value {
             None => {
                 target.remove(name);
@@ -114,7 +142,10 @@ impl Variables {
             Some(value) => {
                 let value = if DURATIONS.contains(name) {
                     let ms = duration::milliseconds(value, 1).ok_or_else(|| {
-                        SqlError::new("22023", format!("parameter \"{name}\" cannot have value \"{value}\""))
+                        SqlError::new(
+                            "22023",
+                            format!("parameter \"{name}\" cannot have value \"{value}\""),
+                        )
                     })?;
                     duration::show(ms)
                 } else {
@@ -149,7 +180,10 @@ impl Variables {
 
     /// All names and values.
     pub fn all(&self) -> Vec<(String, String)> {
-        KNOWN.iter().map(|(name, _, _)| ((*name).to_owned(), self.known(name).to_owned())).collect()
+        KNOWN
+            .iter()
+            .map(|(name, _, _)| ((*name).to_owned(), self.known(name).to_owned()))
+            .collect()
     }
 
     /// The statement timeout; none when it is off.
@@ -160,7 +194,11 @@ impl Variables {
 
     /// The search path as names.
     pub fn search_path(&self) -> Vec<String> {
-        self.known("search_path").split(',').map(|p| p.trim().trim_matches('"').to_owned()).filter(|p| !p.is_empty()).collect()
+        self.known("search_path")
+            .split(',')
+            .map(|p| p.trim().trim_matches('"').to_owned())
+            .filter(|p| !p.is_empty())
+            .collect()
     }
 }
 
@@ -170,7 +208,10 @@ pub fn parse_options(text: &str) -> Vec<(String, String)> {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match c {
-            '\\' => words.last_mut().into_iter().for_each(|w| w.extend(chars.next())),
+            '\\' => words
+                .last_mut()
+                .into_iter()
+                .for_each(|w| w.extend(chars.next())),
             c if c.is_whitespace() => words.push(String::new()),
             c => words.last_mut().into_iter().for_each(|w| w.push(c)),
         }
@@ -178,7 +219,13 @@ pub fn parse_options(text: &str) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut words = words.into_iter().filter(|w| !w.is_empty());
     while let Some(word) = words.next() {
-        let setting = if word == "-c" { words.next().unwrap_or_default() } else { word.trim_start_matches("--").trim_start_matches("-c").to_owned() };
+        let setting = if word == "-c" {
+            words.next().unwrap_or_default()
+        } else {
+            word.trim_start_matches("--")
+                .trim_start_matches("-c")
+                .to_owned()
+        };
         if let Some((name, value)) = setting.split_once('=') {
             out.push((name.replace('-', "_"), value.to_owned()));
         }
@@ -192,8 +239,14 @@ mod tests {
 
     #[test]
     fn options_and_escapes() {
-        let read = parse_options("--welcome_message=off --search_path=a,\\ b -c cluster=c -cdatabase=d");
-        let want = [("welcome_message", "off"), ("search_path", "a, b"), ("cluster", "c"), ("database", "d")];
+        let read =
+            parse_options("--welcome_message=off --search_path=a,\\ b -c cluster=c -cdatabase=d");
+        let want = [
+            ("welcome_message", "off"),
+            ("search_path", "a, b"),
+            ("cluster", "c"),
+            ("database", "d"),
+        ];
         assert_eq!(read, want.map(|(n, v)| (n.to_owned(), v.to_owned())));
     }
 
@@ -207,6 +260,9 @@ mod tests {
         assert_eq!(v.known("cluster"), "x");
         v.end_transaction();
         assert_eq!(v.known("cluster"), "quickstart");
-        assert_eq!(v.set("no_such_setting", Some("1"), false).unwrap_err().code, "42704");
+        assert_eq!(
+            v.set("no_such_setting", Some("1"), false).unwrap_err().code,
+            "42704"
+        );
     }
 }

@@ -15,7 +15,10 @@ pub(super) fn thing(p: &mut Parser<'_>) -> Result<Thing, SqlError> {
         ("cluster", Thing::Cluster),
         ("role", Thing::Role),
         ("user", Thing::Role),
-        ("materialized view", Thing::Object(ObjectKind::MaterializedView)),
+        (
+            "materialized view",
+            Thing::Object(ObjectKind::MaterializedView),
+        ),
         ("view", Thing::Object(ObjectKind::View)),
         ("table", Thing::Object(ObjectKind::Table)),
         ("index", Thing::Object(ObjectKind::Index)),
@@ -46,7 +49,13 @@ pub(super) fn drop(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     let cascade = p.eat("cascade");
     let restrict = p.eat("restrict");
     p.end()?;
-    Ok(Ddl::Drop { thing, names, if_exists, cascade, restrict })
+    Ok(Ddl::Drop {
+        thing,
+        names,
+        if_exists,
+        cascade,
+        restrict,
+    })
 }
 
 pub(super) fn alter(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
@@ -60,7 +69,12 @@ pub(super) fn alter(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     if p.eat("rename to") {
         let to = p.ident()?;
         p.end()?;
-        return Ok(Ddl::Rename { thing, name, to, if_exists });
+        return Ok(Ddl::Rename {
+            thing,
+            name,
+            to,
+            if_exists,
+        });
     }
     if p.eat("swap with") {
         let with = p.ident()?;
@@ -70,7 +84,12 @@ pub(super) fn alter(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     if p.eat("owner to") {
         let to = p.ident()?;
         p.end()?;
-        return Ok(Ddl::Owner { thing, name, to, if_exists });
+        return Ok(Ddl::Owner {
+            thing,
+            name,
+            to,
+            if_exists,
+        });
     }
     if thing == Thing::Object(ObjectKind::Sink) && p.eat("set from") {
         let from = p.name()?;
@@ -81,7 +100,11 @@ pub(super) fn alter(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
         let name = name[0].clone();
         if p.eat("set") {
             let options = cluster_options(p)?;
-            return Ok(Ddl::AlterCluster { name, options, if_exists });
+            return Ok(Ddl::AlterCluster {
+                name,
+                options,
+                if_exists,
+            });
         }
         p.expect("reset")?;
         p.expect_symbol('(')?;
@@ -93,7 +116,14 @@ pub(super) fn alter(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
             Ok(words.join(" "))
         })?;
         p.expect_symbol(')')?;
-        return Ok(Ddl::AlterCluster { name, options: ClusterOptions { reset, ..ClusterOptions::default() }, if_exists });
+        return Ok(Ddl::AlterCluster {
+            name,
+            options: ClusterOptions {
+                reset,
+                ..ClusterOptions::default()
+            },
+            if_exists,
+        });
     }
     if p.done() {
         return Err(p.expected("SET, RESET, RENAME, OWNER or SWAP"));
@@ -108,5 +138,9 @@ pub(super) fn comment(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     p.expect("is")?;
     let comment = if p.eat("null") { None } else { Some(p.text()?) };
     p.end()?;
-    Ok(Ddl::Comment { thing, name, comment })
+    Ok(Ddl::Comment {
+        thing,
+        name,
+        comment,
+    })
 }

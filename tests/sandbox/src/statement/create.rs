@@ -14,42 +14,74 @@ pub(super) fn create(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
         let if_not_exists = p.eat("if not exists");
         let name = p.name()?;
         p.end()?;
-        return Ok(Ddl::CreateDatabase { name, if_not_exists });
+        return Ok(Ddl::CreateDatabase {
+            name,
+            if_not_exists,
+        });
     }
     if p.eat("schema") {
         let if_not_exists = p.eat("if not exists");
         let name = p.name()?;
         p.end()?;
-        return Ok(Ddl::CreateSchema { name, if_not_exists });
+        return Ok(Ddl::CreateSchema {
+            name,
+            if_not_exists,
+        });
     }
     if p.eat("cluster replica") {
         let name = p.name()?;
         let [cluster, name] = name.as_slice() else {
-            return Err(SqlError::syntax("Expected a name of the form cluster.replica"));
+            return Err(SqlError::syntax(
+                "Expected a name of the form cluster.replica",
+            ));
         };
         let (cluster, name) = (cluster.clone(), name.clone());
         let options = cluster_options(p)?;
-        return Ok(Ddl::CreateReplica { cluster, name, options });
+        return Ok(Ddl::CreateReplica {
+            cluster,
+            name,
+            options,
+        });
     }
     if p.eat("cluster") {
         let if_not_exists = p.eat("if not exists");
         let name = p.ident()?;
         if p.done() {
             let words = "AVAILABILITY or DISK or INTROSPECTION or MANAGED or REPLICAS or REPLICATION or SIZE or SCHEDULE or WORKLOAD";
-            return Err(SqlError::syntax(format!("Expected one of {words}, found EOF")));
+            return Err(SqlError::syntax(format!(
+                "Expected one of {words}, found EOF"
+            )));
         }
         let options = cluster_options(p)?;
-        return Ok(Ddl::CreateCluster { name, options, if_not_exists });
+        return Ok(Ddl::CreateCluster {
+            name,
+            options,
+            if_not_exists,
+        });
     }
     if p.eat("role") || p.eat("user") {
         let name = p.ident()?;
         return Ok(Ddl::CreateRole { name });
     }
     if p.eat("view") {
-        return view(p, CreateView { temporary, or_replace, ..CreateView::default() });
+        return view(
+            p,
+            CreateView {
+                temporary,
+                or_replace,
+                ..CreateView::default()
+            },
+        );
     }
     if p.eat("materialized view") {
-        return view(p, CreateView { materialized: true, or_replace, ..CreateView::default() });
+        return view(
+            p,
+            CreateView {
+                materialized: true,
+                or_replace,
+                ..CreateView::default()
+            },
+        );
     }
     let default = p.eat("default");
     if p.eat("index") {
@@ -74,7 +106,11 @@ pub(super) fn create(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
 }
 
 fn in_cluster(p: &mut Parser<'_>) -> Result<Option<String>, SqlError> {
-    if p.eat("in cluster") { p.ident().map(Some) } else { Ok(None) }
+    if p.eat("in cluster") {
+        p.ident().map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 fn view(p: &mut Parser<'_>, mut view: CreateView) -> Result<Ddl, SqlError> {
@@ -120,14 +156,26 @@ fn index(p: &mut Parser<'_>, default: bool) -> Result<Ddl, SqlError> {
     if p.eat("using") {
         p.ident()?;
     }
-    let columns = if p.done() || p.peek_word() == Some("with") { None } else { Some(split_commas(p.parenthesised()?)?) };
+    let columns = if p.done() || p.peek_word() == Some("with") {
+        None
+    } else {
+        Some(split_commas(p.parenthesised()?)?)
+    };
     if default && columns.is_some() {
-        return Err(SqlError::syntax("Expected end of statement, found left parenthesis"));
+        return Err(SqlError::syntax(
+            "Expected end of statement, found left parenthesis",
+        ));
     }
     if !default && columns.is_none() {
         return Err(p.expected("\"(\""));
     }
-    Ok(Ddl::CreateIndex { name, cluster, on, columns, if_not_exists })
+    Ok(Ddl::CreateIndex {
+        name,
+        cluster,
+        on,
+        columns,
+        if_not_exists,
+    })
 }
 
 /// Splits at top-level commas.
@@ -142,7 +190,8 @@ pub(super) fn split_commas(text: &str) -> Result<Vec<String>, SqlError> {
                 out.push(text[start..token.start].trim().to_owned());
                 start = token.end;
             }
-            Kind::Symbol(_) | Kind::Word(_) | Kind::Quoted(_) | Kind::Text(_) | Kind::Number(_) => {}
+            Kind::Symbol(_) | Kind::Word(_) | Kind::Quoted(_) | Kind::Text(_) | Kind::Number(_) => {
+            }
         }
     }
     out.push(text[start..].trim().to_owned());
@@ -156,7 +205,12 @@ fn table(p: &mut Parser<'_>, temporary: bool) -> Result<Ddl, SqlError> {
     if p.peek() == Some(&Kind::Symbol('(')) {
         let columns = p.parenthesised()?.to_owned();
         if !p.eat("from source") {
-            return Ok(Ddl::CreateTable { name, columns, temporary, if_not_exists });
+            return Ok(Ddl::CreateTable {
+                name,
+                columns,
+                temporary,
+                if_not_exists,
+            });
         }
     } else {
         p.expect("from source")?;
@@ -171,11 +225,20 @@ fn table(p: &mut Parser<'_>, temporary: bool) -> Result<Ddl, SqlError> {
     } else {
         Vec::new()
     };
-    Ok(Ddl::CreateTableFromSource { name, source, reference, if_not_exists, text })
+    Ok(Ddl::CreateTableFromSource {
+        name,
+        source,
+        reference,
+        if_not_exists,
+        text,
+    })
 }
 
 fn source(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
-    let mut out = CreateSource { text: p.source().to_owned(), ..CreateSource::default() };
+    let mut out = CreateSource {
+        text: p.source().to_owned(),
+        ..CreateSource::default()
+    };
     out.if_not_exists = p.eat("if not exists");
     out.name = p.name()?;
     out.cluster = in_cluster(p)?;
@@ -190,7 +253,11 @@ fn source(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
         for item in split_commas(p.parenthesised()?)? {
             let mut item = Parser::new(&item)?;
             let name = item.name()?;
-            let to = if item.eat("as") { item.name()? } else { name[name.len() - 1..].to_vec() };
+            let to = if item.eat("as") {
+                item.name()?
+            } else {
+                name[name.len() - 1..].to_vec()
+            };
             out.tables.push((name[name.len() - 1].clone(), to));
         }
     }
@@ -212,7 +279,13 @@ fn plain(p: &mut Parser<'_>, kind: ObjectKind) -> Result<Ddl, SqlError> {
         p.expect("as")?;
         None
     };
-    Ok(Ddl::CreatePlain { kind, name, subtype, if_not_exists, text })
+    Ok(Ddl::CreatePlain {
+        kind,
+        name,
+        subtype,
+        if_not_exists,
+        text,
+    })
 }
 
 fn sink(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
@@ -224,7 +297,10 @@ fn sink(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     let from = p.name()?;
     p.expect("into")?;
     let start = p.position();
-    let mut clauses = SinkClauses { from, ..SinkClauses::default() };
+    let mut clauses = SinkClauses {
+        from,
+        ..SinkClauses::default()
+    };
     if p.seek("connection") {
         clauses.connection = Some(p.name()?);
     }
@@ -236,7 +312,13 @@ fn sink(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     if p.seek("envelope") {
         clauses.envelope = Some(p.ident()?);
     }
-    Ok(Ddl::CreateSink { name, cluster, clauses, if_not_exists, text })
+    Ok(Ddl::CreateSink {
+        name,
+        cluster,
+        clauses,
+        if_not_exists,
+        text,
+    })
 }
 
 /// Options in parentheses, or bare as `SIZE '25cc'`.
@@ -255,12 +337,21 @@ pub(super) fn cluster_options(p: &mut Parser<'_>) -> Result<ClusterOptions, SqlE
     if enclosed {
         p.expect_symbol(')')?;
     }
-    p.end().or_else(|e| if p.peek() == Some(&Kind::Symbol(')')) || p.peek() == Some(&Kind::Symbol(',')) { Ok(()) } else { Err(e) })?;
+    p.end().or_else(|e| {
+        if p.peek() == Some(&Kind::Symbol(')')) || p.peek() == Some(&Kind::Symbol(',')) {
+            Ok(())
+        } else {
+            Err(e)
+        }
+    })?;
     Ok(options)
 }
 
 fn cluster_option(p: &mut Parser<'_>, o: &mut ClusterOptions) -> Result<(), SqlError> {
-    let number = |v: String| v.parse::<u32>().map_err(|_| SqlError::internal(format!("invalid REPLICATION FACTOR: {v}")));
+    let number = |v: String| {
+        v.parse::<u32>()
+            .map_err(|_| SqlError::internal(format!("invalid REPLICATION FACTOR: {v}")))
+    };
     let boolean = |v: String| matches!(v.to_lowercase().as_str(), "true" | "on" | "t" | "1");
     if p.eat("size") {
         p.eat_symbol('=');
@@ -270,14 +361,22 @@ fn cluster_option(p: &mut Parser<'_>, o: &mut ClusterOptions) -> Result<(), SqlE
         o.replication_factor = Some(number(p.value()?)?);
     } else if p.eat("introspection debugging") {
         let given = p.eat_symbol('=');
-        o.introspection_debugging = Some(if given || p.peek_word().is_some() { boolean(p.value()?) } else { true });
+        o.introspection_debugging = Some(if given || p.peek_word().is_some() {
+            boolean(p.value()?)
+        } else {
+            true
+        });
     } else if p.eat("introspection interval") {
         p.eat_symbol('=');
         p.eat("interval");
         o.introspection_interval = Some(interval_text(&p.value()?));
     } else if p.eat("availability zones") {
         p.eat_symbol('=');
-        let close = if p.eat_symbol('[') { ']' } else { p.expect_symbol('(').map(|()| ')')? };
+        let close = if p.eat_symbol('[') {
+            ']'
+        } else {
+            p.expect_symbol('(').map(|()| ')')?
+        };
         o.availability_zones = Some(if p.eat_symbol(close) {
             Vec::new()
         } else {
@@ -290,7 +389,11 @@ fn cluster_option(p: &mut Parser<'_>, o: &mut ClusterOptions) -> Result<(), SqlE
         o.availability_zone = Some(p.value()?);
     } else if p.eat("managed") {
         let given = p.eat_symbol('=');
-        o.managed = Some(if given || p.peek_word().is_some() { boolean(p.value()?) } else { true });
+        o.managed = Some(if given || p.peek_word().is_some() {
+            boolean(p.value()?)
+        } else {
+            true
+        });
     } else if p.eat("disk") {
         if p.eat_symbol('=') {
             p.value()?;
@@ -357,7 +460,10 @@ fn auto_scaling(text: &str) -> Result<String, SqlError> {
             break;
         }
     }
-    Ok(format!("{{\"on_hydration\": {{\"hydration_size\": {}, \"linger_duration\": {linger}}}}}", serde_json::Value::from(size)))
+    Ok(format!(
+        "{{\"on_hydration\": {{\"hydration_size\": {}, \"linger_duration\": {linger}}}}}",
+        serde_json::Value::from(size)
+    ))
 }
 
 /// Seconds of a duration such as `5s`, `1 minute` or `00:00:05`.
@@ -367,7 +473,11 @@ pub(super) fn interval_seconds(text: &str) -> u64 {
         let number = |s: &str| s.trim().parse::<u64>().unwrap_or(0);
         return number(hours) * 3600 + number(minutes) * 60 + number(seconds);
     }
-    let digits: String = text.trim().chars().take_while(char::is_ascii_digit).collect();
+    let digits: String = text
+        .trim()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
     let unit = text.trim()[digits.len()..].trim().to_lowercase();
     let factor = match unit.as_str() {
         "h" | "hour" | "hours" => 3600,
@@ -380,5 +490,10 @@ pub(super) fn interval_seconds(text: &str) -> u64 {
 
 fn interval_text(text: &str) -> String {
     let seconds = interval_seconds(text);
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }

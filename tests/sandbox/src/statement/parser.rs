@@ -14,7 +14,11 @@ pub(super) struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     pub(super) fn new(source: &'a str) -> Result<Self, SqlError> {
-        Ok(Self { source, tokens: lexer::tokens(source)?, at: 0 })
+        Ok(Self {
+            source,
+            tokens: lexer::tokens(source)?,
+            at: 0,
+        })
     }
 
     pub(super) fn source(&self) -> &'a str {
@@ -32,7 +36,9 @@ impl<'a> Parser<'a> {
     pub(super) fn word_at(&self, ahead: usize) -> Option<&str> {
         match self.tokens.get(self.at + ahead).map(|t| &t.kind) {
             Some(Kind::Word(word)) => Some(word),
-            Some(Kind::Quoted(_) | Kind::Text(_) | Kind::Number(_) | Kind::Symbol(_)) | None => None,
+            Some(Kind::Quoted(_) | Kind::Text(_) | Kind::Number(_) | Kind::Symbol(_)) | None => {
+                None
+            }
         }
     }
 
@@ -64,7 +70,10 @@ impl<'a> Parser<'a> {
 
     /// Takes all of the words if they come next.
     pub(super) fn eat(&mut self, words: &str) -> bool {
-        let all = words.split(' ').enumerate().all(|(n, word)| self.word_at(n) == Some(word));
+        let all = words
+            .split(' ')
+            .enumerate()
+            .all(|(n, word)| self.word_at(n) == Some(word));
         if all {
             self.at += words.split(' ').count();
         }
@@ -72,7 +81,11 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn expect(&mut self, words: &str) -> Result<(), SqlError> {
-        if self.eat(words) { Ok(()) } else { Err(self.expected(&words.to_uppercase())) }
+        if self.eat(words) {
+            Ok(())
+        } else {
+            Err(self.expected(&words.to_uppercase()))
+        }
     }
 
     pub(super) fn eat_symbol(&mut self, symbol: char) -> bool {
@@ -84,7 +97,11 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn expect_symbol(&mut self, symbol: char) -> Result<(), SqlError> {
-        if self.eat_symbol(symbol) { Ok(()) } else { Err(self.expected(&format!("\"{symbol}\""))) }
+        if self.eat_symbol(symbol) {
+            Ok(())
+        } else {
+            Err(self.expected(&format!("\"{symbol}\"")))
+        }
     }
 
     pub(super) fn ident(&mut self) -> Result<String, SqlError> {
@@ -94,7 +111,9 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 Ok(name)
             }
-            Some(Kind::Text(_) | Kind::Number(_) | Kind::Symbol(_)) | None => Err(self.expected("identifier")),
+            Some(Kind::Text(_) | Kind::Number(_) | Kind::Symbol(_)) | None => {
+                Err(self.expected("identifier"))
+            }
         }
     }
 
@@ -106,7 +125,10 @@ impl<'a> Parser<'a> {
         Ok(name)
     }
 
-    pub(super) fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<Vec<T>, SqlError> {
+    pub(super) fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, SqlError>,
+    ) -> Result<Vec<T>, SqlError> {
         let mut out = vec![item(self)?];
         while self.eat_symbol(',') {
             out.push(item(self)?);
@@ -121,7 +143,9 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 Ok(text)
             }
-            Some(Kind::Word(_) | Kind::Quoted(_) | Kind::Number(_) | Kind::Symbol(_)) | None => Err(self.expected("literal string")),
+            Some(Kind::Word(_) | Kind::Quoted(_) | Kind::Number(_) | Kind::Symbol(_)) | None => {
+                Err(self.expected("literal string"))
+            }
         }
     }
 
@@ -129,7 +153,9 @@ impl<'a> Parser<'a> {
     pub(super) fn value(&mut self) -> Result<String, SqlError> {
         let minus = self.eat_symbol('-');
         match self.next() {
-            Some(Kind::Text(v) | Kind::Number(v) | Kind::Word(v) | Kind::Quoted(v)) => Ok(if minus { format!("-{v}") } else { v }),
+            Some(Kind::Text(v) | Kind::Number(v) | Kind::Word(v) | Kind::Quoted(v)) => {
+                Ok(if minus { format!("-{v}") } else { v })
+            }
             Some(Kind::Symbol(_)) | None => {
                 self.at = self.at.saturating_sub(1);
                 Err(self.expected("option value"))
@@ -151,7 +177,11 @@ impl<'a> Parser<'a> {
                         return Ok(&self.source[start..self.tokens[self.at - 1].start]);
                     }
                 }
-                Kind::Symbol(_) | Kind::Word(_) | Kind::Quoted(_) | Kind::Text(_) | Kind::Number(_) => {}
+                Kind::Symbol(_)
+                | Kind::Word(_)
+                | Kind::Quoted(_)
+                | Kind::Text(_)
+                | Kind::Number(_) => {}
             }
         }
         Err(self.expected("\")\""))
@@ -159,7 +189,10 @@ impl<'a> Parser<'a> {
 
     /// The source from here to the end.
     pub(super) fn rest(&mut self) -> &'a str {
-        let start = self.tokens.get(self.at).map_or(self.source.len(), |t| t.start);
+        let start = self
+            .tokens
+            .get(self.at)
+            .map_or(self.source.len(), |t| t.start);
         self.at = self.tokens.len();
         self.source[start..].trim_end()
     }
@@ -178,7 +211,11 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn end(&self) -> Result<(), SqlError> {
-        if self.done() { Ok(()) } else { Err(self.expected("end of statement")) }
+        if self.done() {
+            Ok(())
+        } else {
+            Err(self.expected("end of statement"))
+        }
     }
 
     pub(super) fn position(&self) -> usize {

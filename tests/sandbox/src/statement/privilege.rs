@@ -41,7 +41,9 @@ fn plural(p: &mut Parser<'_>) -> Result<ObjectType, SqlError> {
     ];
     match WORDS.iter().find(|(word, _)| p.eat(word)) {
         Some((_, object_type)) => Ok(*object_type),
-        None => Err(p.expected("one of TABLES or TYPES or SECRETS or CONNECTIONS or DATABASES or SCHEMAS or CLUSTERS")),
+        None => Err(p.expected(
+            "one of TABLES or TYPES or SECRETS or CONNECTIONS or DATABASES or SCHEMAS or CLUSTERS",
+        )),
     }
 }
 
@@ -65,7 +67,11 @@ pub(super) fn grant(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
         p.eat("group");
         let members = p.list(Parser::ident)?;
         p.end()?;
-        return Ok(Ddl::Membership { grant, roles, members });
+        return Ok(Ddl::Membership {
+            grant,
+            roles,
+            members,
+        });
     }
     let modes = modes(p)?;
     p.expect("on")?;
@@ -94,7 +100,12 @@ pub(super) fn grant(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     p.expect(to)?;
     let roles = roles(p)?;
     p.end()?;
-    Ok(Ddl::Privileges { grant, modes, on, roles })
+    Ok(Ddl::Privileges {
+        grant,
+        modes,
+        on,
+        roles,
+    })
 }
 
 pub(super) fn default_privileges(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
@@ -123,5 +134,13 @@ pub(super) fn default_privileges(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     p.expect(if grant { "to" } else { "from" })?;
     let grantees = roles(p)?;
     p.end()?;
-    Ok(Ddl::DefaultPrivileges { creators, schemas, databases, grant, modes, object_type, grantees })
+    Ok(Ddl::DefaultPrivileges {
+        creators,
+        schemas,
+        databases,
+        grant,
+        modes,
+        object_type,
+        grantees,
+    })
 }

@@ -13,11 +13,19 @@ pub(super) fn statement(p: &mut Parser<'_>, first: &str) -> Result<Statement, Sq
         "commit" | "end" => Ok(Statement::Commit),
         "rollback" | "abort" => Ok(Statement::Rollback),
         "set" => set(p),
-        "reset" => Ok(Statement::Reset(if p.eat("all") { None } else { Some(variable(p)?) })),
+        "reset" => Ok(Statement::Reset(if p.eat("all") {
+            None
+        } else {
+            Some(variable(p)?)
+        })),
         "discard" => Ok(Statement::Discard),
         "deallocate" => {
             p.eat("prepare");
-            Ok(Statement::Deallocate(if p.eat("all") { None } else { Some(p.ident()?) }))
+            Ok(Statement::Deallocate(if p.eat("all") {
+                None
+            } else {
+                Some(p.ident()?)
+            }))
         }
         "show" => show(p).map(Statement::Show),
         "explain" => Ok(Statement::Explain(p.rest().to_owned())),
@@ -58,11 +66,19 @@ fn set(p: &mut Parser<'_>) -> Result<Statement, SqlError> {
     p.eat("to");
     if p.eat("default") {
         p.end()?;
-        return Ok(Statement::Set { name, value: None, local });
+        return Ok(Statement::Set {
+            name,
+            value: None,
+            local,
+        });
     }
     let values = p.list(Parser::value)?;
     p.end()?;
-    Ok(Statement::Set { name, value: Some(values.join(", ")), local })
+    Ok(Statement::Set {
+        name,
+        value: Some(values.join(", ")),
+        local,
+    })
 }
 
 fn show(p: &mut Parser<'_>) -> Result<Show, SqlError> {
@@ -74,7 +90,10 @@ fn show(p: &mut Parser<'_>) -> Result<Show, SqlError> {
         return Ok(Show::Create(thing, p.name()?));
     }
     const LISTS: [(&str, &str); 5] = [
-        ("databases", "SELECT name, NULL::text AS comment FROM mz_catalog.mz_databases ORDER BY 1"),
+        (
+            "databases",
+            "SELECT name, NULL::text AS comment FROM mz_catalog.mz_databases ORDER BY 1",
+        ),
         (
             "schemas",
             "SELECT s.name, NULL::text AS comment FROM mz_catalog.mz_schemas s LEFT JOIN mz_catalog.mz_databases d ON d.id = s.database_id WHERE d.name = current_database() OR s.database_id IS NULL ORDER BY 1",
@@ -87,18 +106,40 @@ fn show(p: &mut Parser<'_>) -> Result<Show, SqlError> {
             "cluster replicas",
             "SELECT c.name AS cluster, r.name AS replica, r.size, true AS ready FROM mz_catalog.mz_cluster_replicas r JOIN mz_catalog.mz_clusters c ON c.id = r.cluster_id ORDER BY 1, 2",
         ),
-        ("roles", "SELECT name, NULL::text AS comment FROM mz_catalog.mz_roles ORDER BY 1"),
+        (
+            "roles",
+            "SELECT name, NULL::text AS comment FROM mz_catalog.mz_roles ORDER BY 1",
+        ),
     ];
     if let Some((_, query)) = LISTS.iter().find(|(words, _)| p.eat(words)) {
         p.end()?;
         return Ok(Show::Query((*query).to_owned()));
     }
-    let objects = [("materialized views", "materialized-view"), ("tables", "table"), ("views", "view"), ("sources", "source"), ("sinks", "sink"), ("indexes", "index"), ("objects", "")];
+    let objects = [
+        ("materialized views", "materialized-view"),
+        ("tables", "table"),
+        ("views", "view"),
+        ("sources", "source"),
+        ("sinks", "sink"),
+        ("indexes", "index"),
+        ("objects", ""),
+    ];
     if let Some((_, kind)) = objects.iter().find(|(words, _)| p.eat(words)) {
-        let schema = if p.eat("from") || p.eat("in") { p.name()?.pop() } else { None };
+        let schema = if p.eat("from") || p.eat("in") {
+            p.name()?.pop()
+        } else {
+            None
+        };
         p.end()?;
-        let schema = schema.map_or_else(|| "current_schema()".to_owned(), |s| crate::lexer::literal(&s));
-        let kind = if kind.is_empty() { String::new() } else { format!(" AND o.type = '{kind}'") };
+        let schema = schema.map_or_else(
+            || "current_schema()".to_owned(),
+            |s| crate::lexer::literal(&s),
+        );
+        let kind = if kind.is_empty() {
+            String::new()
+        } else {
+            format!(" AND o.type = '{kind}'")
+        };
         return Ok(Show::Query(format!(
             "SELECT o.name, NULL::text AS comment FROM mz_catalog.mz_objects o JOIN mz_catalog.mz_schemas s ON s.id = o.schema_id JOIN mz_catalog.mz_databases d ON d.id = s.database_id WHERE d.name = current_database() AND s.name = {schema}{kind} ORDER BY 1"
         )));
@@ -114,16 +155,28 @@ fn declare(p: &mut Parser<'_>) -> Result<Statement, SqlError> {
         return Err(p.expected("FOR"));
     }
     if !p.eat("subscribe") {
-        return Ok(Statement::Declare { name, subscribe: false, query: p.rest().to_owned() });
+        return Ok(Statement::Declare {
+            name,
+            subscribe: false,
+            query: p.rest().to_owned(),
+        });
     }
     p.eat("to");
     let query = if p.peek() == Some(&Kind::Symbol('(')) {
         p.parenthesised()?.to_owned()
     } else {
-        let name: Vec<_> = p.name()?.iter().map(|part| crate::lexer::quote(part)).collect();
+        let name: Vec<_> = p
+            .name()?
+            .iter()
+            .map(|part| crate::lexer::quote(part))
+            .collect();
         format!("SELECT * FROM {}", name.join("."))
     };
-    Ok(Statement::Declare { name, subscribe: true, query })
+    Ok(Statement::Declare {
+        name,
+        subscribe: true,
+        query,
+    })
 }
 
 fn fetch(p: &mut Parser<'_>) -> Result<Statement, SqlError> {
@@ -147,5 +200,9 @@ fn fetch(p: &mut Parser<'_>) -> Result<Statement, SqlError> {
         options.eat("interval");
         timeout_ms = crate::duration::milliseconds(&options.value()?, 1000);
     }
-    Ok(Statement::Fetch { name, count, timeout_ms })
+    Ok(Statement::Fetch {
+        name,
+        count,
+        timeout_ms,
+    })
 }
