@@ -3,7 +3,9 @@
 use cutover::deployment::state::State;
 use cutover::failure::Class;
 use cutover::plan::RefusalName;
-use std::collections::BTreeSet;
+
+use cutover::settings::{Policy, Settings, Sources};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 fn document(path: &str) -> String {
@@ -65,6 +67,45 @@ fn the_glossary_explains_every_state() {
         .collect();
     let known: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
     assert_eq!(listed, known);
+}
+
+#[test]
+fn the_readmes_configuration_is_one() {
+    let readme = document("README.md");
+    let (_, block) = readme
+        .split_once("```yaml\n# cutover.yaml\n")
+        .expect("an example");
+    let (yaml, _) = block.split_once("```").expect("its end");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cutover.yaml");
+    std::fs::write(&file, yaml).expect("a file");
+    let sources = Sources {
+        file: Some(file),
+        directory: folder.path().to_owned(),
+        environment: BTreeMap::new(),
+        overrides: Vec::new(),
+    };
+    let loaded = Settings::load(&sources)
+        .and_then(|loaded| loaded.for_environment(Some("production")))
+        .expect("a configuration");
+    assert_eq!(loaded.settings.promotion, Policy::Manual);
+}
+
+#[test]
+fn every_setting_of_the_image_is_one() {
+    let dockerfile = document("deploy/Dockerfile");
+    let environment: BTreeMap<String, String> = dockerfile
+        .split_whitespace()
+        .filter_map(|word| word.split_once('='))
+        .filter(|(name, _)| name.starts_with("CUTOVER__"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    assert!(!environment.is_empty());
+    let sources = Sources {
+        environment,
+        ..Sources::default()
+    };
+    Settings::load(&sources).expect("a configuration");
 }
 
 #[test]
