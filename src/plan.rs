@@ -37,6 +37,8 @@ pub struct Plan {
     pub database: String,
     /// The content hash of the candidate manifest.
     pub manifest_hash: String,
+    /// The content hash of the same project parsed with `deploy: true`.
+    pub green_manifest_hash: String,
     /// Schemas to swap, sorted by name.
     pub schemas: Vec<SchemaSwap>,
     /// Clusters to swap, sorted by name.

@@ -40,7 +40,10 @@ pub enum Progress {
         seconds: Option<f64>,
     },
     /// One reading of the readiness of a cluster's planned objects.
-    Readiness(Vec<ClusterReadiness>),
+    Readiness {
+        /// Per cluster, sorted by name.
+        clusters: Vec<ClusterReadiness>,
+    },
     /// One item of a counted piece of work (schemas staged, objects dropped).
     Work {
         /// What is being counted, for example `staged` or `dropped`.

@@ -227,7 +227,7 @@ mod tests {
                 Progress::Warning { text } => format!("warning: {text}"),
                 other @ (Progress::State { .. }
                 | Progress::Note { .. }
-                | Progress::Readiness(_)
+                | Progress::Readiness { .. }
                 | Progress::Work { .. }) => format!("{other:?}"),
             });
         }

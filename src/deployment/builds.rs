@@ -1,6 +1,7 @@
 //! dbt's part: parse, build and test in the run's folder.
 
 use super::error::DeploymentError;
+use crate::build::log::is_connection_failure;
 use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, orphan};
 use crate::plan::Plan;
 use crate::plan::candidate::Candidate;
@@ -68,23 +69,19 @@ impl Builds {
             .map_err(|error| DeploymentError::Manifest(error.to_string()))
     }
 
-    /// The folder with the plain manifest of the candidate, to which unplanned references defer.
-    fn state(&self) -> PathBuf {
-        self.folder().join("parse").join("target")
-    }
-
     /// Builds the planned nodes in green.
     ///
     /// # Errors
     /// dbt's; [`DeploymentError::Failed`] when a planned node did not succeed.
     pub async fn build(&self, plan: &Plan) -> Result<(), DeploymentError> {
-        self.same_project(plan).await?;
+        let state = self.state(plan).await?;
         let invocation = self
             .invoker
-            .build_nodes(&plan.build_selectors, &self.state())
+            .build_nodes(&plan.build_selectors, &state)
             .await?;
         let wanted = plan.nodes.iter().map(|node| node.unique_id.as_str());
-        all_good("build", &invocation, wanted)
+        all_good("build", &invocation, wanted)?;
+        same_project(&read_manifest(&invocation)?, &plan.green_manifest_hash)
     }
 
     /// Runs the planned tests on green.
@@ -95,7 +92,7 @@ impl Builds {
         let Some(cluster) = &plan.test_cluster else {
             return Ok(());
         };
-        self.same_project(plan).await?;
+        let state = self.state(plan).await?;
         let profile = PrivateProfile::write(
             &self.folder().join("profile"),
             &self.profile,
@@ -105,29 +102,36 @@ impl Builds {
         )?;
         let invocation = self
             .invoker
-            .test_nodes(&plan.test_selectors, &self.state(), &profile)
+            .test_nodes(&plan.test_selectors, &state, &profile)
             .await?;
-        all_good("test", &invocation, plan.tests.iter().map(String::as_str))
+        all_good("test", &invocation, plan.tests.iter().map(String::as_str))?;
+        same_project(&read_manifest(&invocation)?, &plan.green_manifest_hash)
     }
 
-    /// The files may have changed since the plan was stored, for example before a resume.
-    async fn same_project(&self, plan: &Plan) -> Result<(), DeploymentError> {
-        let manifest = self.state().join("manifest.json");
-        let known = if manifest.is_file() {
-            Manifest::read(&manifest).map_err(manifest_error)?
-        } else {
-            read_manifest(&self.invoker.parse(false).await?)?
-        };
-        let hash = known
-            .content_hash()
-            .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
-        if hash == plan.manifest_hash {
-            return Ok(());
+    /// The folder with the plain manifest of the candidate, to which unplanned references defer.
+    /// It was written for the plan; when it is gone, the project is parsed again.
+    async fn state(&self, plan: &Plan) -> Result<PathBuf, DeploymentError> {
+        let folder = self.folder().join("parse").join("target");
+        if !folder.join("manifest.json").is_file() {
+            let parsed = self.invoker.parse(false).await?;
+            same_project(&read_manifest(&parsed)?, &plan.manifest_hash)?;
         }
-        Err(DeploymentError::Failed(
-            "the project changed since it was planned; deploy again".to_owned(),
-        ))
+        Ok(folder)
     }
+}
+
+/// The files may have changed since the plan was stored, most of all before a resume. What dbt built
+/// or tested is judged by the manifest that it wrote while doing so.
+fn same_project(manifest: &Manifest, hash: &str) -> Result<(), DeploymentError> {
+    let found = manifest
+        .content_hash()
+        .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
+    if found == hash {
+        return Ok(());
+    }
+    Err(DeploymentError::Failed(
+        "the project changed since it was planned; deploy again".to_owned(),
+    ))
 }
 
 fn manifest_error(error: crate::project::manifest::Error) -> DeploymentError {
@@ -150,7 +154,7 @@ fn read_manifest(invocation: &Invocation) -> Result<Manifest, DeploymentError> {
 
 /// Every wanted node must be in the results with a good status, and nothing else may have run.
 fn all_good<'a>(
-    command: &str,
+    command: &'static str,
     invocation: &Invocation,
     wanted: impl Iterator<Item = &'a str>,
 ) -> Result<(), DeploymentError> {
@@ -166,10 +170,17 @@ fn all_good<'a>(
         .map(|result| (result.unique_id.as_str(), result))
         .collect();
     let mut bad = Vec::new();
+    let mut lost = None;
     for id in wanted {
         match by_id.remove(id) {
             Some(result) if result.status.is_good() => {}
-            Some(result) => bad.push(describe(result)),
+            Some(result) => {
+                let message = result.message.as_deref().unwrap_or_default();
+                if is_connection_failure(message) {
+                    lost = Some(message.to_owned());
+                }
+                bad.push(describe(result));
+            }
             None => bad.push(format!("{id}: dbt did not run it")),
         }
     }
@@ -188,6 +199,10 @@ fn all_good<'a>(
     }
     if bad.is_empty() {
         return Ok(());
+    }
+    // The server went away under dbt: what failed says nothing about the project.
+    if let Some(message) = lost {
+        return Err(BuildError::Connection { command, message }.into());
     }
     let shown = 20;
     let more = bad.len().saturating_sub(shown);

@@ -11,7 +11,7 @@ use crate::failure::{Class, Classify};
 use crate::materialize::ddl;
 use crate::materialize::guarded::{Guarded, Names};
 use crate::materialize::{MaterializeError, Statement};
-use crate::plan::Plan;
+use crate::plan::{Plan, RefusalName};
 use crate::store::Deployment;
 
 /// Which way the swap goes.
@@ -93,12 +93,15 @@ pub(super) async fn rehearse(
         Ok(Guarded::Declined(Mismatch::Changed(reason) | Mismatch::Foreign(reason))) => Err(
             DeploymentError::Failed(format!("the rehearsal of the swap was refused: {reason}")),
         ),
-        Ok(Guarded::Unknown(error)) | Err(error) => match error {
-            MaterializeError::Refused { .. } => Err(DeploymentError::Failed(format!(
-                "rehearsal-refused: {error}"
-            ))),
-            other => Err(other.into()),
-        },
+        Ok(Guarded::Unknown(error)) | Err(error) => {
+            if let MaterializeError::Refused { .. } = error {
+                return Err(DeploymentError::Failed(format!(
+                    "{}: {error}",
+                    RefusalName::RehearsalRefused
+                )));
+            }
+            Err(error.into())
+        }
     }
 }
 

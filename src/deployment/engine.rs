@@ -90,10 +90,10 @@ impl<'a> Engine<'a> {
                 State::Pending => Event::PlanStored,
                 State::Planned => Event::StagingStarted,
                 State::Ready if !self.promotes(until) => return Ok(state),
-                State::Soaking if !self.cleans_up(until) => {
-                    self.step(state, until).await?;
-                    return Ok(state);
-                }
+                State::Soaking if !self.cleans_up(until) => match self.step(state, until).await? {
+                    Event::Soaked => return Ok(state),
+                    stuck => stuck,
+                },
                 State::Done | State::Aborted | State::RolledBack => return Ok(state),
                 State::Failed => {
                     return Err(DeploymentError::Unwound {
@@ -113,12 +113,8 @@ impl<'a> Engine<'a> {
                 | State::Unwinding
                 | State::RollingBack => self.step(state, until).await?,
             };
-            let declined = match &event {
-                Event::SwapDeclined { reason } => Some(reason.clone()),
-                _ => None,
-            };
-            self.apply(event).await?;
-            if let Some(reason) = declined {
+            self.apply(event.clone()).await?;
+            if let Event::SwapDeclined { reason } = event {
                 return Err(DeploymentError::Declined(reason));
             }
         }
@@ -198,9 +194,11 @@ impl<'a> Engine<'a> {
                 Ok(Event::Verified)
             }
             State::Ready => {
-                // Time may have passed since it became ready.
+                // Tests, or days, have passed since it was found ready.
                 hydrate::wait(context, deployment).await?;
-                cutover::rehearse(context, deployment).await?;
+                if until.promote {
+                    cutover::rehearse(context, deployment).await?;
+                }
                 Ok(Event::PromotionStarted)
             }
             State::CuttingOver => {
@@ -263,11 +261,7 @@ impl<'a> Engine<'a> {
         let aborted = events
             .iter()
             .rev()
-            .find_map(|recorded| match recorded.event {
-                Event::AbortRequested => Some(true),
-                Event::StepFailed { .. } => Some(false),
-                _ => None,
-            })
+            .find_map(|recorded| recorded.event.unwinds_on_request())
             .unwrap_or(false);
         Ok(if aborted {
             Event::UnwoundAfterAbort
@@ -288,10 +282,7 @@ impl<'a> Engine<'a> {
         let at = events
             .iter()
             .rev()
-            .find_map(|recorded| match &recorded.event {
-                Event::StuckAt { state, .. } => Some(*state),
-                _ => None,
-            })
+            .find_map(|recorded| recorded.event.stuck_at())
             .ok_or_else(|| {
                 DeploymentError::Stuck("the journal does not say where it got stuck".to_owned())
             })?;

@@ -32,9 +32,9 @@ pub(super) async fn wait(
     loop {
         context.interrupted(deployment)?;
         let verdict = judge.judge(&expectation, &take(context, &expectation).await?);
-        context
-            .reporter
-            .send(Progress::Readiness(verdict.clusters.clone()));
+        context.reporter.send(Progress::Readiness {
+            clusters: verdict.clusters.clone(),
+        });
         if let Some(reason) = verdict.hopeless {
             return Err(DeploymentError::Failed(reason));
         }

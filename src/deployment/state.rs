@@ -282,6 +282,31 @@ impl State {
     }
 }
 
+impl Event {
+    /// Where a deployment got stuck, when that is what happened.
+    #[must_use]
+    pub fn stuck_at(&self) -> Option<State> {
+        if let Event::StuckAt { state, .. } = self {
+            Some(*state)
+        } else {
+            None
+        }
+    }
+
+    /// Whether unwinding began because somebody asked (`true`) or because a step failed (`false`);
+    /// `None` when the event began no unwinding.
+    #[must_use]
+    pub fn unwinds_on_request(&self) -> Option<bool> {
+        if let Event::AbortRequested = self {
+            Some(true)
+        } else if let Event::StepFailed { .. } = self {
+            Some(false)
+        } else {
+            None
+        }
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

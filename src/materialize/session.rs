@@ -321,10 +321,13 @@ impl Session {
                 .map_err(|error| MaterializeError::from_client(label, deadline.as_secs(), error))?;
         Ok(answer
             .into_iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(row),
-                // Row descriptions and tags carry nothing that is needed.
-                _ => None,
+            // Row descriptions and tags carry nothing that is needed.
+            .filter_map(|message| {
+                if let SimpleQueryMessage::Row(row) = message {
+                    Some(row)
+                } else {
+                    None
+                }
             })
             .collect())
     }

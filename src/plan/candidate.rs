@@ -45,6 +45,8 @@ pub struct Candidate {
     pub project: String,
     /// The content hash of its manifest.
     pub hash: String,
+    /// The content hash of its manifest under `deploy: true`.
+    pub green_hash: String,
     /// Models, seeds and snapshots, by unique id.
     pub nodes: BTreeMap<String, CandidateNode>,
     /// Data tests and unit tests, by unique id.
@@ -130,16 +132,13 @@ pub enum Materialization {
 
 impl CandidateNode {
     fn of(node: &Node) -> Self {
-        let materialized = match node.resource_type {
-            ResourceType::Seed => "seed".to_owned(),
-            ResourceType::Snapshot => "snapshot".to_owned(),
-            _ => node
-                .config
-                .materialized
-                .clone()
-                // dbt's own default.
-                .unwrap_or_else(|| "view".to_owned()),
-        };
+        let materialized = if node.resource_type == ResourceType::Model {
+            // dbt's own default.
+            node.config.materialized.as_deref().unwrap_or("view")
+        } else {
+            node.resource_type.as_str()
+        }
+        .to_owned();
         Self {
             database: node.database.clone().unwrap_or_default(),
             schema: node.schema.clone().unwrap_or_default(),
@@ -215,6 +214,7 @@ impl Candidate {
         let mut candidate = Self {
             project: plain.metadata.project_name.clone().unwrap_or_default(),
             hash: plain.content_hash()?,
+            green_hash: deploy.content_hash()?,
             ..Self::default()
         };
         for (_, resource) in plain.resources() {

@@ -119,6 +119,7 @@ fn assemble(
         project: input.candidate.project.clone(),
         database: input.catalog.database.clone(),
         manifest_hash: input.candidate.hash.clone(),
+        green_manifest_hash: input.candidate.green_hash.clone(),
         gains: relations.difference(&live).map(dotted).collect(),
         loses: live.difference(&relations).map(dotted).collect(),
         sinks: sinks(input),
@@ -290,3 +291,6 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
         left_out.join(", ")
     )]
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,8 +84,6 @@ refusal_names! {
     MaterializationUnsupported => "materialization-unsupported", false;
     /// Stored SQL names the schema in a column reference, so the server refuses the swap.
     RehearsalRefused => "rehearsal-refused", false;
-    /// The server is older than the oldest version that is supported.
-    ServerTooOld => "server-too-old", false;
     /// Nothing of the project lies in the deployment.
     NothingToDeploy => "nothing-to-deploy", false;
 }

@@ -42,6 +42,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             project: "shop".to_owned(),
             database: "materialize".to_owned(),
             manifest_hash: "0".repeat(64),
+            green_manifest_hash: String::new(),
             schemas: Vec::new(),
             clusters: Vec::new(),
             nodes: Vec::new(),

@@ -46,39 +46,34 @@ impl Verb {
     /// The event that the verb adds, or why the state does not admit the verb. `at` is the state,
     /// or where a stuck deployment got stuck.
     fn event(self, at: State) -> Result<Option<Event>, String> {
-        let no = |why: &str| Err(format!("cannot {}: {why}", self.word()));
+        let no = |why: String| Err(format!("cannot {}: {why}", self.word()));
         match self {
             Verb::Resume => Ok(None),
-            Verb::Promote => match at {
-                State::Ready | State::CuttingOver => Ok(None),
-                other => no(&format!("the deployment is {other}, not ready")),
-            },
-            Verb::Cleanup => match at {
-                State::Soaking | State::CleaningUp => Ok(None),
-                other => no(&format!(
-                    "the deployment is {other}; there is no old side to drop"
-                )),
-            },
-            Verb::Rollback => match at {
-                State::Soaking => Ok(Some(Event::RollbackRequested {
-                    reason: "requested by an operator".to_owned(),
-                })),
-                State::RollingBack => Ok(None),
-                State::CleaningUp => no("the old side is already being dropped"),
-                other => no(&format!(
-                    "the deployment is {other}; production was not changed by it"
-                )),
-            },
-            Verb::Abort => match at {
-                before if before.is_before_cutover() => Ok(Some(Event::AbortRequested)),
-                State::Unwinding => Ok(None),
-                State::CuttingOver => no(
-                    "the swap was sent and its outcome must be found out first; run `cutover resume`",
-                ),
-                other => no(&format!(
-                    "the deployment is {other}; `cutover rollback` undoes a swap"
-                )),
-            },
+            Verb::Promote if matches!(at, State::Ready | State::CuttingOver) => Ok(None),
+            Verb::Promote => no(format!("the deployment is {at}, not ready")),
+            Verb::Cleanup if matches!(at, State::Soaking | State::CleaningUp) => Ok(None),
+            Verb::Cleanup => no(format!(
+                "the deployment is {at}; there is no old side to drop"
+            )),
+            Verb::Rollback if at == State::Soaking => Ok(Some(Event::RollbackRequested {
+                reason: "requested by an operator".to_owned(),
+            })),
+            Verb::Rollback if at == State::RollingBack => Ok(None),
+            Verb::Rollback if at == State::CleaningUp => {
+                no("the old side is already being dropped".to_owned())
+            }
+            Verb::Rollback => no(format!(
+                "the deployment is {at}; production was not changed by it"
+            )),
+            Verb::Abort if at.is_before_cutover() => Ok(Some(Event::AbortRequested)),
+            Verb::Abort if at == State::Unwinding => Ok(None),
+            Verb::Abort if at == State::CuttingOver => no(
+                "the swap was sent and its outcome must be found out first; run `cutover resume`"
+                    .to_owned(),
+            ),
+            Verb::Abort => no(format!(
+                "the deployment is {at}; `cutover rollback` undoes a swap"
+            )),
         }
     }
 
@@ -173,10 +168,7 @@ async fn stuck_at(store: &Store, deployment: &Deployment) -> Result<State, Comma
     Ok(events
         .iter()
         .rev()
-        .find_map(|recorded| match &recorded.event {
-            Event::StuckAt { state, .. } => Some(*state),
-            _ => None,
-        })
+        .find_map(|recorded| recorded.event.stuck_at())
         .unwrap_or(State::Stuck))
 }
 

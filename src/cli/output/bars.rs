@@ -71,7 +71,7 @@ impl Bars {
                 done,
                 total,
             } => self.count(what, item, *done, *total),
-            Progress::Readiness(clusters) => self.readiness(clusters),
+            Progress::Readiness { clusters } => self.readiness(clusters),
         }
     }
 

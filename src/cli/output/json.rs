@@ -80,7 +80,7 @@ pub(super) fn progress(progress: &Progress, at: Timestamp) -> serde_json::Result
                 seconds: *seconds,
             },
         ),
-        Progress::Readiness(clusters) => event("readiness", at, &Readiness { clusters }),
+        Progress::Readiness { clusters } => event("readiness", at, &Readiness { clusters }),
         Progress::Work {
             what,
             item,

@@ -93,7 +93,7 @@ impl Lines {
                     text: node_line(unique_id, status, *done, *total, *seconds),
                 }]
             }
-            Progress::Readiness(clusters) => self.readiness(clusters, now),
+            Progress::Readiness { clusters } => self.readiness(clusters, now),
             Progress::Work {
                 what,
                 item,

@@ -33,24 +33,26 @@ fn node(name: &str, status: &str, done: usize, seconds: Option<f64>) -> Progress
 }
 
 fn reading(hydrated: usize, lag_ms: Option<i64>, waiting: &[&str]) -> Progress {
-    Progress::Readiness(vec![
-        ClusterReadiness {
-            cluster: "compute".to_owned(),
-            hydrated,
-            total: 5,
-            lag_ms,
-            lagging: Some("marts.daily_orders".to_owned()),
-            waiting_for: waiting.iter().map(|w| (*w).to_owned()).collect(),
-        },
-        ClusterReadiness {
-            cluster: "serving".to_owned(),
-            hydrated: 0,
-            total: 0,
-            lag_ms: None,
-            lagging: None,
-            waiting_for: Vec::new(),
-        },
-    ])
+    Progress::Readiness {
+        clusters: vec![
+            ClusterReadiness {
+                cluster: "compute".to_owned(),
+                hydrated,
+                total: 5,
+                lag_ms,
+                lagging: Some("marts.daily_orders".to_owned()),
+                waiting_for: waiting.iter().map(|w| (*w).to_owned()).collect(),
+            },
+            ClusterReadiness {
+                cluster: "serving".to_owned(),
+                hydrated: 0,
+                total: 0,
+                lag_ms: None,
+                lagging: None,
+                waiting_for: Vec::new(),
+            },
+        ],
+    }
 }
 
 fn staged(item: &str, done: usize) -> Progress {

@@ -49,9 +49,7 @@ fn the_happy_path_reaches_done() {
         Event::Soaked,
         Event::CleanedUp,
     ];
-    let end = path
-        .iter()
-        .try_fold(State::Pending, |state, event| next(state, event));
+    let end = path.iter().try_fold(State::Pending, next);
     assert_eq!(end, Ok(State::Done));
 }
 

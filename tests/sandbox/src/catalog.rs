@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-pub use acl::{Acl, AclItem, Grantee, Mode, ObjectType, modes_of};
+pub use acl::{Acl, Grantee, Mode, ObjectType, modes_of};
 pub use columns::{Column, Nullability};
 pub use lookup::{Relation, STEERING, Scope, SystemRelation, SystemRelations};
 pub use project::{Projection, diff};

@@ -51,7 +51,7 @@ pub struct Effect {
     pub backend: Vec<String>,
     /// New relations whose columns PostgreSQL must describe.
     pub describe: Vec<(Id, Nullability)>,
-    /// A sink that was given another relation: answered only once it runs.
+    /// The sink that was given another relation.
     pub repointed: Option<Id>,
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Mutex as AsyncMutex;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::catalog::{
     Catalog, Column, Id, Projection, Scope, SystemRelation, SystemRelations, diff,
@@ -312,19 +312,22 @@ fn describe(names: &[String]) -> String {
     )
 }
 
+/// The row, if the message is one.
+pub fn row_of(message: &SimpleQueryMessage) -> Option<&SimpleQueryRow> {
+    if let SimpleQueryMessage::Row(row) = message {
+        Some(row)
+    } else {
+        None
+    }
+}
+
 fn read_columns(catalog: &mut Catalog, effect: &Effect, messages: &[SimpleQueryMessage]) {
     for (id, nullability) in &effect.describe {
         let name = id.to_string();
         let mut columns: Vec<Column> = messages
             .iter()
-            .filter_map(|m| match m {
-                SimpleQueryMessage::Row(row)
-                    if row.columns().len() == 7 && row.get(0) == Some(name.as_str()) =>
-                {
-                    Some(row)
-                }
-                _ => None,
-            })
+            .filter_map(row_of)
+            .filter(|row| row.columns().len() == 7 && row.get(0) == Some(name.as_str()))
             .map(|row| Column {
                 name: row.get(1).unwrap_or_default().to_owned(),
                 type_name: row.get(2).unwrap_or_default().to_owned(),

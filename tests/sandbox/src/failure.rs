@@ -45,13 +45,6 @@ impl SqlError {
     pub fn unknown_item(name: &str) -> Self {
         Self::internal(format!("unknown catalog item '{name}'"))
     }
-
-    /// Adds a DETAIL line.
-    #[must_use]
-    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
-        self
-    }
 }
 
 impl fmt::Display for SqlError {

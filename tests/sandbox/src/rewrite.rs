@@ -22,7 +22,7 @@ use crate::catalog::{
     Catalog, Id, Mode, Nullability, Object, Relation, STEERING, Scope, SystemRelations, render,
 };
 use crate::failure::SqlError;
-use crate::lexer::{self, Kind};
+use crate::lexer::{self, Kind, Token};
 use scope::Scopes;
 
 /// What names are resolved against.
@@ -59,6 +59,12 @@ pub struct Rewritten {
 
 /// Schema that holds all user relations in PostgreSQL.
 pub const USER_SCHEMA: &str = "mz_user";
+const KEYWORD_FUNCTIONS: [&str; 4] = [
+    "current_user",
+    "current_role",
+    "session_user",
+    "current_catalog",
+];
 const EXPAND: &str = "mz sandbox expand";
 
 /// Folds an identifier as it was written.
@@ -93,11 +99,18 @@ fn parse(text: &str) -> Result<Statement, SqlError> {
     }
 }
 
-/// `f(x).*` is not known to the parser: it travels as an alias.
+/// What the parser does not know: `f(x).*` travels as an alias, `current_user()` loses its
+/// parentheses, `TABLE t` becomes a SELECT.
 fn prepare(text: &str) -> Result<String, SqlError> {
     let tokens = lexer::tokens(text)?;
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
+    if let Some(first) = tokens.first()
+        && first.kind == Kind::Word("table".to_owned())
+    {
+        out.push_str("SELECT * FROM");
+        at = first.end;
+    }
     for window in tokens.windows(3) {
         if let [close, dot, star] = window
             && close.kind == Kind::Symbol(')')
@@ -109,6 +122,21 @@ fn prepare(text: &str) -> Result<String, SqlError> {
             out.push_str(EXPAND);
             out.push('"');
             at = star.end;
+        } else if let [
+            Token {
+                kind: Kind::Word(word),
+                end,
+                ..
+            },
+            open,
+            close,
+        ] = window
+            && KEYWORD_FUNCTIONS.contains(&word.as_str())
+            && open.kind == Kind::Symbol('(')
+            && close.kind == Kind::Symbol(')')
+        {
+            out.push_str(&text[at..*end]);
+            at = close.end;
         }
     }
     out.push_str(&text[at..]);
@@ -341,7 +369,7 @@ impl<'a> Pass<'a> {
                 if self.target == Target::Backend && name.quote_style.is_none() =>
             {
                 let folded = folded(name);
-                if ["current_user", "current_role", "session_user"].contains(&folded.as_str()) {
+                if KEYWORD_FUNCTIONS.contains(&folded.as_str()) {
                     name.value = format!("mz_catalog.\"{folded}\"()");
                 }
             }

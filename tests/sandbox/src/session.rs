@@ -96,7 +96,7 @@ pub async fn serve(engine: Arc<Engine>, sessions: Arc<Sessions>, mut stream: Tcp
     match log_in(&engine, &sessions, &mut stream).await {
         Ok(Some(parameters)) => {
             if let Err(error) = run(engine, &sessions, stream, parameters).await {
-                tracing::debug!(?error, "a session ended");
+                tracing::debug!(%error, "a session ended");
             }
         }
         Ok(None) => {}

@@ -12,6 +12,7 @@ use regex::Regex;
 use tokio::sync::watch;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::engine::row_of;
 use crate::lexer::literal;
 
 /// What a fault does to a statement.
@@ -247,10 +248,7 @@ impl Steering {
             literal(id)
         );
         let messages = self.client.simple_query(&query).await.ok()?;
-        messages.into_iter().find_map(|m| match m {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        })
+        messages.iter().find_map(row_of)?.get(0).map(str::to_owned)
     }
 }
 

@@ -30,8 +30,8 @@ CREATE VIEW mz_catalog.mz_secrets AS SELECT id, oid, schema_id, name, owner_id, 
 CREATE VIEW mz_catalog.mz_columns AS
   SELECT id, name, position, nullable, type, default_value AS "default", type_oid, type_mod FROM mz_base.columns
   UNION ALL SELECT id, name, position, nullable, type, default_value, type_oid, type_mod FROM mz_base.system_columns;
-CREATE VIEW mz_catalog.mz_roles AS SELECT id, oid, name, true AS inherit, true AS rolcanlogin, superuser AS rolsuper FROM mz_base.roles;
--- A real server lists the latest membership first.
+CREATE VIEW mz_catalog.mz_roles AS SELECT id, oid, name, true AS inherit, true AS rolcanlogin, superuser AS rolsuper FROM mz_base.roles ORDER BY mz_base.roles.oid DESC;
+-- A real server lists the latest membership first; so do the roles it is joined with.
 CREATE VIEW mz_catalog.mz_role_members AS SELECT role_id, member, grantor FROM mz_base.members ORDER BY seq DESC;
 CREATE VIEW mz_catalog.mz_default_privileges AS SELECT role_id, database_id, schema_id, object_type, grantee, privileges FROM mz_base.defaults;
 CREATE VIEW mz_catalog.mz_system_privileges AS SELECT privileges FROM mz_base.system_privileges;

@@ -27,6 +27,8 @@ const SYSTEM_CLUSTERS: [&str; 5] = [
     "mz_analytics",
 ];
 
+/// Object ids begin high, so that they never equal a cluster or schema id: `mz_comments.id` does not say of which kind it is.
+const FIRST_OBJECT: u64 = 1000;
 /// Size of the clusters that exist from the start.
 const FIRST_SIZE: &str = "25cc";
 
@@ -56,7 +58,7 @@ impl Catalog {
                 cluster: 1,
                 replica: 1,
                 role: 1,
-                object: 0,
+                object: FIRST_OBJECT,
                 oid: 20_000,
             },
             ..Self::default()

@@ -104,11 +104,11 @@ fn sql(text: &str) -> String {
 fn names_become_ids_with_an_alias() {
     assert_eq!(
         sql("SELECT id FROM t"),
-        "SELECT id FROM \"mz_user\".\"u1\" AS \"t\""
+        "SELECT id FROM \"mz_user\".\"u1001\" AS \"t\""
     );
     assert_eq!(
         sql("SELECT id FROM materialize.p.t x"),
-        "SELECT id FROM \"mz_user\".\"u2\" x"
+        "SELECT id FROM \"mz_user\".\"u1002\" x"
     );
     assert_eq!(
         sql("SELECT name FROM mz_schemas"),
@@ -120,13 +120,13 @@ fn names_become_ids_with_an_alias() {
 fn a_cte_hides_a_relation_but_not_inside_itself() {
     assert_eq!(
         sql("WITH t AS (SELECT id FROM t) SELECT * FROM t"),
-        "WITH t AS (SELECT id FROM \"mz_user\".\"u1\" AS \"t\") SELECT * FROM t"
+        "WITH t AS (SELECT id FROM \"mz_user\".\"u1001\" AS \"t\") SELECT * FROM t"
     );
     assert_eq!(
         sql("WITH a AS (SELECT 1 AS x), b AS (SELECT * FROM a) SELECT * FROM b, t"),
-        "WITH a AS (SELECT 1 AS x), b AS (SELECT * FROM a) SELECT * FROM b, \"mz_user\".\"u1\" AS \"t\""
+        "WITH a AS (SELECT 1 AS x), b AS (SELECT * FROM a) SELECT * FROM b, \"mz_user\".\"u1001\" AS \"t\""
     );
-    assert!(sql("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) q, t").contains("\"u1\""));
+    assert!(sql("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) q, t").contains("\"u1001\""));
     assert_eq!(
         rewrite("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) q, x")
             .unwrap_err()
@@ -139,13 +139,13 @@ fn a_cte_hides_a_relation_but_not_inside_itself() {
 fn qualified_columns_follow_the_alias() {
     assert_eq!(
         sql("SELECT p.t.id FROM p.t"),
-        "SELECT \"t\".id FROM \"mz_user\".\"u2\" AS \"t\""
+        "SELECT \"t\".id FROM \"mz_user\".\"u1002\" AS \"t\""
     );
     let both =
         sql("SELECT public.t.id, p.t.* FROM public.t JOIN p.t ON public.t.id = materialize.p.t.id");
     assert_eq!(
         both,
-        "SELECT \"public.t\".id, \"p.t\".* FROM \"mz_user\".\"u1\" AS \"public.t\" JOIN \"mz_user\".\"u2\" AS \"p.t\" ON \"public.t\".id = \"p.t\".id"
+        "SELECT \"public.t\".id, \"p.t\".* FROM \"mz_user\".\"u1001\" AS \"public.t\" JOIN \"mz_user\".\"u1002\" AS \"p.t\" ON \"public.t\".id = \"p.t\".id"
     );
     let found = rewrite("SELECT p.t.id FROM p.t").unwrap();
     assert_eq!(found.qualifiers, BTreeSet::from(["p".to_owned()]));
@@ -159,7 +159,15 @@ fn session_functions_and_expansion() {
     );
     assert_eq!(
         sql("SELECT mz_internal.f(x).* FROM t"),
-        "SELECT (mz_internal.f(x)).* FROM \"mz_user\".\"u1\" AS \"t\""
+        "SELECT (mz_internal.f(x)).* FROM \"mz_user\".\"u1001\" AS \"t\""
+    );
+}
+
+#[test]
+fn table_is_a_query() {
+    assert_eq!(
+        sql("TABLE p.t"),
+        "SELECT * FROM \"mz_user\".\"u1002\" AS \"t\""
     );
 }
 
@@ -169,7 +177,7 @@ fn stored_sql_quotes_names_and_marks_references() {
     let (catalog, _, _) = fixture();
     assert_eq!(
         catalog.render(&stored),
-        "SELECT \"id\" + 1 AS \"x\" FROM [u3 AS \"materialize\".\"p\".\"orders\"]"
+        "SELECT \"id\" + 1 AS \"x\" FROM [u1003 AS \"materialize\".\"p\".\"orders\"]"
     );
 }
 
@@ -177,15 +185,15 @@ fn stored_sql_quotes_names_and_marks_references() {
 fn writes_go_to_tables_only() {
     assert_eq!(
         sql("INSERT INTO t VALUES (1, 2)"),
-        "INSERT INTO \"mz_user\".\"u1\" VALUES (1, 2)"
+        "INSERT INTO \"mz_user\".\"u1001\" VALUES (1, 2)"
     );
     assert_eq!(
         sql("DELETE FROM t WHERE id = 1"),
-        "DELETE FROM \"mz_user\".\"u1\" AS \"t\" WHERE id = 1"
+        "DELETE FROM \"mz_user\".\"u1001\" AS \"t\" WHERE id = 1"
     );
     assert_eq!(
         sql("UPDATE public.t SET v = 1"),
-        "UPDATE \"mz_user\".\"u1\" AS \"t\" SET v = 1"
+        "UPDATE \"mz_user\".\"u1001\" AS \"t\" SET v = 1"
     );
     assert_eq!(
         rewrite("INSERT INTO p.t VALUES (1)").unwrap_err().code,

@@ -1,6 +1,7 @@
 //! Statements that the front executes itself: transactions, variables, SHOW, DDL; and what surrounds every statement:
 //! faults, the log, the rules of transactions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::End;
@@ -40,14 +41,24 @@ const SINK_POLL: Duration = Duration::from_millis(40);
 
 /// Columns of a front statement, known before it runs.
 pub(super) fn columns(statement: &Statement) -> Option<Vec<(String, u32)>> {
-    let texts = |names: &[&str]| Some(names.iter().map(|n| ((*n).to_owned(), TEXT)).collect());
-    match statement {
-        Statement::Show(Show::Variable(name)) => texts(&[name.as_str()]),
-        Statement::Show(Show::All) => texts(&["name", "setting", "description"]),
-        Statement::Show(Show::Create(..)) => texts(&["name", "create_sql"]),
-        Statement::Explain(_) => texts(&["Optimized Plan"]),
-        _ => None,
-    }
+    let names: &[&str] = if let Statement::Show(show) = statement {
+        match show {
+            Show::Variable(name) => &[name.as_str()],
+            Show::All => &["name", "setting", "description"],
+            Show::Create(..) => &["name", "create_sql"],
+            Show::Query(_) => return None,
+        }
+    } else if matches!(statement, Statement::Explain(_)) {
+        &["Optimized Plan"]
+    } else {
+        return None;
+    };
+    Some(
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), TEXT))
+            .collect(),
+    )
 }
 
 fn canceled(why: &str) -> SqlError {
@@ -71,7 +82,7 @@ impl Session {
             }
             Action::Delay(duration) => self.wait(tokio::time::sleep(duration)).await?,
             Action::Hang => {
-                let engine = std::sync::Arc::clone(&self.engine);
+                let engine = Arc::clone(&self.engine);
                 self.wait(async move { engine.steering.gone(id).await })
                     .await?;
             }
@@ -92,7 +103,7 @@ impl Session {
             .statement_timeout()
             .unwrap_or(Duration::from_secs(86_400));
         let mut interrupt = self.client.interrupt.clone();
-        let cancel = std::sync::Arc::clone(&interrupt.cancel);
+        let cancel = Arc::clone(&interrupt.cancel);
         tokio::select! {
             done = work => Ok(done),
             () = tokio::time::sleep(timeout) => Err(canceled("statement timeout").into()),
@@ -270,6 +281,10 @@ impl Session {
             .into());
         }
         self.variables.set(&name, value, local)?;
+        if self.transaction.is_none() {
+            // SET LOCAL has no transaction to last for.
+            self.variables.end_transaction();
+        }
         self.unsettled = true;
         let shown = super::REPORTED.iter().find(|(known, _)| *known == name);
         let reported =
@@ -334,7 +349,7 @@ impl Session {
             });
         };
         transaction.admit(wanted, text)?;
-        let engine = std::sync::Arc::clone(&self.engine);
+        let engine = Arc::clone(&self.engine);
         let current = engine.catalog();
         let scope = self.scope();
         let cluster = self.variables.known("cluster").to_owned();
@@ -368,26 +383,35 @@ impl Session {
         })
     }
 
-    /// Executes a DDL statement on its own.
+    /// Executes a DDL statement on its own. A sink takes its new input only once it runs, as on a real server: a
+    /// statement that times out before has changed nothing.
     async fn apply(&mut self, ddl: &Ddl) -> Result<Effect, Stop> {
         let scope = self.scope();
         let cluster = self.variables.known("cluster").to_owned();
-        let effect = self.engine.execute(&scope, &cluster, ddl).await?;
-        if let Some(sink) = effect.repointed {
-            let engine = std::sync::Arc::clone(&self.engine);
-            let id = sink.to_string();
-            self.wait(async move {
+        let engine = Arc::clone(&self.engine);
+        if matches!(ddl, Ddl::AlterSink { .. }) {
+            let context = Context {
+                scope: &scope,
+                system: &engine.system,
+                cluster: &cluster,
+            };
+            let mut trial = engine.catalog().as_ref().clone();
+            let sink = ddl::apply(&mut trial, context, ddl)?
+                .repointed
+                .map(|id| id.to_string())
+                .unwrap_or_default();
+            self.wait(async {
                 while engine
                     .steering
-                    .sink_status(&id)
+                    .sink_status(&sink)
                     .await
-                    .is_some_and(|status| status != "running")
+                    .is_some_and(|s| s != "running")
                 {
                     tokio::time::sleep(SINK_POLL).await;
                 }
             })
             .await?;
         }
-        Ok(effect)
+        Ok(self.engine.execute(&scope, &cluster, ddl).await?)
     }
 }

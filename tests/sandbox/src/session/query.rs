@@ -37,10 +37,12 @@ pub(super) fn backend_text<'a>(statement: &'a Statement, text: &'a str) -> Optio
 }
 
 fn use_of(statement: &Statement) -> Use {
-    match statement {
-        Statement::Insert | Statement::Copy => Use::Write,
-        Statement::Mutation(kind) => Use::Mutate(kind),
-        _ => Use::Read,
+    if let Statement::Mutation(kind) = statement {
+        Use::Mutate(kind)
+    } else if matches!(statement, Statement::Insert | Statement::Copy) {
+        Use::Write
+    } else {
+        Use::Read
     }
 }
 

@@ -1,0 +1,263 @@
+//! What production holds, and who depends on it.
+
+use super::Checks;
+use crate::materialize::catalog::{Object, Schema};
+use crate::plan::candidate::{CandidateNode, Materialization};
+use crate::plan::{ObjectKind, RefusalName};
+
+impl<'a> Checks<'a> {
+    pub(super) fn objects_in_schemas(&mut self) {
+        let input = self.input;
+        for name in input.schemas {
+            if let Some(schema) = input.catalog.schema(name) {
+                for object in input.catalog.objects_in_schema(&schema.id) {
+                    self.object_in_schema(schema, object);
+                }
+            }
+        }
+    }
+
+    /// The project's node that makes this relation, where one does.
+    pub(super) fn node_of(
+        &self,
+        schema: &Schema,
+        object: &Object,
+    ) -> Option<(&'a String, &'a CandidateNode)> {
+        self.input.candidate.nodes.iter().find(|(_, node)| {
+            node.database == schema.database
+                && node.schema == schema.name
+                && node.identifier == object.name
+                && node.materialization() != Materialization::Ephemeral
+        })
+    }
+
+    fn object_in_schema(&mut self, schema: &Schema, object: &Object) {
+        let shown = self.input.catalog.name_of(object);
+        let node = self.node_of(schema, object).map(|(_, node)| node);
+        let made_as = node.map(CandidateNode::materialization);
+        match object.kind {
+            ObjectKind::Sink => self.refuse(
+                RefusalName::SinkInSwappedSchema,
+                "a sink lives in a schema that would be swapped",
+                shown,
+                "move the sink to a schema of its own that vars.deployment does not list",
+            ),
+            ObjectKind::Source => self.source(shown, made_as),
+            ObjectKind::Table if object.fed_by_source => self.source(shown, made_as),
+            ObjectKind::Table => {
+                if made_as != Some(Materialization::Relation(ObjectKind::Table))
+                    && !self.was_promoted(schema, object)
+                {
+                    self.refuse(
+                        RefusalName::TableInSwappedSchema,
+                        "a table that no seed of the project makes lives in a schema that would be swapped; cleanup would drop its data",
+                        shown,
+                        "move the table to a schema that vars.deployment does not list",
+                    );
+                }
+            }
+            ObjectKind::View | ObjectKind::MaterializedView => {
+                if !matches!(made_as, Some(Materialization::Relation(_)))
+                    && !self.was_promoted(schema, object)
+                {
+                    self.unmanaged(shown);
+                }
+            }
+            ObjectKind::Index => self.index(schema, object),
+            ObjectKind::Connection
+            | ObjectKind::Secret
+            | ObjectKind::Type
+            | ObjectKind::Function => self.refuse(
+                RefusalName::UnswappableObject,
+                "an object that no build recreates lives in a schema that would be swapped",
+                shown,
+                "move it to a schema that vars.deployment does not list",
+            ),
+        }
+    }
+
+    fn source(&mut self, shown: String, made_as: Option<Materialization>) {
+        if made_as == Some(Materialization::Source) {
+            self.refuse(
+                RefusalName::SourceRebuilt,
+                "a source of the project lies in a schema that would be swapped and would ingest everything again",
+                shown,
+                "move it to a schema that vars.deployment does not list, or accept it with --allow source-rebuilt",
+            );
+        } else if !self.input.allow.contains(&RefusalName::SourceRebuilt) {
+            self.refuse(
+                RefusalName::SourceInSwappedSchema,
+                "a source that the project does not build lives in a schema that would be swapped; cleanup would drop its data",
+                shown,
+                "move the source to a schema that vars.deployment does not list",
+            );
+        }
+    }
+
+    fn unmanaged(&mut self, shown: String) {
+        self.refuse(
+            RefusalName::UnmanagedObject,
+            "production would lose an object that the project does not know",
+            shown,
+            "add it to the project, drop it, or accept the loss with --allow unmanaged-object",
+        );
+    }
+
+    /// Whether the last promotion made this relation: then the project has dropped it since.
+    fn was_promoted(&self, schema: &Schema, object: &Object) -> bool {
+        self.input.baseline.is_some_and(|baseline| {
+            baseline.contains_key(&(schema.name.clone(), object.name.clone()))
+        })
+    }
+
+    /// dbt does not say how it names indexes, so they are counted for each relation.
+    fn index(&mut self, schema: &Schema, index: &Object) {
+        let catalog = self.input.catalog;
+        let Some(relation) = catalog
+            .dependencies
+            .iter()
+            .filter(|(dependent, _)| *dependent == index.id)
+            .find_map(|(_, on)| catalog.objects.get(on))
+        else {
+            return self.unmanaged(catalog.name_of(index));
+        };
+        let live = catalog
+            .dependents(&relation.id)
+            .into_iter()
+            .filter(|object| object.kind == ObjectKind::Index)
+            .count();
+        let configured = self
+            .node_of(schema, relation)
+            .map_or(0, |(_, node)| node.indexes.len());
+        let promoted = self
+            .input
+            .baseline
+            .and_then(|baseline| baseline.get(&(schema.name.clone(), relation.name.clone())))
+            .copied()
+            .unwrap_or(0);
+        if live > configured.max(promoted) {
+            self.unmanaged(catalog.name_of(index));
+        }
+    }
+
+    pub(super) fn objects_on_clusters(&mut self) {
+        let input = self.input;
+        let catalog = input.catalog;
+        for name in input.clusters {
+            let Some(cluster) = catalog.cluster(name) else {
+                continue;
+            };
+            for object in catalog.objects_on_cluster(&cluster.id) {
+                let Some(schema) = catalog.schemas.get(&object.schema_id) else {
+                    continue;
+                };
+                let swapped =
+                    schema.database == catalog.database && input.schemas.contains(&schema.name);
+                let shown = format!("{} on {name}", catalog.name_of(object));
+                match object.kind {
+                    ObjectKind::Sink => self.refuse(
+                        RefusalName::SinkOnSwappedCluster,
+                        "a sink runs on a cluster that would be swapped",
+                        shown,
+                        "move the sink to a cluster of its own that vars.deployment does not list",
+                    ),
+                    ObjectKind::Source if swapped => {}
+                    ObjectKind::Source => self.refuse(
+                        RefusalName::SourceOnSwappedCluster,
+                        "a source runs on a cluster that would be swapped; cleanup would drop its data",
+                        shown,
+                        "move the source to a cluster that vars.deployment does not list",
+                    ),
+                    ObjectKind::Table
+                    | ObjectKind::View
+                    | ObjectKind::MaterializedView
+                    | ObjectKind::Index
+                    | ObjectKind::Connection
+                    | ObjectKind::Secret
+                    | ObjectKind::Type
+                    | ObjectKind::Function => {
+                        if swapped {
+                            continue;
+                        }
+                        if self.node_of(schema, object).is_some() {
+                            let remedy = self.line_to_add("schemas", &schema.name);
+                            self.refuse(
+                                RefusalName::NodeOutsideDeployment,
+                                "a model outside the deployment runs on a cluster that would be swapped",
+                                shown,
+                                &remedy,
+                            );
+                        } else {
+                            self.refuse(
+                                RefusalName::ClusterShared,
+                                "a cluster that would be swapped also computes objects of other schemas",
+                                shown,
+                                "move those objects to another cluster",
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn dependents(&mut self) {
+        let input = self.input;
+        let catalog = input.catalog;
+        for name in input.schemas {
+            let Some(schema) = catalog.schema(name) else {
+                continue;
+            };
+            for object in catalog.objects_in_schema(&schema.id) {
+                for dependent in catalog.dependents(&object.id) {
+                    self.dependent(schema, object, dependent);
+                }
+            }
+        }
+    }
+
+    fn dependent(&mut self, schema: &Schema, object: &Object, dependent: &Object) {
+        let input = self.input;
+        let catalog = input.catalog;
+        let Some(home) = catalog.schemas.get(&dependent.schema_id) else {
+            return;
+        };
+        if home.database == catalog.database && input.schemas.contains(&home.name) {
+            return;
+        }
+        let shown = format!(
+            "{} reads {}",
+            catalog.name_of(dependent),
+            catalog.name_of(object)
+        );
+        let has_successor = self
+            .node_of(schema, object)
+            .is_some_and(|(id, _)| self.planned.contains(id));
+        if dependent.kind == ObjectKind::Sink && has_successor {
+            return;
+        }
+        if dependent.kind == ObjectKind::Sink {
+            self.refuse(
+                RefusalName::OutsideDependent,
+                "a sink reads from an object that production would lose",
+                shown,
+                "point the sink to another relation or drop it",
+            );
+        } else if self.node_of(home, dependent).is_some() {
+            let remedy = self.line_to_add("schemas", &home.name);
+            self.refuse(
+                RefusalName::NodeOutsideDeployment,
+                "a model outside the deployment reads an object inside and would go on reading the old side",
+                shown,
+                &remedy,
+            );
+        } else {
+            self.refuse(
+                RefusalName::OutsideDependent,
+                "an object outside the deployment reads an object inside; it would go on reading the old side",
+                shown,
+                "drop it, or bring it into the project and the deployment",
+            );
+        }
+    }
+}

@@ -1,0 +1,2 @@
+{{ config(materialized='table', contract={'enforced': true}) }}
+select customer, total from {{ ref('totals') }} where total > 7

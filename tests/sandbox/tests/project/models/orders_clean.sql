@@ -1,0 +1,2 @@
+with orders as (select * from {{ source('raw', 'orders') }})
+select id, customer, amount from orders
