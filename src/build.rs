@@ -7,7 +7,7 @@
 //!
 //! Durable here: the artifacts of each invocation (`<run>/<name>/target`), dbt's output
 //! (`<run>/<name>/output.log`) and, while dbt runs, the record by which a later process finds a
-//! survivor (`<run>/guest.json`).
+//! survivor (`<run>/guest-<name>.json`).
 //!
 //! # What dbt does with deferral
 //! Measured with dbt-core 1.11.16, and read in `dbt/context/providers.py` (`RuntimeRefResolver.create_relation`): a reference resolves to

@@ -210,8 +210,8 @@ impl Release {
     /// dbt, with this run folder, which is created.
     ///
     /// # Errors
-    /// No dbt, an unusable version of it, or a folder that cannot be made.
-    pub async fn builds(
+    /// No dbt, or a folder that cannot be made.
+    pub fn builds(
         &self,
         run_folder: &Path,
         reporter: &Reporter,
@@ -231,8 +231,6 @@ impl Release {
             path.as_deref(),
         )?;
         let environment = environment::allowed(std::env::vars_os(), &settings.environment);
-        dbt.version(&environment, settings.command_timeout.0, cancel)
-            .await?;
         let vars = self.settings.project.vars.clone().into_iter().collect();
         let profile = &self.project.profile;
         Ok(Builds {
@@ -254,6 +252,7 @@ impl Release {
             },
             profile: profile.name.clone(),
             target: profile.target.clone(),
+            cluster: profile.credentials.cluster.clone(),
             output: self.output()?,
             needs_packages: self.project.dbt.packages.needs_install(),
         })

@@ -105,7 +105,7 @@ async fn real_dbt_takes_every_command_line() {
         .expect("a profile");
     refused(
         invoker
-            .test_nodes(&selectors("positive"), &plain.target_dir, &profile)
+            .test_nodes(&selectors("positive"), &plain.target_dir, Some(&profile))
             .await,
     );
     drop(profile);

@@ -18,8 +18,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The record of the running dbt in the run's folder, for [`orphan::reap`](crate::build::orphan::reap).
-pub const RECORD: &str = "guest.json";
+/// The invocations of a run; each has a folder of its name in the run's folder.
+const NAMES: [&str; 5] = ["deps", "parse", "parse-green", "build", "test"];
+
+/// The record of a running dbt, for [`orphan::reap`](crate::build::orphan::reap).
+fn record(run_dir: &Path, name: &str) -> PathBuf {
+    run_dir.join(format!("guest-{name}.json"))
+}
+
+/// Where a run's folder may have records of dbt processes that run, or ran when Cutover was killed.
+pub fn records(run_dir: &Path) -> impl Iterator<Item = PathBuf> {
+    NAMES.into_iter().map(|name| record(run_dir, name))
+}
 
 /// The most that arguments and environment may take, in bytes. Linux allows a quarter of the stack's
 /// limit (2 MiB of the usual 8); Python starts with what is left.
@@ -129,6 +139,7 @@ impl Invoker {
         let mut order = self.order("build", "build", true, None)?;
         order.push(["--defer", "--favor-state", "--defer-state"]);
         order.push([defer_state]);
+        self.reuse_parse(&mut order);
         order.push(["--no-fail-fast", "--exclude-resource-types"]);
         order.push(["test", "unit_test", "saved_query", "exposure"]);
         self.select(&mut order, selectors)?;
@@ -144,9 +155,12 @@ impl Invoker {
         &self,
         selectors: &[String],
         defer_state: &Path,
-        profile: &PrivateProfile,
+        profile: Option<&PrivateProfile>,
     ) -> Result<Invocation, BuildError> {
-        let mut order = self.order("test", "test", true, Some(profile))?;
+        let mut order = self.order("test", "test", true, profile)?;
+        if profile.is_none() {
+            self.reuse_parse(&mut order);
+        }
         order.push(["--defer", "--no-favor-state", "--defer-state"]);
         order.push([defer_state]);
         order.push(["--no-fail-fast"]);
@@ -207,6 +221,20 @@ impl Invoker {
         Ok(order)
     }
 
+    /// What `parse(true)` left saves dbt a full parse of the same project under the same variables and
+    /// profile; dbt itself decides whether it may be used.
+    fn reuse_parse(&self, order: &mut Order) {
+        let saved = self
+            .run_dir
+            .join("parse-green/target/partial_parse.msgpack");
+        if saved.is_file() {
+            order.push([
+                OsString::from("--partial-parse-file-path"),
+                saved.into_os_string(),
+            ]);
+        }
+    }
+
     fn select(&self, order: &mut Order, selectors: &[String]) -> Result<(), BuildError> {
         if selectors.is_empty() {
             return Err(BuildError::NothingSelected {
@@ -254,7 +282,7 @@ impl Invoker {
             deadline: order.deadline,
             stop_timeout: self.stop_timeout,
             log: Some(folder.join("output.log")),
-            record: Some(self.run_dir.join(RECORD)),
+            record: Some(record(&self.run_dir, order.name)),
         };
         let mut log = LogReader::new(self.reporter.clone());
         let finished = guest

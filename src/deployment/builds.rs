@@ -2,7 +2,7 @@
 
 use super::error::DeploymentError;
 use crate::build::log::is_connection_failure;
-use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, orphan};
+use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, invocation, orphan};
 use crate::plan::Plan;
 use crate::plan::candidate::Candidate;
 use crate::project::run_results::RunResult;
@@ -19,6 +19,8 @@ pub struct Builds {
     pub profile: String,
     /// The target's name.
     pub target: String,
+    /// The profile's cluster, where it names one.
+    pub cluster: Option<String>,
     /// The target's entry of `profiles.yml`, unrendered.
     pub output: serde_yaml::Value,
     /// Whether the project lists packages that are not installed.
@@ -37,15 +39,16 @@ impl Builds {
     /// # Errors
     /// When a survivor cannot be ended.
     pub async fn reap(&self) -> Result<(), DeploymentError> {
-        let record = self.folder().join(crate::build::invocation::RECORD);
-        let reaped = orphan::reap(&record, self.invoker.stop_timeout)
-            .await
-            .map_err(|error| BuildError::Process(error.into()))?;
-        if let Some(reaped) = reaped {
-            self.invoker.reporter.warning(format!(
-                "ended a dbt process that an earlier run had left behind (process {:?})",
-                reaped.pids
-            ));
+        for record in invocation::records(self.folder()) {
+            let reaped = orphan::reap(&record, self.invoker.stop_timeout)
+                .await
+                .map_err(|error| BuildError::Process(error.into()))?;
+            if let Some(reaped) = reaped {
+                self.invoker.reporter.warning(format!(
+                    "ended a dbt process that an earlier run had left behind (process {:?})",
+                    reaped.pids
+                ));
+            }
         }
         Ok(())
     }
@@ -58,8 +61,16 @@ impl Builds {
         if self.needs_packages {
             self.invoker.deps().await?;
         }
-        let plain = self.invoker.parse(false).await?;
-        let deploy = self.invoker.parse(true).await?;
+        // A dbt that cannot be used says so better than its parse would; both take seconds.
+        let version = self.invoker.dbt.version(
+            &self.invoker.environment,
+            self.invoker.command_timeout,
+            &self.invoker.cancel,
+        );
+        let (version, plain, deploy) =
+            tokio::join!(version, self.invoker.parse(false), self.invoker.parse(true));
+        version?;
+        let (plain, deploy) = (plain?, deploy?);
         let plain = read_manifest(&plain)?;
         let deploy = read_manifest(&deploy)?;
         plain
@@ -93,16 +104,22 @@ impl Builds {
             return Ok(());
         };
         let state = self.state(plan).await?;
-        let profile = PrivateProfile::write(
-            &self.folder().join("profile"),
-            &self.profile,
-            &self.target,
-            &self.output,
-            cluster,
-        )?;
+        // Tests run on the profile's cluster with the green suffix; where that one is not deployed, a
+        // private profile names one that is.
+        let profile = if self.cluster.as_ref() == Some(cluster) {
+            None
+        } else {
+            Some(PrivateProfile::write(
+                &self.folder().join("profile"),
+                &self.profile,
+                &self.target,
+                &self.output,
+                cluster,
+            )?)
+        };
         let invocation = self
             .invoker
-            .test_nodes(&plan.test_selectors, &state, &profile)
+            .test_nodes(&plan.test_selectors, &state, profile.as_ref())
             .await?;
         all_good("test", &invocation, plan.tests.iter().map(String::as_str))?;
         same_project(&read_manifest(&invocation)?, &plan.green_manifest_hash)

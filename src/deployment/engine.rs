@@ -90,10 +90,13 @@ impl<'a> Engine<'a> {
                 State::Pending => Event::PlanStored,
                 State::Planned => Event::StagingStarted,
                 State::Ready if !self.promotes(until) => return Ok(state),
-                State::Soaking if !self.cleans_up(until) => match self.step(state, until).await? {
-                    Event::Soaked => return Ok(state),
-                    stuck => stuck,
-                },
+                State::Soaking if !self.cleans_up(until) => {
+                    let event = self.step(state, until).await?;
+                    if event == Event::Soaked {
+                        return Ok(state);
+                    }
+                    event
+                }
                 State::Done | State::Aborted | State::RolledBack => return Ok(state),
                 State::Failed => {
                     return Err(DeploymentError::Unwound {

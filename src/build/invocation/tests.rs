@@ -1,4 +1,4 @@
-use super::{Invoker, RECORD};
+use super::{Invoker, records};
 use crate::build::dbt::tests::fake;
 use crate::build::environment::Variables;
 use crate::build::error::BuildError;
@@ -94,7 +94,7 @@ async fn build_defers_what_is_not_selected_and_runs_no_test() {
     assert_eq!(invocation.exit_code, 1);
     assert!(invocation.run_results.is_some());
     insta::assert_snapshot!(arguments(folder.path()).join(" "), @r#"build --project-dir RUN --profiles-dir RUN/profiles dir --profile shop --target production --log-path RUN/build/logs --log-format json --log-level info --no-quiet --no-use-colors --no-send-anonymous-usage-stats --write-json --vars {"deploy":true,"region":"it's \"eu\""} --target-path RUN/build/target --threads 3 --defer --favor-state --defer-state /state --no-fail-fast --exclude-resource-types test unit_test saved_query exposure --indirect-selection empty --select fqn:a fqn:b,file:b.sql"#);
-    assert!(!folder.path().join(RECORD).exists());
+    assert!(records(folder.path()).all(|record| !record.exists()));
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn tests_do_not_favour_the_state_and_use_the_private_profile() {
     let profile =
         PrivateProfile::write(&private, "shop", "production", &output, "green").expect("a profile");
     invoker
-        .test_nodes(&selectors(&["fqn:t"]), Path::new("/state"), &profile)
+        .test_nodes(&selectors(&["fqn:t"]), Path::new("/state"), Some(&profile))
         .await
         .expect("it tests");
     let flags = arguments(folder.path()).join(" ");

@@ -12,8 +12,9 @@ use crate::materialize::{Materialize, MaterializeError};
 use crate::plan::GREEN_SUFFIX;
 use crate::progress::Reporter;
 use crate::project::Deployment;
-use crate::release::Release;
+use crate::release::{Release, ReleaseError};
 use std::collections::BTreeSet;
+use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 pub(super) async fn check(
@@ -64,15 +65,15 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
             Some(deployment)
         }
         Err(error) => {
-            findings.fault("deployment", &crate::release::ReleaseError::from(error));
+            findings.fault("deployment", &ReleaseError::from(error));
             None
         }
     };
     let folder = release
         .runs()
         .join(format!("check-{}", uuid::Uuid::now_v7()));
-    match release.builds(&folder, &Reporter::silent(), stop).await {
-        Ok(builds) => findings.ok("dbt", builds.invoker.dbt.executable().display().to_string()),
+    match dbt(release, &folder, stop).await {
+        Ok(found) => findings.ok("dbt", found),
         Err(error) => findings.fault("dbt", &error),
     }
     // Made a moment ago and empty.
@@ -82,6 +83,24 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
         Err(error) => findings.fault("journal", &error),
     }
     server_findings(&release.materialize(), deployment.as_ref(), findings).await;
+}
+
+async fn dbt(
+    release: &Release,
+    folder: &Path,
+    stop: &CancellationToken,
+) -> Result<String, ReleaseError> {
+    let invoker = release.builds(folder, &Reporter::silent(), stop)?.invoker;
+    let version = invoker
+        .dbt
+        .version(&invoker.environment, invoker.command_timeout, stop)
+        .await?;
+    Ok(format!(
+        "{} with dbt-core {} and dbt-materialize {}",
+        invoker.dbt.executable().display(),
+        version.core,
+        version.adapter
+    ))
 }
 
 async fn server_findings(

@@ -183,7 +183,7 @@ async fn planned(
     // What the project does not say is not worth waiting for dbt.
     release.project.deployment().map_err(ReleaseError::from)?;
     let folder = Folder::of(release);
-    let builds = release.builds(&folder.0, reporter, stop).await?;
+    let builds = release.builds(&folder.0, reporter, stop)?;
     let allow = allowed(&release.settings, scope);
     let materialize = release.materialize();
     let plan = release

@@ -203,7 +203,7 @@ impl Work<'_> {
         event: Option<Event>,
     ) -> Result<Deployment, ReleaseError> {
         let folder = self.release.runs().join(&deployment.id);
-        let builds = self.release.builds(&folder, &self.reporter, stop).await?;
+        let builds = self.release.builds(&folder, &self.reporter, stop)?;
         let materialize = self.release.materialize();
         let context = Context {
             materialize: &materialize,
