@@ -46,8 +46,8 @@ deny: ## Check licences, bans and advisories of dependencies
 	    echo 'deny: advisories skipped, the RustSec database cannot be reached'; \
 	fi
 
-bench: build venv postgres ## Measure releases and compare with dbt's own macros
-	$(CARGO) run --locked --release -p cutover --example release_bench </dev/null
+bench: venv postgres ## Measure releases by Cutover and by dbt-materialize's own macros
+	$(CARGO) bench --locked -p cutover --bench release </dev/null
 
 venv: $(STAMP) ## Make .venv with the pinned dbt
 
