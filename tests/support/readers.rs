@@ -1,0 +1,109 @@
+//! Readers of production that never stop looking: every failed read, every mix of two releases
+//! and every release that they saw is recorded.
+
+use super::World;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What readers saw.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Answered reads.
+    pub reads: u64,
+    /// Errors, as the server said them.
+    pub errors: Vec<String>,
+    /// Answers in which two schemas served different releases.
+    pub mixes: Vec<String>,
+    /// Releases seen.
+    pub releases: BTreeSet<u32>,
+    /// The slowest read.
+    pub slowest: Duration,
+}
+
+/// Running readers.
+pub struct Readers {
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<Seen>>,
+}
+
+/// Time between two reads of one reader: enough to leave the processors to the releases.
+const PACE: Duration = Duration::from_millis(10);
+
+impl Readers {
+    /// Starts readers, each with a connection of its own, on the swapped cluster.
+    pub async fn start(world: &World, number: usize) -> Self {
+        let query = format!(
+            "SELECT (SELECT max(release) FROM {}.totals), (SELECT min(release) FROM {}.report), \
+             (SELECT sum(total) FROM {}.report)",
+            world.name("marts"),
+            world.name("serving"),
+            world.name("serving"),
+        );
+        let stop = CancellationToken::new();
+        let mut tasks = Vec::new();
+        for _ in 0..number {
+            let sql = world.server.connect().await;
+            sql.run(&format!("SET cluster = {}", world.name("serve")))
+                .await;
+            let (query, stop) = (query.clone(), stop.clone());
+            tasks.push(tokio::spawn(async move {
+                let mut seen = Seen::default();
+                while !stop.is_cancelled() {
+                    let started = Instant::now();
+                    match sql.attempt(&query).await {
+                        Ok(rows) => seen.take(&rows),
+                        Err(error) => seen.errors.push(error),
+                    }
+                    seen.slowest = seen.slowest.max(started.elapsed());
+                    tokio::time::sleep(PACE).await;
+                }
+                seen
+            }));
+        }
+        Self { stop, tasks }
+    }
+
+    /// Stops them and gathers what they saw.
+    pub async fn stop(self) -> Seen {
+        self.stop.cancel();
+        let mut all = Seen::default();
+        for task in self.tasks {
+            let seen = task.await.expect("a reader");
+            all.reads += seen.reads;
+            all.errors.extend(seen.errors);
+            all.mixes.extend(seen.mixes);
+            all.releases.extend(seen.releases);
+            all.slowest = all.slowest.max(seen.slowest);
+        }
+        all
+    }
+}
+
+impl Seen {
+    fn take(&mut self, rows: &[Vec<Option<String>>]) {
+        self.reads += 1;
+        let values: Vec<Option<u32>> = rows
+            .first()
+            .into_iter()
+            .flatten()
+            .map(|value| value.as_deref().and_then(|text| text.parse().ok()))
+            .collect();
+        match values.as_slice() {
+            [Some(marts), Some(serving), Some(35)] if marts == serving => {
+                self.releases.insert(*marts);
+            }
+            other => self.mixes.push(format!("{other:?}")),
+        }
+    }
+
+    /// Asserts that nobody noticed anything but new releases.
+    #[track_caller]
+    pub fn undisturbed(&self) {
+        assert!(
+            self.errors.is_empty() && self.mixes.is_empty() && self.reads > 0,
+            "{self:#?}"
+        );
+    }
+}

@@ -1,0 +1,339 @@
+//! Everything that a test works in: a server, a project, the deploying role's connection.
+
+use super::fake::{self, FakeDbt};
+use super::{Outcome, PATIENCE, Project, Running, Server, Snapshot, Sql};
+use mz_sandbox::Options;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::Command;
+
+/// What a test cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Any Materialize.
+    AnyServer,
+    /// A server that fails, waits and lags on command, or that the test may spoil.
+    Sandbox,
+}
+
+/// A server, a project and the settings under which `cutover` runs.
+pub struct World {
+    /// The server.
+    pub server: Server,
+    /// The project.
+    pub project: Project,
+    /// A connection of the deploying role.
+    pub sql: Sql,
+    /// Variables of the environment of `cutover`.
+    pub environment: BTreeMap<String, String>,
+    /// What every name that the test makes begins with.
+    pub prefix: String,
+    home: tempfile::TempDir,
+}
+
+/// The dbt for the tests.
+fn dbt() -> Option<PathBuf> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/dbt");
+    std::env::var_os("CUTOVER_TEST_DBT")
+        .map(PathBuf::from)
+        .or_else(|| repository.is_file().then_some(repository))
+}
+
+impl World {
+    /// A world with two clusters and no schema; `None`, with a word on why, when this machine
+    /// cannot run the test.
+    pub async fn start(needs: Needs) -> Option<Self> {
+        Self::start_with(needs, Options::default()).await
+    }
+
+    /// A world on a stand-in with these options.
+    pub async fn start_with(needs: Needs, options: Options) -> Option<Self> {
+        let Some(dbt) = dbt() else {
+            eprintln!("skipped: no dbt in CUTOVER_TEST_DBT or .venv");
+            return None;
+        };
+        let is_given = std::env::var_os("CUTOVER_TEST_MATERIALIZE_URL").is_some();
+        if needs == Needs::Sandbox && is_given {
+            eprintln!("skipped: the server must fail on command, a real one does not");
+            return None;
+        }
+        let server = Server::start(options).await;
+        let prefix = if server.is_sandbox() {
+            "shop".to_owned()
+        } else {
+            // Tests run in processes of their own, so this tells them apart on a shared server.
+            format!("t{}", std::process::id())
+        };
+        let sql = server.connect().await;
+        let project = Project::new(&prefix);
+        let home = tempfile::tempdir().expect("a folder");
+        // The version costs a start of Python and a question to a registry; it has its own test.
+        let quick = FakeDbt::write(
+            &home.path().join("bin"),
+            fake::SUPPORTED,
+            &format!("exec '{}' \"$@\"", dbt.display()),
+        );
+        let world = Self {
+            project,
+            sql,
+            environment: settings(&quick.path()),
+            prefix,
+            home,
+            server,
+        };
+        for cluster in ["compute", "serve"] {
+            world
+                .sql
+                .run(&format!(
+                    "CREATE CLUSTER {} (SIZE = '25cc')",
+                    world.name(cluster)
+                ))
+                .await;
+        }
+        world.write_profile("");
+        Some(world)
+    }
+
+    /// As [`World::start`], with the project in production by a real `dbt build`.
+    pub async fn in_production(needs: Needs) -> Option<Self> {
+        let world = Self::start(needs).await?;
+        world.produce().await;
+        Some(world)
+    }
+
+    /// Puts the project into production by a real `dbt build`.
+    pub async fn produce(&self) {
+        let built = self.dbt(&["build"]).await;
+        assert_eq!(built.code, Some(0), "{built}");
+    }
+
+    /// As [`World::produce`], by plain SQL: for tests that a second saved matters to and that do
+    /// not care who made production.
+    pub async fn produce_by_sql(&self) {
+        let [staging, marts, serving] = ["staging", "marts", "serving"].map(|name| self.name(name));
+        let [compute, serve] = ["compute", "serve"].map(|name| self.name(name));
+        for sql in [
+            format!("CREATE SCHEMA {staging}"),
+            format!("CREATE SCHEMA {marts}"),
+            format!("CREATE SCHEMA {serving}"),
+            format!("CREATE TABLE {staging}.orders (id int, customer text, amount int)"),
+            format!(
+                "INSERT INTO {staging}.orders VALUES (1, 'ada', 10), (2, 'bob', 20), (3, 'ada', 5)"
+            ),
+            format!(
+                "CREATE VIEW {staging}.stg_orders AS SELECT id, customer, amount FROM {staging}.orders"
+            ),
+            format!(
+                "CREATE MATERIALIZED VIEW {marts}.totals IN CLUSTER {compute} AS \
+                 SELECT customer, sum(amount) AS total, 1 AS release FROM {staging}.stg_orders GROUP BY customer"
+            ),
+            format!(
+                "CREATE MATERIALIZED VIEW {marts}.counts IN CLUSTER {compute} AS SELECT count(*) AS n FROM {staging}.stg_orders"
+            ),
+            format!("CREATE INDEX counts_by_n IN CLUSTER {compute} ON {marts}.counts (n)"),
+            format!(
+                "CREATE VIEW {serving}.report AS SELECT t.customer, t.total, c.n, 1 AS release \
+                 FROM {marts}.totals t CROSS JOIN {marts}.counts c"
+            ),
+            format!("CREATE DEFAULT INDEX IN CLUSTER {serve} ON {serving}.report"),
+        ] {
+            self.sql.run(&sql).await;
+        }
+    }
+
+    /// Writes `profiles.yml`; `more` is put into the target, one `key: value` a line.
+    pub fn write_profile(&self, more: &str) {
+        let config = self.server.config();
+        let (host, port) = self.server.address();
+        let password = config
+            .get_password()
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            .unwrap_or_default();
+        let more: String = more.lines().map(|line| format!("      {line}\n")).collect();
+        self.project.write(
+            "profiles.yml",
+            &format!(
+                "shop:\n  target: prod\n  outputs:\n    prod:\n      type: materialize\n      host: {host}\n      port: {port}\n      \
+                 user: {user}\n      password: '{password}'\n      database: {database}\n      schema: {prefix}\n      \
+                 cluster: {prefix}_compute\n      threads: 4\n      sslmode: disable\n{more}",
+                user = config.get_user().unwrap_or("materialize"),
+                database = config.get_dbname().unwrap_or("materialize"),
+                prefix = self.prefix,
+            ),
+        );
+    }
+
+    /// The deploying role.
+    pub fn role(&self) -> String {
+        let config = self.server.config();
+        config.get_user().unwrap_or("materialize").to_owned()
+    }
+
+    /// `staging` → `<prefix>_staging`.
+    pub fn name(&self, name: &str) -> String {
+        format!("{}_{name}", self.prefix)
+    }
+
+    /// Sets a setting, for example `READINESS__TIMEOUT` to `3s`.
+    pub fn set(&mut self, setting: &str, value: &str) {
+        self.environment
+            .insert(format!("CUTOVER__{setting}"), value.to_owned());
+    }
+
+    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(self.project.path())
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("LANG", "C.UTF-8")
+            .env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+            .env("DBT_NO_VERSION_CHECK", "1")
+            .envs(&self.environment);
+        command
+    }
+
+    /// Starts `cutover` with JSON output.
+    pub fn spawn(&self, arguments: &[&str]) -> Running {
+        let program = Path::new(env!("CARGO_BIN_EXE_cutover"));
+        let mut command = self.command(program, arguments);
+        command.args(["--output", "json"]);
+        Running::spawn(command)
+    }
+
+    /// Runs `cutover` with JSON output.
+    pub async fn cutover(&self, arguments: &[&str]) -> Outcome {
+        self.spawn(arguments).ended().await
+    }
+
+    /// Runs `cutover` with text output, as a person sees it.
+    pub async fn cutover_text(&self, arguments: &[&str]) -> Outcome {
+        let program = Path::new(env!("CARGO_BIN_EXE_cutover"));
+        Running::spawn(self.command(program, arguments))
+            .ended()
+            .await
+    }
+
+    /// Runs the real dbt in the project.
+    pub async fn dbt(&self, arguments: &[&str]) -> Outcome {
+        let program = dbt().expect("a dbt");
+        let mut command = self.command(&program, arguments);
+        command.stdin(Stdio::null());
+        Running::spawn(command).ended().await
+    }
+
+    /// What the server holds of this world.
+    pub async fn snapshot(&self) -> Snapshot {
+        Snapshot::read(&self.sql, &self.prefix).await
+    }
+
+    /// Asserts that no deployment left anything on the server.
+    pub async fn nothing_left(&self) {
+        let snapshot = self.snapshot().await;
+        assert_eq!(snapshot.leftovers(), Vec::<&String>::new());
+    }
+
+    /// The releases that both swapped schemas serve; they must be one.
+    pub async fn serves(&self, release: u32) {
+        let rows = self
+            .sql
+            .rows(&format!(
+                "SELECT (SELECT max(release) FROM {}.totals), (SELECT max(release) FROM {}.report)",
+                self.name("marts"),
+                self.name("serving")
+            ))
+            .await;
+        let release = release.to_string();
+        assert_eq!(rows, [[release.clone(), release]]);
+    }
+
+    /// Processes, other than the tests, that work in this world's project.
+    pub fn processes(&self) -> Vec<String> {
+        let folder = self.project.path().display().to_string();
+        let entries = std::fs::read_dir("/proc").expect("processes");
+        entries
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let line = std::fs::read(path.join("cmdline")).ok()?;
+                let line = String::from_utf8_lossy(&line).replace('\0', " ");
+                let state = std::fs::read_to_string(path.join("stat")).ok()?;
+                let is_zombie = state
+                    .rsplit_once(") ")
+                    .is_some_and(|(_, rest)| rest.starts_with('Z'));
+                let place = std::fs::read_link(path.join("cwd")).unwrap_or_default();
+                let is_here = line.contains(&folder) || place.starts_with(&folder);
+                (is_here && !is_zombie).then_some(line)
+            })
+            .collect()
+    }
+}
+
+/// Settings that make releases quick on a small machine, without changing what they do.
+fn settings(dbt: &str) -> BTreeMap<String, String> {
+    [
+        ("DBT__EXECUTABLE", dbt),
+        ("READINESS__POLL_INTERVAL_MIN", "50ms"),
+        ("READINESS__POLL_INTERVAL_MAX", "500ms"),
+        ("READINESS__TIMEOUT", "2m"),
+        ("CUTOVER__BACKOFF_MAX", "200ms"),
+        ("DBT__STOP_TIMEOUT", "5s"),
+        ("MATERIALIZE__RECONNECT_TIMEOUT", "30s"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (format!("CUTOVER__{name}"), value.to_owned()))
+    .collect()
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.server.is_sandbox() {
+            return;
+        }
+        let (config, prefix) = (self.server.config(), self.prefix.clone());
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let cleaned = tokio::time::timeout(PATIENCE, clean(&config, &prefix)).await;
+                if cleaned.is_err() {
+                    eprintln!("the server was not cleaned of {prefix} in time");
+                }
+            });
+        });
+        let _ = cleaning.join();
+    }
+}
+
+/// Drops what a test made on a server that outlives it.
+async fn clean(config: &tokio_postgres::Config, prefix: &str) {
+    let Ok((client, connection)) = config.connect(tokio_postgres::NoTls).await else {
+        return;
+    };
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    for (kind, table) in [
+        ("SCHEMA", "mz_catalog.mz_schemas"),
+        ("CLUSTER", "mz_catalog.mz_clusters"),
+        ("ROLE", "mz_catalog.mz_roles"),
+    ] {
+        let query = format!("SELECT name FROM {table} WHERE name LIKE '{prefix}%'");
+        let Ok(messages) = client.simple_query(&query).await else {
+            continue;
+        };
+        for message in messages {
+            if let tokio_postgres::SimpleQueryMessage::Row(row) = message {
+                let name = row.get(0).unwrap_or_default().replace('"', "\"\"");
+                let cascade = if kind == "ROLE" { "" } else { " CASCADE" };
+                let _ = client
+                    .simple_query(&format!("DROP {kind} IF EXISTS \"{name}\"{cascade}"))
+                    .await;
+            }
+        }
+    }
+}
