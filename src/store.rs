@@ -13,6 +13,7 @@ use jiff::{Timestamp, Unit};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 pub use error::StoreError;
@@ -84,6 +85,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Led`] when another process, or another part of this one, has it.
     pub async fn lead(&self, environment: &str) -> Result<Lead, StoreError> {
+        // `status` holds the lock for an instant to see whether anybody does.
+        for _ in 0..4 {
+            match backend!(self.lead(environment.to_owned())) {
+                Err(StoreError::Led { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                answer => return answer,
+            }
+        }
         backend!(self.lead(environment.to_owned()))
     }
 

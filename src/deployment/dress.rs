@@ -177,11 +177,13 @@ fn dress_object(
             }
         }
     }
+    // An index has no grants, and its owner is its relation's.
+    if object.kind == ObjectKind::Index {
+        return;
+    }
     let target = Target::Object(object.kind, name);
     if object.owner != blue.owner {
         statements.push(ddl::alter_owner(&target, &blue.owner));
     }
-    if object.kind != ObjectKind::Index {
-        statements.extend(grant_changes(&target, &blue.grants, &object.grants));
-    }
+    statements.extend(grant_changes(&target, &blue.grants, &object.grants));
 }

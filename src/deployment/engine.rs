@@ -35,6 +35,8 @@ pub struct Engine<'a> {
     deployment: Deployment,
     /// Why the deployment is being unwound, where this process knows.
     failure: Option<String>,
+    /// The state that the observers know of.
+    announced: Option<State>,
 }
 
 impl<'a> Engine<'a> {
@@ -45,6 +47,7 @@ impl<'a> Engine<'a> {
             context,
             deployment,
             failure: None,
+            announced: None,
         }
     }
 
@@ -69,7 +72,11 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn announce(&self) {
+    fn announce(&mut self) {
+        let state = self.deployment.state;
+        if self.announced.replace(state) == Some(state) {
+            return;
+        }
         self.context.reporter.send(Progress::State {
             deployment: self.deployment.id.clone(),
             state: self.deployment.state,

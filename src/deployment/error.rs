@@ -103,12 +103,21 @@ impl Classify for DeploymentError {
             Self::Run { .. } => {
                 Some("check the folder's permissions and the free space".to_owned())
             }
+            Self::Interrupted { state, .. } => Some(
+                if state.is_before_cutover() {
+                    "run `cutover resume` to continue or `cutover abort` to give up"
+                } else if *state == State::Soaking {
+                    "run `cutover resume` to continue or `cutover rollback` to bring the old side back"
+                } else {
+                    "run `cutover resume` to continue"
+                }
+                .to_owned(),
+            ),
             Self::Project(_)
             | Self::Manifest(_)
             | Self::Failed(_)
             | Self::Unwound { .. }
-            | Self::Stuck(_)
-            | Self::Interrupted { .. } => None,
+            | Self::Stuck(_) => None,
         }
     }
 }

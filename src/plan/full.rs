@@ -278,18 +278,25 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
         })
         .map(|(id, _)| id.as_str())
         .collect();
-    if left_out.is_empty() {
-        return Vec::new();
-    }
-    vec![format!(
-        "{} of the project lie outside vars.deployment and are not released: {}",
-        if left_out.len() == 1 {
-            "1 node".to_owned()
-        } else {
-            format!("{} nodes", left_out.len())
-        },
-        left_out.join(", ")
-    )]
+    let tests: BTreeSet<&str> = planned_tests(input, planned).into_iter().collect();
+    let not_run: Vec<&str> = input
+        .candidate
+        .tests
+        .keys()
+        .map(String::as_str)
+        .filter(|id| !tests.contains(id))
+        .collect();
+    let note = |what: &str, why: &str, ids: &[&str]| {
+        let plural = if ids.len() == 1 { "" } else { "s" };
+        (!ids.is_empty()).then(|| format!("{} {what}{plural} {why}: {}", ids.len(), ids.join(", ")))
+    };
+    [
+        note("node", "outside vars.deployment, not released", &left_out),
+        note("test", "reading no released node, not run", &not_run),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ fn already_active(id: &str, state: &str) -> CommandError {
         name: RefusalName::DeploymentActive,
         message: "a deployment of this environment is under way".to_owned(),
         objects: vec![format!("{id} ({state})")],
-        remedy: "finish it with `cutover resume` or `cutover promote`, or give it up with `cutover abort`"
+        remedy: "finish it with `cutover resume`; `cutover status` shows what else can be done"
             .to_owned(),
     }]))
     .into()

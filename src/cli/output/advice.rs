@@ -10,7 +10,8 @@ use serde::Serialize;
 pub struct Advice {
     /// One sentence without a final full stop.
     pub next: &'static str,
-    /// Commands, ready to be given to a shell.
+    /// Commands that would be taken now, ready to be given to a shell; none while a process works on
+    /// the deployment.
     pub commands: Vec<String>,
 }
 
@@ -59,7 +60,10 @@ impl Advice {
         if is_interrupted {
             commands.push("resume");
         }
-        commands.extend(verbs);
+        // Whoever works on it holds the lock, so any command would be refused.
+        if !is_running || state.is_terminal() {
+            commands.extend(verbs);
+        }
         Self {
             next: if is_interrupted {
                 "it was interrupted and no process works on it"

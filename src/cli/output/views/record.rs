@@ -78,6 +78,9 @@ impl ShowView {
     }
 }
 
+/// The most characters of an effect's result that `show` prints without `-v`.
+const LONGEST_RESULT: usize = 60;
+
 impl View for ShowView {
     fn text(&self, page: Page) -> String {
         let deployment = &self.deployment;
@@ -148,13 +151,21 @@ impl ShowView {
                 Some(end) => format::length(between(effect.started_at, end)),
                 None => "not finished".to_owned(),
             };
-            let mut result = match &effect.result {
-                Some(Value::String(text)) => visible(text).into_owned(),
-                Some(value) => visible(&value.to_string()).into_owned(),
-                None => "unknown".to_owned(),
+            let shown = |value: &Value| {
+                let text = match value {
+                    Value::String(text) => visible(text).into_owned(),
+                    other => visible(&other.to_string()).into_owned(),
+                };
+                // Whole in JSON, and here with -v.
+                if page.verbose || text.chars().count() <= LONGEST_RESULT {
+                    return text;
+                }
+                let head: String = text.chars().take(LONGEST_RESULT).collect();
+                format!("{head}…")
             };
+            let mut result = effect.result.as_ref().map_or("unknown".to_owned(), shown);
             if page.verbose {
-                result = format!("{}\n{result}", visible(&effect.intent.to_string()));
+                result = format!("{}\n{result}", shown(&effect.intent));
             }
             [
                 visible(&effect.key).into_owned(),

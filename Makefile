@@ -1,0 +1,67 @@
+# Works as root or not, without a terminal and without standard input.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO  ?= cargo
+PYTHON ?= python3
+VENV   := .venv
+STAMP  := $(VENV)/.pinned
+
+.PHONY: help build demo test lint deny bench venv postgres clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+build: ## Build cutover and the stand-in for Materialize
+	$(CARGO) build --locked --workspace
+
+# `make demo KILL=building` kills the release when it enters that state, and resumes it.
+demo: build venv postgres ## Release a sample project while a reader watches production
+	$(VENV)/bin/python demo/run --bin target/debug $(if $(KILL),--kill $(KILL)) </dev/null
+
+test: venv postgres ## Run every test
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    echo '$(CARGO) nextest run --locked --workspace --no-fail-fast'; \
+	    $(CARGO) nextest run --locked --workspace --no-fail-fast </dev/null; \
+	else \
+	    echo '$(CARGO) test --locked --workspace --no-fail-fast'; \
+	    $(CARGO) test --locked --workspace --no-fail-fast </dev/null; \
+	fi
+
+lint: ## Check format and lints, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+deny: ## Check licences, bans and advisories of dependencies
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+	    echo 'deny: skipped, cargo-deny is not installed (cargo install --locked cargo-deny)'; \
+	    exit 0; \
+	fi; \
+	$(CARGO) deny check --hide-inclusion-graph licenses bans sources </dev/null; \
+	if $(CARGO) deny fetch db </dev/null >/dev/null 2>&1; then \
+	    $(CARGO) deny check --disable-fetch advisories </dev/null; \
+	else \
+	    echo 'deny: advisories skipped, the RustSec database cannot be reached'; \
+	fi
+
+bench: venv postgres ## Measure releases by Cutover and by dbt-materialize's own macros
+	$(CARGO) bench --locked -p cutover --bench release </dev/null
+
+venv: $(STAMP) ## Make .venv with the pinned dbt
+
+$(STAMP): tests/dbt/requirements.txt
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo 'venv: $(PYTHON) with its venv module is needed (Debian: apt-get install python3-venv)' >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+	    --requirement tests/dbt/requirements.txt
+	@touch $(STAMP)
+
+postgres: ## Make sure that the PostgreSQL server programs are present
+	@.ci/postgres
+
+clean: ## Remove what was built, and .venv
+	$(CARGO) clean
+	rm -rf $(VENV)

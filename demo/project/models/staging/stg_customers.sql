@@ -1,0 +1,4 @@
+select
+    customer_id,
+    upper(region) as region
+from {{ ref('customers') }}

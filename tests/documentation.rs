@@ -1,0 +1,139 @@
+//! What the documents list must be what the code knows.
+
+use cutover::deployment::state::State;
+use cutover::failure::Class;
+use cutover::plan::RefusalName;
+
+use cutover::settings::{Policy, Settings, Sources};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+fn document(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).expect("a document")
+}
+
+/// The rows of the table under a heading of the second level, without head and rule.
+fn rows<'a>(document: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    document
+        .lines()
+        .skip_while(|line| *line != format!("## {heading}"))
+        .skip(1)
+        .take_while(|line| !line.starts_with("## "))
+        .filter(|line| line.starts_with('|'))
+        .skip(2)
+        .map(|line| line.split('|').map(str::trim).skip(1).collect())
+        .collect()
+}
+
+#[test]
+fn the_readme_lists_every_refusal_and_says_which_may_be_allowed() {
+    let readme = document("README.md");
+    let listed: Vec<(&str, bool)> = rows(&readme, "Refusals")
+        .into_iter()
+        .map(|row| match row[0].strip_suffix(" (may be allowed)") {
+            Some(name) => (name.trim_matches('`'), true),
+            None => (row[0].trim_matches('`'), false),
+        })
+        .collect();
+    let known: Vec<(&str, bool)> = RefusalName::ALL
+        .iter()
+        .map(|name| (name.as_str(), name.is_allowable()))
+        .collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn the_readme_lists_every_exit_code() {
+    let readme = document("README.md");
+    let listed: BTreeSet<u8> = rows(&readme, "Exit codes")
+        .into_iter()
+        .map(|row| row[0].parse().expect("an exit code"))
+        .collect();
+    let known: BTreeSet<u8> = Class::ALL
+        .iter()
+        .map(|class| class.exit_code())
+        .chain([0])
+        .collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn the_glossary_explains_every_state() {
+    let glossary = document("docs/glossary.md");
+    let listed: Vec<&str> = rows(&glossary, "States")
+        .into_iter()
+        .map(|row| row[0].trim_matches('`'))
+        .collect();
+    let known: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn the_readmes_configuration_is_one() {
+    let readme = document("README.md");
+    let (_, block) = readme
+        .split_once("```yaml\n# cutover.yaml\n")
+        .expect("an example");
+    let (yaml, _) = block.split_once("```").expect("its end");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cutover.yaml");
+    std::fs::write(&file, yaml).expect("a file");
+    let sources = Sources {
+        file: Some(file),
+        directory: folder.path().to_owned(),
+        environment: BTreeMap::new(),
+        overrides: Vec::new(),
+    };
+    let loaded = Settings::load(&sources)
+        .and_then(|loaded| loaded.for_environment(Some("production")))
+        .expect("a configuration");
+    assert_eq!(loaded.settings.promotion, Policy::Manual);
+}
+
+#[test]
+fn every_setting_of_the_image_is_one() {
+    let dockerfile = document("deploy/Dockerfile");
+    let environment: BTreeMap<String, String> = dockerfile
+        .split_whitespace()
+        .filter_map(|word| word.split_once('='))
+        .filter(|(name, _)| name.starts_with("CUTOVER__"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    assert!(!environment.is_empty());
+    let sources = Sources {
+        environment,
+        ..Sources::default()
+    };
+    Settings::load(&sources).expect("a configuration");
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documents = [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "deploy/README.md",
+        "docs/architecture.md",
+        "docs/benchmarks.md",
+        "docs/glossary.md",
+        "docs/operations.md",
+    ];
+    for path in documents {
+        let text = document(path);
+        let folder = Path::new(path).parent().expect("a folder");
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            assert!(
+                root.join(folder).join(target).exists(),
+                "{path} links to {target}"
+            );
+        }
+    }
+}
