@@ -69,7 +69,8 @@ struct Side<'a> {
     clusters: Vec<(String, String)>,
     /// The objects that may go; `None` for a green side whose build did not finish.
     objects: Option<BTreeSet<String>>,
-    /// Sinks that read from the side and would be left without a relation.
+    /// What this deployment created under production names and takes with it, ids.
+    created: BTreeSet<String>,
     goes: Goes,
 }
 
@@ -92,6 +93,7 @@ impl<'a> Side<'a> {
                         .flat_map(|schema| schema.objects.iter().map(|object| object.id.clone()))
                         .collect(),
                 ),
+                created: BTreeSet::new(),
                 goes,
             },
             Goes::Green => Self {
@@ -100,6 +102,7 @@ impl<'a> Side<'a> {
                 clusters: pairs(&ids.green_clusters),
                 objects: green
                     .map(|objects| objects.iter().map(|object| object.id.clone()).collect()),
+                created: ids.created.clone(),
                 goes,
             },
         };
@@ -302,9 +305,7 @@ async fn hide(
             }
         }
     }
-    if let Goes::Old = side.goes {
-        refuse_to_hide_production(side, &renames)?;
-    }
+    refuse_to_hide_production(side, &renames)?;
     let statements: Vec<Statement> = renames
         .iter()
         .map(|(is_cluster, _, from, to)| {
@@ -342,7 +343,9 @@ async fn hide(
     }
 }
 
-/// The old side must not serve under a production name: then somebody swapped it back.
+/// What goes must not serve under a production name: then somebody swapped, and what the recorded
+/// ids call the other side is what people read. Only what this deployment created itself under a
+/// production name, for a first release, may go with it.
 fn refuse_to_hide_production(
     side: &Side<'_>,
     renames: &[(bool, &str, &str, String)],
@@ -358,12 +361,12 @@ fn refuse_to_hide_production(
         .chain(clusters)
         .map(|(is_cluster, name)| (is_cluster, name.as_str()))
         .collect();
-    let serving = renames
-        .iter()
-        .find(|(is_cluster, _, name, _)| production.contains(&(*is_cluster, *name)));
+    let serving = renames.iter().find(|(is_cluster, id, name, _)| {
+        production.contains(&(*is_cluster, *name)) && !side.created.contains(*id)
+    });
     match serving {
         Some((_, _, name, _)) => Err(DeploymentError::Stuck(format!(
-            "foreign-swap: the old side serves under the production name {name} again: somebody swapped it back. Nothing was dropped. Look at both sides, then run `cutover resume`"
+            "foreign-swap: the side that is to be dropped serves under the production name {name}: somebody else swapped. Nothing was dropped. Look at both sides, then run `cutover resume`"
         ))),
         None => Ok(()),
     }
