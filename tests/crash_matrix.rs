@@ -194,21 +194,14 @@ async fn each_kind_of_answer_lost_once_changes_nothing_about_the_end() {
     let before = world.snapshot().await;
 
     world.set("MATERIALIZE__RECONNECT_TIMEOUT", "20s");
-    for (action, release, commands) in [
-        (
-            "cut_after",
-            1,
-            [["deploy", "--cleanup=manual"], ["rollback", "-v"]],
-        ),
-        (
-            "cut_before",
-            2,
-            [["deploy", "--cleanup=manual"], ["cleanup", "-v"]],
-        ),
+    let deploy = ["deploy", "--cleanup=manual"];
+    for (action, strikes, release, commands) in [
+        ("cut_after", &[1, 4][..], 1, [deploy, ["rollback", "-v"]]),
+        ("cut_before", &[2][..], 2, [deploy, ["cleanup", "-v"]]),
     ] {
         for label in &labels {
-            for nth in [1, 4] {
-                fault(&world, &format!("cutover: {label} "), action, nth, "1").await;
+            for nth in strikes {
+                fault(&world, &format!("cutover: {label} "), action, *nth, "1").await;
             }
         }
         for command in &commands {

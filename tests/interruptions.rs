@@ -219,3 +219,35 @@ async fn other_sessions_that_change_the_catalog_all_the_time_do_not_stop_a_swap(
     );
     finished(&world).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_restarts_while_green_hydrates_is_waited_for() {
+    let Some(mut world) = world().await else {
+        return;
+    };
+    world.sql.run(HOLD).await;
+    let mut deploying = world.spawn(&["deploy"]);
+    deploying
+        .until("a reading", |line| line["event"] == "readiness")
+        .await;
+    // Everybody is thrown out, this test too, and nobody is let in for a while.
+    world
+        .sql
+        .run(
+            "INSERT INTO mz_sandbox.faults (pattern, application_name, action, argument) \
+             VALUES ('cutover: ', 'cutover', 'outage', '1500')",
+        )
+        .await;
+    eventually("the outage", async || {
+        world.sql.attempt("SELECT 1").await.is_err().then_some(())
+    })
+    .await;
+    world.sql = eventually("the end of the outage", async || {
+        world.server.try_connect().await
+    })
+    .await;
+    world.serves(1).await;
+    world.sql.run(LET_GO).await;
+    deploying.ended().await.exits(0);
+    finished(&world).await;
+}

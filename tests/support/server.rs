@@ -51,6 +51,11 @@ impl Server {
         Sql::connect(&self.config()).await
     }
 
+    /// A new connection, if the server lets anybody in.
+    pub async fn try_connect(&self) -> Option<Sql> {
+        Sql::try_connect(&self.config()).await.ok()
+    }
+
     /// A new connection of another role.
     pub async fn connect_as(&self, role: &str) -> Sql {
         Sql::connect(self.config().user(role)).await
@@ -62,16 +67,20 @@ pub struct Sql(Client);
 
 impl Sql {
     async fn connect(config: &Config) -> Self {
+        Self::try_connect(config).await.expect("a connection")
+    }
+
+    async fn try_connect(config: &Config) -> Result<Self, tokio_postgres::Error> {
         let mut config = config.clone();
         config
             .application_name("cutover-tests")
             .connect_timeout(Duration::from_secs(20));
-        let (client, connection) = config.connect(NoTls).await.expect("a connection");
+        let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(async move {
             // A test that cuts connections sees the error at its next statement.
             let _ = connection.await;
         });
-        Self(client)
+        Ok(Self(client))
     }
 
     /// Runs one statement.
