@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Needs, Snapshot, World};
+use support::{Needs, Snapshot, World, eventually};
 
 const MANUAL: [&str; 5] = ["deploy", "--promotion", "manual", "--cleanup", "manual"];
 
@@ -160,6 +160,40 @@ async fn objects_that_appear_in_the_meantime_are_named_and_kept() {
         .run(&format!("DROP MATERIALIZED VIEW {other}.tenant"))
         .await;
     world.cutover(&["cleanup"]).await.exits(0);
+    world.serves(2).await;
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_start_at_once_from_different_journals_one_gives_up() {
+    let Some(mut world) = World::start(Needs::Sandbox).await else {
+        return;
+    };
+    world.produce_by_sql().await;
+    world.project.without_tests();
+    world.project.set_release(2);
+    world
+        .sql
+        .run(
+            "INSERT INTO mz_sandbox.faults (pattern, application_name, action) \
+             VALUES ('cutover: create cluster', 'cutover', 'hang')",
+        )
+        .await;
+    let mut first = world.spawn(&["deploy"]);
+    first.until_state("staging").await;
+    eventually("the first to stage", async || {
+        let hits = "SELECT sum(hits)::text FROM mz_sandbox.faults";
+        (world.sql.value(hits).await != "0").then_some(())
+    })
+    .await;
+    world.set("STORE__URL", "sqlite://elsewhere/journal.db");
+    world.set("RUNS__DIRECTORY", "elsewhere/runs");
+    let second = world.cutover(&["deploy"]).await;
+    assert!(matches!(second.code, Some(1 | 3)), "{second}");
+    second.says("deployment-active");
+    world.serves(1).await;
+    world.sql.run("DELETE FROM mz_sandbox.faults").await;
+    first.ended().await.exits(0);
     world.serves(2).await;
     world.nothing_left().await;
 }
