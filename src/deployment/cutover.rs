@@ -38,6 +38,13 @@ impl Direction {
         }
     }
 
+    fn after(self) -> Live {
+        match self {
+            Direction::Forward => Live::Green,
+            Direction::Back => Live::Blue,
+        }
+    }
+
     fn is_before(self, live: &Live) -> bool {
         match self {
             Direction::Forward => *live == Live::Blue,
@@ -88,21 +95,33 @@ pub(super) async fn rehearse(
     let secret = Context::secret(deployment);
     let statements = statements(&deployment.plan, &secret, Direction::Forward);
     let check = expected(deployment, &ids, &green, &secret, Direction::Forward);
-    match context.guarded(&statements, true, check).await {
+    match context.guarded(&statements, true, &check).await {
         Ok(Guarded::Committed) => Ok(()),
-        Ok(Guarded::Declined(Mismatch::Changed(reason) | Mismatch::Foreign(reason))) => Err(
-            DeploymentError::Failed(format!("the rehearsal of the swap was refused: {reason}")),
-        ),
+        Ok(Guarded::Declined(mismatch)) => Err(not_rehearsed(&mismatch)),
         Ok(Guarded::Unknown(error)) | Err(error) => {
             if let MaterializeError::Refused { .. } = error {
-                return Err(DeploymentError::Failed(format!(
-                    "{}: {error}",
-                    RefusalName::RehearsalRefused
-                )));
+                // What was renamed or dropped is refused before the check is asked; it names that.
+                return Err(match check(&read_names(context).await?) {
+                    Err(mismatch) => not_rehearsed(&mismatch),
+                    Ok(()) => DeploymentError::Failed(format!(
+                        "{}: {error}",
+                        RefusalName::RehearsalRefused
+                    )),
+                });
             }
             Err(error.into())
         }
     }
+}
+
+fn not_rehearsed(mismatch: &Mismatch) -> DeploymentError {
+    DeploymentError::Failed(format!(
+        "the rehearsal of the swap was refused: {}",
+        match mismatch {
+            Mismatch::Changed(reason) => reason.clone(),
+            Mismatch::Foreign(reason) => format!("foreign-swap: {reason}"),
+        }
+    ))
 }
 
 async fn recorded_green(
@@ -134,13 +153,13 @@ fn expected<'a>(
         if let Live::Neither(reason) = live {
             return Err(Mismatch::Foreign(reason));
         }
-        if !direction.is_before(&live)
-            || ids.generation(secret, names) != Some(direction.generation())
-        {
-            return Err(Mismatch::Foreign(format!(
-                "the control schema is in generation {:?} and the other side is live",
-                ids.generation(secret, names)
-            )));
+        if !direction.is_before(&live) {
+            return Err(Mismatch::Foreign(
+                "the other side is live: it was not this deployment that swapped".to_owned(),
+            ));
+        }
+        if ids.generation(secret, names) != Some(direction.generation()) {
+            return Err(Mismatch::Foreign(fence_moved(ids, secret, names)));
         }
         match direction {
             Direction::Forward => {
@@ -184,9 +203,38 @@ pub(super) async fn swap(
     let mut first_look = effect.attempt <= 1;
     loop {
         let names = read_names(context).await?;
+        let generation = ids.generation(&secret, &names);
         match ids.live(&deployment.plan, &names) {
-            Live::Neither(reason) => return Err(foreign_swap(&reason)),
-            live if direction.is_before(&live) => {}
+            // The fence stands where it stood, so whatever happened, it was not our transaction.
+            Live::Neither(reason) if generation == Some(direction.generation()) => {
+                return Ok(Swapped::No(format!("foreign-swap: {reason}")));
+            }
+            Live::Neither(reason) => {
+                // Our swap committed when the fence moved on; the other side may be gone since.
+                let swapped = generation == Some(direction.generation() + 1)
+                    && ids
+                        .serves(&deployment.plan, &names, &direction.after())
+                        .is_ok();
+                if !swapped {
+                    return Err(foreign_swap(&reason));
+                }
+                context.finish(deployment, direction.key(), &true).await?;
+                return Ok(Swapped::Yes);
+            }
+            live if direction.is_before(&live) => {
+                match generation {
+                    Some(generation) if generation == direction.generation() => {}
+                    Some(_) => return Err(foreign_swap(&fence_moved(&ids, &secret, &names))),
+                    // Without the fence nothing is ever swapped, and nobody can restore its id.
+                    None => return Ok(Swapped::No(fence_moved(&ids, &secret, &names))),
+                }
+            }
+            Live::Blue | Live::Green if generation == Some(direction.generation()) => {
+                return Ok(Swapped::No(
+                    "foreign-swap: the other side is live: it was not this deployment that swapped"
+                        .to_owned(),
+                ));
+            }
             Live::Blue | Live::Green => {
                 return settled(
                     context, deployment, direction, &ids, &secret, &names, first_look,
@@ -196,7 +244,7 @@ pub(super) async fn swap(
         }
         first_look = false;
         let check = expected(deployment, &ids, &green, &secret, direction);
-        match context.guarded(&statements, false, check).await {
+        match context.guarded(&statements, false, &check).await {
             Ok(Guarded::Committed) => {}
             Ok(Guarded::Unknown(error)) => {
                 tracing::warn!(%error, "the answer of COMMIT was lost; asking the ids");
@@ -207,12 +255,18 @@ pub(super) async fn swap(
             Ok(Guarded::Declined(Mismatch::Foreign(reason))) => {
                 tracing::warn!(reason, "the sides changed during the swap");
                 let names = read_names(context).await?;
-                if direction.is_before(&ids.live(&deployment.plan, &names)) {
-                    return Ok(Swapped::No(reason));
+                if check(&names).is_ok() {
+                    return Ok(Swapped::No(format!("foreign-swap: {reason}")));
                 }
             }
             Err(error) => match error.class() {
                 Class::Transient => return Err(error.into()),
+                // What was renamed or dropped is refused before the check is asked.
+                Class::Permanent
+                    if matches!(
+                        check(&read_names(context).await?),
+                        Err(Mismatch::Foreign(_))
+                    ) => {}
                 Class::Usage
                 | Class::Refused
                 | Class::Conflict
@@ -229,7 +283,18 @@ async fn read_names(context: &Context<'_>) -> Result<Names, MaterializeError> {
     Names::read(context.materialize).await
 }
 
-fn foreign_swap(reason: &str) -> DeploymentError {
+/// The sides are as before the swap and the fence is not.
+fn fence_moved(ids: &Ids, secret: &SecretNames, names: &Names) -> String {
+    match ids.generation(secret, names) {
+        Some(_) => "this deployment swapped and somebody else swapped it back".to_owned(),
+        None => format!(
+            "the control schema {} is gone: somebody renamed or dropped it",
+            secret.control(0)
+        ),
+    }
+}
+
+pub(super) fn foreign_swap(reason: &str) -> DeploymentError {
     DeploymentError::Stuck(format!(
         "foreign-swap: {reason}. Nothing was dropped. Look at both sides, restore the recorded names, then run `cutover resume`"
     ))

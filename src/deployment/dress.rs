@@ -102,7 +102,7 @@ fn green_objects(
 }
 
 /// A planned relation, an index on one, or a part of a planned source.
-fn is_planned(plan: &Plan, schema: &str, object: &Object, catalog: &Catalog) -> bool {
+pub(super) fn is_planned(plan: &Plan, schema: &str, object: &Object, catalog: &Catalog) -> bool {
     match object.kind {
         ObjectKind::Index => catalog
             .dependencies

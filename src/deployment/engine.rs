@@ -13,12 +13,15 @@ use super::settle::{self, Serving};
 use super::stage;
 use super::state::{Event, State};
 use super::takedown::{self, Goes};
+use crate::build::BuildError;
 use crate::failure::{Class, Classify};
+use crate::materialize::MaterializeError;
 use crate::progress::Progress;
 use crate::retry::Pauses;
 use crate::settings::Policy;
 use crate::store::Deployment;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How far to drive, beyond what the deployment's own policies say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -147,12 +150,12 @@ impl<'a> Engine<'a> {
 
     /// Runs one state's step, again over lost connections, and turns its end into an event.
     async fn step(&mut self, state: State, until: Until) -> Result<Event, DeploymentError> {
-        let mut pauses = Pauses::for_at_most(
-            Duration::from_millis(200),
-            Duration::from_secs(5),
-            self.context.settings.materialize.reconnect_timeout.0,
-        );
+        let limit = self.context.settings.materialize.reconnect_timeout.0;
+        let pauses =
+            || Pauses::for_at_most(Duration::from_millis(200), Duration::from_secs(5), limit);
+        let mut waiting = pauses();
         loop {
+            let began = Instant::now();
             let error = match self.attempt(state, until).await {
                 Ok(event) => return Ok(event),
                 Err(error) => error,
@@ -161,7 +164,12 @@ impl<'a> Engine<'a> {
                 Class::Interrupted | Class::Usage => return Err(error),
                 Class::Transient | Class::Conflict => {
                     self.context.materialize.forget().await;
-                    let Some(pause) = pauses.next_pause() else {
+                    // The limit is for waiting: a step that had worked for longer waits anew.
+                    if is_lost(&error) && began.elapsed() >= limit {
+                        self.context.materialize.session_patiently().await?;
+                        waiting = pauses();
+                    }
+                    let Some(pause) = waiting.next_pause() else {
                         return Err(error);
                     };
                     self.context
@@ -298,6 +306,15 @@ impl<'a> Engine<'a> {
             })?;
         self.apply(Event::Unstuck { state: at }).await
     }
+}
+
+/// Whether the server went away while the step was at work.
+fn is_lost(error: &DeploymentError) -> bool {
+    matches!(
+        error,
+        DeploymentError::Materialize(MaterializeError::Lost { .. })
+            | DeploymentError::Build(BuildError::Connection { .. })
+    )
 }
 
 /// An error with its sources, each once, on one line.

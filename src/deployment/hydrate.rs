@@ -31,7 +31,15 @@ pub(super) async fn wait(
     let mut pause = settings.poll_interval_min.0;
     loop {
         context.interrupted(deployment)?;
-        let verdict = judge.judge(&expectation, &take(context, &expectation).await?);
+        let reading = take(context, &expectation).await?;
+        let vanished = vanished(&expectation, &reading);
+        if !vanished.is_empty() {
+            return Err(DeploymentError::Failed(format!(
+                "somebody dropped {} of green",
+                vanished.join(", ")
+            )));
+        }
+        let verdict = judge.judge(&expectation, &reading);
         context.reporter.send(Progress::Readiness {
             clusters: verdict.clusters.clone(),
         });
@@ -153,6 +161,17 @@ fn expectation(
         strict: settings.strict,
         oom_kill_limit: i64::from(settings.oom_kill_limit),
     }
+}
+
+/// What was dropped will never be ready; waiting for it would only hide that.
+fn vanished<'a>(expectation: &'a Expectation, reading: &Reading) -> Vec<&'a str> {
+    expectation
+        .clusters
+        .values()
+        .flat_map(|cluster| &cluster.objects)
+        .filter(|object| !reading.existing.contains(&object.id))
+        .map(|object| object.name.as_str())
+        .collect()
 }
 
 fn missing(verdict: &Verdict, after: Duration) -> String {

@@ -135,6 +135,36 @@ impl Ids {
         }
     }
 
+    /// Whether every production name is the new side's (or the old one's), whatever became of the
+    /// other side.
+    ///
+    /// # Errors
+    /// The first name that is not, one sentence.
+    pub fn serves(&self, plan: &Plan, names: &Names, live: &Live) -> Result<(), String> {
+        let (schemas, clusters) = match live {
+            Live::Blue => (&self.blue_schemas, &self.blue_clusters),
+            Live::Green => (&self.green_schemas, &self.green_clusters),
+            Live::Neither(reason) => return Err(reason.clone()),
+        };
+        let schemas = plan
+            .schemas
+            .iter()
+            .map(|schema| ("schema", &schema.name, &names.schemas, schemas));
+        let clusters = plan
+            .clusters
+            .iter()
+            .filter(|cluster| !cluster.scratch)
+            .map(|cluster| ("cluster", &cluster.name, &names.clusters, clusters));
+        for (what, name, found, recorded) in schemas.chain(clusters) {
+            if found.get(name).is_none() || found.get(name) != recorded.get(name) {
+                return Err(format!(
+                    "{what} {name} is not the one that serves since the swap: somebody else swapped, renamed, dropped or created it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The generation of the control schema, or `None` when it is gone.
     #[must_use]
     pub fn generation(&self, secret: &SecretNames, names: &Names) -> Option<u32> {
@@ -176,33 +206,37 @@ pub fn unchanged(
     green: &[GreenObject],
     names: &Names,
 ) -> Result<(), String> {
-    let planned: BTreeSet<&str> = plan
+    let planned: BTreeMap<&str, String> = plan
         .schemas
         .iter()
-        .flat_map(|schema| schema.objects.iter().map(|object| object.id.as_str()))
+        .flat_map(|schema| {
+            schema.objects.iter().map(|object| {
+                let name = format!("{}.{}", schema.name, object.name);
+                (object.id.as_str(), name)
+            })
+        })
         .collect();
-    let recorded: BTreeSet<&str> = green.iter().map(|object| object.id.as_str()).collect();
-    let within = |schema_ids: &BTreeMap<String, String>| -> BTreeSet<&str> {
-        let schema_ids: BTreeSet<&String> = schema_ids.values().collect();
-        names
-            .objects
-            .iter()
-            .filter(|(_, (schema, _))| schema_ids.contains(schema))
-            .map(|(id, _)| id.as_str())
-            .collect()
-    };
-    difference("production", &planned, &within(&ids.blue_schemas))?;
-    difference("green", &recorded, &within(&ids.green_schemas))?;
+    let recorded: BTreeMap<&str, String> = green
+        .iter()
+        .map(|object| {
+            let name = format!("{}.{}", object.schema, object.name);
+            (object.id.as_str(), name)
+        })
+        .collect();
+    difference("production", &planned, &ids.blue_schemas, names)?;
+    difference("green", &recorded, &ids.green_schemas, names)?;
     let sinks: BTreeSet<&str> = plan.sinks.iter().map(|sink| sink.id.as_str()).collect();
     for (side, objects) in [("production", &planned), ("green", &recorded)] {
         let outside = names.dependencies.iter().find(|(dependent, on)| {
-            objects.contains(on.as_str())
-                && !objects.contains(dependent.as_str())
+            objects.contains_key(on.as_str())
+                && !objects.contains_key(dependent.as_str())
                 && !sinks.contains(dependent.as_str())
         });
         if let Some((dependent, on)) = outside {
             return Err(format!(
-                "object {dependent} outside the deployment now depends on {on} of {side}"
+                "outside-dependent: {} now reads {} of {side}",
+                names.name_of(dependent),
+                names.name_of(on)
             ));
         }
     }
@@ -213,35 +247,52 @@ pub fn unchanged(
         .filter_map(|cluster| ids.blue_clusters.get(&cluster.name))
         .collect();
     let stranger = names.objects.iter().find(|(id, (_, cluster))| {
-        cluster.as_ref().is_some_and(|id| clusters.contains(id)) && !planned.contains(id.as_str())
+        cluster.as_ref().is_some_and(|id| clusters.contains(id))
+            && !planned.contains_key(id.as_str())
     });
     match stranger {
         Some((id, _)) => Err(format!(
-            "object {id}, which the plan does not know, now runs on a cluster that would be swapped"
+            "cluster-shared: {}, which the plan does not know, now runs on a cluster that would be swapped",
+            names.name_of(id)
         )),
         None => Ok(()),
     }
 }
 
-fn difference(side: &str, expected: &BTreeSet<&str>, found: &BTreeSet<&str>) -> Result<(), String> {
-    let list = |ids: Vec<&&str>| {
-        ids.into_iter()
-            .map(|id| (*id).to_owned())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let appeared: Vec<&&str> = found.difference(expected).collect();
+/// Whether these schemas hold what is expected and nothing else.
+fn difference(
+    side: &str,
+    expected: &BTreeMap<&str, String>,
+    schemas: &BTreeMap<String, String>,
+    names: &Names,
+) -> Result<(), String> {
+    let schemas: BTreeSet<&String> = schemas.values().collect();
+    let found: BTreeSet<&str> = names
+        .objects
+        .iter()
+        .filter(|(_, (schema, _))| schemas.contains(schema))
+        .map(|(id, _)| id.as_str())
+        .collect();
+    let appeared: Vec<&str> = found
+        .iter()
+        .filter(|id| !expected.contains_key(*id))
+        .map(|id| names.name_of(id))
+        .collect();
     if !appeared.is_empty() {
         return Err(format!(
-            "objects appeared in {side} since it was recorded: {}",
-            list(appeared)
+            "unmanaged-object: {} appeared in {side} since it was recorded",
+            appeared.join(", ")
         ));
     }
-    let vanished: Vec<&&str> = expected.difference(found).collect();
+    let vanished: Vec<&str> = expected
+        .iter()
+        .filter(|(id, _)| !found.contains(*id))
+        .map(|(_, name)| name.as_str())
+        .collect();
     if !vanished.is_empty() {
         return Err(format!(
-            "objects vanished from {side} since it was recorded: {}",
-            list(vanished)
+            "somebody dropped {} of {side} since it was recorded",
+            vanished.join(", ")
         ));
     }
     Ok(())

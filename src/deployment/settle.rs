@@ -1,10 +1,12 @@
 //! What follows the swap: comments, sinks, the soak.
 
 use super::context::{Context, key};
+use super::cutover::foreign_swap;
 use super::error::DeploymentError;
-use super::identity::Ids;
+use super::identity::{Ids, Live};
 use super::state::Event;
 use crate::materialize::catalog::Catalog;
+use crate::materialize::guarded::Names;
 use crate::materialize::identifier::Qualified;
 use crate::materialize::tag::{Side, Tag};
 use crate::materialize::{MaterializeError, Statement, ddl, sinks};
@@ -40,7 +42,8 @@ pub(super) async fn settle(
     if effect.result.is_some() {
         return Ok(());
     }
-    for statement in comments(deployment, serving) {
+    let names = Names::read(context.materialize).await?;
+    for statement in comments(deployment, &ids, &names, serving)? {
         context.execute(&statement).await?;
     }
     for sink in &plan.sinks {
@@ -49,35 +52,59 @@ pub(super) async fn settle(
     context.finish(deployment, key, &true).await
 }
 
-fn comments(deployment: &Deployment, serving: Serving) -> Vec<Statement> {
+fn comments(
+    deployment: &Deployment,
+    ids: &Ids,
+    names: &Names,
+    serving: Serving,
+) -> Result<Vec<Statement>, DeploymentError> {
     let plan = &deployment.plan;
+    let (live, aside_schemas, aside_clusters, side) = match serving {
+        Serving::Green => (
+            Live::Green,
+            &ids.blue_schemas,
+            &ids.blue_clusters,
+            Side::Old,
+        ),
+        Serving::Blue => (
+            Live::Blue,
+            &ids.green_schemas,
+            &ids.green_clusters,
+            Side::Green,
+        ),
+    };
+    // Comments go to names, so the names must be those of the side that is meant.
+    ids.serves(plan, names, &live)
+        .map_err(|reason| foreign_swap(&reason))?;
     let aside = Tag {
         deployment: deployment.id.clone(),
         environment: deployment.environment.clone(),
-        side: match serving {
-            Serving::Green => Side::Old,
-            Serving::Blue => Side::Green,
-        },
+        side,
     };
     let mut statements = Vec::new();
     for schema in &plan.schemas {
         let users = schema.comment.as_deref();
         statements.push(ddl::comment_on_schema(&plan.database, &schema.name, users));
-        statements.push(ddl::comment_on_schema(
-            &plan.database,
-            &schema.green,
-            Some(&aside.comment(users)),
-        ));
+        // What somebody renamed or dropped is cleanup's business.
+        if names.schemas.get(&schema.green) == aside_schemas.get(&schema.name) {
+            statements.push(ddl::comment_on_schema(
+                &plan.database,
+                &schema.green,
+                Some(&aside.comment(users)),
+            ));
+        }
     }
     for cluster in plan.clusters.iter().filter(|cluster| !cluster.scratch) {
         let users = cluster.comment.as_deref();
         statements.push(ddl::comment_on_cluster(&cluster.name, users));
-        statements.push(ddl::comment_on_cluster(
-            &cluster.green,
-            Some(&aside.comment(users)),
-        ));
+        if names.clusters.get(&cluster.green) == aside_clusters.get(&cluster.name) {
+            statements.push(ddl::comment_on_cluster(
+                &cluster.green,
+                Some(&aside.comment(users)),
+            ));
+        }
     }
-    statements
+    Ok(statements)
 }
 
 /// Points one sink to the object that serves now under the name that it has always read, and waits

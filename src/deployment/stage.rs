@@ -24,25 +24,25 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What kind of thing is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum What {
+pub(super) enum What {
     Schema,
     Cluster,
 }
 
 /// One thing to make: under which secret name, and which name it gets in the end.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Item {
-    what: What,
+pub(super) struct Item {
+    pub(super) what: What,
     /// The production name that it belongs to.
-    of: String,
-    secret: String,
+    pub(super) of: String,
+    pub(super) secret: String,
     /// The name at the end of staging.
-    becomes: String,
+    pub(super) becomes: String,
     /// Whether it is the production side, created because it was missing.
-    bootstrapped: bool,
+    pub(super) bootstrapped: bool,
 }
 
-fn items(plan: &Plan, secret: &SecretNames) -> Vec<Item> {
+pub(super) fn items(plan: &Plan, secret: &SecretNames) -> Vec<Item> {
     let mut items = Vec::new();
     let schemas = plan
         .schemas

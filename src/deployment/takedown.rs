@@ -7,14 +7,15 @@
 //! stop anywhere and run again.
 
 use super::context::{Context, key};
+use super::dress::is_planned;
 use super::error::DeploymentError;
-use super::identity::{GreenObject, Ids, planned_node};
+use super::identity::{GreenObject, Ids};
 use super::stage;
-use crate::materialize::Statement;
 use crate::materialize::catalog::{Catalog, Object};
 use crate::materialize::ddl;
 use crate::materialize::guarded::{Guarded, Names};
 use crate::materialize::identifier::Qualified;
+use crate::materialize::{MaterializeError, Statement};
 use crate::plan::{ObjectKind, Plan};
 use crate::progress::Progress;
 use crate::store::Deployment;
@@ -69,13 +70,13 @@ struct Side<'a> {
     clusters: Vec<(String, String)>,
     /// The objects that may go; `None` for a green side whose build did not finish.
     objects: Option<BTreeSet<String>>,
-    /// What this deployment created under production names and takes with it, ids.
-    created: BTreeSet<String>,
+    /// Production schemas and clusters that this deployment created, ids.
+    created: &'a BTreeSet<String>,
     goes: Goes,
 }
 
 impl<'a> Side<'a> {
-    fn new(plan: &'a Plan, ids: &Ids, green: Option<&[GreenObject]>, goes: Goes) -> Self {
+    fn new(plan: &'a Plan, ids: &'a Ids, green: Option<&[GreenObject]>, goes: Goes) -> Self {
         let pairs = |by_name: &BTreeMap<String, String>| -> Vec<(String, String)> {
             by_name
                 .iter()
@@ -93,7 +94,7 @@ impl<'a> Side<'a> {
                         .flat_map(|schema| schema.objects.iter().map(|object| object.id.clone()))
                         .collect(),
                 ),
-                created: BTreeSet::new(),
+                created: &ids.created,
                 goes,
             },
             Goes::Green => Self {
@@ -102,7 +103,7 @@ impl<'a> Side<'a> {
                 clusters: pairs(&ids.green_clusters),
                 objects: green
                     .map(|objects| objects.iter().map(|object| object.id.clone()).collect()),
-                created: ids.created.clone(),
+                created: &ids.created,
                 goes,
             },
         };
@@ -139,6 +140,32 @@ impl<'a> Side<'a> {
         }
     }
 
+    /// The names under which this deployment may have left the thing with this id.
+    fn left_at(&self, deployment: &Deployment, is_cluster: bool, id: &str) -> Vec<String> {
+        let (things, of) = if is_cluster {
+            (&self.clusters, stage::What::Cluster)
+        } else {
+            (&self.schemas, stage::What::Schema)
+        };
+        let Some((_, production)) = things.iter().find(|(known, _)| known == id) else {
+            return Vec::new();
+        };
+        let first = self.goes == Goes::Green && self.created.contains(id);
+        stage::items(self.plan, &Context::secret(deployment))
+            .into_iter()
+            .filter(|item| item.what == of && item.of == *production && item.bootstrapped == first)
+            .flat_map(|item| [item.becomes, item.secret])
+            .collect()
+    }
+
+    fn is_production(&self, is_cluster: bool, name: &str) -> bool {
+        if is_cluster {
+            let mut swapped = self.plan.clusters.iter().filter(|cluster| !cluster.scratch);
+            return swapped.any(|cluster| cluster.name == name);
+        }
+        self.plan.schemas.iter().any(|schema| schema.name == name)
+    }
+
     /// The name that a thing gets before it goes.
     fn hidden(&self, deployment: &Deployment, what: &str, index: usize) -> String {
         Context::secret(deployment).hidden(&format!("{}_{what}", self.word()), index)
@@ -150,7 +177,7 @@ impl<'a> Side<'a> {
         let mut strangers = Vec::new();
         for (schema, name) in &self.schemas {
             for object in catalog.objects_in_schema(schema) {
-                if self.may_go(name, object) {
+                if self.may_go(name, object, catalog) {
                     going.push(object);
                 } else {
                     strangers.push(catalog.name_of(object));
@@ -167,15 +194,18 @@ impl<'a> Side<'a> {
         Ok(going)
     }
 
-    fn may_go(&self, schema: &str, object: &Object) -> bool {
+    fn may_go(&self, schema: &str, object: &Object, catalog: &Catalog) -> bool {
         if let Some(recorded) = &self.objects {
             return recorded.contains(&object.id);
         }
-        // dbt was interrupted: what it makes from models may go, data that it did not make may not.
+        // dbt was interrupted: what it makes from the planned nodes may go, nothing else may.
         match object.kind {
-            ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Index => true,
-            ObjectKind::Table | ObjectKind::Source => {
-                object.is_part || planned_node(self.plan, schema, &object.name).is_some()
+            ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Index
+            | ObjectKind::Table
+            | ObjectKind::Source => {
+                object.is_part || is_planned(self.plan, schema, object, catalog)
             }
             ObjectKind::Sink
             | ObjectKind::Connection
@@ -258,26 +288,44 @@ async fn take_down(
             continue;
         };
         let name = Qualified::object(&schema.database, &schema.name, &object.name);
-        context
-            .execute(&ddl::drop_object(object.kind, &name))
-            .await?;
+        let statement = ddl::drop_object(object.kind, &name);
+        drop_unless_gone(context, &statement, |now| {
+            !now.objects.contains_key(&object.id)
+        })
+        .await?;
         dropped(object.name.clone());
     }
     for (id, name) in &side.schemas {
         if let Some(schema) = catalog.schemas.get(id) {
-            context
-                .execute(&ddl::drop_schema(&schema.database, &schema.name))
-                .await?;
+            let statement = ddl::drop_schema(&schema.database, &schema.name);
+            drop_unless_gone(context, &statement, |now| !now.schemas.contains_key(id)).await?;
         }
         dropped(format!("schema {name}"));
     }
     for (id, name) in &side.clusters {
         if let Some(cluster) = catalog.clusters.get(id) {
-            context.execute(&ddl::drop_cluster(&cluster.name)).await?;
+            let statement = ddl::drop_cluster(&cluster.name);
+            drop_unless_gone(context, &statement, |now| !now.clusters.contains_key(id)).await?;
         }
         dropped(format!("cluster {name}"));
     }
     Ok(())
+}
+
+/// A drop that is refused because somebody else was quicker is as good as done.
+async fn drop_unless_gone(
+    context: &Context<'_>,
+    statement: &Statement,
+    is_gone: impl Fn(&Catalog) -> bool,
+) -> Result<(), DeploymentError> {
+    match context.execute(statement).await {
+        Err(DeploymentError::Materialize(MaterializeError::Refused { .. }))
+            if is_gone(&Catalog::read(context.materialize).await?) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Gives everything that goes a secret name, unless it has one.
@@ -305,7 +353,7 @@ async fn hide(
             }
         }
     }
-    refuse_to_hide_production(side, &renames)?;
+    refuse_what_moved(deployment, side, &renames)?;
     let statements: Vec<Statement> = renames
         .iter()
         .map(|(is_cluster, _, from, to)| {
@@ -343,33 +391,35 @@ async fn hide(
     }
 }
 
-/// What goes must not serve under a production name: then somebody swapped, and what the recorded
-/// ids call the other side is what people read. Only what this deployment created itself under a
-/// production name, for a first release, may go with it.
-fn refuse_to_hide_production(
+/// What goes must stand where this deployment left it. Under a production name it serves, because
+/// somebody swapped; under any other name somebody wants it. Neither is ours to drop.
+fn refuse_what_moved(
+    deployment: &Deployment,
     side: &Side<'_>,
     renames: &[(bool, &str, &str, String)],
 ) -> Result<(), DeploymentError> {
-    let schemas = side.plan.schemas.iter().map(|schema| (false, &schema.name));
-    let clusters = side
-        .plan
-        .clusters
-        .iter()
-        .filter(|cluster| !cluster.scratch)
-        .map(|cluster| (true, &cluster.name));
-    let production: BTreeSet<(bool, &str)> = schemas
-        .chain(clusters)
-        .map(|(is_cluster, name)| (is_cluster, name.as_str()))
-        .collect();
-    let serving = renames.iter().find(|(is_cluster, id, name, _)| {
-        production.contains(&(*is_cluster, *name)) && !side.created.contains(*id)
-    });
-    match serving {
-        Some((_, _, name, _)) => Err(DeploymentError::Stuck(format!(
-            "foreign-swap: the side that is to be dropped serves under the production name {name}: somebody else swapped. Nothing was dropped. Look at both sides, then run `cutover resume`"
-        ))),
-        None => Ok(()),
+    let stuck = |what: String| {
+        Err(DeploymentError::Stuck(format!(
+            "foreign-swap: {what}. Nothing was dropped. Look at both sides, restore the recorded names, then run `cutover resume`"
+        )))
+    };
+    for (is_cluster, id, name, _) in renames {
+        let what = if *is_cluster { "cluster" } else { "schema" };
+        let left = side.left_at(deployment, *is_cluster, id);
+        if left.iter().any(|left| left == name) {
+            continue;
+        }
+        if side.is_production(*is_cluster, name) {
+            return stuck(format!(
+                "the side that is to be dropped serves under the production name {name}: somebody swapped"
+            ));
+        }
+        return stuck(format!(
+            "the {what} {} that is to be dropped is now called {name}: somebody renamed it",
+            left.first().map_or("", String::as_str)
+        ));
     }
+    Ok(())
 }
 
 /// An order in which plain DROPs succeed. Indexes and parts of sources go with what they belong to.

@@ -22,6 +22,8 @@ pub struct Names {
     pub clusters: BTreeMap<String, String>,
     /// Objects by id: `(schema id, cluster id)`.
     pub objects: BTreeMap<String, (String, Option<String>)>,
+    /// `schema.name` of objects by id, for people.
+    pub called: BTreeMap<String, String>,
     /// `(dependent, depended upon)`.
     pub dependencies: Vec<(String, String)>,
 }
@@ -46,6 +48,7 @@ impl Names {
                 }
                 "object" => {
                     let cluster = optional(row, LABEL, 3)?;
+                    names.called.insert(first.clone(), text(row, LABEL, 4)?);
                     names.objects.insert(first, (second, cluster));
                 }
                 "dependency" => names.dependencies.push((first, second)),
@@ -58,6 +61,12 @@ impl Names {
             }
         }
         Ok(names)
+    }
+
+    /// What people call the object with this id.
+    #[must_use]
+    pub fn name_of<'a>(&'a self, id: &'a str) -> &'a str {
+        self.called.get(id).map_or(id, String::as_str)
     }
 }
 
@@ -121,16 +130,19 @@ pub async fn transaction<E>(
 const LABEL: &str = "names and ids";
 
 const NAMES: &str = "
-SELECT 'schema' AS kind, s.name::text AS first, s.id::text AS second, NULL::text AS third
+SELECT 'schema' AS kind, s.name::text AS first, s.id::text AS second, NULL::text AS third,
+       NULL::text AS fourth
 FROM mz_catalog.mz_schemas s
 JOIN mz_catalog.mz_databases d ON d.id = s.database_id
 WHERE d.name = current_database()
 UNION ALL
-SELECT 'cluster', c.name::text, c.id::text, NULL FROM mz_catalog.mz_clusters c
+SELECT 'cluster', c.name::text, c.id::text, NULL, NULL FROM mz_catalog.mz_clusters c
 UNION ALL
-SELECT 'object', o.id::text, o.schema_id::text, o.cluster_id::text
-FROM mz_catalog.mz_objects o WHERE o.id LIKE 'u%' AND o.schema_id IS NOT NULL
+SELECT 'object', o.id::text, o.schema_id::text, o.cluster_id::text,
+       coalesce(s.name || '.', '') || o.name
+FROM mz_catalog.mz_objects o LEFT JOIN mz_catalog.mz_schemas s ON s.id = o.schema_id
+WHERE o.id LIKE 'u%' AND o.schema_id IS NOT NULL
 UNION ALL
-SELECT 'dependency', x.object_id::text, x.referenced_object_id::text, NULL
+SELECT 'dependency', x.object_id::text, x.referenced_object_id::text, NULL, NULL
 FROM mz_internal.mz_object_dependencies x
 WHERE x.object_id LIKE 'u%' AND x.referenced_object_id LIKE 'u%'";

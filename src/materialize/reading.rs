@@ -14,6 +14,8 @@ use tokio_postgres::Row;
 pub struct Reading {
     /// The server's clock, milliseconds since the epoch.
     pub now_ms: i64,
+    /// Those of the objects that exist.
+    pub existing: BTreeSet<String>,
     /// Per object, per replica id: hydrated. An object on a cluster without replicas has no entry.
     pub hydrated: BTreeMap<String, BTreeMap<String, bool>>,
     /// Per object: lag behind its sources in milliseconds; `None` while it cannot be read.
@@ -71,6 +73,9 @@ impl Reading {
         let third = optional(row, LABEL, 3)?;
         match what.as_str() {
             "now" => self.now_ms = number(&subject)?,
+            "object" => {
+                self.existing.insert(subject);
+            }
             "hydration" => {
                 if let Some(replica) = second {
                     let hydrated = third.as_deref() == Some("true");
@@ -138,6 +143,9 @@ WITH objects AS (SELECT unnest(string_to_array($1, ',')) AS id),
 SELECT 'now' AS what, (extract(epoch FROM now()) * 1000)::numeric::text AS subject,
        NULL::text AS second, NULL::text AS third, NULL::text AS fourth,
        NULL::text AS fifth, NULL::text AS sixth
+UNION ALL
+SELECT 'object', m.id::text, NULL, NULL, NULL, NULL, NULL
+FROM mz_catalog.mz_objects m JOIN objects o ON o.id = m.id
 UNION ALL
 SELECT 'hydration', h.object_id::text, h.replica_id::text, h.hydrated::text, NULL, NULL, NULL
 FROM mz_internal.mz_hydration_statuses h JOIN objects o ON o.id = h.object_id

@@ -18,6 +18,7 @@ mod command;
 mod fake;
 mod project;
 mod readers;
+mod replay;
 mod server;
 mod world;
 
@@ -26,6 +27,7 @@ pub use command::{Outcome, Running, send};
 pub use fake::{FakeDbt, SUPPORTED as SUPPORTED_DBT};
 pub use project::Project;
 pub use readers::Readers;
+pub use replay::Replay;
 pub use server::{Server, Sql};
 pub use world::{Needs, World};
 

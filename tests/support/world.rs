@@ -111,12 +111,23 @@ impl World {
     /// As [`World::produce`], by plain SQL: for tests that a second saved matters to and that do
     /// not care who made production.
     pub async fn produce_by_sql(&self) {
-        let [staging, marts, serving] = ["staging", "marts", "serving"].map(|name| self.name(name));
-        let [compute, serve] = ["compute", "serve"].map(|name| self.name(name));
-        for sql in [
-            format!("CREATE SCHEMA {staging}"),
-            format!("CREATE SCHEMA {marts}"),
-            format!("CREATE SCHEMA {serving}"),
+        for schema in ["staging", "marts", "serving"] {
+            self.sql
+                .run(&format!("CREATE SCHEMA {}", self.name(schema)))
+                .await;
+        }
+        for sql in self.objects("", 1) {
+            self.sql.run(&sql).await;
+        }
+    }
+
+    /// What makes the project's objects as `release`, in schemas and on clusters whose names end
+    /// with `suffix`.
+    pub fn objects(&self, suffix: &str, release: u32) -> Vec<String> {
+        let [staging, marts, serving, compute, serve] =
+            ["staging", "marts", "serving", "compute", "serve"]
+                .map(|name| self.name(name) + suffix);
+        vec![
             format!("CREATE TABLE {staging}.orders (id int, customer text, amount int)"),
             format!(
                 "INSERT INTO {staging}.orders VALUES (1, 'ada', 10), (2, 'bob', 20), (3, 'ada', 5)"
@@ -126,20 +137,18 @@ impl World {
             ),
             format!(
                 "CREATE MATERIALIZED VIEW {marts}.totals IN CLUSTER {compute} AS \
-                 SELECT customer, sum(amount) AS total, 1 AS release FROM {staging}.stg_orders GROUP BY customer"
+                 SELECT customer, sum(amount) AS total, {release} AS release FROM {staging}.stg_orders GROUP BY customer"
             ),
             format!(
                 "CREATE MATERIALIZED VIEW {marts}.counts IN CLUSTER {compute} AS SELECT count(*) AS n FROM {staging}.stg_orders"
             ),
             format!("CREATE INDEX counts_by_n IN CLUSTER {compute} ON {marts}.counts (n)"),
             format!(
-                "CREATE VIEW {serving}.report AS SELECT t.customer, t.total, c.n, 1 AS release \
+                "CREATE VIEW {serving}.report AS SELECT t.customer, t.total, c.n, {release} AS release \
                  FROM {marts}.totals t CROSS JOIN {marts}.counts c"
             ),
             format!("CREATE INDEX report_index IN CLUSTER {serve} ON {serving}.report (customer)"),
-        ] {
-            self.sql.run(&sql).await;
-        }
+        ]
     }
 
     /// Writes `profiles.yml`; `more` is put into the target, one `key: value` a line.
@@ -179,6 +188,11 @@ impl World {
     pub fn set(&mut self, setting: &str, value: &str) {
         self.environment
             .insert(format!("CUTOVER__{setting}"), value.to_owned());
+    }
+
+    /// A folder beside the project for files of the test's own.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {

@@ -35,6 +35,7 @@ fn expectation() -> Expectation {
 fn good() -> Reading {
     Reading {
         now_ms: 1_000_000,
+        existing: ["g1", "b1"].map(str::to_owned).into(),
         hydrated: BTreeMap::from([("g1".to_owned(), BTreeMap::from([("1".to_owned(), true)]))]),
         lag_ms: BTreeMap::from([("g1".to_owned(), Some(0))]),
         frontier_ms: BTreeMap::from([
