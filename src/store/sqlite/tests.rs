@@ -43,7 +43,9 @@ impl Bed {
 }
 
 async fn raw(store: &Store, sql: &'static str) {
-    let Backend::Sqlite(sqlite) = &*store.backend;
+    let Backend::Sqlite(sqlite) = &*store.backend else {
+        panic!("the journal is not in a file");
+    };
     sqlite.raw(sql).await.expect("runs");
 }
 
@@ -409,45 +411,4 @@ async fn an_opening_that_was_cut_short_is_finished() {
     );
     bed.used().await;
     bed.open().await;
-}
-
-/// `cargo test --release -- --ignored costs --nocapture`
-#[tokio::test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stderr, reason = "a measurement is read by a person")]
-async fn costs() {
-    let bed = Bed::new();
-    let id = bed.used().await;
-    let store = bed.open().await;
-    let lead = store.lead("prod").await.expect("nobody leads");
-    let timed = |name: &'static str, mut taken: Vec<std::time::Duration>| {
-        taken.sort();
-        let at = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
-        eprintln!("{name}: median {:?}, p99 {:?}", at(0.5), at(0.99));
-    };
-    let (mut effects, mut events) = (Vec::new(), Vec::new());
-    for number in 0..200 {
-        let start = std::time::Instant::now();
-        let key = format!("effect {number}");
-        store
-            .begin_effect(&lead, &id, &key, &"u1")
-            .await
-            .expect("begun");
-        effects.push(start.elapsed());
-        let event = if number % 2 == 0 {
-            Event::StuckAt {
-                state: State::Planned,
-                reason: "r".to_owned(),
-            }
-        } else {
-            Event::Unstuck {
-                state: State::Planned,
-            }
-        };
-        let start = std::time::Instant::now();
-        store.apply(&lead, &id, &event).await.expect("goes on");
-        events.push(start.elapsed());
-    }
-    timed("begin_effect", effects);
-    timed("apply", events);
 }
