@@ -110,6 +110,7 @@ on_every_backend! {
     of_concurrent_events_each_is_applied_once
     an_empty_journal_opened_by_many_at_once_is_made_once
     a_prefix_names_a_deployment_when_it_is_the_only_one
+    a_killed_leader_leaves_the_lead_and_a_whole_journal
 }
 
 pub(super) fn new_deployment(environment: &str) -> NewDeployment {
@@ -622,6 +623,82 @@ async fn a_prefix_names_a_deployment_when_it_is_the_only_one(on: On) {
             "{missing:?}"
         );
     }
+}
+
+/// The parent starts this test again as a child that leads and writes until it is killed.
+async fn a_killed_leader_leaves_the_lead_and_a_whole_journal(on: On) {
+    const FOLDER: &str = "CUTOVER_TEST_LEADER_FOLDER";
+    const URL: &str = "CUTOVER_TEST_LEADER_URL";
+    if let Ok(folder) = std::env::var(FOLDER) {
+        let url = std::env::var(URL).expect("given with the folder");
+        let store = Store::open(&url, folder.as_ref()).await.expect("opens");
+        let lead = store.lead("prod").await.expect("nobody leads");
+        let id = store
+            .create(&lead, new_deployment("prod"))
+            .await
+            .expect("created")
+            .id;
+        std::fs::write(std::path::Path::new(&folder).join("leading"), b"").expect("written");
+        let state = State::Planned;
+        let reason = "x".repeat(5_000);
+        for _ in 0..10_000 {
+            for event in [
+                Event::StuckAt {
+                    state,
+                    reason: reason.clone(),
+                },
+                Event::Unstuck { state },
+            ] {
+                store.apply(&lead, &id, &event).await.expect("goes on");
+            }
+        }
+    }
+    let bed = Bed::on(on);
+    let module = match on {
+        On::Sqlite => "on_sqlite",
+        On::Postgres => "on_postgres",
+    };
+    let store = bed.open().await;
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args([
+            "--exact",
+            &format!("store::tests::{module}::a_killed_leader_leaves_the_lead_and_a_whole_journal"),
+        ])
+        .env(FOLDER, bed.folder.path())
+        .env(URL, &bed.url)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("started");
+    while !bed.folder.path().join("leading").exists() {
+        assert!(
+            child.try_wait().expect("asked").is_none(),
+            "the child ended"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let error = store.lead("prod").await.expect_err("the child leads");
+    assert!(
+        matches!(&error, StoreError::Led { holder: Some(holder), .. } if holder.pid == child.id()),
+        "{error:?}"
+    );
+    let id = store
+        .active("prod")
+        .await
+        .expect("read")
+        .expect("one is active")
+        .id;
+    while store.events(&id).await.expect("read").len() < 20 {
+        assert!(
+            child.try_wait().expect("asked").is_none(),
+            "the child ended"
+        );
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    store.lead("prod").await.expect("the leader is dead");
+    store.replay(&id).await.expect("agrees");
+    drop(store);
+    bed.open().await.replay(&id).await.expect("agrees");
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
