@@ -301,7 +301,7 @@ impl Classify for StoreError {
                 "start the server, or correct host and port in store.url; what was recorded is kept, `cutover resume` goes on".to_owned()
             }
             StoreError::Denied { .. } => {
-                "correct user, password or database in store.url; the user needs a schema of its own in that database, or CREATE on the database".to_owned()
+                "correct user, password, database or sslmode in store.url; the user needs a schema of its own in that database, or CREATE on the database".to_owned()
             }
             StoreError::Superseded { environment, .. } => format!(
                 "look at `cutover status` of {environment:?}: the process that leads now goes on with the deployment"
