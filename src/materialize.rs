@@ -25,7 +25,7 @@ pub mod sinks;
 /// Comments that mark what belongs to a deployment.
 pub mod tag;
 /// TLS as libpq's sslmode has it.
-mod tls;
+pub(crate) mod tls;
 
 pub use error::MaterializeError;
 pub use session::{Address, Materialize, Session, SslMode, Statement};

@@ -6,7 +6,7 @@
 //!
 //! Invariants: one active deployment per environment, by an index; the stored state is the fold of
 //! the stored events through [`state::next`]; only the process that holds the [`Lead`] of an
-//! environment writes about it. A write that was begun is finished even when its future is dropped.
+//! environment writes about it, and one that lost it unawares is refused. A write that was begun is finished even when its future is dropped.
 
 use crate::deployment::state::{self, Event, State};
 use jiff::{Timestamp, Unit};
@@ -21,12 +21,15 @@ pub use lead::{Holder, Lead};
 pub use location::{Location, masked};
 pub use record::{Deployment, Effect, Kind, NewDeployment, RecordedEvent, Request, Summary};
 
+mod address;
 mod error;
 mod files;
 mod lead;
 mod location;
+mod postgres;
 mod record;
 mod row;
+mod schema;
 mod sqlite;
 
 use row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
@@ -44,6 +47,7 @@ pub struct Store {
 #[derive(Debug)]
 enum Backend {
     Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
 }
 
 /// Calls a method of whichever backend there is.
@@ -51,6 +55,7 @@ macro_rules! backend {
     ($store:ident.$method:ident($($argument:expr),*)) => {
         match &*$store.backend {
             Backend::Sqlite(sqlite) => sqlite.$method($($argument),*).await,
+            Backend::Postgres(postgres) => postgres.$method($($argument),*).await,
         }
     };
 }
@@ -65,6 +70,9 @@ impl Store {
     pub async fn open(url: &str, base: &Path) -> Result<Self, StoreError> {
         let backend = match Location::parse(url)?.below(base) {
             Location::Sqlite(path) => Backend::Sqlite(sqlite::Sqlite::open(&path).await?),
+            Location::Postgres(address) => {
+                Backend::Postgres(postgres::Postgres::open(*address).await?)
+            }
         };
         Ok(Self {
             backend: Arc::new(backend),
@@ -76,7 +84,16 @@ impl Store {
     pub fn place(&self) -> String {
         match &*self.backend {
             Backend::Sqlite(sqlite) => sqlite.place(),
+            Backend::Postgres(postgres) => postgres.place(),
         }
+    }
+
+    /// Whether somebody leads the environment, this process included.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub async fn is_led(&self, environment: &str) -> Result<bool, StoreError> {
+        backend!(self.is_led(environment.to_owned()))
     }
 
     /// Takes the lead of an environment, at once or not at all. It ends when the proof is dropped
@@ -85,7 +102,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Led`] when another process, or another part of this one, has it.
     pub async fn lead(&self, environment: &str) -> Result<Lead, StoreError> {
-        // `status` holds the lock for an instant to see whether anybody does.
+        // `status` may hold the lock for an instant to see whether anybody does, and a server
+        // needs an instant to notice that a process has ended.
         for _ in 0..4 {
             match backend!(self.lead(environment.to_owned())) {
                 Err(StoreError::Led { .. }) => {
@@ -104,7 +122,6 @@ impl Store {
     pub async fn create(&self, lead: &Lead, new: NewDeployment) -> Result<Deployment, StoreError> {
         let NewDeployment { plan, request } = new;
         let proof = self.proof(lead)?;
-        proof.covers(&plan.environment)?;
         let id = Uuid::now_v7().to_string();
         let event = Event::PlanStored;
         let planned = after(&id, State::Pending, &event)?;
@@ -126,7 +143,7 @@ impl Store {
         };
         let first = event_row(1, at, &event, planned)?;
         let deployment = head.clone().deployment(&documents)?;
-        backend!(self.insert(head, documents, first))?;
+        backend!(self.insert(proof, head, documents, first))?;
         Ok(deployment)
     }
 
@@ -142,9 +159,8 @@ impl Store {
     ) -> Result<Deployment, StoreError> {
         let proof = self.proof(lead)?;
         let event = event.clone();
-        let (head, documents) = backend!(self.change(id.to_owned(), move |head, past| {
-            proof.covers(&head.environment)?;
-            applied(head, &past, event)
+        let (head, documents) = backend!(self.change(proof, id.to_owned(), move |head, past| {
+            applied(head, &past, event.clone())
         }))?;
         head.deployment(&documents)
     }
@@ -155,12 +171,12 @@ impl Store {
     /// When there is no such deployment or it has ended.
     pub async fn take_up(&self, lead: &Lead, id: &str) -> Result<Deployment, StoreError> {
         let proof = self.proof(lead)?;
-        let (head, documents) = backend!(self.change(id.to_owned(), move |mut head, _| {
-            proof.covers(&head.environment)?;
-            unended(&head, "another attempt")?;
-            head.attempt += 1;
-            Ok(Change { head, event: None })
-        }))?;
+        let (head, documents) =
+            backend!(self.change(proof, id.to_owned(), |mut head: Head, _| {
+                unended(&head, "another attempt")?;
+                head.attempt += 1;
+                Ok(Change { head, event: None })
+            }))?;
         head.deployment(&documents)
     }
 
@@ -188,10 +204,7 @@ impl Store {
             finished_at: None,
         };
         let name = key.to_owned();
-        let row = backend!(self.begin_effect(new, move |head: &Head| {
-            proof.covers(&head.environment)?;
-            unended(head, &name)
-        }))?;
+        let row = backend!(self.begin_effect(proof, new, move |head: &Head| unended(head, &name)))?;
         row.effect()
     }
 
@@ -208,13 +221,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let proof = self.proof(lead)?;
         let result = json("the result", result)?;
-        let begun = backend!(self.finish_effect(
-            id.to_owned(),
-            key.to_owned(),
-            result,
-            stamp(now()),
-            move |head: &Head| proof.covers(&head.environment)
-        ))?;
+        let at = stamp(now());
+        let begun = backend!(self.finish_effect(proof, id.to_owned(), key.to_owned(), result, at))?;
         if begun {
             return Ok(());
         }
@@ -346,7 +354,7 @@ impl Store {
                 head.active, head.finished_at
             )));
         }
-        if head.reason.as_deref() != record::reason(state, &past) {
+        if head.reason != record::reason(state, &past) {
             return Err(diverged("the stored reason is another".to_owned()));
         }
         Ok(state)
@@ -367,21 +375,28 @@ impl Store {
                 wanted: place,
             });
         }
-        Ok(Proof(lead.environment.clone()))
+        Ok(Proof {
+            environment: lead.environment.clone(),
+            epoch: lead.epoch,
+        })
     }
 }
 
-/// The environment that may be written about.
+/// What may be written about, and as whom.
 #[derive(Debug)]
-struct Proof(String);
+struct Proof {
+    environment: String,
+    /// Compared in the transaction by backends that count leads.
+    epoch: i64,
+}
 
 impl Proof {
     fn covers(&self, environment: &str) -> Result<(), StoreError> {
-        if self.0 == environment {
+        if self.environment == environment {
             return Ok(());
         }
         Err(StoreError::WrongLead {
-            lead: self.0.clone(),
+            lead: self.environment.clone(),
             wanted: environment.to_owned(),
         })
     }
@@ -403,7 +418,7 @@ fn applied(head: Head, past: &[EventRow], event: Event) -> Result<Change, StoreE
             state: state.as_str().to_owned(),
             active: !state.is_terminal(),
             finished_at: state.is_terminal().then(|| at.clone()),
-            reason: record::reason(state, &events).map(str::to_owned),
+            reason: record::reason(state, &events),
             updated_at: at,
             ..head
         },

@@ -230,6 +230,12 @@ async fn a_journal_that_cannot_be_used_is_named() {
             &["dbt_project.yml", "not a journal", "store.url"],
         ),
         ("mysql://localhost/x", 2, &["store.url", "sqlite://"]),
+        ("postgres://localhost", 2, &["store.url", "postgres://"]),
+        (
+            "postgres://me@127.0.0.1:1/x",
+            4,
+            &["127.0.0.1:1", "store.url"],
+        ),
     ];
     for (url, code, parts) in stores {
         world.set("STORE__URL", url);

@@ -2,6 +2,7 @@
 
 mod support;
 
+use mz_sandbox::postgres::{PORT, SUPERUSER, Server};
 use support::{Needs, Readers, World};
 
 /// Production as a company keeps it: another owner, grants, default privileges, comments.
@@ -105,6 +106,42 @@ async fn a_release_changes_the_data_and_nothing_else() {
     );
     let text = world.cutover_text(&["show", &id]).await.exits(0);
     assert!(text.stdout.contains(&id), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_may_have_its_journal_in_postgresql() {
+    let Some(mut world) = World::in_production(Needs::AnyServer).await else {
+        return;
+    };
+    let server = Server::start().expect("a private PostgreSQL");
+    let folder = server.folder().display().to_string().replace('/', "%2F");
+    let url = format!("postgres://{SUPERUSER}:s3cr3t@{folder}:{PORT}/postgres");
+    world.set("STORE__URL", &url);
+    world.project.set_release(2);
+    let ready = world.cutover(&["deploy", "--promotion", "manual"]).await;
+    let ready = ready.exits(0);
+    assert_eq!(ready.states().last().map(String::as_str), Some("ready"));
+    world.serves(1).await;
+    // Another schema is another journal; the server knows all the same.
+    world.set("STORE__URL", &format!("{url}?schema=elsewhere"));
+    let other = world.cutover(&["deploy"]).await;
+    other
+        .exits(3)
+        .says("green-exists")
+        .says(&ready.deployment());
+    world.set("STORE__URL", &url);
+    let promoted = world.cutover(&["promote"]).await;
+    assert_eq!(promoted.exits(0).result()["deployment"]["state"], "done");
+    world.serves(2).await;
+    world.nothing_left().await;
+    let history = world.cutover_text(&["history"]).await.exits(0);
+    assert!(history.stdout.contains("done"), "{history}");
+    assert!(!world.project.path().join(".cutover/cutover.db").exists());
+    // A server that is away is named, and the password is not.
+    drop(server);
+    let away = world.cutover_text(&["status"]).await.exits(4);
+    assert!(away.to_string().contains("does not answer"), "{away}");
+    assert!(!away.to_string().contains("s3cr3t"), "{away}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

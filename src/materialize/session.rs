@@ -2,7 +2,7 @@
 //! when it is lost.
 
 use super::error::MaterializeError;
-use super::tls;
+use super::tls::{self, Tls};
 use crate::failure::{Class, Classify};
 use crate::retry::Pauses;
 use secrecy::{ExposeSecret, SecretString};
@@ -66,6 +66,15 @@ pub struct Address {
 impl Address {
     fn place(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    fn tls(&self) -> Tls {
+        Tls {
+            mode: self.ssl_mode,
+            root_cert: self.ssl_root_cert.clone(),
+            cert: self.ssl_cert.clone(),
+            key: self.ssl_key.clone(),
+        }
     }
 }
 
@@ -188,7 +197,7 @@ impl Session {
         }
         let refused = |error: tokio_postgres::Error| connection_error(address, error);
         // Both arms drive the same protocol over different streams, hence the two spawns.
-        match tls::connector(address)? {
+        match tls::connector(&address.tls())? {
             None => {
                 let (client, mut connection) = config.connect(NoTls).await.map_err(refused)?;
                 let version = announced(connection.parameter("mz_version"));

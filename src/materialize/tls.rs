@@ -4,7 +4,7 @@
 //! certificate; `verify-ca` and `verify-full` check the chain, the latter the host name too.
 
 use super::error::MaterializeError;
-use super::session::{Address, SslMode};
+use super::session::SslMode;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::CryptoProvider;
@@ -12,18 +12,31 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// The connector for an address, or `None` when it is to be reached without TLS.
-pub(super) fn connector(address: &Address) -> Result<Option<MakeRustlsConnect>, MaterializeError> {
+/// How a server is to be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tls {
+    /// Whether, and what is looked at.
+    pub(crate) mode: SslMode,
+    /// Root certificates, PEM; the system's without it.
+    pub(crate) root_cert: Option<PathBuf>,
+    /// The client's certificate, PEM.
+    pub(crate) cert: Option<PathBuf>,
+    /// The client's key, PEM.
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// The connector, or `None` when the server is to be reached without TLS.
+pub(crate) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, MaterializeError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| MaterializeError::Tls(error.to_string()))?;
     let builder =
-        match address.ssl_mode {
+        match tls.mode {
             SslMode::Disable => return Ok(None),
             SslMode::Prefer | SslMode::Require => builder
                 .dangerous()
@@ -34,16 +47,16 @@ pub(super) fn connector(address: &Address) -> Result<Option<MakeRustlsConnect>, 
             SslMode::VerifyCa => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Verifier {
-                    roots: Some(Arc::new(roots(address)?)),
+                    roots: Some(Arc::new(roots(tls)?)),
                     provider,
                 })),
             SslMode::VerifyFull => builder.with_webpki_verifier(
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots(address)?), provider)
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls)?), provider)
                     .build()
                     .map_err(|error| MaterializeError::Tls(error.to_string()))?,
             ),
         };
-    let config = match (&address.ssl_cert, &address.ssl_key) {
+    let config = match (&tls.cert, &tls.key) {
         (Some(certificate), Some(key)) => builder
             .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
             .map_err(|error| MaterializeError::Tls(error.to_string()))?,
@@ -57,9 +70,9 @@ pub(super) fn connector(address: &Address) -> Result<Option<MakeRustlsConnect>, 
     Ok(Some(MakeRustlsConnect::new(config)))
 }
 
-fn roots(address: &Address) -> Result<RootCertStore, MaterializeError> {
+fn roots(tls: &Tls) -> Result<RootCertStore, MaterializeError> {
     let mut store = RootCertStore::empty();
-    let certificates = match &address.ssl_root_cert {
+    let certificates = match &tls.root_cert {
         Some(path) => certificates(path)?,
         None => rustls_native_certs::load_native_certs().certs,
     };

@@ -145,7 +145,12 @@ impl Settings {
 
     fn texts(&self, faults: &mut Faults) {
         if let Err(error) = Location::parse(&self.store.url) {
-            faults.unless(false, "store.url", error.to_string(), "write sqlite://PATH");
+            faults.unless(
+                false,
+                "store.url",
+                error.to_string(),
+                "write sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+            );
         }
         faults.unless(
             !self.runs.directory.as_os_str().is_empty(),

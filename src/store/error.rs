@@ -7,7 +7,8 @@ use std::fmt;
 /// What the backend said.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Every failure of the journal. `place` is the database file, or later the server's address.
+/// Every failure of the journal. `place` is the database file, or the
+/// server with the database and the schema.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The URL cannot be opened by this version.
@@ -110,6 +111,33 @@ pub enum StoreError {
         /// The database.
         place: String,
     },
+    /// The server of the journal does not answer, or no more.
+    #[error("the PostgreSQL server of the journal {place} does not answer")]
+    Away {
+        /// The journal.
+        place: String,
+        /// What was met last.
+        source: Cause,
+    },
+    /// The server does not admit us, or not to what a journal needs.
+    #[error("the PostgreSQL server of the journal {place} denies access")]
+    Denied {
+        /// The journal.
+        place: String,
+        /// What it said.
+        source: Cause,
+    },
+    /// The lead was lost and another process has taken it since; nothing was written.
+    #[error(
+        "another process has taken the lead of environment {environment:?}{}; nothing was recorded",
+        Held(holder.as_ref())
+    )]
+    Superseded {
+        /// The environment.
+        environment: String,
+        /// Who it is, where that could be read.
+        holder: Option<super::Holder>,
+    },
     /// Another process leads the environment.
     #[error("environment {environment:?} is led by another process{}", Held(holder.as_ref()))]
     Led {
@@ -210,7 +238,11 @@ struct Held<'a>(Option<&'a super::Holder>);
 impl fmt::Display for Held<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(holder) => write!(f, " (process {}, since {:.3})", holder.pid, holder.since),
+            Some(super::Holder { pid, host, since }) => {
+                let on = host.as_ref().map(|host| format!(" on {host}"));
+                let on = on.unwrap_or_default();
+                write!(f, " (process {pid}{on}, since {since:.3})")
+            }
             None => Ok(()),
         }
     }
@@ -225,15 +257,18 @@ impl Classify for StoreError {
             | StoreError::NewerSchema { .. }
             | StoreError::DivergentSchema { .. }
             | StoreError::ReadOnly { .. }
+            | StoreError::Denied { .. }
             | StoreError::NotFound { .. }
             | StoreError::Ambiguous { .. } => Class::Usage,
             StoreError::Led { .. }
+            | StoreError::Superseded { .. }
             | StoreError::DeploymentActive { .. }
             | StoreError::Transition { .. }
             | StoreError::Ended { .. } => Class::Refused,
             StoreError::Full { .. }
             | StoreError::Busy { .. }
             | StoreError::Io { .. }
+            | StoreError::Away { .. }
             | StoreError::Closed { .. } => Class::Transient,
             StoreError::Corrupt { .. }
             | StoreError::Unexpected { .. }
@@ -247,12 +282,14 @@ impl Classify for StoreError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            StoreError::Url { .. } => "write store.url as sqlite://PATH".to_owned(),
+            StoreError::Url { .. } => {
+                "write store.url as sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE".to_owned()
+            },
             StoreError::CannotOpen { place, .. } => format!(
                 "make sure that the folder of {place} can be made and written by this user, or set store.url to another place"
             ),
             StoreError::NotAJournal { .. } => {
-                "set store.url to the journal, or to a file that does not exist yet".to_owned()
+                "set store.url to the journal, or to a file or schema that does not exist yet".to_owned()
             }
             StoreError::NewerSchema { .. } => {
                 "run the newer version of Cutover that wrote it; schemas only go forward".to_owned()
@@ -260,11 +297,26 @@ impl Classify for StoreError {
             StoreError::DivergentSchema { .. } => {
                 "run the build of Cutover that made the journal, or restore a journal of this one from a backup".to_owned()
             }
+            StoreError::Away { .. } => {
+                "start the server, or correct host and port in store.url; what was recorded is kept, `cutover resume` goes on".to_owned()
+            }
+            StoreError::Denied { .. } => {
+                "correct user, password, database or sslmode in store.url; the user needs a schema of its own in that database, or CREATE on the database".to_owned()
+            }
+            StoreError::Superseded { environment, .. } => format!(
+                "look at `cutover status` of {environment:?}: the process that leads now goes on with the deployment"
+            ),
+            StoreError::Corrupt { place, .. } if place.starts_with("postgres://") => {
+                "keep the schema for examination and restore it from a backup of its database".to_owned()
+            }
             StoreError::Corrupt { place, .. } => format!(
                 "keep {place} with its -wal file for examination and restore all of them from one backup; \
                  if there is none, look in Materialize for schemas and clusters ending in _dbt_deploy, \
                  then move the files away to begin a new journal"
             ),
+            StoreError::ReadOnly { place } if place.starts_with("postgres://") => {
+                "name the server that takes writes in store.url; this one is a standby or set to read-only".to_owned()
+            }
             StoreError::ReadOnly { place } => {
                 format!("give this user write access to {place}, its folder and its -wal and -shm files")
             }

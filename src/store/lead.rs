@@ -1,10 +1,14 @@
 //! Leadership: which process may write about an environment, and so act on it.
 //!
-//! The lock is the operating system's lock on a file beside the database, one file per environment.
-//! It ends with the process, however that ends. The file itself stays: what stands in it only tells
-//! a refused process who the holder is.
+//! Beside an SQLite file the lock is the operating system's lock on another file, one per
+//! environment. It ends with the process, however that ends. The file itself stays: what stands in it
+//! only tells a refused process who the holder is.
+//!
+//! In PostgreSQL it is an advisory lock of a connection. It may be lost while the process lives, so
+//! there every write compares an epoch too; see [`super::postgres`].
 
 use super::error::StoreError;
+use super::postgres::Keeper;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,8 +28,17 @@ pub struct Lead {
     pub(super) environment: String,
     /// What the proof is valid in.
     pub(super) place: String,
+    /// Which lead of the environment it is, where leads are counted.
+    pub(super) epoch: i64,
     /// Held for its lock.
-    file: File,
+    lock: Lock,
+}
+
+/// What ends with the lead.
+#[derive(Debug)]
+enum Lock {
+    File(File),
+    Server(#[expect(dead_code, reason = "held to be dropped")] Keeper),
 }
 
 impl Lead {
@@ -34,13 +47,25 @@ impl Lead {
     pub fn environment(&self) -> &str {
         &self.environment
     }
+
+    /// The proof of a lead that a connection to a server holds.
+    pub(super) fn kept(environment: String, place: String, epoch: i64, keeper: Keeper) -> Self {
+        Self {
+            environment,
+            place,
+            epoch,
+            lock: Lock::Server(keeper),
+        }
+    }
 }
 
 impl Drop for Lead {
     /// Gives the lock back at once, also while a child process that is being started still has a
     /// copy of the file.
     fn drop(&mut self) {
-        let _ = self.file.unlock();
+        if let Lock::File(file) = &self.lock {
+            let _ = file.unlock();
+        }
     }
 }
 
@@ -49,6 +74,9 @@ impl Drop for Lead {
 pub struct Holder {
     /// The process id.
     pub pid: u32,
+    /// The machine, where it may be another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// When it began to lead.
     pub since: Timestamp,
 }
@@ -80,6 +108,7 @@ pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreErro
     }
     let holder = Holder {
         pid: std::process::id(),
+        host: None,
         since: super::now(),
     };
     // The lock is what counts; a full disk must not keep anyone from leading.
@@ -89,7 +118,9 @@ pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreErro
     Ok(Lead {
         environment: environment.to_owned(),
         place: database.display().to_string(),
-        file,
+        // The file's lock cannot be lost while the process lives.
+        epoch: 0,
+        lock: Lock::File(file),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Where a journal is: the store's URL.
 
+use super::address::Address;
 use super::error::StoreError;
 use std::path::{Path, PathBuf};
 
@@ -8,23 +9,29 @@ use std::path::{Path, PathBuf};
 pub enum Location {
     /// An SQLite database in a file; the path as written, perhaps relative.
     Sqlite(PathBuf),
+    /// A schema in a PostgreSQL database.
+    Postgres(Box<Address>),
 }
 
 impl Location {
-    /// Reads a URL: `sqlite://PATH`, the path taken literally (no parameters, no escapes).
+    /// Reads a URL: `sqlite://PATH`, the path taken literally (no parameters, no escapes), or
+    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE` with libpq's parameters and `schema`.
     ///
     /// # Errors
-    /// [`StoreError::Url`] when the scheme is unknown or the path is missing.
+    /// [`StoreError::Url`] when the scheme is unknown or a part is missing.
     pub fn parse(url: &str) -> Result<Self, StoreError> {
-        let refuse = |problem: &str| {
-            Err(StoreError::Url {
-                url: masked(url),
-                problem: problem.to_owned(),
-            })
+        let refused = |problem: String| StoreError::Url {
+            url: masked(url),
+            problem,
         };
+        let refuse = |problem: &str| Err(refused(problem.to_owned()));
         let Some((scheme, rest)) = url.split_once("://") else {
             return refuse("there is no scheme");
         };
+        if ["postgres", "postgresql"].contains(&scheme) {
+            let address = Address::parse(rest).map_err(refused)?;
+            return Ok(Location::Postgres(Box::new(address)));
+        }
         if scheme != "sqlite" {
             return refuse("the scheme is not one that this version can open");
         }
@@ -39,6 +46,7 @@ impl Location {
     pub fn below(self, base: &Path) -> Self {
         match self {
             Location::Sqlite(path) => Location::Sqlite(base.join(path)),
+            Location::Postgres(address) => Location::Postgres(address),
         }
     }
 }
@@ -108,7 +116,7 @@ mod tests {
         for url in ["", "cutover.db", "sqlite://", "sqlite://a/", "mysql://h/d"] {
             assert!(Location::parse(url).is_err(), "{url}");
         }
-        let refusal = Location::parse("postgres://me:s3cr3t@host/db").expect_err("no such backend");
+        let refusal = Location::parse("postgres://me:s3cr3t@host").expect_err("no database");
         assert!(!refusal.to_string().contains("s3cr3t"), "{refusal}");
     }
 

@@ -158,7 +158,12 @@ impl Effect {
 
 /// Why a deployment with these events is in `state`: the last sentence that still explains it.
 #[must_use]
-pub(super) fn reason(state: State, events: &[Event]) -> Option<&str> {
+pub(super) fn reason(state: State, events: &[Event]) -> Option<String> {
+    // Not every backend takes this character outside of a document.
+    told(state, events).map(|reason| reason.replace('\0', "\u{fffd}"))
+}
+
+fn told(state: State, events: &[Event]) -> Option<&str> {
     let of = |pick: fn(&Event) -> Option<&str>| events.iter().rev().find_map(pick);
     match state {
         State::Stuck => of(stuck),

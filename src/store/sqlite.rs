@@ -6,6 +6,7 @@
 //!
 //! The methods of [`Sqlite`] are the whole boundary between the store and its backend.
 
+use super::Proof;
 use super::error::StoreError;
 use super::lead::{self, Lead};
 use super::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
@@ -100,14 +101,25 @@ impl Sqlite {
             .await
     }
 
+    /// Whether somebody leads an environment; finds out by trying.
+    pub(super) async fn is_led(&self, environment: String) -> Result<bool, StoreError> {
+        match self.lead(environment).await {
+            Ok(_) => Ok(false),
+            Err(StoreError::Led { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Adds a deployment with its first event, unless one is active in its environment.
     pub(super) async fn insert(
         &self,
+        proof: Proof,
         head: Head,
         documents: Documents,
         first: EventRow,
     ) -> Result<(), StoreError> {
         self.call(move |connection| {
+            proof.covers(&head.environment)?;
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let wanted = Wanted::Active(head.environment.clone());
@@ -145,16 +157,18 @@ impl Sqlite {
     }
 
     /// Reads a deployment and its events, lets `decide` say what becomes of it, and writes that, in
-    /// one transaction. Nothing is written when `decide` refuses.
+    /// one transaction. Nothing is written when `decide` refuses; it may be asked more than once.
     pub(super) async fn change(
         &self,
+        proof: Proof,
         id: String,
-        decide: impl FnOnce(Head, Vec<EventRow>) -> Result<Change, StoreError> + Send + 'static,
+        decide: impl Fn(Head, Vec<EventRow>) -> Result<Change, StoreError> + Send + 'static,
     ) -> Result<(Head, Documents), StoreError> {
         self.call(move |connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let head = existing(&transaction, &id)?;
+            proof.covers(&head.environment)?;
             let change = decide(head, events_of(&transaction, &id)?)?;
             if let Some(event) = &change.event {
                 add_event(&transaction, &id, event)?;
@@ -187,13 +201,16 @@ impl Sqlite {
     /// may refuse.
     pub(super) async fn begin_effect(
         &self,
+        proof: Proof,
         new: EffectRow,
-        allow: impl FnOnce(&Head) -> Result<(), StoreError> + Send + 'static,
+        allow: impl Fn(&Head) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<EffectRow, StoreError> {
         self.call(move |connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            allow(&existing(&transaction, &new.deployment_id)?)?;
+            let head = existing(&transaction, &new.deployment_id)?;
+            proof.covers(&head.environment)?;
+            allow(&head)?;
             let row = transaction
                 .prepare_cached(
                     "/* store.begin_effect */
@@ -218,19 +235,19 @@ impl Sqlite {
         .await
     }
 
-    /// Records a result, in one transaction; `allow` may refuse. False when there is no intent.
+    /// Records a result, in one transaction. False when there is no intent.
     pub(super) async fn finish_effect(
         &self,
+        proof: Proof,
         id: String,
         key: String,
         result: String,
         at: String,
-        allow: impl FnOnce(&Head) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<bool, StoreError> {
         self.call(move |connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            allow(&existing(&transaction, &id)?)?;
+            proof.covers(&existing(&transaction, &id)?.environment)?;
             let changed = transaction
                 .prepare_cached(
                     "/* store.finish_effect */

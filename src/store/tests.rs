@@ -1,24 +1,51 @@
 //! What every backend must do. A test gets a [`Bed`], an empty place for a journal, and opens it
-//! as often as it likes.
+//! as often as it likes. Each test runs once for each backend.
+//!
+//! PostgreSQL is a private server of the process, or the one of `CUTOVER_TEST_POSTGRES_URL`; each
+//! bed is a schema there.
 
 use super::{Kind, NewDeployment, Request, Store, StoreError};
 use crate::deployment::state::{Event, State, next};
 use crate::failure::{Class, Classify};
 use crate::plan::Plan;
 use crate::settings::{Policy, Span};
+use mz_sandbox::postgres::{PORT, SUPERUSER, Server};
 use proptest::prelude::*;
 use serde_json::json;
+use std::sync::OnceLock;
 use std::time::Duration;
+
+/// Which backend a bed is in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum On {
+    Sqlite,
+    Postgres,
+}
 
 /// An empty place for a journal.
 pub(super) struct Bed {
     pub(super) folder: tempfile::TempDir,
+    pub(super) url: String,
 }
 
 impl Bed {
+    /// In a file.
     pub(super) fn new() -> Self {
+        Self::on(On::Sqlite)
+    }
+
+    pub(super) fn on(backend: On) -> Self {
         Self {
             folder: tempfile::tempdir().expect("a folder"),
+            url: match backend {
+                On::Sqlite => "sqlite://.cutover/cutover.db".to_owned(),
+                On::Postgres => {
+                    let schema = uuid::Uuid::now_v7().simple();
+                    let server = postgres_url();
+                    let more = if server.contains('?') { '&' } else { '?' };
+                    format!("{server}{more}schema=test%5F{schema}")
+                }
+            },
         }
     }
 
@@ -27,8 +54,63 @@ impl Bed {
     }
 
     pub(super) async fn try_open(&self) -> Result<Store, StoreError> {
-        Store::open("sqlite://.cutover/cutover.db", self.folder.path()).await
+        Store::open(&self.url, self.folder.path()).await
     }
+}
+
+/// The server that all tests of this process share.
+fn postgres_url() -> &'static str {
+    static SERVER: OnceLock<(String, Option<Server>)> = OnceLock::new();
+    let (url, _) = SERVER.get_or_init(|| match std::env::var("CUTOVER_TEST_POSTGRES_URL") {
+        Ok(url) => (url, None),
+        Err(_) => {
+            let server = Server::start().expect("a private PostgreSQL");
+            (private_url(&server), Some(server))
+        }
+    });
+    url
+}
+
+/// The URL of a private server.
+pub(super) fn private_url(server: &Server) -> String {
+    let folder = server.folder().display().to_string().replace('/', "%2F");
+    format!("postgres://{SUPERUSER}@{folder}:{PORT}/postgres")
+}
+
+/// Each test once for each backend.
+macro_rules! on_every_backend {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            use super::On;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                super::$test(On::Sqlite).await;
+            })*
+        }
+        mod on_postgres {
+            use super::On;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                super::$test(On::Postgres).await;
+            })*
+        }
+    };
+}
+
+on_every_backend! {
+    a_deployment_is_recorded_whole_and_planned
+    one_deployment_of_an_environment_is_active
+    an_event_that_does_not_fit_changes_nothing
+    the_reason_is_the_one_that_explains_the_state
+    an_effect_keeps_its_first_intent
+    a_result_of_null_is_a_result
+    what_was_recorded_is_there_after_a_crash
+    one_leads_and_the_other_learns_who
+    names_of_environments_do_not_leave_the_folder
+    of_concurrent_events_each_is_applied_once
+    an_empty_journal_opened_by_many_at_once_is_made_once
+    a_prefix_names_a_deployment_when_it_is_the_only_one
+    a_killed_leader_leaves_the_lead_and_a_whole_journal
 }
 
 pub(super) fn new_deployment(environment: &str) -> NewDeployment {
@@ -80,9 +162,8 @@ fn straight() -> Vec<Event> {
     ]
 }
 
-#[tokio::test]
-async fn a_deployment_is_recorded_whole_and_planned() {
-    let bed = Bed::new();
+async fn a_deployment_is_recorded_whole_and_planned(on: On) {
+    let bed = Bed::on(on);
     let store = bed.open().await;
     let lead = store.lead("prod").await.expect("nobody leads");
     let new = new_deployment("prod");
@@ -109,9 +190,8 @@ async fn a_deployment_is_recorded_whole_and_planned() {
     );
 }
 
-#[tokio::test]
-async fn one_deployment_of_an_environment_is_active() {
-    let bed = Bed::new();
+async fn one_deployment_of_an_environment_is_active(on: On) {
+    let bed = Bed::on(on);
     let store = bed.open().await;
     let lead = store.lead("prod").await.expect("nobody leads");
     let other = store.lead("dev").await.expect("another environment");
@@ -175,9 +255,8 @@ async fn one_deployment_of_an_environment_is_active() {
     );
 }
 
-#[tokio::test]
-async fn an_event_that_does_not_fit_changes_nothing() {
-    let bed = Bed::new();
+async fn an_event_that_does_not_fit_changes_nothing(on: On) {
+    let bed = Bed::on(on);
     let store = bed.open().await;
     let lead = store.lead("prod").await.expect("nobody leads");
     let made = store
@@ -196,9 +275,8 @@ async fn an_event_that_does_not_fit_changes_nothing() {
     assert_eq!(store.events(&made.id).await.expect("read").len(), 1);
 }
 
-#[tokio::test]
-async fn the_reason_is_the_one_that_explains_the_state() {
-    let bed = Bed::new();
+async fn the_reason_is_the_one_that_explains_the_state(on: On) {
+    let bed = Bed::on(on);
     let store = bed.open().await;
     let lead = store.lead("prod").await.expect("nobody leads");
     let id = store
@@ -244,9 +322,8 @@ async fn the_reason_is_the_one_that_explains_the_state() {
     assert_eq!(store.replay(&id).await.expect("agrees"), State::Failed);
 }
 
-#[tokio::test]
-async fn an_effect_keeps_its_first_intent() {
-    let bed = Bed::new();
+async fn an_effect_keeps_its_first_intent(on: On) {
+    let bed = Bed::on(on);
     let store = bed.open().await;
     let lead = store.lead("prod").await.expect("nobody leads");
     let id = store
@@ -328,9 +405,8 @@ async fn an_effect_keeps_its_first_intent() {
     assert!(store.take_up(&lead, &id).await.is_err());
 }
 
-#[tokio::test]
-async fn a_result_of_null_is_a_result() {
-    let bed = Bed::new();
+async fn a_result_of_null_is_a_result(on: On) {
+    let bed = Bed::on(on);
     let store = bed.open().await;
     let lead = store.lead("prod").await.expect("nobody leads");
     let id = store
@@ -354,9 +430,8 @@ async fn a_result_of_null_is_a_result() {
     assert_eq!(effect.result, Some(serde_json::Value::Null));
 }
 
-#[tokio::test]
-async fn what_was_recorded_is_there_after_a_crash() {
-    let bed = Bed::new();
+async fn what_was_recorded_is_there_after_a_crash(on: On) {
+    let bed = Bed::on(on);
     let (id, before) = {
         let store = bed.open().await;
         let lead = store.lead("prod").await.expect("nobody leads");
@@ -390,9 +465,8 @@ async fn what_was_recorded_is_there_after_a_crash() {
     assert_eq!(store.replay(&id).await.expect("agrees"), State::Staging);
 }
 
-#[tokio::test]
-async fn one_leads_and_the_other_learns_who() {
-    let bed = Bed::new();
+async fn one_leads_and_the_other_learns_who(on: On) {
+    let bed = Bed::on(on);
     let (one, two) = (bed.open().await, bed.open().await);
     let lead = one.lead("prod").await.expect("nobody leads");
     assert_eq!(lead.environment(), "prod");
@@ -428,7 +502,7 @@ async fn one_leads_and_the_other_learns_who() {
     drop(lead);
     two.lead("prod").await.expect("it was given up");
 
-    let elsewhere = Bed::new();
+    let elsewhere = Bed::on(on);
     let foreign = elsewhere
         .open()
         .await
@@ -442,9 +516,8 @@ async fn one_leads_and_the_other_learns_who() {
     assert!(matches!(wrong, StoreError::WrongLead { .. }), "{wrong:?}");
 }
 
-#[tokio::test]
-async fn names_of_environments_do_not_leave_the_folder() {
-    let bed = Bed::new();
+async fn names_of_environments_do_not_leave_the_folder(on: On) {
+    let bed = Bed::on(on);
     let store = bed.open().await;
     for name in [
         "../../x",
@@ -464,9 +537,8 @@ async fn names_of_environments_do_not_leave_the_folder() {
     assert!(!bed.folder.path().join("x").exists());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_concurrent_events_each_is_applied_once() {
-    let bed = Bed::new();
+async fn of_concurrent_events_each_is_applied_once(on: On) {
+    let bed = Bed::on(on);
     let (one, two) = (bed.open().await, bed.open().await);
     let lead = std::sync::Arc::new(one.lead("prod").await.expect("nobody leads"));
     let id = one
@@ -487,9 +559,8 @@ async fn of_concurrent_events_each_is_applied_once() {
     assert_eq!(two.replay(&id).await.expect("agrees"), State::Done);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_empty_journal_opened_by_many_at_once_is_made_once() {
-    let bed = std::sync::Arc::new(Bed::new());
+async fn an_empty_journal_opened_by_many_at_once_is_made_once(on: On) {
+    let bed = std::sync::Arc::new(Bed::on(on));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let bed = bed.clone();
@@ -500,9 +571,8 @@ async fn an_empty_journal_opened_by_many_at_once_is_made_once() {
     }
 }
 
-#[tokio::test]
-async fn a_prefix_names_a_deployment_when_it_is_the_only_one() {
-    let bed = Bed::new();
+async fn a_prefix_names_a_deployment_when_it_is_the_only_one(on: On) {
+    let bed = Bed::on(on);
     let store = bed.open().await;
     let lead = store.lead("prod").await.expect("nobody leads");
     let other = store.lead("dev").await.expect("nobody leads");
@@ -555,6 +625,82 @@ async fn a_prefix_names_a_deployment_when_it_is_the_only_one() {
     }
 }
 
+/// The parent starts this test again as a child that leads and writes until it is killed.
+async fn a_killed_leader_leaves_the_lead_and_a_whole_journal(on: On) {
+    const FOLDER: &str = "CUTOVER_TEST_LEADER_FOLDER";
+    const URL: &str = "CUTOVER_TEST_LEADER_URL";
+    if let Ok(folder) = std::env::var(FOLDER) {
+        let url = std::env::var(URL).expect("given with the folder");
+        let store = Store::open(&url, folder.as_ref()).await.expect("opens");
+        let lead = store.lead("prod").await.expect("nobody leads");
+        let id = store
+            .create(&lead, new_deployment("prod"))
+            .await
+            .expect("created")
+            .id;
+        std::fs::write(std::path::Path::new(&folder).join("leading"), b"").expect("written");
+        let state = State::Planned;
+        let reason = "x".repeat(5_000);
+        for _ in 0..10_000 {
+            for event in [
+                Event::StuckAt {
+                    state,
+                    reason: reason.clone(),
+                },
+                Event::Unstuck { state },
+            ] {
+                store.apply(&lead, &id, &event).await.expect("goes on");
+            }
+        }
+    }
+    let bed = Bed::on(on);
+    let module = match on {
+        On::Sqlite => "on_sqlite",
+        On::Postgres => "on_postgres",
+    };
+    let store = bed.open().await;
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args([
+            "--exact",
+            &format!("store::tests::{module}::a_killed_leader_leaves_the_lead_and_a_whole_journal"),
+        ])
+        .env(FOLDER, bed.folder.path())
+        .env(URL, &bed.url)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("started");
+    while !bed.folder.path().join("leading").exists() {
+        assert!(
+            child.try_wait().expect("asked").is_none(),
+            "the child ended"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let error = store.lead("prod").await.expect_err("the child leads");
+    assert!(
+        matches!(&error, StoreError::Led { holder: Some(holder), .. } if holder.pid == child.id()),
+        "{error:?}"
+    );
+    let id = store
+        .active("prod")
+        .await
+        .expect("read")
+        .expect("one is active")
+        .id;
+    while store.events(&id).await.expect("read").len() < 20 {
+        assert!(
+            child.try_wait().expect("asked").is_none(),
+            "the child ended"
+        );
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    store.lead("prod").await.expect("the leader is dead");
+    store.replay(&id).await.expect("agrees");
+    drop(store);
+    bed.open().await.replay(&id).await.expect("agrees");
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let state = || proptest::sample::select(State::ALL.to_vec());
     let reason = || ".{0,12}";
@@ -573,44 +719,114 @@ fn any_event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// The stored state is the fold of the events.
+fn fold(on: On, events: Vec<(Event, bool)>) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let bed = Bed::on(on);
+        let store = bed.open().await;
+        let lead = store.lead("e").await.expect("nobody leads");
+        let id = store
+            .create(&lead, new_deployment("e"))
+            .await
+            .expect("created")
+            .id;
+        let (mut expected, mut count) = (State::Planned, 1);
+        for (event, follow) in events {
+            // Half of the time an event that leads on, or few sequences get far.
+            let event = if follow {
+                straight()
+                    .into_iter()
+                    .find(|e| next(expected, e).is_ok())
+                    .unwrap_or(event)
+            } else {
+                event
+            };
+            let outcome = store.apply(&lead, &id, &event).await;
+            match next(expected, &event) {
+                Ok(state) => {
+                    expected = state;
+                    count += 1;
+                    prop_assert_eq!(outcome.map(|d| d.state).ok(), Some(state));
+                }
+                Err(_) => prop_assert!(outcome.is_err()),
+            }
+        }
+        prop_assert_eq!(store.replay(&id).await.expect("agrees"), expected);
+        prop_assert_eq!(store.events(&id).await.expect("read").len(), count);
+        prop_assert_eq!(
+            store.active("e").await.expect("read").is_some(),
+            !expected.is_terminal()
+        );
+        Ok(())
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn the_stored_state_is_the_fold_of_the_events(
+    fn the_stored_state_is_the_fold_of_the_events_on_sqlite(
         events in proptest::collection::vec((any_event(), any::<bool>()), 1..60),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(async {
-            let bed = Bed::new();
-            let store = bed.open().await;
-            let lead = store.lead("e").await.expect("nobody leads");
-            let id = store.create(&lead, new_deployment("e")).await.expect("created").id;
-            let (mut expected, mut count) = (State::Planned, 1);
-            for (event, follow) in events {
-                // Half of the time an event that leads on, or few sequences get far.
-                let event = if follow {
-                    straight().into_iter().find(|e| next(expected, e).is_ok()).unwrap_or(event)
-                } else {
-                    event
-                };
-                let outcome = store.apply(&lead, &id, &event).await;
-                match next(expected, &event) {
-                    Ok(state) => {
-                        expected = state;
-                        count += 1;
-                        prop_assert_eq!(outcome.map(|d| d.state).ok(), Some(state));
-                    }
-                    Err(_) => prop_assert!(outcome.is_err()),
-                }
-            }
-            prop_assert_eq!(store.replay(&id).await.expect("agrees"), expected);
-            prop_assert_eq!(store.events(&id).await.expect("read").len(), count);
-            prop_assert_eq!(
-                store.active("e").await.expect("read").is_some(),
-                !expected.is_terminal()
-            );
-            Ok(())
-        })?;
+        fold(On::Sqlite, events)?;
     }
+
+    #[test]
+    fn the_stored_state_is_the_fold_of_the_events_on_postgres(
+        events in proptest::collection::vec((any_event(), any::<bool>()), 1..60),
+    ) {
+        fold(On::Postgres, events)?;
+    }
+}
+
+/// `cargo test --release -- --ignored costs --nocapture`
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn costs() {
+    for on in [On::Sqlite, On::Postgres] {
+        cost(on).await;
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a measurement is read by a person")]
+async fn cost(on: On) {
+    let bed = Bed::on(on);
+    let store = bed.open().await;
+    let lead = store.lead("prod").await.expect("nobody leads");
+    let new = new_deployment("prod");
+    let id = store.create(&lead, new).await.expect("created").id;
+    let timed = |name: &'static str, mut taken: Vec<Duration>| {
+        taken.sort();
+        let at = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
+        eprintln!("{on:?} {name}: median {:?}, p99 {:?}", at(0.5), at(0.99));
+    };
+    let (mut effects, mut events) = (Vec::new(), Vec::new());
+    for number in 0..200 {
+        let start = std::time::Instant::now();
+        let key = format!("effect {number}");
+        store
+            .begin_effect(&lead, &id, &key, &"u1")
+            .await
+            .expect("begun");
+        effects.push(start.elapsed());
+        let event = if number % 2 == 0 {
+            Event::StuckAt {
+                state: State::Planned,
+                reason: "r".to_owned(),
+            }
+        } else {
+            Event::Unstuck {
+                state: State::Planned,
+            }
+        };
+        let start = std::time::Instant::now();
+        store.apply(&lead, &id, &event).await.expect("goes on");
+        events.push(start.elapsed());
+    }
+    timed("begin_effect", effects);
+    timed("apply", events);
 }

@@ -50,7 +50,7 @@ async fn entry(store: &Store, environment: String) -> Result<StatusEntry, StoreE
         None => store.latest(&environment).await?,
     };
     // Whoever holds the lock works on it.
-    let is_running = store.lead(&environment).await.is_err();
+    let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
         advice: latest.as_ref().map(|deployment| {
             Advice::new(

@@ -2,7 +2,7 @@
 
 use super::{Fault, told_apart};
 use crate::store::error::StoreError;
-use crate::store::files;
+use crate::store::{files, schema};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -106,40 +106,9 @@ fn check_schema(connection: &Connection, place: &str) -> Result<bool, Fault> {
         .collect::<Result<_, _>>()?;
     let runner = embedded::migrations::runner();
     let known = runner.get_migrations();
-    for (version, name, checksum) in &applied {
-        let same_version = known.iter().find(|m| i64::from(m.version()) == *version);
-        let Some(expected) = same_version else {
-            return Err(StoreError::NewerSchema {
-                place: place.to_owned(),
-                found: format!("V{version}__{name}"),
-                known: known
-                    .iter()
-                    .max()
-                    .map_or_else(|| "nothing".to_owned(), ToString::to_string),
-            }
-            .into());
-        };
-        if expected.name() != name || expected.checksum().to_string() != *checksum {
-            return Err(StoreError::DivergentSchema {
-                place: place.to_owned(),
-                found: format!("V{version}__{name} ({checksum})"),
-                known: format!("{expected} ({})", expected.checksum()),
-            }
-            .into());
-        }
-    }
-    // A history without the tables that it speaks of is not ours to repair.
-    let present = |table: &str| tables.iter().any(|found| found == table);
+    schema::compare(place, &applied, known)?;
     if !applied.is_empty() {
-        for table in ["deployments", "events", "effects"] {
-            if !present(table) {
-                return Err(StoreError::Corrupt {
-                    place: place.to_owned(),
-                    found: format!("the table {table} is missing"),
-                }
-                .into());
-            }
-        }
+        schema::complete(place, &tables, &["deployments", "events", "effects"])?;
     }
     Ok(applied.len() < known.len())
 }

@@ -43,7 +43,9 @@ impl Bed {
 }
 
 async fn raw(store: &Store, sql: &'static str) {
-    let Backend::Sqlite(sqlite) = &*store.backend;
+    let Backend::Sqlite(sqlite) = &*store.backend else {
+        panic!("the journal is not in a file");
+    };
     sqlite.raw(sql).await.expect("runs");
 }
 
@@ -327,78 +329,6 @@ async fn replay_finds_what_does_not_agree() {
     }
 }
 
-/// The parent starts this test again as a child that leads and writes until it is killed.
-#[tokio::test]
-async fn a_killed_leader_leaves_the_lead_and_a_whole_journal() {
-    const FOLDER: &str = "CUTOVER_TEST_LEADER_FOLDER";
-    if let Ok(folder) = std::env::var(FOLDER) {
-        let store = Store::open("sqlite://.cutover/cutover.db", folder.as_ref())
-            .await
-            .expect("opens");
-        let lead = store.lead("prod").await.expect("nobody leads");
-        let id = store
-            .create(&lead, new_deployment("prod"))
-            .await
-            .expect("created")
-            .id;
-        fs::write(PathBuf::from(folder).join("leading"), b"").expect("written");
-        let state = State::Planned;
-        let reason = "x".repeat(5_000);
-        for _ in 0..10_000 {
-            for event in [
-                Event::StuckAt {
-                    state,
-                    reason: reason.clone(),
-                },
-                Event::Unstuck { state },
-            ] {
-                store.apply(&lead, &id, &event).await.expect("goes on");
-            }
-        }
-    }
-    let bed = Bed::new();
-    let store = bed.open().await;
-    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
-        .args([
-            "--exact",
-            "store::sqlite::tests::a_killed_leader_leaves_the_lead_and_a_whole_journal",
-        ])
-        .env(FOLDER, bed.folder.path())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("started");
-    while !bed.folder.path().join("leading").exists() {
-        assert!(
-            child.try_wait().expect("asked").is_none(),
-            "the child ended"
-        );
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    let error = store.lead("prod").await.expect_err("the child leads");
-    assert!(
-        matches!(&error, StoreError::Led { holder: Some(holder), .. } if holder.pid == child.id()),
-        "{error:?}"
-    );
-    let id = store
-        .active("prod")
-        .await
-        .expect("read")
-        .expect("one is active")
-        .id;
-    while store.events(&id).await.expect("read").len() < 20 {
-        assert!(
-            child.try_wait().expect("asked").is_none(),
-            "the child ended"
-        );
-    }
-    child.kill().expect("killed");
-    child.wait().expect("ended");
-    store.lead("prod").await.expect("the leader is dead");
-    store.replay(&id).await.expect("agrees");
-    drop(store);
-    bed.open().await.replay(&id).await.expect("agrees");
-}
-
 #[tokio::test]
 async fn an_opening_that_was_cut_short_is_finished() {
     let bed = Bed::new();
@@ -409,45 +339,4 @@ async fn an_opening_that_was_cut_short_is_finished() {
     );
     bed.used().await;
     bed.open().await;
-}
-
-/// `cargo test --release -- --ignored costs --nocapture`
-#[tokio::test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stderr, reason = "a measurement is read by a person")]
-async fn costs() {
-    let bed = Bed::new();
-    let id = bed.used().await;
-    let store = bed.open().await;
-    let lead = store.lead("prod").await.expect("nobody leads");
-    let timed = |name: &'static str, mut taken: Vec<std::time::Duration>| {
-        taken.sort();
-        let at = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
-        eprintln!("{name}: median {:?}, p99 {:?}", at(0.5), at(0.99));
-    };
-    let (mut effects, mut events) = (Vec::new(), Vec::new());
-    for number in 0..200 {
-        let start = std::time::Instant::now();
-        let key = format!("effect {number}");
-        store
-            .begin_effect(&lead, &id, &key, &"u1")
-            .await
-            .expect("begun");
-        effects.push(start.elapsed());
-        let event = if number % 2 == 0 {
-            Event::StuckAt {
-                state: State::Planned,
-                reason: "r".to_owned(),
-            }
-        } else {
-            Event::Unstuck {
-                state: State::Planned,
-            }
-        };
-        let start = std::time::Instant::now();
-        store.apply(&lead, &id, &event).await.expect("goes on");
-        events.push(start.elapsed());
-    }
-    timed("begin_effect", effects);
-    timed("apply", events);
 }

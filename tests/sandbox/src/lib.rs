@@ -16,7 +16,7 @@ mod duration;
 mod engine;
 mod failure;
 mod lexer;
-mod postgres;
+pub mod postgres;
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "the parser's enums have a hundred variants, of which a few matter here"

@@ -152,9 +152,9 @@ impl ShowView {
                 None => "not finished".to_owned(),
             };
             let shown = |value: &Value| {
-                let text = match value {
-                    Value::String(text) => visible(text).into_owned(),
-                    other => visible(&other.to_string()).into_owned(),
+                let text = match value.as_str() {
+                    Some(text) => visible(text).into_owned(),
+                    None => visible(&value.to_string()).into_owned(),
                 };
                 // Whole in JSON, and here with -v.
                 if page.verbose || text.chars().count() <= LONGEST_RESULT {

@@ -1,0 +1,282 @@
+//! The lead of an environment: an advisory lock of a connection of its own, and an epoch.
+//!
+//! The lock ends with its connection, and so with the process, however that ends. It may also end
+//! while the process lives: then it is taken again, unless another process has led meanwhile. What
+//! that one did is safe in any case, because it counted the epoch up and every write compares it.
+
+use super::fault::Fault;
+use super::link::{self, Connected, Value};
+use crate::retry::Pauses;
+use crate::store::Proof;
+use crate::store::address::Address;
+use crate::store::error::StoreError;
+use crate::store::lead::Holder;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio_postgres::types::Type;
+use tokio_postgres::{GenericClient, Transaction};
+
+/// How long giving the lock back may take; after that the server finds out by itself.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The thread whose connection holds the lock. Dropping it gives the lock back.
+#[derive(Debug)]
+pub(in crate::store) struct Keeper {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Takes the lock, at once or not at all, and counts the epoch up.
+    pub(super) async fn take(
+        address: &Arc<Address>,
+        environment: &str,
+    ) -> Result<(Self, i64), StoreError> {
+        let (stop, stopped) = oneshot::channel();
+        let (taken, outcome) = oneshot::channel();
+        let lock = Lock {
+            key: lock_key(&address.schema, environment),
+            address: address.clone(),
+            environment: environment.to_owned(),
+        };
+        let thread = link::thread("lead", &address.place(), async move || {
+            match lock.take().await {
+                Ok((connected, epoch)) => {
+                    if taken.send(Ok(epoch)).is_ok() {
+                        lock.keep(connected, epoch, stopped).await;
+                    } else {
+                        lock.give_back(connected).await;
+                    }
+                }
+                Err(fault) => {
+                    let _ = taken.send(Err(fault.told_apart(&lock.address)));
+                }
+            }
+        })?;
+        let epoch = outcome.await.map_err(|_| StoreError::Closed {
+            place: address.place(),
+        })??;
+        let keeper = Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        };
+        Ok((keeper, epoch))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What is locked.
+struct Lock {
+    address: Arc<Address>,
+    environment: String,
+    key: i64,
+}
+
+impl Lock {
+    async fn take(&self) -> Result<(Connected, i64), Fault> {
+        let connected = link::connect(&self.address).await?;
+        if !try_lock(&connected.client, self.key).await? {
+            let holder = holder(&connected.client, &self.environment).await?;
+            return Err(Fault::Store(StoreError::Led {
+                environment: self.environment.clone(),
+                holder,
+            }));
+        }
+        let row = connected
+            .client
+            .query_typed_one(
+                "/* store.lead */
+                INSERT INTO leads (environment, epoch, host, pid, since)
+                VALUES ($1, 1, $2, $3, $4)
+                ON CONFLICT (environment) DO UPDATE SET epoch = leads.epoch + 1,
+                    host = excluded.host, pid = excluded.pid, since = excluded.since
+                RETURNING epoch",
+                &[
+                    (&self.environment, Type::TEXT),
+                    (&host(), Type::TEXT),
+                    (&i64::from(std::process::id()), Type::INT8),
+                    (&crate::store::stamp(crate::store::now()), Type::TEXT),
+                ],
+            )
+            .await?;
+        Ok((connected, row.try_get(0)?))
+    }
+
+    /// Holds the lock until told to stop, and takes it again when its connection is lost.
+    async fn keep(&self, first: Connected, epoch: i64, mut stopped: oneshot::Receiver<()>) {
+        let mut current = first;
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return self.give_back(current).await,
+                _ = &mut current.driver => {}
+            }
+            let environment = &self.environment;
+            tracing::info!(environment, "the connection that holds the lead was lost");
+            let again = tokio::select! {
+                _ = &mut stopped => return,
+                again = self.retake(epoch) => again,
+            };
+            match again {
+                Some(connected) => current = connected,
+                None => {
+                    tracing::warn!(environment, "another process has taken the lead");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The lock on another connection, or nothing when another process has led since.
+    async fn retake(&self, epoch: i64) -> Option<Connected> {
+        let mut pauses = Pauses::endless(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            match self.locked_again(epoch).await {
+                Ok(Some(answer)) => return answer,
+                // The server may not know yet that the old connection is lost.
+                Ok(None) => {}
+                Err(fault) => tracing::debug!(?fault, "the lead was not taken again"),
+            }
+            tokio::time::sleep(pauses.next_pause()?).await;
+        }
+    }
+
+    /// `Some(None)` when it is too late.
+    async fn locked_again(&self, epoch: i64) -> Result<Option<Option<Connected>>, Fault> {
+        let connected = link::connect(&self.address).await?;
+        let locked = try_lock(&connected.client, self.key).await?;
+        if stored_epoch(&connected.client, &self.environment, "").await? != Some(epoch) {
+            return Ok(Some(None));
+        }
+        Ok(locked.then_some(Some(connected)))
+    }
+
+    async fn give_back(&self, connected: Connected) {
+        let key: [Value<'_>; 1] = [(&self.key, Type::INT8)];
+        let unlock = connected
+            .client
+            .query_typed("/* store.unlock */ SELECT pg_advisory_unlock($1)", &key);
+        if !matches!(tokio::time::timeout(FAREWELL, unlock).await, Ok(Ok(_))) {
+            tracing::debug!("the lead ends with its connection");
+        }
+        connected.close().await;
+    }
+}
+
+/// The number that stands for an environment among the database's advisory locks.
+pub(super) fn lock_key(schema: &str, environment: &str) -> i64 {
+    number_of(&["lead", schema, environment])
+}
+
+/// The number for whoever makes or migrates the schema.
+pub(super) fn migration_key(schema: &str) -> i64 {
+    number_of(&["migration", schema])
+}
+
+fn number_of(words: &[&str]) -> i64 {
+    let mut hash = Sha256::new_with_prefix("cutover journal");
+    for word in words {
+        // Names hold no NUL.
+        hash.update([0]);
+        hash.update(word);
+    }
+    let digest = hash.finalize();
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| number << 8 | i64::from(*byte))
+}
+
+/// Locks the environment's row for the transaction and makes sure that the proof is of the last
+/// lead.
+pub(super) async fn fence(transaction: &Transaction<'_>, proof: &Proof) -> Result<(), Fault> {
+    let environment = &proof.environment;
+    if stored_epoch(transaction, environment, "FOR UPDATE").await? == Some(proof.epoch) {
+        return Ok(());
+    }
+    Err(Fault::Store(StoreError::Superseded {
+        environment: environment.clone(),
+        holder: holder(transaction, environment).await?,
+    }))
+}
+
+async fn stored_epoch(
+    client: &impl GenericClient,
+    environment: &str,
+    lock: &'static str,
+) -> Result<Option<i64>, Fault> {
+    let rows = client
+        .query_typed(
+            &format!("/* store.epoch */ SELECT epoch FROM leads WHERE environment = $1 {lock}"),
+            &[(&environment, Type::TEXT)],
+        )
+        .await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Whether somebody holds a lock.
+pub(super) async fn is_held(
+    client: &impl GenericClient,
+    key: i64,
+) -> Result<bool, tokio_postgres::Error> {
+    let rows = client
+        .query_typed(
+            "/* store.is_led */
+            SELECT 1 FROM pg_locks
+            WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND (classid::int8 << 32 | objid::int8) = $1",
+            &[(&key, Type::INT8)],
+        )
+        .await?;
+    Ok(!rows.is_empty())
+}
+
+async fn try_lock(client: &impl GenericClient, key: i64) -> Result<bool, Fault> {
+    let row = client
+        .query_typed_one(
+            "/* store.try_lock */ SELECT pg_try_advisory_lock($1)",
+            &[(&key, Type::INT8)],
+        )
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
+async fn holder(client: &impl GenericClient, environment: &str) -> Result<Option<Holder>, Fault> {
+    let rows = client
+        .query_typed(
+            "/* store.holder */ SELECT host, pid, since FROM leads WHERE environment = $1",
+            &[(&environment, Type::TEXT)],
+        )
+        .await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let since: String = row.try_get(2)?;
+    // Only for people: what cannot be read is left out.
+    Ok(match (super::number(row, 1), since.parse()) {
+        (Ok(pid), Ok(since)) => Some(Holder {
+            pid,
+            host: Some(row.try_get(0)?),
+            since,
+        }),
+        (Err(_), _) | (_, Err(_)) => None,
+    })
+}
+
+fn host() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "an unnamed host".to_owned())
+}

@@ -1,0 +1,125 @@
+//! From an address to a connection: what is in the schema is looked at before anything is written.
+
+use super::fault::Fault;
+use super::keeper::migration_key;
+use super::link::{self, Connected};
+use crate::store::address::Address;
+use crate::store::error::StoreError;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+mod embedded {
+    refinery::embed_migrations!("migrations/postgres");
+}
+
+/// The tables without which a history of migrations is a lie.
+const TABLES: [&str; 4] = ["deployments", "events", "effects", "leads"];
+
+/// Connects once; makes or migrates the schema where needed.
+pub(super) async fn open(address: &Address) -> Result<Connected, Fault> {
+    let mut connected = link::connect(address).await?;
+    let client = &mut connected.client;
+    if pending(client, address).await? {
+        // Another process may be at it: the lock is waited for, then everything is looked at again.
+        let key = migration_key(&address.schema);
+        client
+            .query_typed(
+                "/* store.migration_lock */ SELECT pg_advisory_lock($1)",
+                &[(&key, Type::INT8)],
+            )
+            .await?;
+        if pending(client, address).await? {
+            migrate(client, address).await?;
+        }
+        client
+            .query_typed(
+                "/* store.migration_unlock */ SELECT pg_advisory_unlock($1)",
+                &[(&key, Type::INT8)],
+            )
+            .await?;
+    }
+    Ok(connected)
+}
+
+/// Whether migrations are to be applied. Reads only; the runner would write its table before it
+/// compares, and takes what stands in it on trust.
+async fn pending(client: &Client, address: &Address) -> Result<bool, Fault> {
+    let place = || address.place();
+    let encoding: String = client
+        .query_typed_one("/* store.encoding */ SHOW server_encoding", &[])
+        .await?
+        .try_get(0)?;
+    if encoding != "UTF8" {
+        return Err(Fault::Store(StoreError::NotAJournal {
+            place: place(),
+            found: format!("the database has the encoding {encoding}, a journal needs UTF8"),
+        }));
+    }
+    let mut tables: Vec<String> = client
+        .query_typed(
+            "/* store.tables */
+            SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY 1",
+            &[(&address.schema, Type::TEXT)],
+        )
+        .await?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()?;
+    if !tables
+        .iter()
+        .any(|table| table == "refinery_schema_history")
+    {
+        if tables.is_empty() {
+            return Ok(true);
+        }
+        tables.truncate(5);
+        return Err(Fault::Store(StoreError::NotAJournal {
+            place: place(),
+            found: format!("a schema of something else, with {}", tables.join(", ")),
+        }));
+    }
+    let applied: Vec<(i64, String, String)> = client
+        .query_typed(
+            "/* store.migrations */
+            SELECT version::int8, name::text, checksum::text FROM refinery_schema_history
+            ORDER BY version",
+            &[],
+        )
+        .await?
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
+        .collect::<Result<_, tokio_postgres::Error>>()?;
+    let runner = embedded::migrations::runner();
+    crate::store::schema::compare(&place(), &applied, runner.get_migrations())?;
+    if !applied.is_empty() {
+        crate::store::schema::complete(&place(), &tables, &TABLES)?;
+    }
+    Ok(applied.len() < runner.get_migrations().len())
+}
+
+async fn migrate(client: &mut Client, address: &Address) -> Result<(), Fault> {
+    let exists = client
+        .query_typed(
+            "/* store.schema */ SELECT 1 FROM pg_namespace WHERE nspname = $1",
+            &[(&address.schema, Type::TEXT)],
+        )
+        .await?;
+    if exists.is_empty() {
+        let schema = address.schema.replace('"', "\"\"");
+        client
+            .batch_execute(&format!(
+                "/* store.make_schema */ CREATE SCHEMA \"{schema}\""
+            ))
+            .await?;
+    }
+    let report = embedded::migrations::runner()
+        .set_grouped(true)
+        .run_async(client)
+        .await
+        .map_err(|error| Fault::of_migration(&error, address))?;
+    for migration in report.applied_migrations() {
+        tracing::info!(%migration, "the journal was migrated");
+    }
+    Ok(())
+}
