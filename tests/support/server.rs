@@ -89,13 +89,15 @@ impl Sql {
                 })?;
         Ok(messages
             .into_iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(
+            .filter_map(|message| {
+                let SimpleQueryMessage::Row(row) = message else {
+                    return None;
+                };
+                Some(
                     (0..row.len())
                         .map(|at| row.get(at).map(str::to_owned))
                         .collect(),
-                ),
-                _ => None,
+                )
             })
             .collect())
     }
