@@ -43,8 +43,10 @@ pub(super) async fn open(address: &Address) -> Result<Connected, Fault> {
 
 /// Whether migrations are to be applied. Reads only; the runner would write its table before it
 /// compares, and takes what stands in it on trust.
-async fn pending(client: &Client, address: &Address) -> Result<bool, Fault> {
+async fn pending(client: &mut Client, address: &Address) -> Result<bool, Fault> {
     let place = || address.place();
+    // At one moment: another process may migrate meanwhile.
+    let client = link::snapshot(client).await?;
     let encoding: String = client
         .query_typed_one("/* store.encoding */ SHOW server_encoding", &[])
         .await?
