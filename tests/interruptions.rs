@@ -1,5 +1,7 @@
 //! Releases that are interrupted at the worst moments: the next command finishes or unwinds.
 
+#![allow(clippy::print_stdout, reason = "how many conflicts were met")]
+
 mod support;
 
 use nix::sys::signal::Signal;
