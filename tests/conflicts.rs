@@ -2,6 +2,8 @@
 //! the release's back at every step. It ends where the manual says, names what it met, drops
 //! nothing that is not its own, and comes to a clean end when the cause is gone.
 
+#![allow(clippy::print_stdout, reason = "the table of outcomes")]
+
 mod support;
 
 use support::{Needs, Outcome, Replay, Running, Sql, World, eventually};
@@ -313,7 +315,12 @@ async fn disturbed(
                 Step::BeforeSwap => ("begin swap", 2),
                 // Three in the rehearsal.
                 Step::InSwap => ("swap schemas", 4),
-                _ => ("names and ids", 4),
+                Step::Building
+                | Step::Hydrating
+                | Step::Ready
+                | Step::AfterSwap
+                | Step::Soaking
+                | Step::CleaningUp => ("names and ids", 4),
             };
             fault(world, &format!("cutover: {label} "), nth).await;
             let promoting = world.spawn(&["promote"]);
@@ -351,7 +358,12 @@ async fn disturbed(
             match step {
                 Step::Building => replay.go_on(),
                 Step::Hydrating => world.sql.run("DELETE FROM mz_sandbox.objects").await,
-                _ => world.sql.run("DELETE FROM mz_sandbox.faults").await,
+                Step::Ready
+                | Step::BeforeSwap
+                | Step::InSwap
+                | Step::AfterSwap
+                | Step::Soaking
+                | Step::CleaningUp => world.sql.run("DELETE FROM mz_sandbox.faults").await,
             }
             running.ended().await
         }
@@ -454,7 +466,8 @@ async fn every_act_at(steps: &[Step]) {
                 bad("the reason does not name it");
             }
             let now = Production::read(&world).await;
-            if !now.is_whole() && !(act.breaks(step) && now == then) {
+            let is_theirs = act.breaks(step) && now == then;
+            if !now.is_whole() && !is_theirs {
                 bad(&format!("production is {now:?}, was {then:?}"));
             }
             if act.adds()
@@ -488,4 +501,231 @@ async fn whatever_somebody_does_before_the_swap_is_named_and_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_somebody_does_after_the_swap_is_named_and_mended() {
     every_act_at(&EVERY_STEP[5..]).await;
+}
+
+/// A ready world with a dbt that answers at once.
+async fn quick() -> Option<(World, Replay)> {
+    let mut world = World::start(Needs::Sandbox).await?;
+    world.produce_by_sql().await;
+    world.project.without_tests();
+    let replay = Replay::of(&mut world).await;
+    Some((world, replay))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_promotions_at_once_one_wins() {
+    let Some((world, _replay)) = quick().await else {
+        return;
+    };
+    let before = world.snapshot().await;
+    let manual = ["deploy", "--promotion=manual", "--cleanup=manual"];
+    world.cutover(&manual).await.exits(0);
+    let green = world.snapshot().await;
+    // Both are at work: the one that leads is held at its first question.
+    fault(&world, "cutover: readiness ", 1).await;
+    let both = [world.spawn(&["promote"]), world.spawn(&["promote"])];
+    struck(&world).await;
+    let [first, second] = both.map(|one| tokio::spawn(one.ended()));
+    eventually("one to be refused", async || {
+        (first.is_finished() || second.is_finished()).then_some(())
+    })
+    .await;
+    world.sql.run("DELETE FROM mz_sandbox.faults").await;
+    let (first, second) = (first.await.expect("ended"), second.await.expect("ended"));
+    let (winner, loser) = if first.code == Some(0) {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    winner.exits(0);
+    loser.exits(3).says("led by another process");
+    world.serves(2).await;
+    let after = world.snapshot().await;
+    for schema in ["staging", "marts", "serving"] {
+        let (here, there) = (
+            format!("schema shop_{schema}"),
+            format!("schema shop_{schema}_dbt_deploy"),
+        );
+        assert_eq!(after.id(&here), green.id(&there), "swapped once");
+        assert_eq!(after.id(&there), before.id(&here), "nothing was dropped");
+    }
+    world.cutover(&["cleanup"]).await.exits(0);
+    world.nothing_left().await;
+}
+
+/// Copies the project without its journal.
+fn copied(world: &World, place: &str) -> std::path::PathBuf {
+    let copy = world.home().join(place);
+    let mut folders = vec![std::path::PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        std::fs::create_dir_all(copy.join(&folder)).expect("a folder");
+        for entry in std::fs::read_dir(world.project.path().join(&folder)).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let name = folder.join(entry.file_name());
+            if entry.file_name() == ".cutover" {
+                continue;
+            }
+            if entry.path().is_dir() {
+                folders.push(name);
+            } else {
+                std::fs::copy(entry.path(), copy.join(name)).expect("a copy");
+            }
+        }
+    }
+    copy
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_journals_at_most_one_releases() {
+    let Some((world, _replay)) = quick().await else {
+        return;
+    };
+    // The same environment, and one of another name with the same schemas.
+    for (other, configuration) in [
+        ("same", ""),
+        (
+            "renamed",
+            "environments:\n  live: {project: {target: prod}}\n",
+        ),
+    ] {
+        let copy = copied(&world, other);
+        std::fs::write(copy.join("cutover.yaml"), configuration).expect("a file");
+        let arguments: &[&str] = if other == "renamed" {
+            &["deploy", "live", "--cleanup=manual"]
+        } else {
+            &["deploy", "--cleanup=manual"]
+        };
+        let release = Production::read(&world).await;
+        let before = world.snapshot().await;
+        // Both have planned and met before either has staged anything.
+        world
+            .sql
+            .run(
+                "INSERT INTO mz_sandbox.faults (pattern, application_name, action, times) \
+                 VALUES ('cutover: create schema ', 'cutover', 'hang', NULL)",
+            )
+            .await;
+        let both = [
+            world.spawn(&["deploy", "--cleanup=manual"]),
+            world.spawn_in(&copy, arguments),
+        ];
+        eventually("both to begin", async || {
+            let hits = world
+                .sql
+                .value("SELECT sum(hits)::text FROM mz_sandbox.faults")
+                .await;
+            (hits == "2").then_some(())
+        })
+        .await;
+        world.sql.run("DELETE FROM mz_sandbox.faults").await;
+        let mut winners = Vec::new();
+        for (number, running) in both.into_iter().enumerate() {
+            let outcome = running.ended().await;
+            if outcome.code == Some(0) {
+                winners.push(number);
+                continue;
+            }
+            let named = [
+                "deployment-active",
+                "exists and is not ours",
+                "already exists",
+            ];
+            assert!(
+                outcome.code == Some(1) && named.iter().any(|name| outcome.all().contains(name)),
+                "{outcome}"
+            );
+        }
+        println!("{other}: won by {winners:?}");
+        assert!(winners.len() < 2, "both released");
+        assert!(Production::read(&world).await.is_whole());
+        if winners.is_empty() {
+            assert_eq!(Production::read(&world).await, release);
+            world.nothing_left().await;
+            world.snapshot().await.is(&before);
+            continue;
+        }
+        // The loser dropped nothing of the winner's old side; the winner does that.
+        let kept = world.snapshot().await;
+        for schema in ["staging", "marts", "serving"] {
+            assert_eq!(
+                kept.id(&format!("schema shop_{schema}_dbt_deploy")),
+                before.id(&format!("schema shop_{schema}"))
+            );
+        }
+        let cleaned = if winners == [0] {
+            world.cutover(&["cleanup"]).await
+        } else {
+            let verb: &[&str] = if other == "renamed" {
+                &["cleanup", "live"]
+            } else {
+                &["cleanup"]
+            };
+            world.spawn_in(&copy, verb).ended().await
+        };
+        cleaned.exits(0);
+        world.nothing_left().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_that_does_not_end_declines_the_swap() {
+    let Some((mut world, _replay)) = quick().await else {
+        return;
+    };
+    world.set("CUTOVER__ATTEMPTS", "2");
+    let manual = ["deploy", "--promotion=manual", "--cleanup=manual"];
+    world.cutover(&manual).await.exits(0);
+    let before = world.snapshot().await;
+    // It breaks out after the rehearsal, and each swap takes long enough to be met by it.
+    fault(&world, "cutover: begin swap ", 2).await;
+    let promoting = world.spawn(&["promote"]);
+    struck(&world).await;
+    world
+        .sql
+        .run(
+            "INSERT INTO mz_sandbox.faults (pattern, application_name, action, argument, times) \
+             VALUES ('cutover: swap schemas ', 'cutover', 'delay', '200', NULL)",
+        )
+        .await;
+    let other = world.server.connect().await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let storm = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let mut changes = 0;
+            while !stop.is_cancelled() {
+                other.run("CREATE SCHEMA storm").await;
+                other.run("DROP SCHEMA storm").await;
+                changes += 2;
+            }
+            changes
+        }
+    });
+    world
+        .sql
+        .run("DELETE FROM mz_sandbox.faults WHERE action = 'hang'")
+        .await;
+    let declined = promoting.ended().await;
+    stop.cancel();
+    let changes = storm.await.expect("the storm ends");
+    let met = world
+        .sql
+        .value("SELECT sum(hits)::text FROM mz_sandbox.faults")
+        .await;
+    println!(
+        "{changes} changes by others in {:?}; {met} swaps met them",
+        declined.took
+    );
+    declined
+        .exits(3)
+        .says("the swap was not made")
+        .says("another session changed the catalog");
+    assert_eq!(state(&world).await, "ready");
+    assert_eq!(met, "2", "two attempts");
+    world.snapshot().await.is(&before);
+    world.sql.run("DELETE FROM mz_sandbox.faults").await;
+    world.cutover(&["promote"]).await.exits(0);
+    world.serves(2).await;
+    world.cutover(&["cleanup"]).await.exits(0);
+    world.nothing_left().await;
 }

@@ -218,6 +218,14 @@ impl World {
         Running::spawn(command)
     }
 
+    /// Starts `cutover` with JSON output in another folder.
+    pub fn spawn_in(&self, folder: &Path, arguments: &[&str]) -> Running {
+        let program = Path::new(env!("CARGO_BIN_EXE_cutover"));
+        let mut command = self.command(program, arguments);
+        command.args(["--output", "json"]).current_dir(folder);
+        Running::spawn(command)
+    }
+
     /// Runs `cutover` with JSON output.
     pub async fn cutover(&self, arguments: &[&str]) -> Outcome {
         self.spawn(arguments).ended().await
