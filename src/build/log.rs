@@ -40,6 +40,7 @@ struct Data {
     /// What tests call `total`.
     num_models: Option<usize>,
     execution_time: Option<f64>,
+    status: Option<String>,
     /// The message of `MainEncounteredError` without the words before it.
     exc: Option<String>,
 }
@@ -109,7 +110,11 @@ impl LogReader {
         }
         self.reporter.send(Progress::Node {
             unique_id: node.unique_id.clone(),
-            status: node.node_status.clone(),
+            // A unit test has its status beside the node (measured: `node_status` is "None").
+            status: match &data.status {
+                Some(status) if node.node_status == "None" => status.to_lowercase(),
+                Some(_) | None => node.node_status.clone(),
+            },
             done: self.finished.len(),
             total,
             seconds: data.execution_time.filter(|_| !started),
