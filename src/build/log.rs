@@ -40,7 +40,7 @@ struct Data {
     /// What tests call `total`.
     num_models: Option<usize>,
     execution_time: Option<f64>,
-    status: Option<String>,
+    status: Option<serde_json::Value>,
     /// The message of `MainEncounteredError` without the words before it.
     exc: Option<String>,
 }
@@ -111,7 +111,7 @@ impl LogReader {
         self.reporter.send(Progress::Node {
             unique_id: node.unique_id.clone(),
             // A unit test has its status beside the node (measured: `node_status` is "None").
-            status: match &data.status {
+            status: match data.status.as_ref().and_then(serde_json::Value::as_str) {
                 Some(status) if node.node_status == "None" => status.to_lowercase(),
                 Some(_) | None => node.node_status.clone(),
             },
