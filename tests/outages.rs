@@ -60,7 +60,7 @@ async fn through_outages_of(milliseconds: u32) {
     // While it hydrates.
     world
         .sql
-        .run("INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('_dbt_deploy\\.totals', false)")
+        .run("INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('.*_dbt_deploy\\.totals', false)")
         .await;
     let mut deploying = world.spawn(&["deploy"]);
     deploying
@@ -170,7 +170,7 @@ async fn a_server_that_stays_away_ends_the_command_and_not_the_deployment() {
     world.set("MATERIALIZE__RECONNECT_TIMEOUT", "2s");
     world
         .sql
-        .run("INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('_dbt_deploy\\.totals', false)")
+        .run("INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('.*_dbt_deploy\\.totals', false)")
         .await;
     let mut deploying = world.spawn(&["deploy"]);
     deploying
