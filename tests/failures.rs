@@ -129,3 +129,30 @@ async fn green_that_never_gets_ready_is_dropped() {
     world.nothing_left().await;
     world.snapshot().await.is(&before);
 }
+
+/// The rule that refuses the swap refuses every rename of the schema, that before a drop among them;
+/// so a person must drop what holds the reference.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_that_the_server_will_refuse_is_found_out_by_the_rehearsal() {
+    let Some(world) = World::start(Needs::AnyServer).await else {
+        return;
+    };
+    world.produce_by_sql().await;
+    world.project.without_tests();
+    let before = world.snapshot().await;
+    // Stored SQL that names a schema in a column reference.
+    let place = "models/serving/report.sql";
+    let text = world.project.read(place);
+    world.project.write(
+        place,
+        &format!("{text}\nwhere exists (select {{{{ ref('stg_orders').schema }}}}.stg_orders.id from {{{{ ref('stg_orders') }}}})\n"),
+    );
+    let stuck = world.cutover(&["deploy"]).await.exits(5);
+    let message = stuck.error()["message"].to_string();
+    assert!(message.contains("renaming conflict"), "{message}");
+    world.serves(1).await;
+    let green = format!("{}_dbt_deploy", world.name("serving"));
+    world.sql.run(&format!("DROP VIEW {green}.report")).await;
+    let failed = world.cutover(&["resume"]).await;
+    unwound(&world, &before, failed, &["rehearsal-refused"]).await;
+}
