@@ -92,6 +92,21 @@ impl From<Class> for ExitCode {
     }
 }
 
+/// An error with its causes on one line, each that says something new.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// An error that knows how it is to be treated.
 pub trait Classify: std::error::Error {
     /// The class of this error.

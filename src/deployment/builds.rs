@@ -3,6 +3,7 @@
 use super::error::DeploymentError;
 use crate::build::log::is_connection_failure;
 use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, invocation, orphan};
+use crate::failure::with_causes;
 use crate::plan::Plan;
 use crate::plan::candidate::Candidate;
 use crate::project::run_results::RunResult;
@@ -152,13 +153,7 @@ fn same_project(manifest: &Manifest, hash: &str) -> Result<(), DeploymentError> 
 }
 
 fn manifest_error(error: crate::project::manifest::Error) -> DeploymentError {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    DeploymentError::Manifest(text)
+    DeploymentError::Manifest(with_causes(&error))
 }
 
 fn read_manifest(invocation: &Invocation) -> Result<Manifest, DeploymentError> {

@@ -200,7 +200,6 @@ pub(super) async fn swap(
     if direction == Direction::Back && effect.result.is_some() {
         return Ok(Swapped::Yes);
     }
-    let mut first_look = effect.attempt <= 1;
     loop {
         let names = read_names(context).await?;
         let generation = ids.generation(&secret, &names);
@@ -236,13 +235,9 @@ pub(super) async fn swap(
                 ));
             }
             Live::Blue | Live::Green => {
-                return settled(
-                    context, deployment, direction, &ids, &secret, &names, first_look,
-                )
-                .await;
+                return settled(context, deployment, direction, &ids, &secret, &names).await;
             }
         }
-        first_look = false;
         let check = expected(deployment, &ids, &green, &secret, direction);
         match context.guarded(&statements, false, &check).await {
             Ok(Guarded::Committed) => {}
@@ -308,16 +303,12 @@ async fn settled(
     ids: &Ids,
     secret: &SecretNames,
     names: &Names,
-    first_look: bool,
 ) -> Result<Swapped, DeploymentError> {
     let generation = ids.generation(secret, names);
     if generation != Some(direction.generation() + 1) {
         return Err(foreign_swap(&format!(
             "the other side is live but the control schema is in generation {generation:?}: it was not this deployment that swapped"
         )));
-    }
-    if first_look {
-        tracing::warn!("the swap had committed before its intent was acted on");
     }
     context.finish(deployment, direction.key(), &true).await?;
     Ok(Swapped::Yes)

@@ -14,12 +14,12 @@ use super::stage;
 use super::state::{Event, State};
 use super::takedown::{self, Goes};
 use crate::build::BuildError;
-use crate::failure::{Class, Classify};
+use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::MaterializeError;
 use crate::progress::Progress;
 use crate::retry::Pauses;
 use crate::settings::Policy;
-use crate::store::Deployment;
+use crate::store::{Deployment, RecordedEvent};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -178,12 +178,12 @@ impl<'a> Engine<'a> {
                     tokio::time::sleep(pause).await;
                 }
                 Class::Permanent | Class::Refused if state.is_before_cutover() => {
-                    let reason = full_text(&error);
+                    let reason = with_causes(&error);
                     self.failure = Some(reason.clone());
                     return Ok(Event::StepFailed { reason });
                 }
                 Class::Permanent | Class::Refused | Class::Stuck => {
-                    let reason = full_text(&error);
+                    let reason = with_causes(&error);
                     self.failure = Some(reason.clone());
                     return Ok(Event::StuckAt { state, reason });
                 }
@@ -297,13 +297,9 @@ impl<'a> Engine<'a> {
             return Ok(());
         }
         let events = self.context.store.events(&self.deployment.id).await?;
-        let at = events
-            .iter()
-            .rev()
-            .find_map(|recorded| recorded.event.stuck_at())
-            .ok_or_else(|| {
-                DeploymentError::Stuck("the journal does not say where it got stuck".to_owned())
-            })?;
+        let at = stuck_at(&events).ok_or_else(|| {
+            DeploymentError::Stuck("the journal does not say where it got stuck".to_owned())
+        })?;
         self.apply(Event::Unstuck { state: at }).await
     }
 }
@@ -317,16 +313,11 @@ fn is_lost(error: &DeploymentError) -> bool {
     )
 }
 
-/// An error with its sources, each once, on one line.
-fn full_text(error: &DeploymentError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
+/// Where a deployment with these events got stuck the last time.
+#[must_use]
+pub fn stuck_at(events: &[RecordedEvent]) -> Option<State> {
+    events
+        .iter()
+        .rev()
+        .find_map(|recorded| recorded.event.stuck_at())
 }

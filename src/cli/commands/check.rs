@@ -5,7 +5,7 @@ use crate::cli::Output;
 use crate::cli::arguments::Check;
 use crate::cli::handlers::{Answer, Ending};
 use crate::cli::output::views::{CheckView, Finding, Verdict};
-use crate::failure::{Class, Classify};
+use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::catalog::Catalog;
 use crate::materialize::reading::Reading;
 use crate::materialize::{Materialize, MaterializeError};
@@ -237,18 +237,14 @@ impl Findings {
     }
 
     fn fault(&mut self, subject: &str, error: &(impl Classify + 'static)) {
-        let mut detail = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(inner) = source {
-            let text = inner.to_string();
-            if !detail.contains(&text) {
-                detail = format!("{detail}: {text}");
-            }
-            source = inner.source();
-        }
         let remedy = error
             .hint()
             .unwrap_or_else(|| error.class().hint().to_owned());
-        self.push(subject, Verdict::Fault(error.class()), detail, Some(remedy));
+        self.push(
+            subject,
+            Verdict::Fault(error.class()),
+            with_causes(error),
+            Some(remedy),
+        );
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::output::advice::Circumstances;
 use crate::cli::output::views::{DeploymentView, DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::state::{Event, State};
-use crate::deployment::{Context, DeploymentError, Engine, Until};
+use crate::deployment::{Context, DeploymentError, Engine, Until, engine};
 use crate::progress::Reporter;
 use crate::release::{Release, ReleaseError};
 use crate::store::{Deployment, Lead, Store};
@@ -165,11 +165,7 @@ async fn stuck_at(store: &Store, deployment: &Deployment) -> Result<State, Comma
         .events(&deployment.id)
         .await
         .map_err(ReleaseError::from)?;
-    Ok(events
-        .iter()
-        .rev()
-        .find_map(|recorded| recorded.event.stuck_at())
-        .unwrap_or(State::Stuck))
+    Ok(engine::stuck_at(&events).unwrap_or(State::Stuck))
 }
 
 /// A deployment about to be driven, and the display of its progress.
