@@ -23,6 +23,8 @@ pub use record::{Deployment, Effect, Kind, NewDeployment, RecordedEvent, Request
 
 mod address;
 mod error;
+#[cfg(feature = "fault-points")]
+mod fault;
 mod files;
 mod lead;
 mod location;
@@ -58,6 +60,18 @@ macro_rules! backend {
             Backend::Postgres(postgres) => postgres.$method($($argument),*).await,
         }
     };
+}
+
+/// As [`backend!`], for what writes: the boundaries at which tests kill the process.
+macro_rules! written {
+    ($store:ident.$method:ident($($argument:expr),*)) => {{
+        #[cfg(feature = "fault-points")]
+        fault::point(fault::Side::Before);
+        let written = backend!($store.$method($($argument),*));
+        #[cfg(feature = "fault-points")]
+        fault::point(fault::Side::After);
+        written
+    }};
 }
 
 impl Store {
@@ -143,7 +157,7 @@ impl Store {
         };
         let first = event_row(1, at, &event, planned)?;
         let deployment = head.clone().deployment(&documents)?;
-        backend!(self.insert(proof, head, documents, first))?;
+        written!(self.insert(proof, head, documents, first))?;
         Ok(deployment)
     }
 
@@ -159,7 +173,7 @@ impl Store {
     ) -> Result<Deployment, StoreError> {
         let proof = self.proof(lead)?;
         let event = event.clone();
-        let (head, documents) = backend!(self.change(proof, id.to_owned(), move |head, past| {
+        let (head, documents) = written!(self.change(proof, id.to_owned(), move |head, past| {
             applied(head, &past, event.clone())
         }))?;
         head.deployment(&documents)
@@ -172,7 +186,7 @@ impl Store {
     pub async fn take_up(&self, lead: &Lead, id: &str) -> Result<Deployment, StoreError> {
         let proof = self.proof(lead)?;
         let (head, documents) =
-            backend!(self.change(proof, id.to_owned(), |mut head: Head, _| {
+            written!(self.change(proof, id.to_owned(), |mut head: Head, _| {
                 unended(&head, "another attempt")?;
                 head.attempt += 1;
                 Ok(Change { head, event: None })
@@ -204,7 +218,7 @@ impl Store {
             finished_at: None,
         };
         let name = key.to_owned();
-        let row = backend!(self.begin_effect(proof, new, move |head: &Head| unended(head, &name)))?;
+        let row = written!(self.begin_effect(proof, new, move |head: &Head| unended(head, &name)))?;
         row.effect()
     }
 
@@ -222,7 +236,7 @@ impl Store {
         let proof = self.proof(lead)?;
         let result = json("the result", result)?;
         let at = stamp(now());
-        let begun = backend!(self.finish_effect(proof, id.to_owned(), key.to_owned(), result, at))?;
+        let begun = written!(self.finish_effect(proof, id.to_owned(), key.to_owned(), result, at))?;
         if begun {
             return Ok(());
         }

@@ -1,224 +1,457 @@
-//! The process dies, or the answer is lost, at every kind of statement that changes something:
-//! forwards, while unwinding and while rolling back. The end is always the one that was asked for.
+//! The crash matrix: the process is killed with SIGKILL before and after every statement that it or
+//! dbt sends, and before and after every write to the journal; then the work is taken up again.
+//!
+//! A point is one such kill in a release of its own. After each: production was readable throughout
+//! and is wholly old or wholly new, the end is the documented one, nothing is left behind, nothing
+//! outside is gone, what is live is what the journal says, and running `resume` again changes nothing.
+//!
+//! `cargo test` visits every [`STRIDE`]th point, `make matrix` (`CUTOVER_TEST_MATRIX=full`) all of them.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the matrix is a table"
+)]
 
 mod support;
 
+use mz_sandbox::postgres::{PORT, SUPERUSER, Server};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::collections::BTreeMap;
-use support::{Needs, Outcome, Running, World};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+use support::{Needs, Outcome, Readers, Replay, Running, Snapshot, World};
 
-/// Every statement of the program under test that changes something.
-const CHANGES: &str =
-    "^/\\* cutover: (commit swap|[a-z ]+ \\*/ (CREATE|ALTER|COMMENT ON|DROP|GRANT|REVOKE))";
-const HITS: &str = "SELECT coalesce(sum(hits), 0)::text FROM mz_sandbox.faults";
+/// Every statement of the program under test and of dbt.
+const STATEMENTS: &str = r"^/\* (cutover|dbt): ";
+/// One of so many points is visited where the matrix is not wanted whole.
+const STRIDE: u32 = 12;
 
-async fn world() -> Option<World> {
-    let world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
-    Some(world)
+/// What is asked of the program, and how it must end.
+#[derive(Debug, Clone, Copy)]
+struct Scenario {
+    name: &'static str,
+    /// Runs unharmed before.
+    before: Option<&'static [&'static str]>,
+    command: &'static [&'static str],
+    /// Whether dbt's build fails.
+    build_fails: bool,
+    /// The state in the end.
+    ends: &'static str,
+    /// The exit code of what leads there.
+    code: i32,
+    /// Whether the new release serves in the end.
+    is_new: bool,
 }
 
-async fn fault(world: &World, pattern: &str, action: &str, nth: u32, times: &str) {
-    let pattern = pattern.replace('\'', "''");
-    world
-        .sql
-        .run(&format!(
-            "INSERT INTO mz_sandbox.faults (pattern, application_name, action, nth, times) \
-             VALUES ('{pattern}', 'cutover', '{action}', {nth}, {times})"
+const SCENARIOS: [Scenario; 5] = [
+    Scenario {
+        name: "release",
+        before: None,
+        command: &["deploy"],
+        build_fails: false,
+        ends: "done",
+        code: 0,
+        is_new: true,
+    },
+    Scenario {
+        name: "failure",
+        before: None,
+        command: &["deploy"],
+        build_fails: true,
+        ends: "failed",
+        code: 1,
+        is_new: false,
+    },
+    Scenario {
+        name: "abort",
+        before: Some(&["deploy", "--promotion", "manual"]),
+        command: &["abort"],
+        build_fails: false,
+        ends: "aborted",
+        code: 0,
+        is_new: false,
+    },
+    Scenario {
+        name: "rollback",
+        before: Some(&["deploy", "--cleanup", "manual"]),
+        command: &["rollback"],
+        build_fails: false,
+        ends: "rolled_back",
+        code: 0,
+        is_new: false,
+    },
+    Scenario {
+        name: "cleanup",
+        before: Some(&["deploy", "--cleanup", "manual"]),
+        command: &["cleanup"],
+        build_fails: false,
+        ends: "done",
+        code: 0,
+        is_new: true,
+    },
+];
+
+/// Where the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    BeforeStatement,
+    AfterStatement,
+    BeforeWrite,
+    AfterWrite,
+}
+
+const KINDS: [Kind; 4] = [
+    Kind::BeforeStatement,
+    Kind::AfterStatement,
+    Kind::BeforeWrite,
+    Kind::AfterWrite,
+];
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::BeforeStatement => "before statement",
+            Self::AfterStatement => "after statement",
+            Self::BeforeWrite => "before write",
+            Self::AfterWrite => "after write",
+        }
+    }
+}
+
+/// How a point ended right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// `resume` finished it.
+    Resumed,
+    /// The kill came before the request was durable; asked again, it ended as asked.
+    AskedAgain,
+    /// The kill came after the last word was written.
+    AlreadyEnded,
+}
+
+/// One row of the table.
+#[derive(Debug, Default, Clone)]
+struct Row {
+    points: u32,
+    resumed: u32,
+    asked_again: u32,
+    already_ended: u32,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    rows: Vec<(String, Row)>,
+    /// The state in the journal when the process was dead → points.
+    killed_in: BTreeMap<String, u32>,
+    took: Duration,
+}
+
+/// A world whose production is known.
+struct Bench {
+    world: World,
+    replay: Replay,
+    /// What production serves.
+    live: u32,
+    /// The deployment that made it live, where one did.
+    promoted: Option<String>,
+}
+
+fn deployment(status: &Value) -> (String, String) {
+    let deployment = &status["environments"][0]["deployment"];
+    let text = |key: &str| deployment[key].as_str().unwrap_or_default().to_owned();
+    (text("id"), text("state"))
+}
+
+impl Bench {
+    async fn start(store: Option<&str>) -> Option<Self> {
+        let mut world = World::start(Needs::Sandbox).await?;
+        world.produce_by_sql().await;
+        world.project.without_tests();
+        // Things outside that read what is swapped, and things that nobody may touch.
+        for sql in [
+            "CREATE SCHEMA shop_out",
+            "CREATE CLUSTER shop_io (SIZE = '25cc')",
+            "CREATE CONNECTION shop_out.kafka TO KAFKA (BROKER 'localhost:9092', SECURITY PROTOCOL PLAINTEXT)",
+            "CREATE SINK shop_out.totals_out IN CLUSTER shop_io FROM shop_marts.totals \
+             INTO KAFKA CONNECTION shop_out.kafka (TOPIC 'totals') FORMAT JSON ENVELOPE DEBEZIUM",
+            "CREATE SINK shop_out.counts_out IN CLUSTER shop_io FROM shop_marts.counts \
+             INTO KAFKA CONNECTION shop_out.kafka (TOPIC 'counts') FORMAT JSON ENVELOPE DEBEZIUM",
+            "CREATE TABLE shop_out.kept (a int)",
+            "COMMENT ON SCHEMA shop_marts IS 'for the board'",
+            "COMMENT ON SCHEMA shop_out IS 'not of dbt'",
+        ] {
+            world.sql.run(sql).await;
+        }
+        if let Some(url) = store {
+            world.set("STORE__URL", url);
+        }
+        let replay = Replay::of(&mut world).await;
+        Some(Self {
+            world,
+            replay,
+            live: 1,
+            promoted: None,
+        })
+    }
+
+    async fn status(&self) -> (String, String) {
+        deployment(&self.world.cutover(&["status"]).await.exits(0).document())
+    }
+
+    /// One point. `None` when the command ended before the kill could strike.
+    async fn point(&mut self, scenario: Scenario, kind: Kind, nth: u32) -> Option<(Ended, String)> {
+        let new = self.live + 1;
+        self.replay.makes(new, scenario.build_fails);
+        if let Some(before) = scenario.before {
+            self.world.cutover(before).await.exits(0);
+        }
+        let before = self.world.snapshot().await;
+        let asked_in = self.status().await;
+        let killed = match kind {
+            Kind::BeforeStatement => self.kill_at_statement(scenario, "hang", nth).await,
+            Kind::AfterStatement => self.kill_at_statement(scenario, "hang_after", nth).await,
+            Kind::BeforeWrite => self.kill_at_write(scenario, "before", nth).await,
+            Kind::AfterWrite => self.kill_at_write(scenario, "after", nth).await,
+        };
+        if let Err(outcome) = killed {
+            outcome.exits(scenario.code);
+            self.ends_right(scenario, &before).await;
+            return None;
+        }
+        self.serves_one_of(new).await;
+        let dead_in = self.status().await;
+        let resumed = self.world.cutover(&["resume"]).await;
+        let ended = if dead_in == asked_in {
+            // Nothing was recorded of the request: nothing was done, and it must be made again.
+            self.world
+                .cutover(scenario.command)
+                .await
+                .exits(scenario.code);
+            Ended::AskedAgain
+        } else if dead_in.1 == scenario.ends {
+            Ended::AlreadyEnded
+        } else {
+            resumed.exits(scenario.code);
+            Ended::Resumed
+        };
+        self.ends_right(scenario, &before).await;
+        Some((ended, dead_in.1))
+    }
+
+    /// Kills the process while its n-th statement, or dbt's, is held back or not answered.
+    async fn kill_at_statement(
+        &self,
+        scenario: Scenario,
+        action: &str,
+        nth: u32,
+    ) -> Result<(), Outcome> {
+        let sql = &self.world.sql;
+        sql.run(&format!(
+            "INSERT INTO mz_sandbox.faults (pattern, action, nth) VALUES ('{STATEMENTS}', '{action}', {nth})"
         ))
         .await;
-}
+        let running = self.world.spawn(scenario.command);
+        let killed = self.killed_or_ended(running).await;
+        sql.run("DELETE FROM mz_sandbox.faults").await;
+        killed
+    }
 
-async fn no_faults(world: &World) {
-    world.sql.run("DELETE FROM mz_sandbox.faults").await;
-}
-
-/// Waits until a fault struck, then kills the process; or for its end, where none struck.
-async fn killed_or_ended(world: &World, running: Running) -> Option<Outcome> {
-    let id = running.id();
-    let ended = running.ended();
-    tokio::pin!(ended);
-    loop {
-        tokio::select! {
-            outcome = &mut ended => return Some(outcome),
-            () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {
-                if world.sql.value(HITS).await != "0" {
-                    break;
+    async fn killed_or_ended(&self, running: Running) -> Result<(), Outcome> {
+        let id = running.id();
+        let ended = running.ended();
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                outcome = &mut ended => return Err(outcome),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {
+                    let held = "SELECT coalesce(sum(held), 0)::text FROM mz_sandbox.faults";
+                    if self.world.sql.value(held).await != "0" {
+                        support::send(id, Signal::SIGKILL);
+                        ended.await;
+                        return Ok(());
+                    }
                 }
             }
         }
     }
-    // Later hits than the first are those that hang.
-    loop {
-        let hanging = world
+
+    /// The process kills itself right before or right after its n-th write to the journal.
+    async fn kill_at_write(
+        &mut self,
+        scenario: Scenario,
+        side: &str,
+        nth: u32,
+    ) -> Result<(), Outcome> {
+        let variable = "CUTOVER_TEST_KILL_AT_WRITE";
+        let point = format!("{side}:{nth}");
+        self.world.environment.insert(variable.to_owned(), point);
+        let outcome = self.world.cutover(scenario.command).await;
+        self.world.environment.remove(variable);
+        if outcome.code.is_none() {
+            Ok(())
+        } else {
+            Err(outcome)
+        }
+    }
+
+    /// Production is one release, whole.
+    async fn serves_one_of(&self, new: u32) {
+        let rows = self
+            .world
             .sql
-            .value("SELECT count(*)::text FROM mz_sandbox.faults WHERE hits >= nth")
+            .rows(
+                "SELECT (SELECT max(release) FROM shop_marts.totals), (SELECT min(release) FROM shop_serving.report)",
+            )
             .await;
-        if hanging != "0" {
-            support::send(id, Signal::SIGKILL);
-            ended.await;
-            return None;
-        }
-        tokio::select! {
-            outcome = &mut ended => return Some(outcome),
-            () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
-        }
-    }
-}
-
-/// Runs a command that is killed before its first change, goes on with `resume`, killed before the
-/// second one, and so on until there is nothing left to do.
-async fn killed_again_and_again(world: &World, command: &[&str]) -> u32 {
-    for nth in 1..200 {
-        fault(world, CHANGES, "hang", nth, "NULL").await;
-        let running = if nth == 1 {
-            world.spawn(command)
-        } else {
-            world.spawn(&["resume"])
-        };
-        let ended = killed_or_ended(world, running).await;
-        no_faults(world).await;
-        if let Some(outcome) = ended {
-            outcome.exits(0);
-            return nth;
-        }
-    }
-    panic!("it never came to an end");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_before_each_change_it_still_ends_as_asked() {
-    let Some(world) = world().await else {
-        return;
-    };
-    let begin = world.snapshot().await;
-    world.project.set_release(2);
-    let kills = killed_again_and_again(&world, &["deploy"]).await;
-    assert!(kills > 5, "only {kills} kills");
-    world.serves(2).await;
-    world.nothing_left().await;
-    let after = world.snapshot().await;
-    for (name, id) in &begin.ids {
-        assert_ne!(after.id(name), id, "{name} was not swapped");
+        let (marts, serving) = (&rows[0][0], &rows[0][1]);
+        assert_eq!(marts, serving, "production is mixed");
+        let known = [self.live.to_string(), new.to_string()];
+        assert!(known.contains(marts), "production serves {marts}");
     }
 
-    let before = world.snapshot().await;
-    world.project.set_release(3);
-    world
-        .cutover(&["deploy", "--promotion", "manual"])
-        .await
-        .exits(0);
-    killed_again_and_again(&world, &["abort"]).await;
-    world.serves(2).await;
-    world.nothing_left().await;
-    world.snapshot().await.is(&before);
-
-    world
-        .cutover(&["deploy", "--cleanup", "manual"])
-        .await
-        .exits(0);
-    world.serves(3).await;
-    killed_again_and_again(&world, &["rollback"]).await;
-    world.serves(2).await;
-    world.nothing_left().await;
-    world.snapshot().await.is(&before);
-    let history = world.cutover(&["history"]).await.document();
-    let states: Vec<_> = history["deployments"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|one| one["state"].as_str().unwrap_or_default().to_owned())
-        .collect();
-    assert_eq!(states, ["rolled_back", "aborted", "done"]);
-}
-
-/// Runs a command, and `resume` after it, until it has done what was asked.
-async fn until_done(world: &World, command: &[&str]) {
-    let mut outcome = world.cutover(command).await;
-    for _ in 0..50 {
-        match outcome.code {
-            Some(0) => return,
-            // The server went away while something was under way, or before anything was.
-            Some(4) => {}
-            _ => panic!("{outcome}"),
+    /// The end is the documented one.
+    async fn ends_right(&mut self, scenario: Scenario, before: &Snapshot) {
+        let (id, state) = self.status().await;
+        assert_eq!(state, scenario.ends);
+        if scenario.is_new {
+            self.live += 1;
+            self.promoted = Some(id);
         }
-        let status = world.cutover(&["status"]).await.exits(0).document();
-        let state = status["environments"][0]["deployment"]["finished_at"].clone();
-        let is_active = status["environments"][0]["deployment"].is_object() && state.is_null();
-        outcome = if is_active {
-            world.cutover(&["resume"]).await
-        } else {
-            world.cutover(command).await
-        };
-    }
-    panic!("it never came to an end\n{outcome}");
-}
-
-/// The names of the statements that the program sent, and whether they change something.
-async fn labels(world: &World) -> BTreeMap<String, bool> {
-    let mut labels = BTreeMap::new();
-    let sent = "SELECT sql FROM mz_sandbox.statements WHERE application_name = 'cutover'";
-    for row in world.sql.rows(sent).await {
-        if let Some((label, sql)) = row[0]
-            .split_once("/* cutover: ")
-            .and_then(|(_, rest)| rest.split_once(" */"))
-        {
-            let is_change = label == "commit swap"
-                || ["CREATE", "ALTER", "COMMENT", "DROP", "GRANT", "REVOKE"]
-                    .iter()
-                    .any(|verb| sql.trim_start().starts_with(verb));
-            labels.insert(label.to_owned(), is_change);
-        }
-    }
-    labels
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn each_kind_of_answer_lost_once_changes_nothing_about_the_end() {
-    let Some(mut world) = world().await else {
-        return;
-    };
-    world
-        .sql
-        .run("UPDATE mz_sandbox.settings SET value = 'on' WHERE name = 'log_statements'")
-        .await;
-    world.project.set_release(2);
-    world
-        .cutover(&["deploy", "--cleanup", "manual"])
-        .await
-        .exits(0);
-    world.cutover(&["rollback"]).await.exits(0);
-    world.serves(1).await;
-    let labels = labels(&world).await;
-    assert!(labels.len() > 15, "{labels:?}");
-    let before = world.snapshot().await;
-
-    world.set("MATERIALIZE__RECONNECT_TIMEOUT", "20s");
-    let deploy = ["deploy", "--cleanup=manual"];
-    for (action, release, commands) in [
-        ("cut_after", 1, [deploy, ["rollback", "-v"]]),
-        ("cut_before", 2, [deploy, ["cleanup", "-v"]]),
-    ] {
-        for (label, is_change) in &labels {
-            // A question that is not answered is the same before and after.
-            let strikes: &[u32] = match (action, is_change) {
-                ("cut_after", true) => &[1, 4],
-                ("cut_after", false) => &[],
-                _ => &[1],
-            };
-            for nth in strikes {
-                fault(&world, &format!("cutover: {label} "), action, *nth, "1").await;
+        self.world.serves(self.live).await;
+        self.world.nothing_left().await;
+        let after = self.world.snapshot().await;
+        if scenario.before.is_none() {
+            after.describes_the_same(before);
+            if !scenario.is_new {
+                after.is(before);
             }
         }
-        for command in &commands {
-            until_done(&world, command).await;
+        // Of the two sinks, each reads production.
+        for name in ["totals", "counts"] {
+            let fact = format!("object shop_out.{name}_out reads object shop_marts.{name}");
+            assert!(after.facts.contains(&fact), "not: {fact}");
         }
-        no_faults(&world).await;
-        world.serves(release).await;
-        world.nothing_left().await;
-        if release == 1 {
-            world.snapshot().await.is(&before);
+        assert_eq!(self.live_by_the_journal().await, self.promoted);
+        self.world.cutover(&["resume"]).await.exits(0);
+        self.world.snapshot().await.is(&after);
+        assert_eq!(self.world.processes(), Vec::<String>::new());
+    }
+
+    /// The deployment that the journal takes for live.
+    async fn live_by_the_journal(&self) -> Option<String> {
+        let history = self
+            .world
+            .cutover(&["history", "--limit", "1000"])
+            .await
+            .exits(0)
+            .document();
+        let deployments = history["deployments"].as_array()?;
+        let done = deployments.iter().find(|one| one["state"] == "done")?;
+        done["id"].as_str().map(str::to_owned)
+    }
+}
+
+/// Every point of every scenario on one store, from `first` in steps of `stride`.
+async fn matrix(store: &str, url: Option<&str>, stride: u32) -> Option<Table> {
+    let mut bench = Bench::start(url).await?;
+    let readers = Readers::start(&bench.world, 1).await;
+    let started = Instant::now();
+    let mut table = Table::default();
+    for (at, scenario) in SCENARIOS.into_iter().enumerate() {
+        for (turn, kind) in KINDS.into_iter().enumerate() {
+            let mut row = Row::default();
+            // Sampled columns begin at different points, so that together they see more.
+            let offset = u32::try_from(at * 5 + turn * 3).expect("small") % stride;
+            for nth in (1 + offset..).step_by(stride as usize) {
+                eprintln!("{store}, {}, {} {nth}", scenario.name, kind.name());
+                let Some((ended, state)) = bench.point(scenario, kind, nth).await else {
+                    break;
+                };
+                row.points += 1;
+                match ended {
+                    Ended::Resumed => row.resumed += 1,
+                    Ended::AskedAgain => row.asked_again += 1,
+                    Ended::AlreadyEnded => row.already_ended += 1,
+                }
+                *table.killed_in.entry(state).or_default() += 1;
+            }
+            let name = format!("{store:<10} | {:<8} | {:<16}", scenario.name, kind.name());
+            table.rows.push((name, row));
         }
     }
+    table.took = started.elapsed();
+    readers.stop().await.undisturbed();
+    Some(table)
+}
+
+impl Table {
+    fn points(&self) -> u32 {
+        self.rows.iter().map(|(_, row)| row.points).sum()
+    }
+
+    fn print(&self) -> String {
+        let mut text = format!(
+            "{:<10} | {:<8} | {:<16} | {:>6} | {:>12} | {:>11} | {:>13}\n",
+            "store", "command", "killed", "points", "resume ended", "asked again", "already ended"
+        );
+        for (name, row) in &self.rows {
+            let _ = writeln!(
+                text,
+                "{name} | {:>6} | {:>12} | {:>11} | {:>13}",
+                row.points, row.resumed, row.asked_again, row.already_ended
+            );
+        }
+        let _ = writeln!(
+            text,
+            "{} points in {:.0} s, every one ended right; killed in the state: {}",
+            self.points(),
+            self.took.as_secs_f64(),
+            self.killed_in
+                .iter()
+                .map(|(state, points)| format!("{state} {points}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+        text
+    }
+}
+
+fn stride() -> u32 {
+    match std::env::var("CUTOVER_TEST_MATRIX").as_deref() {
+        Ok("full") => 1,
+        Ok(other) => other
+            .parse()
+            .expect("`full` or a number of points to step over"),
+        Err(_) => STRIDE,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_journal_in_sqlite_every_point_ends_right() {
+    let Some(table) = matrix("sqlite", None, stride()).await else {
+        return;
+    };
+    println!("{}", table.print());
+    assert!(table.points() >= 400 / stride(), "{}", table.points());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_journal_in_postgresql_every_point_ends_right() {
+    let given = std::env::var("CUTOVER_TEST_POSTGRES_URL").ok();
+    let (_server, url) = match given {
+        Some(url) => (None, url),
+        None => {
+            let server = Server::start().expect("a private PostgreSQL");
+            let folder = server.folder().display().to_string().replace('/', "%2F");
+            let url = format!("postgres://{SUPERUSER}@{folder}:{PORT}/postgres");
+            (Some(server), url)
+        }
+    };
+    let Some(table) = matrix("postgresql", Some(&url), stride()).await else {
+        return;
+    };
+    println!("{}", table.print());
+    assert!(table.points() >= 400 / stride(), "{}", table.points());
 }

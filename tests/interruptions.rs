@@ -5,7 +5,7 @@
 mod support;
 
 use nix::sys::signal::Signal;
-use support::{Needs, World, eventually};
+use support::{Needs, Replay, World, eventually};
 
 const HOLD: &str = "INSERT INTO mz_sandbox.objects (pattern, hydrated) \
                     VALUES ('shop_marts_dbt_deploy\\.totals', false)";
@@ -69,6 +69,95 @@ async fn asked_to_stop_while_hydrating_it_stops_and_resumes() {
     world.sql.run(LET_GO).await;
     world.cutover(&["resume"]).await.exits(0);
     finished(&world).await;
+}
+
+/// Kills a deploy while a statement that matches is held, before or after it ran.
+async fn deploy_killed_at(world: &World, pattern: &str, nth: u32, action: &str) {
+    let fault = format!(
+        "INSERT INTO mz_sandbox.faults (pattern, nth, action) VALUES ('{pattern}', {nth}, '{action}')"
+    );
+    world.sql.run(&fault).await;
+    let deploying = world.spawn(&["deploy"]);
+    eventually("a statement to be held", async || {
+        let held = "SELECT sum(held) FROM mz_sandbox.faults";
+        (world.sql.value(held).await == "1").then_some(())
+    })
+    .await;
+    deploying.signal(Signal::SIGKILL);
+    assert_eq!(deploying.ended().await.code, None);
+    world.sql.run("DELETE FROM mz_sandbox.faults").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_deploy_finishes_or_unwinds_what_was_interrupted() {
+    let Some(mut world) = world().await else {
+        return;
+    };
+    let replay = Replay::of(&mut world).await;
+    // While building: it is finished, then the next release is made.
+    replay.makes(2, false);
+    deploy_killed_at(&world, "^/\\* dbt: \\*/ CREATE VIEW", 1, "hang").await;
+    world.serves(1).await;
+    world.cutover(&["deploy", "--dry-run"]).await.exits(3);
+    let both = world
+        .cutover(&["deploy"])
+        .await
+        .exits(0)
+        .says("was interrupted while building; finishing it first");
+    assert_eq!(
+        both.states()
+            .iter()
+            .filter(|state| *state == "done")
+            .count(),
+        2
+    );
+    world.serves(2).await;
+
+    // Swapped, but not recorded; staging commits a guarded transaction before.
+    replay.makes(3, false);
+    deploy_killed_at(&world, ON_THE_SWAP, 2, "hang_after").await;
+    world.serves(3).await;
+    replay.makes(4, false);
+    let both = world.cutover(&["deploy"]).await.exits(0);
+    assert_eq!(both.states()[..2], ["cutting_over", "soaking"]);
+    assert_eq!(
+        both.states()
+            .iter()
+            .filter(|state| *state == "done")
+            .count(),
+        2
+    );
+    world.serves(4).await;
+
+    // What cannot be finished is unwound, and does not stand in the way.
+    replay.makes(5, true);
+    deploy_killed_at(&world, "^/\\* dbt: \\*/ CREATE VIEW", 1, "hang").await;
+    let failed = world.cutover(&["deploy"]).await.exits(1);
+    assert_eq!(
+        failed
+            .states()
+            .iter()
+            .filter(|state| *state == "failed")
+            .count(),
+        2
+    );
+    world.serves(4).await;
+    world.nothing_left().await;
+
+    // What waits for a person goes on waiting.
+    replay.makes(6, false);
+    world
+        .cutover(&["deploy", "--promotion", "manual"])
+        .await
+        .exits(0);
+    world
+        .cutover(&["deploy"])
+        .await
+        .exits(3)
+        .says("deployment-active");
+    world.cutover(&["promote"]).await.exits(0);
+    world.serves(6).await;
+    world.nothing_left().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,6 +70,32 @@ pub struct Deployment {
     pub reason: Option<String>,
 }
 
+impl Deployment {
+    /// Whether nothing but a decision, or the help, of a person moves it on.
+    #[must_use]
+    pub fn waits_for_a_person(&self) -> bool {
+        match self.state {
+            State::Stuck => true,
+            State::Ready => self.request.promotion == Policy::Manual,
+            State::Soaking => self.request.cleanup == Policy::Manual,
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::Hydrating
+            | State::Verifying
+            | State::CuttingOver
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::Failed
+            | State::RollingBack
+            | State::RolledBack => false,
+        }
+    }
+}
+
 /// One deployment without its documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {

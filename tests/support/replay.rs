@@ -3,13 +3,23 @@
 
 use super::{FakeDbt, SUPPORTED_DBT, World};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// Stands in for dbt in a world, until it is dropped.
 pub struct Replay {
     folder: PathBuf,
+    order: Arc<Mutex<Order>>,
     builder: JoinHandle<()>,
+}
+
+/// What the next build is to do.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    release: u32,
+    counts: bool,
+    fails: bool,
 }
 
 /// Gives what was recorded; a build waits for the objects.
@@ -19,16 +29,18 @@ while [ $# -gt 0 ]; do [ "$1" = --target-path ] && target=$2; shift; done
 name=$(basename "$(dirname "$target")")
 cp "$name"/*.json "$target"/ || exit 2
 if [ "$name" = build ]; then
-    rm -f built broken
-    touch building
-    until [ -e built ] || [ -e broken ]; do sleep 0.02; done
-    if [ -e broken ]; then
+    touch building.$$
+    until [ -e built.$$ ] || [ -e broken.$$ ]; do sleep 0.02; done
+    if [ -e broken.$$ ]; then
         rm "$target"/run_results.json
-        cat broken
+        cat broken.$$
         exit 1
     fi
 fi
 "#;
+
+/// Releases that can be made.
+const LAST: u32 = 2000;
 
 impl Replay {
     /// Records one release of the world's project, which is given up again, and takes dbt's place.
@@ -61,25 +73,57 @@ impl Replay {
         let dbt = FakeDbt::write(&world.home().join("replay"), SUPPORTED_DBT, &script);
         world.set("DBT__EXECUTABLE", &dbt.path());
         let sql = world.server.connect().await;
-        let releases: Vec<Vec<String>> = (2..100)
+        let order = Arc::new(Mutex::new(Order {
+            release: 2,
+            counts: true,
+            fails: false,
+        }));
+        let recipes: Vec<Vec<String>> = (0..LAST)
             .map(|release| world.objects("_dbt_deploy", release))
             .collect();
-        let place = folder.clone();
+        // A build begins by dropping what an earlier one left, as dbt does.
+        let anew = format!(
+            "DROP TABLE IF EXISTS {}_dbt_deploy.orders CASCADE",
+            world.name("staging")
+        );
+        let (place, orders) = (folder.clone(), Arc::clone(&order));
         let builder = tokio::spawn(async move {
-            for objects in releases {
-                awaited(&place.join("building")).await;
+            loop {
+                let guest = awaited(&place).await;
+                let order = *orders.lock().expect("no builder panics");
                 let mut end = ("built", String::new());
-                for statement in objects {
-                    if let Err(error) = sql.attempt(&statement).await {
+                let steps = std::iter::once(&anew).chain(&recipes[order.release as usize]);
+                for step in steps {
+                    if let Err(error) = sql.attempt(&format!("/* dbt: */ {step}")).await {
                         end = ("broken", error);
                         break;
                     }
                 }
+                if order.fails {
+                    end = ("broken", "told to fail".to_owned());
+                }
+                if order.counts {
+                    orders.lock().expect("no builder panics").release += 1;
+                }
                 std::fs::write(place.join("new"), end.1).expect("a file");
-                std::fs::rename(place.join("new"), place.join(end.0)).expect("a file");
+                let answer = place.join(format!("{}.{guest}", end.0));
+                std::fs::rename(place.join("new"), answer).expect("a file");
             }
         });
-        Self { folder, builder }
+        Self {
+            folder,
+            order,
+            builder,
+        }
+    }
+
+    /// What every build from now on makes, and whether it fails in the end.
+    pub fn makes(&self, release: u32, fails: bool) {
+        *self.order.lock().expect("no builder panics") = Order {
+            release,
+            counts: false,
+            fails,
+        };
     }
 
     /// Lets no build begin until [`Replay::go_on`].
@@ -89,7 +133,7 @@ impl Replay {
 
     /// Whether a build waits.
     pub fn is_building(&self) -> bool {
-        self.folder.join("building").exists()
+        !waiting(&self.folder).is_empty()
     }
 
     /// Lets builds begin.
@@ -104,11 +148,29 @@ impl Drop for Replay {
     }
 }
 
-/// Waits for a file while nothing is held, and takes it away.
-async fn awaited(file: &Path) {
-    let held = file.with_file_name("held");
-    while held.exists() || !file.exists() {
+/// The processes that wait for a build.
+fn waiting(folder: &Path) -> Vec<u32> {
+    let entries = std::fs::read_dir(folder).expect("the folder");
+    entries
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name();
+            name.to_str()?.strip_prefix("building.")?.parse().ok()
+        })
+        .collect()
+}
+
+/// Waits for a process that wants a build while nothing is held. One that has ended wants nothing.
+async fn awaited(folder: &Path) -> u32 {
+    loop {
+        if !folder.join("held").exists() {
+            for guest in waiting(folder) {
+                let asked = folder.join(format!("building.{guest}"));
+                std::fs::remove_file(asked).expect("the file");
+                if Path::new("/proc").join(guest.to_string()).exists() {
+                    return guest;
+                }
+            }
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    std::fs::remove_file(file).expect("the file");
 }

@@ -12,7 +12,7 @@ use crate::progress::Reporter;
 use crate::release::{Release, ReleaseError};
 use crate::settings::Override;
 use crate::settings::{Policy, Settings};
-use crate::store::{Kind, NewDeployment, Request, Store};
+use crate::store::{Deployment, Kind, NewDeployment, Request, Store};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -52,17 +52,34 @@ pub(super) async fn deploy(
         .lead(&release.environment)
         .await
         .map_err(ReleaseError::from)?;
-    if let Some(active) = store
+    let active = store
         .active(&release.environment)
         .await
-        .map_err(ReleaseError::from)?
+        .map_err(ReleaseError::from)?;
+    if let Some(active) = &active
+        && (arguments.dry_run || active.waits_for_a_person())
     {
-        return Err(already_active(&active.id, &active.state.to_string()));
+        return Err(already_active(active));
     }
     let (reporter, news) = Reporter::channel();
     let renderer = output.render(news);
-    reporter.note("planning: dbt parses the project");
-    let planned = planned(&release, &store, &arguments.scope, &reporter, stop).await;
+    let work = Work {
+        release: &release,
+        store: &store,
+        lead: &lead,
+        reporter: reporter.clone(),
+    };
+    let is_free = match active {
+        Some(active) => finish_interrupted(&work, active, stop).await,
+        None => Ok(()),
+    };
+    let planned = match is_free {
+        Ok(()) => {
+            reporter.note("planning: dbt parses the project");
+            planned(&release, &store, &arguments.scope, &reporter, stop).await
+        }
+        Err(error) => Err(error),
+    };
     let (plan, folder) = match planned {
         Ok(planned) => planned,
         Err(error) => {
@@ -88,24 +105,47 @@ pub(super) async fn deploy(
         .await
         .map_err(ReleaseError::from)?;
     folder.becomes(&release.runs().join(&deployment.id))?;
-    let work = Work {
-        release: &release,
-        store: &store,
-        lead: &lead,
-        reporter,
-        renderer,
-    };
-    let ended = work.drive(deployment, Until::default(), stop, None).await?;
-    outcome(&release, ended, output)
+    let ended = work.drive(deployment, Until::default(), stop, None).await;
+    renderer.finish().await;
+    outcome(&release, ended?, output)
 }
 
-fn already_active(id: &str, state: &str) -> CommandError {
+/// Finishes, or unwinds, what an earlier process left in the middle.
+///
+/// # Errors
+/// `deployment-active` when it waits for a person afterwards; what stopped it.
+async fn finish_interrupted(
+    work: &Work<'_>,
+    active: Deployment,
+    stop: &CancellationToken,
+) -> Result<(), CommandError> {
+    work.reporter.note(format!(
+        "the deployment {} was interrupted while {}; finishing it first",
+        active.id, active.state
+    ));
+    let active = work
+        .store
+        .take_up(work.lead, &active.id)
+        .await
+        .map_err(ReleaseError::from)?;
+    match work.drive(active, Until::default(), stop, None).await {
+        Ok(ended) if ended.state.is_terminal() => Ok(()),
+        Ok(waiting) => Err(already_active(&waiting)),
+        // It was given up: production is as it was before, and the way is free.
+        Err(ReleaseError::Deployment(error @ DeploymentError::Unwound { .. })) => {
+            work.reporter.warning(error.to_string());
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn already_active(active: &Deployment) -> CommandError {
     DeploymentError::from(Refused(vec![Refusal {
         name: RefusalName::DeploymentActive,
-        message: "a deployment of this environment is under way".to_owned(),
-        objects: vec![format!("{id} ({state})")],
-        remedy: "finish it with `cutover resume`; `cutover status` shows what else can be done"
-            .to_owned(),
+        message: "a deployment of this environment waits for a decision".to_owned(),
+        objects: vec![format!("{} ({})", active.id, active.state)],
+        remedy: "`cutover status` shows what it waits for and which commands can be run".to_owned(),
     }]))
     .into()
 }

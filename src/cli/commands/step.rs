@@ -4,7 +4,6 @@ use super::{Commands, success};
 use crate::cli::arguments::Step;
 use crate::cli::handlers::Answer;
 use crate::cli::output::Advice;
-use crate::cli::output::Renderer;
 use crate::cli::output::advice::Circumstances;
 use crate::cli::output::views::{DeploymentView, DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
@@ -130,15 +129,16 @@ pub(super) async fn run(
         .await
         .map_err(ReleaseError::from)?;
     let (reporter, news) = Reporter::channel();
+    let renderer = output.render(news);
     let work = Work {
         release: &release,
         store: &store,
         lead: &lead,
         reporter,
-        renderer: output.render(news),
     };
-    let ended = work.drive(deployment, verb.until(), stop, event).await?;
-    outcome(&release, ended, output)
+    let ended = work.drive(deployment, verb.until(), stop, event).await;
+    renderer.finish().await;
+    outcome(&release, ended?, output)
 }
 
 /// Running `resume` when nothing is under way changes nothing and is no fault.
@@ -168,30 +168,17 @@ async fn stuck_at(store: &Store, deployment: &Deployment) -> Result<State, Comma
     Ok(engine::stuck_at(&events).unwrap_or(State::Stuck))
 }
 
-/// A deployment about to be driven, and the display of its progress.
+/// What drives a deployment.
 pub(super) struct Work<'a> {
     pub(super) release: &'a Release,
     pub(super) store: &'a Store,
     pub(super) lead: &'a Lead,
     pub(super) reporter: Reporter,
-    pub(super) renderer: Renderer,
 }
 
 impl Work<'_> {
     /// Drives the deployment and gives it back as it ended.
     pub(super) async fn drive(
-        self,
-        deployment: Deployment,
-        until: Until,
-        stop: &CancellationToken,
-        event: Option<Event>,
-    ) -> Result<Deployment, CommandError> {
-        let driven = self.attempt(deployment, until, stop, event).await;
-        self.renderer.finish().await;
-        Ok(driven?)
-    }
-
-    async fn attempt(
         &self,
         deployment: Deployment,
         until: Until,

@@ -28,6 +28,8 @@ pub enum Action {
     CutBefore,
     /// Execute, then drop the connection without an answer.
     CutAfter,
+    /// Execute, then wait until the fault's row is gone before answering.
+    HangAfter,
     /// Drop all connections and refuse new ones for a while.
     Outage(Duration),
 }
@@ -133,6 +135,7 @@ impl Steering {
                 "hang" => Action::Hang,
                 "cut_before" => Action::CutBefore,
                 "cut_after" => Action::CutAfter,
+                "hang_after" => Action::HangAfter,
                 _ => Action::Outage(duration()),
             };
             let pattern = match Regex::new(row.get(2).unwrap_or_default()) {
@@ -207,8 +210,12 @@ impl Steering {
         due
     }
 
-    /// Waits until a fault's row is gone.
+    /// Waits until a fault's row is gone; meanwhile the row says that a statement is held.
     pub async fn gone(&self, id: i64) {
+        let held = format!("UPDATE mz_sandbox.faults SET held = held + 1 WHERE id = {id}");
+        if let Err(error) = self.client.batch_execute(&held).await {
+            tracing::warn!(%error, "a held statement was not recorded");
+        }
         let mut changed = self.changed.subscribe();
         while self.state().faults.contains_key(&id) {
             if changed.changed().await.is_err() {

@@ -281,6 +281,19 @@ async fn connections_are_cut_before_and_after() {
         assert_eq!(text(&client, id).await != before, swapped, "{action}");
         all(&client, &["DELETE FROM mz_sandbox.faults"]).await;
     }
+    let insert = "INSERT INTO mz_sandbox.faults (pattern, application_name, action) VALUES ('^COMMIT', 'victim', 'hang_after')";
+    all(&client, &[insert]).await;
+    let before = text(&client, id).await;
+    let victim = connect(&sandbox, "victim").await;
+    all(&victim, &["BEGIN", "ALTER SCHEMA a SWAP WITH b"]).await;
+    let committing = tokio::spawn(async move { victim.batch_execute("COMMIT").await });
+    let held = "SELECT held::text FROM mz_sandbox.faults";
+    until(&client, held, Some("1")).await;
+    assert_ne!(text(&client, id).await, before);
+    assert!(!committing.is_finished());
+    all(&client, &["DELETE FROM mz_sandbox.faults"]).await;
+    committing.await.unwrap().unwrap();
+
     all(&client, &["INSERT INTO mz_sandbox.faults (pattern, action, argument) VALUES ('SELECT 7', 'outage', '300')"]).await;
     let begun = Instant::now();
     assert!(client.batch_execute("SELECT 7").await.is_err());

@@ -8,8 +8,8 @@ CREATE TABLE mz_sandbox.replica_events (id serial PRIMARY KEY, cluster text NOT 
   DEFAULT 'offline', reason text, at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE TABLE mz_sandbox.sinks (id serial PRIMARY KEY, pattern text NOT NULL, status text NOT NULL DEFAULT 'stalled', error text);
 CREATE TABLE mz_sandbox.faults (id serial PRIMARY KEY, pattern text NOT NULL, application_name text, nth bigint NOT NULL DEFAULT 1,
-  times bigint DEFAULT 1, action text NOT NULL CHECK (action IN ('error', 'delay', 'hang', 'cut_before', 'cut_after', 'outage')),
-  argument text, hits bigint NOT NULL DEFAULT 0);
+  times bigint DEFAULT 1, action text NOT NULL CHECK (action IN ('error', 'delay', 'hang', 'cut_before', 'cut_after', 'hang_after', 'outage')),
+  argument text, hits bigint NOT NULL DEFAULT 0, held bigint NOT NULL DEFAULT 0);
 CREATE TABLE mz_sandbox.settings (name text PRIMARY KEY, value text NOT NULL);
 INSERT INTO mz_sandbox.settings VALUES ('log_statements', 'off');
 CREATE TABLE mz_sandbox.statements (id serial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), application_name text, role text, sql text);

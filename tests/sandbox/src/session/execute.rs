@@ -34,6 +34,17 @@ impl Answer {
     }
 }
 
+/// What becomes of the answer to a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// It is sent.
+    Answer,
+    /// The connection is cut instead.
+    Cut,
+    /// It is sent once the fault's row is gone.
+    Hang(i64),
+}
+
 /// Type OID of text.
 pub(super) const TEXT: u32 = 25;
 /// How often a stalled sink is looked at.
@@ -66,15 +77,15 @@ fn canceled(why: &str) -> SqlError {
 }
 
 impl Session {
-    /// Counts and perhaps strikes a statement before it runs. True if the connection must be cut after it.
-    pub(super) async fn strike(&mut self, text: &str) -> Result<bool, Stop> {
+    /// Counts and perhaps strikes a statement before it runs.
+    pub(super) async fn strike(&mut self, text: &str) -> Result<Afterwards, Stop> {
         let application = self.variables.known("application_name").to_owned();
         self.engine
             .steering
             .log(&application, &self.role_name, text)
             .await;
         let Some((id, action)) = self.engine.steering.strike(&application, text).await else {
-            return Ok(false);
+            return Ok(Afterwards::Answer);
         };
         match action {
             Action::Error(code) => {
@@ -87,13 +98,27 @@ impl Session {
                     .await?;
             }
             Action::CutBefore => return Err(End::Cut.into()),
-            Action::CutAfter => return Ok(true),
+            Action::CutAfter => return Ok(Afterwards::Cut),
+            Action::HangAfter => return Ok(Afterwards::Hang(id)),
             Action::Outage(duration) => {
                 self.engine.steering.begin_outage(duration);
                 return Err(End::Cut.into());
             }
         }
-        Ok(false)
+        Ok(Afterwards::Answer)
+    }
+
+    /// What a fault does to a statement that has run.
+    pub(super) async fn struck(&mut self, afterwards: Afterwards) -> Result<(), Stop> {
+        match afterwards {
+            Afterwards::Answer => Ok(()),
+            Afterwards::Cut => Err(End::Cut.into()),
+            Afterwards::Hang(id) => {
+                let engine = Arc::clone(&self.engine);
+                self.wait(async move { engine.steering.gone(id).await })
+                    .await
+            }
+        }
     }
 
     /// Waits for something of the front's own; ends with the statement timeout, a cancel or the session.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::client::End;
-use super::execute::{self, Answer};
+use super::execute::{self, Afterwards, Answer};
 use super::query::backend_text;
 use super::transaction::aborted;
 use super::{Session, Stop};
@@ -306,7 +306,7 @@ impl Session {
             self.client.out.message(b'I', |_| {});
             return Ok(());
         };
-        let cut = self.strike(&portal.prepared.whole).await?;
+        let afterwards = self.strike(&portal.prepared.whole).await?;
         if portal.in_backend {
             let mut out = Writer::default();
             out.message(b'E', |b| {
@@ -316,14 +316,14 @@ impl Session {
             out.message(b'H', |_| {});
             self.converse(&out).await?;
             self.relay(b"CsI").await?;
-            if cut {
+            if afterwards != Afterwards::Answer {
                 self.backend.sync().await?;
             }
         } else {
             let answer = self.execute_front(statement, &portal.prepared.sql).await?;
             self.plain_answer(answer);
         }
-        if cut { Err(End::Cut.into()) } else { Ok(()) }
+        self.struck(afterwards).await
     }
 
     fn plain_answer(&mut self, answer: Answer) {

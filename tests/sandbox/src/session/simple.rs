@@ -82,7 +82,7 @@ impl Session {
         if failed && !matches!(statement, Statement::Commit | Statement::Rollback) {
             return Err(aborted().into());
         }
-        let cut = self.strike(whole).await?;
+        let afterwards = self.strike(whole).await?;
         match backend_text(statement, sql) {
             Some(query) => {
                 let (catalog, rewritten) = self.resolve(query)?;
@@ -95,10 +95,7 @@ impl Session {
                 self.answer(answer);
             }
         }
-        if cut {
-            return Err(End::Cut.into());
-        }
-        Ok(())
+        self.struck(afterwards).await
     }
 
     fn answer(&mut self, answer: Answer) {
