@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV   := .venv
 STAMP  := $(VENV)/.pinned
 
-.PHONY: help build demo test lint deny bench venv postgres clean
+.PHONY: help build demo test lint deny bench matrix venv postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -48,6 +48,9 @@ deny: ## Check licences, bans and advisories of dependencies
 
 bench: venv postgres ## Measure releases by Cutover and by dbt-materialize's own macros
 	$(CARGO) bench --locked -p cutover --bench release </dev/null
+
+matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour)
+	CUTOVER_TEST_MATRIX=full $(CARGO) test --locked -p cutover --test crash_matrix -- --nocapture --test-threads 2 </dev/null
 
 venv: $(STAMP) ## Make .venv with the pinned dbt
 

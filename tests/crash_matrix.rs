@@ -25,8 +25,8 @@ use support::{Needs, Outcome, Readers, Replay, Running, Snapshot, World};
 
 /// Every statement of the program under test and of dbt.
 const STATEMENTS: &str = r"^/\* (cutover|dbt): ";
-/// One of so many points is visited where the matrix is not wanted whole.
-const STRIDE: u32 = 12;
+/// One of so many points at statements is visited where the matrix is not wanted whole.
+const STRIDE: u32 = 16;
 
 /// What is asked of the program, and how it must end.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +110,14 @@ const KINDS: [Kind; 4] = [
 ];
 
 impl Kind {
+    /// Writes are fewer than statements and each is a boundary of its own.
+    fn stride(self, of_statements: u32) -> u32 {
+        match self {
+            Self::BeforeStatement | Self::AfterStatement => of_statements,
+            Self::BeforeWrite | Self::AfterWrite => of_statements.div_ceil(4),
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::BeforeStatement => "before statement",
@@ -122,7 +130,7 @@ impl Kind {
 
 /// How a point ended right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
+enum End {
     /// `resume` finished it.
     Resumed,
     /// The kill came before the request was durable; asked again, it ended as asked.
@@ -150,8 +158,9 @@ struct Table {
 
 /// A world whose production is known.
 struct Bench {
-    world: World,
+    // First, so that it ends before its folder does.
     replay: Replay,
+    world: World,
     /// What production serves.
     live: u32,
     /// The deployment that made it live, where one did.
@@ -189,8 +198,8 @@ impl Bench {
         }
         let replay = Replay::of(&mut world).await;
         Some(Self {
-            world,
             replay,
+            world,
             live: 1,
             promoted: None,
         })
@@ -201,7 +210,7 @@ impl Bench {
     }
 
     /// One point. `None` when the command ended before the kill could strike.
-    async fn point(&mut self, scenario: Scenario, kind: Kind, nth: u32) -> Option<(Ended, String)> {
+    async fn point(&mut self, scenario: Scenario, kind: Kind, nth: u32) -> Option<(End, String)> {
         let new = self.live + 1;
         self.replay.makes(new, scenario.build_fails);
         if let Some(before) = scenario.before {
@@ -229,12 +238,12 @@ impl Bench {
                 .cutover(scenario.command)
                 .await
                 .exits(scenario.code);
-            Ended::AskedAgain
+            End::AskedAgain
         } else if dead_in.1 == scenario.ends {
-            Ended::AlreadyEnded
+            End::AlreadyEnded
         } else {
             resumed.exits(scenario.code);
-            Ended::Resumed
+            End::Resumed
         };
         self.ends_right(scenario, &before).await;
         Some((ended, dead_in.1))
@@ -363,6 +372,7 @@ async fn matrix(store: &str, url: Option<&str>, stride: u32) -> Option<Table> {
         for (turn, kind) in KINDS.into_iter().enumerate() {
             let mut row = Row::default();
             // Sampled columns begin at different points, so that together they see more.
+            let stride = kind.stride(stride);
             let offset = u32::try_from(at * 5 + turn * 3).expect("small") % stride;
             for nth in (1 + offset..).step_by(stride as usize) {
                 eprintln!("{store}, {}, {} {nth}", scenario.name, kind.name());
@@ -371,9 +381,9 @@ async fn matrix(store: &str, url: Option<&str>, stride: u32) -> Option<Table> {
                 };
                 row.points += 1;
                 match ended {
-                    Ended::Resumed => row.resumed += 1,
-                    Ended::AskedAgain => row.asked_again += 1,
-                    Ended::AlreadyEnded => row.already_ended += 1,
+                    End::Resumed => row.resumed += 1,
+                    End::AskedAgain => row.asked_again += 1,
+                    End::AlreadyEnded => row.already_ended += 1,
                 }
                 *table.killed_in.entry(state).or_default() += 1;
             }
