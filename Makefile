@@ -46,7 +46,8 @@ deny: ## Check licences, bans and advisories of dependencies
 	    echo 'deny: advisories skipped, the RustSec database cannot be reached'; \
 	fi
 
-bench: venv postgres ## Measure releases by Cutover and by dbt-materialize's own macros
+bench: venv postgres ## Measure releases, beside dbt-materialize's own macros, and the journal
+	$(CARGO) bench --locked -p cutover --bench journal </dev/null
 	$(CARGO) bench --locked -p cutover --bench release </dev/null
 
 matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour)
