@@ -12,6 +12,8 @@ pub use refusal::{Refusal, RefusalName, Refused};
 pub mod candidate;
 /// The checks that refuse a plan.
 mod checks;
+/// The smallest set that may be swapped together.
+pub mod closure;
 /// All of `vars.deployment` as one plan.
 pub mod full;
 /// Named reasons why a plan is refused.

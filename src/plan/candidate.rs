@@ -174,6 +174,12 @@ impl CandidateNode {
         }
     }
 
+    /// Whether a cluster computes it, indexes aside.
+    #[must_use]
+    pub fn is_computed(&self) -> bool {
+        self.materialization() == Materialization::Relation(ObjectKind::MaterializedView)
+    }
+
     /// Every cluster that it needs, the profile's where it names none.
     #[must_use]
     pub fn clusters(&self, target_cluster: Option<&str>) -> Vec<Option<ClusterUse>> {
@@ -186,7 +192,7 @@ impl CandidateNode {
             .iter()
             .map(|index| index.clone().or_else(|| own.clone()))
             .collect();
-        if self.materialization() == Materialization::Relation(ObjectKind::MaterializedView) {
+        if self.is_computed() {
             needed.push(own);
         }
         needed
