@@ -9,6 +9,8 @@ mod digest;
 mod graph;
 mod node;
 mod resource;
+#[cfg(test)]
+pub(crate) mod sample;
 mod semantic;
 #[cfg(test)]
 mod tests;
