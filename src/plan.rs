@@ -20,6 +20,10 @@ pub mod full;
 pub mod refusal;
 /// The plan as text and Markdown for people.
 pub mod render;
+#[cfg(test)]
+mod sample;
+/// What changed since the baseline, and nothing more, as a plan.
+pub mod slim;
 
 /// The suffix that dbt-materialize gives to green schemas and clusters.
 pub const GREEN_SUFFIX: &str = "_dbt_deploy";
@@ -29,6 +33,8 @@ pub const GREEN_SUFFIX: &str = "_dbt_deploy";
 pub struct Plan {
     /// The format of this document; 1.
     pub version: u32,
+    /// How much is released.
+    pub mode: Mode,
     /// The environment that is released.
     pub environment: String,
     /// The dbt target, which also names the entry in `vars.deployment`.
@@ -55,6 +61,8 @@ pub struct Plan {
     pub test_selectors: Vec<String>,
     /// The production name of the cluster whose green side runs the tests; `None` when no test is planned.
     pub test_cluster: Option<String>,
+    /// Indexes of unchanged relations that are made again on green clusters, sorted by name.
+    pub indexes: Vec<IndexMove>,
     /// Sinks outside that read from objects inside.
     pub sinks: Vec<SinkRepoint>,
     /// Objects that production gains, `schema.name`, sorted.
@@ -65,6 +73,50 @@ pub struct Plan {
     pub accepted: Vec<Refusal>,
     /// What an operator should know, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// How much is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// All of `vars.deployment`.
+    Full,
+    /// What changed since the baseline, closed over schemas and clusters.
+    Slim,
+}
+
+impl Plan {
+    /// Whether the plan does nothing at all: production is as the project says.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.schemas.is_empty()
+            && self.clusters.is_empty()
+            && self.nodes.is_empty()
+            && self.sinks.is_empty()
+    }
+}
+
+/// An index of a relation that stays, on a cluster that is swapped: it is made once more on the green
+/// cluster, in the relation's own schema and under a secret name, and takes the old one's name when
+/// that is dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IndexMove {
+    /// The id of the present index.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The production schema of the index and its relation.
+    pub schema: String,
+    /// The relation.
+    pub relation: String,
+    /// The production name of the cluster.
+    pub cluster: String,
+    /// What follows the relation's name in its definition: `("customer")`.
+    pub key: String,
+    /// The comment on it.
+    pub comment: Option<String>,
+    /// Why it is made again.
+    pub reason: String,
 }
 
 /// One production schema and its green side.

@@ -10,7 +10,7 @@ use crate::materialize::catalog::Catalog;
 use crate::materialize::session::SessionOptions;
 use crate::materialize::{Address, Materialize, SslMode};
 use crate::plan::candidate::{Candidate, Input};
-use crate::plan::{ClusterDefinition, Plan, RefusalName, full};
+use crate::plan::{ClusterDefinition, Mode, Plan, RefusalName, full};
 use crate::progress::Reporter;
 use crate::project::profiles::{self, Credentials};
 use crate::project::{Arguments, Deployment, Environment, Project};
@@ -331,6 +331,8 @@ impl Release {
         let baseline = baseline(store, &self.environment).await?;
         let file = self.folder().join("dbt_project.yml").display().to_string();
         let plan = full::plan(&Input {
+            mode: Mode::Full,
+            moved: &[],
             environment: &self.environment,
             target: &self.project.profile.target,
             deployment_file: &file,

@@ -1,15 +1,15 @@
 //! What the project and the server say, as the plan needs it: the input of planning, free of files
 //! and connections.
 
-use super::{ClusterDefinition, ObjectKind, RefusalName};
+use super::{ClusterDefinition, IndexMove, Mode, ObjectKind, RefusalName};
 use crate::build::selector::{self, SelectorError};
-use crate::materialize::catalog::Catalog;
+use crate::materialize::catalog::{Catalog, Object};
 use crate::project::identifier::ClusterName;
 use crate::project::manifest::{Manifest, Node, ResourceType};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a plan is made from.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
     /// The environment.
     pub environment: &'a str,
@@ -17,9 +17,11 @@ pub struct Input<'a> {
     pub target: &'a str,
     /// The file with `vars.deployment`, for remedies.
     pub deployment_file: &'a str,
-    /// `vars.deployment.<target>.schemas`.
+    /// Whether all of `vars.deployment` is released or what a change touches.
+    pub mode: Mode,
+    /// `vars.deployment.<target>.schemas`; of a slim release the touched ones.
     pub schemas: &'a BTreeSet<String>,
-    /// `vars.deployment.<target>.clusters`.
+    /// `vars.deployment.<target>.clusters`; of a slim release the touched ones.
     pub clusters: &'a BTreeSet<String>,
     /// The cluster of the profile.
     pub target_cluster: Option<&'a str>,
@@ -34,8 +36,34 @@ pub struct Input<'a> {
     pub baseline: Option<&'a BTreeMap<(String, String), usize>>,
     /// The size of clusters that `--bootstrap` creates; `None` without `--bootstrap`.
     pub bootstrap: Option<&'a str>,
+    /// Indexes of unchanged relations that are made again on green clusters.
+    pub moved: &'a [IndexMove],
     /// Refusals accepted by name.
     pub allow: &'a BTreeSet<RefusalName>,
+}
+
+impl Input<'_> {
+    /// The remedy when `vars.deployment` lacks a schema or cluster.
+    #[must_use]
+    pub fn line_to_add(&self, list: &str, name: &str) -> String {
+        format!(
+            "add `- {name}` under vars.deployment.{}.{list} in {}",
+            self.target, self.deployment_file
+        )
+    }
+
+    /// The relation of a node in production, where there is one.
+    #[must_use]
+    pub fn live_relation(&self, node: &CandidateNode) -> Option<&Object> {
+        if node.database != self.catalog.database {
+            return None;
+        }
+        let schema = self.catalog.schema(&node.schema)?;
+        self.catalog
+            .objects_in_schema(&schema.id)
+            .into_iter()
+            .find(|object| object.name == node.identifier && object.kind != ObjectKind::Index)
+    }
 }
 
 /// The project at one commit.
@@ -131,7 +159,9 @@ pub enum Materialization {
 }
 
 impl CandidateNode {
-    fn of(node: &Node) -> Self {
+    /// What a release needs to know of a model, seed or snapshot.
+    #[must_use]
+    pub fn of(node: &Node) -> Self {
         let materialized = if node.resource_type == ResourceType::Model {
             // dbt's own default.
             node.config.materialized.as_deref().unwrap_or("view")

@@ -7,16 +7,17 @@ mod nodes;
 mod objects;
 
 use super::candidate::Input;
-use super::{GREEN_SUFFIX, Refusal, RefusalName};
+use super::refusal::Refusals;
+use super::{GREEN_SUFFIX, Mode, Refusal, RefusalName};
 use crate::materialize::identifier::MAX_IDENTIFIER_BYTES;
 use crate::materialize::tag::Side;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 pub(super) struct Checks<'a> {
     input: &'a Input<'a>,
     planned: &'a BTreeSet<String>,
     test_cluster: Option<&'a str>,
-    refusals: BTreeMap<(RefusalName, String), (BTreeSet<String>, String)>,
+    refusals: Refusals,
 }
 
 impl<'a> Checks<'a> {
@@ -29,7 +30,7 @@ impl<'a> Checks<'a> {
             input,
             planned,
             test_cluster,
-            refusals: BTreeMap::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -48,31 +49,16 @@ impl<'a> Checks<'a> {
 
     /// One refusal per name and message, its objects sorted.
     pub(super) fn into_refusals(self) -> Vec<Refusal> {
-        self.refusals
-            .into_iter()
-            .map(|((name, message), (objects, remedy))| Refusal {
-                name,
-                message,
-                objects: objects.into_iter().collect(),
-                remedy,
-            })
-            .collect()
+        self.refusals.into_vec()
     }
 
     fn refuse(&mut self, name: RefusalName, message: &str, object: String, remedy: &str) {
-        self.refusals
-            .entry((name, message.to_owned()))
-            .or_insert_with(|| (BTreeSet::new(), remedy.to_owned()))
-            .0
-            .insert(object);
+        self.refusals.add(name, message, object, remedy);
     }
 
     /// `add "- NAME" under vars.deployment.TARGET.LIST in FILE`.
     fn line_to_add(&self, list: &str, name: &str) -> String {
-        format!(
-            "add `- {name}` under vars.deployment.{}.{list} in {}",
-            self.input.target, self.input.deployment_file
-        )
+        self.input.line_to_add(list, name)
     }
 
     fn names(&mut self) {
@@ -133,7 +119,7 @@ impl<'a> Checks<'a> {
 
     fn presence(&mut self) {
         let input = self.input;
-        if self.planned.is_empty() {
+        if self.planned.is_empty() && input.mode == Mode::Full {
             self.refuse(
                 RefusalName::NothingToDeploy,
                 "no model or seed of the project lies in a schema of the deployment",

@@ -5,7 +5,7 @@
 use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
 use super::checks::Checks;
 use super::{
-    ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, ObjectKind, Plan, PlannedNode,
+    ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, Mode, ObjectKind, Plan, PlannedNode,
     Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint,
 };
 use crate::materialize::catalog::{Cluster, Object, Schema};
@@ -16,13 +16,18 @@ use std::collections::BTreeSet;
 /// # Errors
 /// Every reason at once why the release is refused.
 pub fn plan(input: &Input<'_>) -> Result<Plan, Refused> {
+    plan_with(input, Vec::new())
+}
+
+/// As [`plan`], with reasons that were found before.
+pub(super) fn plan_with(input: &Input<'_>, found: Vec<Refusal>) -> Result<Plan, Refused> {
     let planned = planned_ids(input);
     let test_cluster = test_cluster(input);
     let mut checks = Checks::new(input, &planned, test_cluster.as_deref());
     checks.run();
-    let (fatal, accepted): (Vec<Refusal>, Vec<Refusal>) = checks
-        .into_refusals()
+    let (fatal, accepted): (Vec<Refusal>, Vec<Refusal>) = found
         .into_iter()
+        .chain(checks.into_refusals())
         .partition(|refusal| !(refusal.name.is_allowable() && input.allow.contains(&refusal.name)));
     if !fatal.is_empty() {
         return Err(Refused(fatal));
@@ -114,6 +119,7 @@ fn assemble(
     let dotted = |(schema, name): &(String, String)| format!("{schema}.{name}");
     Plan {
         version: 1,
+        mode: input.mode,
         environment: input.environment.to_owned(),
         target: input.target.to_owned(),
         project: input.candidate.project.clone(),
@@ -131,6 +137,7 @@ fn assemble(
         tests,
         test_selectors,
         test_cluster,
+        indexes: input.moved.to_vec(),
         accepted,
     }
 }
@@ -290,6 +297,9 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
         let plural = if ids.len() == 1 { "" } else { "s" };
         (!ids.is_empty()).then(|| format!("{} {what}{plural} {why}: {}", ids.len(), ids.join(", ")))
     };
+    if input.mode == Mode::Slim {
+        return Vec::new();
+    }
     [
         note("node", "outside vars.deployment, not released", &left_out),
         note("test", "reading no released node, not run", &not_run),

@@ -2,6 +2,7 @@
 
 use crate::failure::{Class, Classify};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -84,6 +85,8 @@ refusal_names! {
     MaterializationUnsupported => "materialization-unsupported", false;
     /// Stored SQL names the schema in a column reference, so the server refuses the swap.
     RehearsalRefused => "rehearsal-refused", false;
+    /// A changed node is of a kind, or in a place, that no release builds.
+    ChangeNotReleased => "change-not-released", true;
     /// Nothing of the project lies in the deployment.
     NothingToDeploy => "nothing-to-deploy", false;
 }
@@ -131,6 +134,34 @@ impl fmt::Display for Refusal {
             write!(f, " [{}]", self.objects.join(", "))?;
         }
         write!(f, "\n    remedy: {}", self.remedy)
+    }
+}
+
+/// Refusals while they are gathered: those that say the same are one, with all its objects.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(BTreeMap<(RefusalName, String), (BTreeSet<String>, String)>);
+
+impl Refusals {
+    /// Adds one. The first remedy for a message stays.
+    pub(super) fn add(&mut self, name: RefusalName, message: &str, object: String, remedy: &str) {
+        self.0
+            .entry((name, message.to_owned()))
+            .or_insert_with(|| (BTreeSet::new(), remedy.to_owned()))
+            .0
+            .insert(object);
+    }
+
+    /// The refusals, sorted by name and message.
+    pub(super) fn into_vec(self) -> Vec<Refusal> {
+        self.0
+            .into_iter()
+            .map(|((name, message), (objects, remedy))| Refusal {
+                name,
+                message,
+                objects: objects.into_iter().collect(),
+                remedy,
+            })
+            .collect()
     }
 }
 

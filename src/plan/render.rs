@@ -23,17 +23,6 @@ mod tests;
 /// Characters of the manifest's hash that are shown.
 const HASH_LENGTH: usize = 12;
 
-impl Plan {
-    /// Whether the plan does nothing at all: production is as the project says.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.schemas.is_empty()
-            && self.clusters.is_empty()
-            && self.nodes.is_empty()
-            && self.sinks.is_empty()
-    }
-}
-
 /// `1 schema`, `2 schemas`.
 fn count(number: usize, singular: &str, plural: &str) -> String {
     format!("{number} {}", if number == 1 { singular } else { plural })

@@ -83,6 +83,7 @@ fn deployment() -> NewDeployment {
     NewDeployment {
         plan: Plan {
             version: 1,
+            mode: cutover::plan::Mode::Full,
             environment: "prod".to_owned(),
             target: "prod".to_owned(),
             project: "shop".to_owned(),
@@ -96,6 +97,7 @@ fn deployment() -> NewDeployment {
             tests: Vec::new(),
             test_selectors: Vec::new(),
             test_cluster: None,
+            indexes: Vec::new(),
             sinks: Vec::new(),
             gains: Vec::new(),
             loses: Vec::new(),

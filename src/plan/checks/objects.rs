@@ -176,7 +176,8 @@ impl<'a> Checks<'a> {
                     | ObjectKind::Secret
                     | ObjectKind::Type
                     | ObjectKind::Function => {
-                        if swapped {
+                        let moves = input.moved.iter().any(|index| index.id == object.id);
+                        if swapped || moves {
                             continue;
                         }
                         if self.node_of(schema, object).is_some() {

@@ -1,7 +1,7 @@
 //! Plans for tests of what is printed.
 
 use crate::plan::{
-    ClusterDefinition, ClusterSwap, LiveObject, ObjectKind, Plan, PlannedNode, Refusal,
+    ClusterDefinition, ClusterSwap, LiveObject, Mode, ObjectKind, Plan, PlannedNode, Refusal,
     RefusalName, ReplicaDefinition, SchemaSwap, SinkRepoint,
 };
 
@@ -75,6 +75,7 @@ fn test(name: &str) -> String {
 pub(crate) fn shop() -> Plan {
     Plan {
         version: 1,
+        mode: Mode::Full,
         environment: "production".to_owned(),
         target: "prod".to_owned(),
         project: "shop".to_owned(),
@@ -126,6 +127,7 @@ pub(crate) fn shop() -> Plan {
         test_selectors: Vec::new(),
         tests: vec![test("not_null_daily_orders_id"), test("unique_revenue_day")],
         test_cluster: Some("compute".to_owned()),
+        indexes: Vec::new(),
         sinks: vec![SinkRepoint {
             id: "u77".to_owned(),
             name: "sinks.orders_to_kafka".to_owned(),
@@ -152,6 +154,7 @@ pub(crate) fn empty() -> Plan {
         nodes: Vec::new(),
         tests: Vec::new(),
         test_cluster: None,
+        indexes: Vec::new(),
         sinks: Vec::new(),
         gains: Vec::new(),
         loses: Vec::new(),

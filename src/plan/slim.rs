@@ -1,0 +1,312 @@
+//! The smallest release: what changed since the baseline, closed over schemas and clusters.
+//!
+//! Pure: the same input gives the same plan, byte for byte. The plan of the smallest set is the plan
+//! of a deployment that lists only the touched schemas and clusters, so every check of the whole
+//! release holds here too.
+
+use super::candidate::{CandidateNode, Input, Materialization};
+use super::closure::{self, Closure, Reason, Seed};
+use super::refusal::Refusals;
+use super::{IndexMove, Mode, ObjectKind, Plan, RefusalName, Refused, full};
+use crate::project::manifest::{Resource, ResourceType};
+use crate::project::state::{Comparison, StateValue};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What changed since the baseline, as a release sees it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// Where the closure begins.
+    pub seed: Seed,
+    /// Changed nodes that no release builds (sinks, sources outside, snapshots) → what changed.
+    pub unreleased: BTreeMap<String, String>,
+    /// What an operator should know.
+    pub notes: Vec<String>,
+}
+
+impl Changes {
+    /// What a comparison means to a release of `input`. Only what makes relations counts: tests,
+    /// exposures and the like are taken from the candidate anyway.
+    #[must_use]
+    pub fn of(comparison: &Comparison<'_>, input: &Input<'_>) -> Self {
+        let mut changes = Self::default();
+        for (id, node) in &input.candidate.nodes {
+            if comparison.matches(id, StateValue::Modified) {
+                changes.take(id, node, phrase(comparison, id), input);
+            }
+            if let Some(old) = comparison.old().nodes.get(id) {
+                changes.leaves(id, &CandidateNode::of(old), Some(node), input);
+            }
+        }
+        for (id, old) in comparison.deleted() {
+            if let Resource::Node(old) = old
+                && makes_relation(old.resource_type)
+            {
+                changes.leaves(id, &CandidateNode::of(old), None, input);
+            }
+        }
+        changes
+    }
+
+    /// Takes one changed node of the candidate.
+    pub fn take(&mut self, id: &str, node: &CandidateNode, what: String, input: &Input<'_>) {
+        let is_built = match node.materialization() {
+            Materialization::Ephemeral => true,
+            Materialization::Relation(_) => node.database == input.catalog.database,
+            Materialization::Source => full::lies_in_deployment(input, node),
+            Materialization::Sink | Materialization::Unsupported => false,
+        };
+        if is_built {
+            self.seed.nodes.insert(id.to_owned(), what);
+        } else {
+            self.unreleased.insert(id.to_owned(), what);
+        }
+    }
+
+    /// A relation of the baseline that the candidate makes nowhere or elsewhere: its schema is
+    /// swapped, so that it goes.
+    fn leaves(
+        &mut self,
+        id: &str,
+        old: &CandidateNode,
+        new: Option<&CandidateNode>,
+        input: &Input<'_>,
+    ) {
+        let is_relation = |node: &CandidateNode| {
+            matches!(
+                node.materialization(),
+                Materialization::Relation(_) | Materialization::Source
+            )
+        };
+        let stays = new.is_some_and(|new| {
+            is_relation(new) && (&new.database, &new.schema) == (&old.database, &old.schema)
+        });
+        if !is_relation(old) || stays {
+            return;
+        }
+        let word = if new.is_some() { "moved" } else { "deleted" };
+        if full::lies_in_deployment(input, old) {
+            self.seed
+                .schemas
+                .entry(old.schema.clone())
+                .or_insert_with(|| format!("{word} {id}"));
+        } else {
+            self.notes.push(format!(
+                "{id} was {word}; {}.{} lies outside vars.deployment and stays in production",
+                old.schema, old.identifier
+            ));
+        }
+    }
+}
+
+fn makes_relation(kind: ResourceType) -> bool {
+    matches!(
+        kind,
+        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot
+    )
+}
+
+/// `changed: body, config cluster`, or `new`.
+fn phrase(comparison: &Comparison<'_>, id: &str) -> String {
+    let words: Vec<String> = comparison
+        .changes(id)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let bare: Vec<&str> = words
+        .iter()
+        .map(|word| word.strip_prefix("changed: ").unwrap_or(word))
+        .collect();
+    if bare == ["new"] {
+        return "new".to_owned();
+    }
+    format!("changed: {}", bare.join(", "))
+}
+
+/// A closed change, before the keys of the indexes that move with it are known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closed {
+    closure: Closure,
+    /// Live indexes of unchanged relations on touched clusters → the node that they belong to and
+    /// the cluster's production name.
+    pub indexes: BTreeMap<String, (String, String)>,
+}
+
+impl Closed {
+    /// Closes the changes.
+    #[must_use]
+    pub fn of(changes: &Changes, input: &Input<'_>) -> Self {
+        let closure = closure::close(
+            input.candidate,
+            &input.catalog.database,
+            input.target_cluster,
+            &changes.seed,
+        );
+        let mut indexes = BTreeMap::new();
+        let rebuilt = |id: &String| closure.nodes.contains_key(id);
+        let touched: BTreeMap<&str, &String> = closure
+            .clusters
+            .keys()
+            .filter_map(|name| Some((input.catalog.cluster(name)?.id.as_str(), name)))
+            .collect();
+        for (id, node) in &input.candidate.nodes {
+            let live = (!touched.is_empty() && !rebuilt(id) && !node.indexes.is_empty())
+                .then(|| input.live_relation(node))
+                .flatten();
+            for index in live
+                .map(|live| input.catalog.dependents(&live.id))
+                .into_iter()
+                .flatten()
+            {
+                let cluster = index.cluster_id.as_deref().and_then(|id| touched.get(id));
+                if index.kind == ObjectKind::Index
+                    && let Some(cluster) = cluster
+                    && !closure.schemas.contains_key(&node.schema)
+                {
+                    indexes.insert(index.id.clone(), (id.clone(), (*cluster).clone()));
+                }
+            }
+        }
+        Self { closure, indexes }
+    }
+}
+
+/// Plans the release of a closed change. `keys` has, for each of [`Closed::indexes`], what follows
+/// the relation's name in its definition, or why that is not known.
+///
+/// # Errors
+/// Every reason at once why the release is refused.
+pub fn plan(
+    input: &Input<'_>,
+    changes: &Changes,
+    closed: &Closed,
+    keys: &BTreeMap<String, Result<String, String>>,
+) -> Result<Plan, Refused> {
+    let mut refusals = Refusals::default();
+    outside(input, &closed.closure, &mut refusals);
+    not_built(&changes.unreleased, &mut refusals);
+    let moves = moves(input, closed, keys, &mut refusals);
+    let within = |touched: &BTreeMap<String, String>, listed: &BTreeSet<String>| {
+        let names = touched.keys().filter(|name| listed.contains(*name));
+        names.cloned().collect::<BTreeSet<String>>()
+    };
+    let schemas = within(&closed.closure.schemas, input.schemas);
+    let clusters = within(&closed.closure.clusters, input.clusters);
+    let narrowed = Input {
+        mode: Mode::Slim,
+        schemas: &schemas,
+        clusters: &clusters,
+        moved: &moves,
+        ..*input
+    };
+    let mut plan = full::plan_with(&narrowed, refusals.into_vec())?;
+    for node in &mut plan.nodes {
+        if let Some(reason) = closed.closure.nodes.get(&node.unique_id) {
+            node.reason = reason.to_string();
+        }
+    }
+    plan.notes.extend(changes.notes.iter().cloned());
+    Ok(plan)
+}
+
+fn outside(input: &Input<'_>, closure: &Closure, refusals: &mut Refusals) {
+    for (id, reason) in &closure.nodes {
+        let Some(node) = input.candidate.nodes.get(id) else {
+            continue;
+        };
+        if node.materialization() != Materialization::Ephemeral
+            && !input.schemas.contains(&node.schema)
+        {
+            refusals.add(
+                RefusalName::NodeOutsideDeployment,
+                match reason {
+                    Reason::Seed(_) => "a changed node lies in a schema that the deployment does not list",
+                    Reason::Downstream { .. }
+                    | Reason::SharesSchema { .. }
+                    | Reason::SharesCluster { .. } => {
+                        "a node that must be rebuilt lies in a schema that the deployment does not list"
+                    }
+                },
+                format!("{id} (schema {}; {reason})", node.schema),
+                &input.line_to_add("schemas", &node.schema),
+            );
+        }
+    }
+    for (cluster, who) in &closure.clusters {
+        if !input.clusters.contains(cluster) {
+            refusals.add(
+                RefusalName::NodeOutsideDeployment,
+                "a cluster that must be swapped is not listed by the deployment",
+                format!("cluster {cluster} (for {who})"),
+                &input.line_to_add("clusters", cluster),
+            );
+        }
+    }
+}
+
+fn not_built(unreleased: &BTreeMap<String, String>, refusals: &mut Refusals) {
+    for (id, what) in unreleased {
+        refusals.add(
+            RefusalName::ChangeNotReleased,
+            "a changed sink, source, snapshot or node of another database is built by no release",
+            format!("{id} ({what})"),
+            "build it in production with dbt, then accept it with --allow change-not-released",
+        );
+    }
+}
+
+fn moves(
+    input: &Input<'_>,
+    closed: &Closed,
+    keys: &BTreeMap<String, Result<String, String>>,
+    refusals: &mut Refusals,
+) -> Vec<IndexMove> {
+    let mut moves = Vec::new();
+    for (id, (node, cluster)) in &closed.indexes {
+        let Some(index) = input.catalog.objects.get(id) else {
+            continue;
+        };
+        let Some((node_id, node)) = input.candidate.nodes.get_key_value(node) else {
+            continue;
+        };
+        let shown = input.catalog.name_of(index);
+        let key = match keys.get(id) {
+            Some(Ok(key)) => key.clone(),
+            unknown => {
+                let reason = match unknown {
+                    Some(Err(answer)) => format!(": {answer}"),
+                    Some(Ok(_)) | None => String::new(),
+                };
+                refusals.add(
+                    RefusalName::ClusterShared,
+                    "an index of an unchanged relation lies on a cluster that must be swapped and cannot be made again",
+                    format!("{shown}{reason}"),
+                    "move the index to another cluster, or run again with --full",
+                );
+                continue;
+            }
+        };
+        if !input.catalog.owns(&index.owner) {
+            refusals.add(
+                RefusalName::NotOwner,
+                "the role does not own an index that must be made again on a swapped cluster",
+                format!("{shown} (owner {})", index.owner),
+                "run as the owner, or grant the owner's role to the deploying one",
+            );
+        }
+        moves.push(IndexMove {
+            id: id.clone(),
+            name: index.name.clone(),
+            schema: node.schema.clone(),
+            relation: node.identifier.clone(),
+            cluster: cluster.clone(),
+            key,
+            comment: index.comment.clone(),
+            reason: format!("index of unchanged {node_id} on cluster {cluster}"),
+        });
+    }
+    moves.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    moves
+}
+
+#[cfg(test)]
+mod tests;
