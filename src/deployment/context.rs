@@ -149,6 +149,10 @@ impl Context<'_> {
                 {
                     tracing::info!(attempt, label, "the catalog changed; trying again");
                     attempt += 1;
+                    self.reporter.note(format!(
+                        "somebody else changed the catalog; attempt {attempt} of {}",
+                        self.settings.cutover.attempts
+                    ));
                     if let Some(pause) = pauses.next_pause() {
                         tokio::time::sleep(pause).await;
                     }

@@ -98,6 +98,9 @@ pub(super) async fn rehearse(
     match context.guarded(&statements, true, &check).await {
         Ok(Guarded::Committed) => Ok(()),
         Ok(Guarded::Declined(mismatch)) => Err(not_rehearsed(&mismatch)),
+        Err(error @ MaterializeError::Conflict { .. }) => Err(DeploymentError::NotRehearsed(
+            in_each_attempt(context, &error),
+        )),
         Ok(Guarded::Unknown(error)) | Err(error) => {
             if let MaterializeError::Refused { .. } = error {
                 // What was renamed or dropped is refused before the check is asked; it names that.
@@ -112,6 +115,12 @@ pub(super) async fn rehearse(
             Err(error.into())
         }
     }
+}
+
+/// What ended the last of the attempts that the settings allow.
+fn in_each_attempt(context: &Context<'_>, error: &MaterializeError) -> String {
+    let attempts = context.settings.cutover.attempts;
+    format!("{error}, in each of {attempts} attempts")
 }
 
 fn not_rehearsed(mismatch: &Mismatch) -> DeploymentError {
@@ -262,9 +271,11 @@ pub(super) async fn swap(
                         check(&read_names(context).await?),
                         Err(Mismatch::Foreign(_))
                     ) => {}
+                Class::Conflict => {
+                    return Ok(Swapped::No(in_each_attempt(context, &error)));
+                }
                 Class::Usage
                 | Class::Refused
-                | Class::Conflict
                 | Class::Permanent
                 | Class::Stuck
                 | Class::Interrupted => return Ok(Swapped::No(error.to_string())),

@@ -57,6 +57,7 @@ pub(super) async fn deploy(
         .await
         .map_err(ReleaseError::from)?
     {
+        release.is_planned_here(&active.id, &active.plan)?;
         return Err(already_active(&active.id, &active.state.to_string()));
     }
     let (reporter, news) = Reporter::channel();
