@@ -165,3 +165,44 @@ async fn a_full_disk_under_dbt_is_not_taken_for_a_fault_of_the_project() {
     world.serves(2).await;
     world.nothing_left().await;
 }
+
+/// Where nothing may be mounted: the system refuses to let the journal's files grow, as a quota does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_may_not_grow_ends_the_command_and_not_the_release() {
+    let Some(mut world) = World::start(Needs::Sandbox).await else {
+        return;
+    };
+    world.produce_by_sql().await;
+    world.project.without_tests();
+    world.set("MATERIALIZE__RECONNECT_TIMEOUT", "1s");
+    let _replay = Replay::of(&mut world).await;
+    // Otherwise the signal would end the process before it can say anything.
+    world.through = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"]
+        .map(str::to_owned)
+        .to_vec();
+    world.hold("cutover: commit swap", 2).await;
+    let deploying = world.spawn(&["deploy"]);
+    world.struck().await;
+    let limited = std::process::Command::new("prlimit")
+        .args(["--pid", &deploying.id().to_string(), "--fsize=4096"])
+        .status()
+        .expect("prlimit");
+    assert!(limited.success());
+    world.let_go().await;
+    let outcome = deploying
+        .ended()
+        .await
+        .exits(4)
+        .says(".cutover/cutover.db")
+        .says("cutover resume");
+    println!("{}", outcome.error());
+    world.serves(2).await;
+    world
+        .cutover(&["deploy"])
+        .await
+        .exits(3)
+        .says("deployment-active");
+    world.cutover(&["resume"]).await.exits(0);
+    world.serves(2).await;
+    world.nothing_left().await;
+}
