@@ -231,3 +231,52 @@ async fn a_process_that_lost_the_lead_neither_writes_nor_swaps() {
     world.serves(3).await;
     world.nothing_left().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_lost_the_lead_between_two_attempts_does_not_swap() {
+    let Some((mut world, journal, _replay)) = world().await else {
+        return;
+    };
+    world
+        .cutover(&["deploy", "--promotion=manual"])
+        .await
+        .exits(0);
+    // Its swap meets one conflict after the other, with pauses that grow.
+    world
+        .sql
+        .run(
+            "INSERT INTO mz_sandbox.faults (pattern, action, argument, times) \
+             VALUES ('cutover: commit swap', 'error', '40001', NULL)",
+        )
+        .await;
+    world.set("CUTOVER__BACKOFF_MAX", "20s");
+    world.set("CUTOVER__ATTEMPTS", "100");
+    let old = world.spawn(&["promote"]);
+    support::eventually("ten attempts", async || {
+        let hits = world
+            .sql
+            .value("SELECT (sum(hits) >= 10)::text FROM mz_sandbox.faults")
+            .await;
+        (hits == "true").then_some(())
+    })
+    .await;
+    // The pause that has begun is longer than this, whatever its jitter.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    silenced(&journal, &old).await;
+    world.set("CUTOVER__ATTEMPTS", "1");
+    world
+        .cutover(&["resume"])
+        .await
+        .exits(3)
+        .says("the swap was not made");
+    let ready = world.snapshot().await;
+    world.let_go().await;
+    old.signal(Signal::SIGCONT);
+    let outcome = superseded(old).await;
+    println!("between two attempts: {}", outcome.error()["message"]);
+    world.snapshot().await.is(&ready);
+    world.serves(1).await;
+    world.cutover(&["abort"]).await.exits(0);
+    world.serves(1).await;
+    world.nothing_left().await;
+}

@@ -124,14 +124,17 @@ impl Context<'_> {
 
     /// A guarded transaction, repeated under 40001 until `cutover.attempts` are used up.
     ///
+    /// Each attempt asks the journal first whether this process still leads: between the record of
+    /// the intent and a later attempt another one may have taken over and decided otherwise.
+    ///
     /// # Errors
-    /// See [`guarded::transaction`]; the last conflict when the attempts are used up.
+    /// See [`guarded::transaction`]; the last conflict when the attempts are used up; the journal's.
     pub(super) async fn guarded<E>(
         &self,
         statements: &[Statement],
         rehearse: bool,
         check: impl Fn(&Names) -> Result<(), E>,
-    ) -> Result<Guarded<E>, MaterializeError> {
+    ) -> Result<Guarded<E>, DeploymentError> {
         let Some((first, rest)) = statements.split_first() else {
             return Ok(Guarded::Committed);
         };
@@ -141,6 +144,9 @@ impl Context<'_> {
         );
         let mut attempt = 1;
         loop {
+            if !rehearse {
+                self.store.still_leads(self.lead).await?;
+            }
             let answer =
                 guarded::transaction(self.materialize, first, rest, rehearse, &check).await;
             match answer {
@@ -157,7 +163,7 @@ impl Context<'_> {
                         tokio::time::sleep(pause).await;
                     }
                 }
-                other => return other,
+                other => return Ok(other?),
             }
         }
     }

@@ -98,10 +98,10 @@ pub(super) async fn rehearse(
     match context.guarded(&statements, true, &check).await {
         Ok(Guarded::Committed) => Ok(()),
         Ok(Guarded::Declined(mismatch)) => Err(not_rehearsed(&mismatch)),
-        Err(error @ MaterializeError::Conflict { .. }) => Err(DeploymentError::NotRehearsed(
-            in_each_attempt(context, &error),
-        )),
-        Ok(Guarded::Unknown(error)) | Err(error) => {
+        Err(DeploymentError::Materialize(error @ MaterializeError::Conflict { .. })) => Err(
+            DeploymentError::NotRehearsed(in_each_attempt(context, &error)),
+        ),
+        Ok(Guarded::Unknown(error)) | Err(DeploymentError::Materialize(error)) => {
             if let MaterializeError::Refused { .. } = error {
                 // What was renamed or dropped is refused before the check is asked; it names that.
                 return Err(match check(&read_names(context).await?) {
@@ -114,6 +114,7 @@ pub(super) async fn rehearse(
             }
             Err(error.into())
         }
+        Err(error) => Err(error),
     }
 }
 
@@ -263,7 +264,7 @@ pub(super) async fn swap(
                     return Ok(Swapped::No(format!("foreign-swap: {reason}")));
                 }
             }
-            Err(error) => match error.class() {
+            Err(DeploymentError::Materialize(error)) => match error.class() {
                 Class::Transient => return Err(error.into()),
                 // What was renamed or dropped is refused before the check is asked.
                 Class::Permanent
@@ -280,6 +281,7 @@ pub(super) async fn swap(
                 | Class::Stuck
                 | Class::Interrupted => return Ok(Swapped::No(error.to_string())),
             },
+            Err(error) => return Err(error),
         }
     }
 }
