@@ -43,6 +43,9 @@ pub struct Plan {
     pub project: String,
     /// The Materialize database.
     pub database: String,
+    /// The server's id of itself; `None` in plans of versions that did not ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// The content hash of the candidate manifest.
     pub manifest_hash: String,
     /// The content hash of the same project parsed with `deploy: true`.

@@ -6,11 +6,13 @@ use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
 use crate::deployment::state::State;
 use crate::failure::{Class, Classify};
-use crate::materialize::catalog::Catalog;
+use crate::materialize::catalog::{self, Catalog};
 use crate::materialize::session::SessionOptions;
 use crate::materialize::{Address, Materialize, SslMode};
 use crate::plan::candidate::{Candidate, Input};
-use crate::plan::{ClusterDefinition, Mode, Plan, RefusalName, full};
+use crate::plan::{
+    ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full,
+};
 use crate::progress::Reporter;
 use crate::project::profiles::{self, Credentials};
 use crate::project::{Arguments, Deployment, Environment, Project};
@@ -20,6 +22,9 @@ use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
+
+/// The most deployments of the past that are looked at.
+const LOOK_BACK: u32 = 1000;
 
 /// What decides which environment is meant.
 #[derive(Debug, Clone, Default)]
@@ -170,6 +175,42 @@ impl Release {
         })
     }
 
+    /// Makes sure that what the journal holds was planned for the project, target and database of
+    /// this configuration. Asks no server.
+    ///
+    /// # Errors
+    /// [`RefusalName::AnotherTarget`], with each thing that differs.
+    pub fn is_planned_here(&self, id: &str, plan: &Plan) -> Result<(), DeploymentError> {
+        let profile = &self.project.profile;
+        refuse_another(
+            id,
+            &[
+                ("project", &plan.project, &self.project.dbt.name),
+                ("target", &plan.target, &profile.target),
+                ("database", &plan.database, &profile.credentials.database),
+            ],
+        )
+    }
+
+    /// Makes sure that what the journal holds was planned on the server that answers now. Ids say
+    /// nothing on another one.
+    ///
+    /// # Errors
+    /// [`RefusalName::AnotherTarget`], and the server's when it does not answer.
+    pub async fn is_planned_on(
+        &self,
+        materialize: &Materialize,
+        id: &str,
+        plan: &Plan,
+    ) -> Result<(), DeploymentError> {
+        let Some(planned) = &plan.server else {
+            return Ok(());
+        };
+        let session = materialize.session_patiently().await?;
+        let found = catalog::server_id(&session).await?;
+        refuse_another(id, &[("server", planned, &found)])
+    }
+
     /// The project's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -293,16 +334,47 @@ impl Release {
         materialize.session().await?;
         let catalog = Catalog::read(materialize).await?;
         let candidate = builds.parse().await?;
-        self.plan_for(
-            &deployment,
-            &candidate,
-            &catalog,
-            materialize,
-            store,
-            bootstrap,
-            allow,
-        )
-        .await
+        let plan = self
+            .plan_for(
+                &deployment,
+                &candidate,
+                &catalog,
+                materialize,
+                store,
+                bootstrap,
+                allow,
+            )
+            .await?;
+        self.refuse_shared(store, &plan).await?;
+        Ok(plan)
+    }
+
+    /// What another environment of this journal has under way must not share anything with the plan.
+    /// While it is staged or dropped that side has secret names, and the catalog does not show it.
+    async fn refuse_shared(&self, store: &Store, plan: &Plan) -> Result<(), ReleaseError> {
+        let mut refusals = Vec::new();
+        for other in store.history(None, LOOK_BACK).await? {
+            if other.state.is_terminal() || other.environment == self.environment {
+                continue;
+            }
+            let theirs = store.deployment(&other.id).await?.plan;
+            let shared = shared(plan, &theirs);
+            if theirs.server == plan.server && !shared.is_empty() {
+                refusals.push(Refusal {
+                    name: RefusalName::DeploymentActive,
+                    message: format!(
+                        "the deployment {} of the environment {} is under way ({}) with the same schemas or clusters",
+                        other.id, other.environment, other.state
+                    ),
+                    objects: shared,
+                    remedy: "finish or abort it under the name of its environment".to_owned(),
+                });
+            }
+        }
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        Err(DeploymentError::from(Refused(refusals)).into())
     }
 
     #[expect(
@@ -328,7 +400,7 @@ impl Release {
             clusters.iter().map(String::as_str).chain(target_cluster),
         )
         .await?;
-        let baseline = baseline(store, &self.environment).await?;
+        let baseline = self.baseline(store, &catalog.server).await?;
         let file = self.folder().join("dbt_project.yml").display().to_string();
         let plan = full::plan(&Input {
             mode: Mode::Full,
@@ -349,6 +421,52 @@ impl Release {
         .map_err(DeploymentError::from)?;
         Ok(plan)
     }
+
+    /// The relations that the last promotion made live, with their numbers of indexes. What another
+    /// project or server had under the same environment name says nothing about this one.
+    async fn baseline(
+        &self,
+        store: &Store,
+        server: &str,
+    ) -> Result<Option<BTreeMap<(String, String), usize>>, ReleaseError> {
+        let history = store.history(Some(&self.environment), LOOK_BACK).await?;
+        for promoted in history.iter().filter(|past| has_promoted(past.state)) {
+            let plan = store.deployment(&promoted.id).await?.plan;
+            let is_on_it = plan
+                .server
+                .as_deref()
+                .is_none_or(|planned| planned == server);
+            if is_on_it && self.is_planned_here(&promoted.id, &plan).is_ok() {
+                return Ok(Some(
+                    plan.nodes
+                        .into_iter()
+                        .map(|node| ((node.schema, node.identifier), node.indexes))
+                        .collect(),
+                ));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Refuses what differs: `(what, as planned, as configured)`.
+fn refuse_another(id: &str, parts: &[(&str, &String, &String)]) -> Result<(), DeploymentError> {
+    let objects: Vec<String> = parts
+        .iter()
+        .filter(|(_, planned, found)| planned != found)
+        .map(|(what, planned, found)| format!("{what} {planned}, not {found}"))
+        .collect();
+    if objects.is_empty() {
+        return Ok(());
+    }
+    Err(Refused(vec![Refusal {
+        name: RefusalName::AnotherTarget,
+        message: format!("the deployment {id} under way was planned for something else"),
+        objects,
+        remedy: "run the command with the configuration that it was planned with; two things that are released need two environment names, or two journals"
+            .to_owned(),
+    }])
+    .into())
 }
 
 /// How to clone the clusters concerned.
@@ -368,14 +486,30 @@ async fn definitions(
     Ok(definitions)
 }
 
-/// The relations that the last promotion made live, with their numbers of indexes.
-async fn baseline(
-    store: &Store,
-    environment: &str,
-) -> Result<Option<BTreeMap<(String, String), usize>>, ReleaseError> {
-    const LOOK_BACK: u32 = 1000;
-    let history = store.history(Some(environment), LOOK_BACK).await?;
-    let promoted = history.iter().find(|summary| match summary.state {
+/// The schemas and clusters that both swap, sorted.
+fn shared(plan: &Plan, other: &Plan) -> Vec<String> {
+    let schemas = plan.schemas.iter().filter(|schema| {
+        plan.database == other.database
+            && other
+                .schemas
+                .iter()
+                .any(|theirs| theirs.name == schema.name)
+    });
+    let clusters = plan.clusters.iter().filter(|cluster| {
+        other
+            .clusters
+            .iter()
+            .any(|theirs| theirs.name == cluster.name)
+    });
+    schemas
+        .map(|schema| format!("schema {}", schema.name))
+        .chain(clusters.map(|cluster| format!("cluster {}", cluster.name)))
+        .collect()
+}
+
+/// Whether production is what such a deployment made.
+fn has_promoted(state: State) -> bool {
+    match state {
         State::Done | State::CleaningUp | State::Soaking => true,
         State::Pending
         | State::Planned
@@ -391,17 +525,7 @@ async fn baseline(
         | State::RollingBack
         | State::RolledBack
         | State::Stuck => false,
-    });
-    let Some(promoted) = promoted else {
-        return Ok(None);
-    };
-    let plan = store.deployment(&promoted.id).await?.plan;
-    Ok(Some(
-        plan.nodes
-            .into_iter()
-            .map(|node| ((node.schema, node.identifier), node.indexes))
-            .collect(),
-    ))
+    }
 }
 
 fn address(credentials: &Credentials) -> Address {

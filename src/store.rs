@@ -129,6 +129,15 @@ impl Store {
         backend!(self.lead(environment.to_owned()))
     }
 
+    /// Makes sure that nobody has taken the lead over; nothing is recorded.
+    ///
+    /// # Errors
+    /// [`StoreError::Superseded`] when another process has led since.
+    pub async fn still_leads(&self, lead: &Lead) -> Result<(), StoreError> {
+        let proof = self.proof(lead)?;
+        backend!(self.still_leads(proof))
+    }
+
     /// Records a deployment with its plan; it is planned afterwards.
     ///
     /// # Errors

@@ -3,12 +3,14 @@
 use super::error::DeploymentError;
 use crate::build::log::is_connection_failure;
 use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, invocation, orphan};
-use crate::failure::with_causes;
+use crate::failure::{Class, Classify, with_causes};
 use crate::plan::Plan;
 use crate::plan::candidate::Candidate;
 use crate::project::run_results::RunResult;
 use crate::project::{Manifest, RunResults};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// dbt for one deployment.
@@ -59,6 +61,10 @@ impl Builds {
     /// # Errors
     /// dbt's, and broken or foreign manifests.
     pub async fn parse(&self) -> Result<Candidate, DeploymentError> {
+        self.parse_both().await.map_err(|error| self.or_full(error))
+    }
+
+    async fn parse_both(&self) -> Result<Candidate, DeploymentError> {
         if self.needs_packages {
             self.invoker.deps().await?;
         }
@@ -97,6 +103,11 @@ impl Builds {
     /// # Errors
     /// dbt's; [`DeploymentError::Failed`] when a planned node did not succeed.
     pub async fn build(&self, plan: &Plan) -> Result<(), DeploymentError> {
+        let built = self.build_nodes(plan).await;
+        built.map_err(|error| self.or_full(error))
+    }
+
+    async fn build_nodes(&self, plan: &Plan) -> Result<(), DeploymentError> {
         let state = self.state(plan).await?;
         let invocation = self
             .invoker
@@ -112,6 +123,11 @@ impl Builds {
     /// # Errors
     /// dbt's; [`DeploymentError::Failed`] when a planned test did not pass.
     pub async fn test(&self, plan: &Plan) -> Result<(), DeploymentError> {
+        let tested = self.test_nodes(plan).await;
+        tested.map_err(|error| self.or_full(error))
+    }
+
+    async fn test_nodes(&self, plan: &Plan) -> Result<(), DeploymentError> {
         let Some(cluster) = &plan.test_cluster else {
             return Ok(());
         };
@@ -137,6 +153,19 @@ impl Builds {
         same_project(&read_manifest(&invocation)?, &plan.green_manifest_hash)
     }
 
+    /// What dbt says when it cannot write differs with the file that it meets first, and a file cut
+    /// short reads as a broken one. So after a failure the disk itself is asked: a full one says
+    /// nothing about the project.
+    fn or_full(&self, error: DeploymentError) -> DeploymentError {
+        if error.class() == Class::Interrupted || !has_no_room(self.folder()) {
+            return error;
+        }
+        DeploymentError::Full {
+            path: self.folder().display().to_string(),
+            source: Box::new(error),
+        }
+    }
+
     /// The folder with the plain manifest of the candidate, to which unplanned references defer.
     /// It was written for the plan; when it is gone, the project is parsed again.
     async fn state(&self, plan: &Plan) -> Result<PathBuf, DeploymentError> {
@@ -147,6 +176,24 @@ impl Builds {
         }
         Ok(folder)
     }
+}
+
+/// Whether a file as large as a small manifest cannot be written there.
+fn has_no_room(folder: &Path) -> bool {
+    const SIZE: usize = 1 << 20;
+    let path = folder.join("room");
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(&vec![0; SIZE])?;
+        file.sync_all()
+    });
+    // It is ours and empty; on a full disk even that may fail.
+    let _ = std::fs::remove_file(&path);
+    written.is_err_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        )
+    })
 }
 
 /// The files may have changed since the plan was stored, most of all before a resume. What dbt built

@@ -124,14 +124,17 @@ impl Context<'_> {
 
     /// A guarded transaction, repeated under 40001 until `cutover.attempts` are used up.
     ///
+    /// Each attempt asks the journal first whether this process still leads: between the record of
+    /// the intent and a later attempt another one may have taken over and decided otherwise.
+    ///
     /// # Errors
-    /// See [`guarded::transaction`]; the last conflict when the attempts are used up.
+    /// See [`guarded::transaction`]; the last conflict when the attempts are used up; the journal's.
     pub(super) async fn guarded<E>(
         &self,
         statements: &[Statement],
         rehearse: bool,
         check: impl Fn(&Names) -> Result<(), E>,
-    ) -> Result<Guarded<E>, MaterializeError> {
+    ) -> Result<Guarded<E>, DeploymentError> {
         let Some((first, rest)) = statements.split_first() else {
             return Ok(Guarded::Committed);
         };
@@ -141,6 +144,9 @@ impl Context<'_> {
         );
         let mut attempt = 1;
         loop {
+            if !rehearse {
+                self.store.still_leads(self.lead).await?;
+            }
             let answer =
                 guarded::transaction(self.materialize, first, rest, rehearse, &check).await;
             match answer {
@@ -149,11 +155,15 @@ impl Context<'_> {
                 {
                     tracing::info!(attempt, label, "the catalog changed; trying again");
                     attempt += 1;
+                    self.reporter.note(format!(
+                        "somebody else changed the catalog; attempt {attempt} of {}",
+                        self.settings.cutover.attempts
+                    ));
                     if let Some(pause) = pauses.next_pause() {
                         tokio::time::sleep(pause).await;
                     }
                 }
-                other => return other,
+                other => return Ok(other?),
             }
         }
     }

@@ -98,7 +98,10 @@ pub(super) async fn rehearse(
     match context.guarded(&statements, true, &check).await {
         Ok(Guarded::Committed) => Ok(()),
         Ok(Guarded::Declined(mismatch)) => Err(not_rehearsed(&mismatch)),
-        Ok(Guarded::Unknown(error)) | Err(error) => {
+        Err(DeploymentError::Materialize(error @ MaterializeError::Conflict { .. })) => Err(
+            DeploymentError::NotRehearsed(in_each_attempt(context, &error)),
+        ),
+        Ok(Guarded::Unknown(error)) | Err(DeploymentError::Materialize(error)) => {
             if let MaterializeError::Refused { .. } = error {
                 // What was renamed or dropped is refused before the check is asked; it names that.
                 return Err(match check(&read_names(context).await?) {
@@ -111,7 +114,14 @@ pub(super) async fn rehearse(
             }
             Err(error.into())
         }
+        Err(error) => Err(error),
     }
+}
+
+/// What ended the last of the attempts that the settings allow.
+fn in_each_attempt(context: &Context<'_>, error: &MaterializeError) -> String {
+    let attempts = context.settings.cutover.attempts;
+    format!("{error}, in each of {attempts} attempts")
 }
 
 fn not_rehearsed(mismatch: &Mismatch) -> DeploymentError {
@@ -254,7 +264,7 @@ pub(super) async fn swap(
                     return Ok(Swapped::No(format!("foreign-swap: {reason}")));
                 }
             }
-            Err(error) => match error.class() {
+            Err(DeploymentError::Materialize(error)) => match error.class() {
                 Class::Transient => return Err(error.into()),
                 // What was renamed or dropped is refused before the check is asked.
                 Class::Permanent
@@ -262,13 +272,16 @@ pub(super) async fn swap(
                         check(&read_names(context).await?),
                         Err(Mismatch::Foreign(_))
                     ) => {}
+                Class::Conflict => {
+                    return Ok(Swapped::No(in_each_attempt(context, &error)));
+                }
                 Class::Usage
                 | Class::Refused
-                | Class::Conflict
                 | Class::Permanent
                 | Class::Stuck
                 | Class::Interrupted => return Ok(Swapped::No(error.to_string())),
             },
+            Err(error) => return Err(error),
         }
     }
 }

@@ -160,6 +160,10 @@ impl<'a> Engine<'a> {
                 Ok(event) => return Ok(event),
                 Err(error) => error,
             };
+            // Its own attempts are used up; as with the swap, a person decides when to try again.
+            if matches!(error, DeploymentError::NotRehearsed(_)) {
+                return Err(error);
+            }
             match error.class() {
                 Class::Interrupted | Class::Usage => return Err(error),
                 Class::Transient | Class::Conflict => {

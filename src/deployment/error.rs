@@ -43,6 +43,9 @@ pub enum DeploymentError {
     /// The swap was not made; green is still ready.
     #[error("the swap was not made: {0}")]
     Declined(String),
+    /// Others changed the catalog during every attempt to rehearse the swap.
+    #[error("the swap could not be rehearsed: {0}")]
+    NotRehearsed(String),
     /// Nobody may go on before a person has looked.
     #[error("{0}")]
     Stuck(String),
@@ -59,6 +62,15 @@ pub enum DeploymentError {
         id: String,
         /// Its state.
         state: State,
+    },
+    /// There is no room left for what dbt writes.
+    #[error("the disk of {path} is full, so that dbt could not do its work")]
+    Full {
+        /// The run's folder.
+        path: String,
+        /// What dbt, or the reading of its files, met.
+        #[source]
+        source: Box<DeploymentError>,
     },
     /// A file of the run could not be read or written.
     #[error("cannot use {path}")]
@@ -80,11 +92,11 @@ impl Classify for DeploymentError {
             Self::Project(_) | Self::Manifest(_) => Class::Usage,
             Self::Refused(error) => error.class(),
             Self::Failed(_) | Self::Unwound { .. } => Class::Permanent,
-            Self::Declined(_) => Class::Conflict,
+            Self::Declined(_) | Self::NotRehearsed(_) => Class::Conflict,
             Self::Stuck(_) => Class::Stuck,
             Self::NotNow(_) | Self::NoDeployment(_) => Class::Refused,
             Self::Interrupted { .. } => Class::Interrupted,
-            Self::Run { .. } => Class::Transient,
+            Self::Run { .. } | Self::Full { .. } => Class::Transient,
         }
     }
 
@@ -98,8 +110,15 @@ impl Classify for DeploymentError {
                 "green is untouched: run `cutover promote` to try again or `cutover abort` to give up"
                     .to_owned(),
             ),
+            Self::NotRehearsed(_) => Some(
+                "green is untouched: run `cutover resume` (or `cutover promote`, if that is what met it) when the catalog is quieter, raise `cutover.attempts`, or run `cutover abort`"
+                    .to_owned(),
+            ),
             Self::NoDeployment(_) => Some("`cutover history` shows what was".to_owned()),
             Self::NotNow(_) => Some("`cutover status` shows what can be done now".to_owned()),
+            Self::Full { path, .. } => Some(format!(
+                "free space on the disk of {path}, then run `cutover resume`, or the same command again where no deployment is under way"
+            )),
             Self::Run { .. } => {
                 Some("check the folder's permissions and the free space".to_owned())
             }

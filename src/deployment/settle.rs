@@ -46,8 +46,24 @@ pub(super) async fn settle(
     for statement in comments(deployment, &ids, &names, serving)? {
         context.execute(&statement).await?;
     }
+    // One that cannot be moved keeps no other from moving.
+    let mut waiting = Vec::new();
     for sink in &plan.sinks {
-        repoint(context, plan, &ids, sink, serving).await?;
+        match repoint(context, plan, &ids, sink, serving).await {
+            Ok(()) => {}
+            Err(DeploymentError::Stuck(reason)) => waiting.push(reason),
+            Err(error) => return Err(error),
+        }
+    }
+    if !waiting.is_empty() {
+        return Err(DeploymentError::Stuck(format!(
+            "sink-not-repointed: {}; {}. Repair what is named, then run `cutover resume`",
+            waiting.join("; "),
+            match serving {
+                Serving::Green => "production serves and the old side is kept",
+                Serving::Blue => "the old side serves again and the new side is kept",
+            }
+        )));
     }
     context.finish(deployment, key, &true).await
 }
@@ -121,12 +137,7 @@ async fn repoint(
         Serving::Green => &ids.green_schemas,
         Serving::Blue => &ids.blue_schemas,
     };
-    let waiting = |what: &str| {
-        DeploymentError::Stuck(format!(
-            "sink-not-repointed: the sink {} {what}; production serves and the old side is kept. Repair the sink, then run `cutover resume`",
-            sink.name
-        ))
-    };
+    let waiting = |what: &str| DeploymentError::Stuck(format!("the sink {} {what}", sink.name));
     let catalog = Catalog::read(context.materialize).await?;
     let Some(found) = catalog.objects.get(&sink.id) else {
         context.reporter.warning(format!(
@@ -147,6 +158,20 @@ async fn repoint(
     let reads_it = catalog
         .dependencies
         .contains(&(sink.id.clone(), wanted.id.clone()));
+    if reads_it && serving == Serving::Blue {
+        // Never moved, or moved back before an interruption. Nothing that goes is read by it, so
+        // whether it runs is not this rollback's business.
+        let session = context.materialize.session_patiently().await?;
+        let status = sinks::status(&session, &sink.id).await?;
+        if status.as_deref() != Some("running") {
+            context.reporter.warning(format!(
+                "the sink {} reads the old side but is {} and not running",
+                sink.name,
+                status.as_deref().unwrap_or("without a status")
+            ));
+        }
+        return Ok(());
+    }
     if !reads_it {
         let home = catalog
             .schemas

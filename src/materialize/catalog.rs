@@ -12,7 +12,7 @@ use super::{ddl, identifier::Ident, tag::Tag};
 use crate::plan::{ClusterDefinition, ObjectKind, ReplicaDefinition};
 use queries::{
     CLUSTERS, COLUMNS, COMMENTS, DEFAULT_PRIVILEGES, DEPENDENCIES, FACTS, GRANTS, OBJECTS,
-    REPLICAS, ROLES, SCHEMAS,
+    REPLICAS, ROLES, SCHEMAS, SERVER,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
@@ -22,6 +22,8 @@ use tokio_postgres::Row;
 pub struct Catalog {
     /// The server's version as announced.
     pub version: String,
+    /// The server's id of itself, which stays when it is restarted, moved or updated.
+    pub server: String,
     /// The role of the session.
     pub role: String,
     /// Whether the role may create schemas in the database.
@@ -125,6 +127,19 @@ impl Cluster {
     }
 }
 
+/// The server's id of itself, as [`Catalog::server`].
+///
+/// # Errors
+/// See [`MaterializeError`].
+pub async fn server_id(session: &Session) -> Result<String, MaterializeError> {
+    let rows = session.query("server id", SERVER, &[]).await?;
+    let row = rows.first().ok_or(MaterializeError::Unexpected {
+        label: "server id",
+        what: "no row".to_owned(),
+    })?;
+    text(row, "server id", 0)
+}
+
 impl Catalog {
     /// Reads the catalog over the present connection.
     ///
@@ -210,6 +225,7 @@ impl Catalog {
         self.role = text(row, "session facts", 1)?;
         self.may_create_schemas = text(row, "session facts", 2)? == "true";
         self.may_create_clusters = text(row, "session facts", 3)? == "true";
+        self.server = text(row, "session facts", 4)?;
         Ok(())
     }
 

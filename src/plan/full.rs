@@ -124,6 +124,7 @@ fn assemble(
         target: input.target.to_owned(),
         project: input.candidate.project.clone(),
         database: input.catalog.database.clone(),
+        server: Some(input.catalog.server.clone()),
         manifest_hash: input.candidate.hash.clone(),
         green_manifest_hash: input.candidate.green_hash.clone(),
         gains: relations.difference(&live).map(dotted).collect(),

@@ -71,6 +71,8 @@ refusal_names! {
     GreenExists => "green-exists", false;
     /// Another deployment of this environment is under way.
     DeploymentActive => "deployment-active", false;
+    /// The deployment under way was planned for another project, target, database or server.
+    AnotherTarget => "another-target", false;
     /// A name is too long once the suffix is added.
     NameTooLong => "name-too-long", false;
     /// dbt-materialize splices cluster names unquoted; this one would need quotes.

@@ -327,7 +327,7 @@ impl Classify for StoreError {
                 format!("find the process that keeps {place} open (a backup, a database shell), then run the command again")
             }
             StoreError::Io { place, .. } => {
-                format!("check the disk of {place}, then run `cutover resume`")
+                format!("check the disk of {place}, its room and this user's limits there, then run `cutover resume`")
             }
             StoreError::Led { .. } => {
                 "wait for that process or stop it (it leaves a resumable deployment); the lock ends with the process".to_owned()

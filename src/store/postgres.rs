@@ -103,6 +103,15 @@ impl Postgres {
         .await
     }
 
+    /// Makes sure that the proof is of the last lead.
+    pub(super) async fn still_leads(&self, proof: Proof) -> Result<(), StoreError> {
+        self.call(async move |link| {
+            link.write(&proof, async |_| Ok(()), async |_, ()| Ok(true))
+                .await
+        })
+        .await
+    }
+
     /// Adds a deployment with its first event, unless one is active in its environment.
     pub(super) async fn insert(
         &self,

@@ -110,6 +110,12 @@ impl Sqlite {
         }
     }
 
+    /// The lock of a file ends with the process and not before: whoever asks still leads.
+    #[expect(clippy::unused_async, reason = "every backend has the same methods")]
+    pub(super) async fn still_leads(&self, _: Proof) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Adds a deployment with its first event, unless one is active in its environment.
     pub(super) async fn insert(
         &self,

@@ -124,6 +124,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             target: "prod".to_owned(),
             project: "shop".to_owned(),
             database: "materialize".to_owned(),
+            server: None,
             manifest_hash: "0".repeat(64),
             green_manifest_hash: String::new(),
             schemas: Vec::new(),

@@ -88,6 +88,7 @@ fn deployment() -> NewDeployment {
             target: "prod".to_owned(),
             project: "shop".to_owned(),
             database: "materialize".to_owned(),
+            server: None,
             manifest_hash: "0".repeat(64),
             green_manifest_hash: "0".repeat(64),
             schemas: Vec::new(),

@@ -15,7 +15,9 @@
 
 mod catalog;
 mod command;
+mod disk;
 mod fake;
+mod postgres;
 mod project;
 mod readers;
 mod replay;
@@ -24,7 +26,9 @@ mod world;
 
 pub use catalog::Snapshot;
 pub use command::{Outcome, Running, send};
+pub use disk::Disk;
 pub use fake::{FakeDbt, SUPPORTED as SUPPORTED_DBT};
+pub use postgres::{JournalServer, Stop};
 pub use project::Project;
 pub use readers::Readers;
 pub use replay::Replay;

@@ -46,10 +46,17 @@ impl Replay {
     /// Records one release of the world's project, which is given up again, and takes dbt's place.
     /// The n-th build from then on makes release n + 1.
     pub async fn of(world: &mut World) -> Self {
-        let ready = world
-            .cutover(&["deploy", "--promotion", "manual"])
-            .await
-            .exits(0);
+        Self::recorded(world, &[]).await
+    }
+
+    /// As [`Replay::of`], recorded under the name of an environment.
+    pub async fn named(world: &mut World, environment: &str) -> Self {
+        Self::recorded(world, &[environment]).await
+    }
+
+    async fn recorded(world: &mut World, environment: &[&str]) -> Self {
+        let deploy = [&["deploy", "--promotion", "manual"], environment].concat();
+        let ready = world.cutover(&deploy).await.exits(0);
         let run = world
             .project
             .path()
@@ -68,7 +75,8 @@ impl Replay {
                     .expect("what dbt wrote");
             }
         }
-        world.cutover(&["abort"]).await.exits(0);
+        let abort = [&["abort"], environment].concat();
+        world.cutover(&abort).await.exits(0);
         let script = SCRIPT.replace("$RECORDED", &folder.display().to_string());
         let dbt = FakeDbt::write(&world.home().join("replay"), SUPPORTED_DBT, &script);
         world.set("DBT__EXECUTABLE", &dbt.path());

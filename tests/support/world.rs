@@ -29,6 +29,8 @@ pub struct World {
     pub environment: BTreeMap<String, String>,
     /// What every name that the test makes begins with.
     pub prefix: String,
+    /// What `cutover` is started through: a program with its arguments, nothing by default.
+    pub through: Vec<String>,
     home: tempfile::TempDir,
 }
 
@@ -79,6 +81,7 @@ impl World {
             sql,
             environment: settings(&quick.path()),
             prefix,
+            through: Vec::new(),
             home,
             server,
         };
@@ -196,7 +199,14 @@ impl World {
     }
 
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match self.through.split_first() {
+            Some((through, more)) => {
+                let mut command = Command::new(through);
+                command.args(more).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         command
             .args(arguments)
             .current_dir(self.project.path())
@@ -245,6 +255,57 @@ impl World {
         let mut command = self.command(&program, arguments);
         command.stdin(Stdio::null());
         Running::spawn(command).ended().await
+    }
+
+    /// Lets the n-th statement of `cutover` with this name, and those after it, wait until
+    /// [`World::let_go`].
+    pub async fn hold(&self, pattern: &str, nth: u32) {
+        self.sql
+            .run(&format!(
+                "INSERT INTO mz_sandbox.faults (pattern, application_name, action, nth, times) \
+                 VALUES ('{pattern}', 'cutover', 'hang', {nth}, NULL)"
+            ))
+            .await;
+    }
+
+    /// Waits until a fault has struck.
+    pub async fn struck(&self) {
+        super::eventually("the fault to strike", async || {
+            let hits = self
+                .sql
+                .value("SELECT count(*)::text FROM mz_sandbox.faults WHERE hits >= nth")
+                .await;
+            (hits != "0").then_some(())
+        })
+        .await;
+    }
+
+    /// Ends every fault.
+    pub async fn let_go(&self) {
+        self.sql.run("DELETE FROM mz_sandbox.faults").await;
+    }
+
+    /// Keeps green from being hydrated, or not any more.
+    pub async fn hydrates(&self, does: bool) {
+        self.sql
+            .run(if does {
+                "DELETE FROM mz_sandbox.objects"
+            } else {
+                "INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('.*_dbt_deploy\\.totals', false)"
+            })
+            .await;
+    }
+
+    /// Whether the new side serves under the names of production.
+    pub async fn swapped(&self, release: u32) {
+        super::eventually("the swap", async || {
+            let query = format!(
+                "SELECT max(release)::text FROM {}.totals",
+                self.name("marts")
+            );
+            (self.sql.value(&query).await == release.to_string()).then_some(())
+        })
+        .await;
     }
 
     /// What the server holds of this world.

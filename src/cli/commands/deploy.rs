@@ -56,6 +56,9 @@ pub(super) async fn deploy(
         .active(&release.environment)
         .await
         .map_err(ReleaseError::from)?;
+    if let Some(active) = &active {
+        release.is_planned_here(&active.id, &active.plan)?;
+    }
     if let Some(active) = &active
         && (arguments.dry_run || active.waits_for_a_person())
     {

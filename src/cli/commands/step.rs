@@ -114,8 +114,20 @@ pub(super) async fn run(
     let Some(deployment) = active else {
         return nothing_active(verb, &release, &store, output).await;
     };
+    release.is_planned_here(&deployment.id, &deployment.plan)?;
     let at = stuck_at(&store, &deployment).await?;
     let event = verb.event(at).map_err(DeploymentError::NotNow)?;
+    let materialize = release.materialize();
+    tokio::select! {
+        is_ours = release.is_planned_on(&materialize, &deployment.id, &deployment.plan) => is_ours?,
+        () = stop.cancelled() => {
+            return Err(DeploymentError::Interrupted {
+                id: deployment.id,
+                state: deployment.state,
+            }
+            .into());
+        }
+    }
     if arguments.dry_run {
         output.document(&DryRunView {
             command: verb.word().to_owned(),

@@ -4,7 +4,11 @@
 pub(super) const FACTS: &str = "
 SELECT current_database()::text, current_role::text,
        has_database_privilege(current_role, current_database(), 'CREATE')::text,
-       has_system_privilege(current_role, 'CREATECLUSTER')::text";
+       has_system_privilege(current_role, 'CREATECLUSTER')::text,
+       mz_environment_id()::text";
+
+/// What tells one Materialize from another, whatever its address is.
+pub(super) const SERVER: &str = "SELECT mz_environment_id()::text";
 
 pub(super) const ROLES: &str = "
 SELECT name::text, pg_has_role(current_role, name, 'USAGE')::text FROM mz_catalog.mz_roles";

@@ -80,6 +80,7 @@ pub(crate) fn shop() -> Plan {
         target: "prod".to_owned(),
         project: "shop".to_owned(),
         database: "materialize".to_owned(),
+        server: None,
         manifest_hash: "3f2a9c51d07be4418c6f".to_owned(),
         green_manifest_hash: "77aa9c51d07be4418c6f".to_owned(),
         schemas: vec![

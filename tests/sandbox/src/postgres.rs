@@ -39,9 +39,14 @@ fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
 const SUPERVISOR: &str = r#"
 data="$1"; folder="$2"; shift 2
 trap '' INT HUP TERM
-"$@" </dev/null >"$folder/postgres.log" 2>&1 &
-server=$!
-while read -r _; do :; done
+start() { "$@" </dev/null >>"$folder/postgres.log" 2>&1 & server=$!; }
+start "$@"
+while read -r order; do
+    case "$order" in
+    start) start "$@" ;;
+    *) kill -s "$order" "$server" 2>/dev/null; wait "$server" 2>/dev/null ;;
+    esac
+done
 kill -QUIT "$server" 2>/dev/null
 ( sleep 3; kill -KILL "$server" 2>/dev/null ) &
 dog=$!
@@ -49,6 +54,15 @@ wait "$server" 2>/dev/null
 kill "$dog" 2>/dev/null
 rm -rf "$folder"
 "#;
+
+/// How a server is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Sessions are ended, what they did is rolled back.
+    Fast,
+    /// As in a crash: the next start recovers.
+    Immediate,
+}
 
 /// A running server; dropping it ends the server and removes its folder.
 #[derive(Debug)]
@@ -109,7 +123,7 @@ impl Server {
                 String::from_utf8_lossy(&out.stderr).into_owned(),
             ));
         }
-        let mut supervisor = as_owner(OsStr::new("/bin/sh").as_ref(), owner, folder)
+        let supervisor = as_owner(OsStr::new("/bin/sh").as_ref(), owner, folder)
             .arg("-c")
             .arg(SUPERVISOR)
             .arg("mz-sandbox-postgres")
@@ -127,25 +141,58 @@ impl Server {
             .process_group(0)
             .spawn()
             .map_err(io("start the PostgreSQL supervisor"))?;
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let socket = folder.join(format!(".s.PGSQL.{PORT}"));
-        let pid_file = data.join("postmaster.pid");
-        loop {
-            let ready = std::fs::read_to_string(&pid_file)
-                .is_ok_and(|text| text.lines().nth(7).is_some_and(|l| l.trim() == "ready"));
-            if ready && socket.exists() {
-                return Ok(Self {
-                    supervisor,
-                    folder: folder.to_owned(),
-                });
+        let mut server = Self {
+            supervisor,
+            folder: folder.to_owned(),
+        };
+        match server.wait_until_ready() {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                drop(server.supervisor.stdin.take());
+                Err(error)
             }
-            if Instant::now() > deadline {
-                drop(supervisor.stdin.take());
-                let log = std::fs::read_to_string(folder.join("postgres.log")).unwrap_or_default();
-                return Err(Error::Failed(log));
-            }
-            std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    fn wait_until_ready(&self) -> Result<(), Error> {
+        let pid_file = self.folder.join("data/postmaster.pid");
+        let ready = || {
+            std::fs::read_to_string(&pid_file)
+                .is_ok_and(|text| text.lines().nth(7).is_some_and(|l| l.trim() == "ready"))
+                && self.socket().exists()
+        };
+        if wait_until(ready) {
+            return Ok(());
+        }
+        let log = std::fs::read_to_string(self.folder.join("postgres.log")).unwrap_or_default();
+        Err(Error::Failed(log))
+    }
+
+    /// Ends the server, as `pg_ctl stop` does, and keeps its data. Blocks until it is gone.
+    pub fn stop(&mut self, mode: Stop) -> Result<(), Error> {
+        self.order(match mode {
+            Stop::Fast => "INT",
+            Stop::Immediate => "QUIT",
+        })?;
+        let pid_file = self.folder.join("data/postmaster.pid");
+        if wait_until(|| !pid_file.exists()) {
+            return Ok(());
+        }
+        Err(Error::Failed("it does not stop".to_owned()))
+    }
+
+    /// Starts the server again after [`Server::stop`]. Blocks until it answers.
+    pub fn start_again(&mut self) -> Result<(), Error> {
+        self.order("start")?;
+        self.wait_until_ready()
+    }
+
+    fn order(&mut self, order: &str) -> Result<(), Error> {
+        let told = match &mut self.supervisor.stdin {
+            Some(stdin) => writeln!(stdin, "{order}").and_then(|()| stdin.flush()),
+            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+        };
+        told.map_err(io("tell the PostgreSQL supervisor"))
     }
 
     /// The folder that holds the server's socket.
@@ -166,6 +213,17 @@ impl Drop for Server {
         }
         let _ = self.supervisor.wait();
     }
+}
+
+fn wait_until(is_so: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
 }
 
 /// The superuser that every backend connection uses.

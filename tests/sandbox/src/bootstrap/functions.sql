@@ -12,7 +12,7 @@ CREATE FUNCTION mz_catalog.current_schemas(boolean) RETURNS text[] LANGUAGE sql 
 CREATE FUNCTION mz_catalog.current_setting(text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT coalesce(nullif(mz_base.session(lower($1)), ''), pg_catalog.current_setting($1)) $$;
 CREATE FUNCTION mz_catalog.current_setting(text, boolean) RETURNS text LANGUAGE sql STABLE AS $$ SELECT coalesce(nullif(mz_base.session(lower($1)), ''), pg_catalog.current_setting($1, $2)) $$;
 CREATE FUNCTION mz_catalog.mz_version() RETURNS text LANGUAGE sql STABLE AS $$ SELECT mz_base.session('mz_version') $$;
-CREATE FUNCTION mz_catalog.mz_environment_id() RETURNS text LANGUAGE sql STABLE AS $$ SELECT 'sandbox' $$;
+DO $outer$ BEGIN EXECUTE format('CREATE FUNCTION mz_catalog.mz_environment_id() RETURNS text LANGUAGE sql STABLE AS $$ SELECT %L $$', 'sandbox-' || pg_catalog.gen_random_uuid() || '-0'); END $outer$;
 CREATE FUNCTION mz_catalog.mz_now() RETURNS mz_timestamp LANGUAGE sql VOLATILE AS $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::int8::mz_timestamp $$;
 -- Privileges.
 CREATE FUNCTION mz_internal.mz_aclexplode(mz_aclitem[], OUT grantor text, OUT grantee text, OUT privilege_type text, OUT is_grantable boolean)
