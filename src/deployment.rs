@@ -22,6 +22,8 @@ pub mod error;
 mod hydrate;
 /// Recorded ids and the question which side is live.
 pub mod identity;
+/// Indexes of relations that stay, on clusters that are swapped.
+mod indexes;
 /// Judging one reading.
 pub mod readiness;
 /// What follows the swap: comments, sinks, the soak.

@@ -10,9 +10,7 @@ use crate::materialize::catalog::{self, Catalog};
 use crate::materialize::session::SessionOptions;
 use crate::materialize::{Address, Materialize, SslMode};
 use crate::plan::candidate::{Candidate, Input};
-use crate::plan::{
-    ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full,
-};
+use crate::plan::{ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full};
 use crate::progress::Reporter;
 use crate::project::profiles::{self, Credentials};
 use crate::project::{Arguments, Deployment, Environment, Project};

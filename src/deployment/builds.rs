@@ -103,6 +103,10 @@ impl Builds {
     /// # Errors
     /// dbt's; [`DeploymentError::Failed`] when a planned node did not succeed.
     pub async fn build(&self, plan: &Plan) -> Result<(), DeploymentError> {
+        // No selector at all would mean every node.
+        if plan.nodes.is_empty() {
+            return Ok(());
+        }
         let built = self.build_nodes(plan).await;
         built.map_err(|error| self.or_full(error))
     }

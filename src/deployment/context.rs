@@ -39,6 +39,9 @@ pub(super) mod key {
     pub const NAME: &str = "name";
     /// Recording the objects that dbt built. Result: a list of [`super::GreenObject`].
     pub const RECORD: &str = "record green";
+    /// Making indexes of relations that stay on green clusters. Result: a list of
+    /// [`super::GreenObject`].
+    pub const INDEXES: &str = "make indexes";
     /// The swap.
     pub const SWAP: &str = "swap";
     /// The swap back.
@@ -114,6 +117,24 @@ impl Context<'_> {
         Ok(match effect {
             Some(effect) => effect.result_as()?,
             None => None,
+        })
+    }
+
+    /// The recorded indexes of relations that stay, on green clusters.
+    pub(super) async fn moved_indexes(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<Vec<GreenObject>, DeploymentError> {
+        if deployment.plan.indexes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let effect = self.store.effect(&deployment.id, key::INDEXES).await?;
+        let recorded = match effect {
+            Some(effect) => effect.result_as()?,
+            None => None,
+        };
+        recorded.ok_or_else(|| {
+            DeploymentError::Stuck("the journal has no record of the indexes made".to_owned())
         })
     }
 

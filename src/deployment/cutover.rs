@@ -92,9 +92,17 @@ pub(super) async fn rehearse(
 ) -> Result<(), DeploymentError> {
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
+    let moved = context.moved_indexes(deployment).await?;
     let secret = Context::secret(deployment);
     let statements = statements(&deployment.plan, &secret, Direction::Forward);
-    let check = expected(deployment, &ids, &green, &secret, Direction::Forward);
+    let check = expected(
+        deployment,
+        &ids,
+        &green,
+        &moved,
+        &secret,
+        Direction::Forward,
+    );
     match context.guarded(&statements, true, &check).await {
         Ok(Guarded::Committed) => Ok(()),
         Ok(Guarded::Declined(mismatch)) => Err(not_rehearsed(&mismatch)),
@@ -155,6 +163,7 @@ fn expected<'a>(
     deployment: &'a Deployment,
     ids: &'a Ids,
     green: &'a [GreenObject],
+    moved: &'a [GreenObject],
     secret: &'a SecretNames,
     direction: Direction,
 ) -> impl Fn(&Names) -> Result<(), Mismatch> + 'a {
@@ -173,7 +182,7 @@ fn expected<'a>(
         }
         match direction {
             Direction::Forward => {
-                unchanged(&deployment.plan, ids, green, names).map_err(Mismatch::Changed)
+                unchanged(&deployment.plan, ids, green, moved, names).map_err(Mismatch::Changed)
             }
             // Whatever happened meanwhile, the operator asked for the old side.
             Direction::Back => Ok(()),
@@ -193,6 +202,7 @@ pub(super) async fn swap(
 ) -> Result<Swapped, DeploymentError> {
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
+    let moved = context.moved_indexes(deployment).await?;
     let secret = Context::secret(deployment);
     let statements = statements(&deployment.plan, &secret, direction);
     let effect = context
@@ -248,7 +258,7 @@ pub(super) async fn swap(
                 return settled(context, deployment, direction, &ids, &secret, &names).await;
             }
         }
-        let check = expected(deployment, &ids, &green, &secret, direction);
+        let check = expected(deployment, &ids, &green, &moved, &secret, direction);
         match context.guarded(&statements, false, &check).await {
             Ok(Guarded::Committed) => {}
             Ok(Guarded::Unknown(error)) => {

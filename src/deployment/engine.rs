@@ -9,6 +9,7 @@ use super::cutover::{self, Direction, Swapped};
 use super::dress;
 use super::error::DeploymentError;
 use super::hydrate;
+use super::indexes;
 use super::settle::{self, Serving};
 use super::stage;
 use super::state::{Event, State};
@@ -274,6 +275,7 @@ impl<'a> Engine<'a> {
         if recorded.is_none() {
             self.context.builds.build(&self.deployment.plan).await?;
         }
+        indexes::make(&self.context, &self.deployment).await?;
         dress::dress_and_record(&self.context, &self.deployment).await
     }
 

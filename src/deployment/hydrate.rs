@@ -24,6 +24,8 @@ pub(super) async fn wait(
     let green = context.green_objects(deployment).await?.ok_or_else(|| {
         DeploymentError::Stuck("the journal has no record of green's objects".to_owned())
     })?;
+    let moved = context.moved_indexes(deployment).await?;
+    let green: Vec<GreenObject> = green.into_iter().chain(moved).collect();
     let expectation = expectation(context, &deployment.plan, &ids, &green);
     let started = Instant::now();
     let mut judge = Judge::default();
@@ -114,6 +116,10 @@ fn expectation(
                 )
             })
         })
+        .chain(plan.indexes.iter().map(|index| {
+            let name = (index.schema.as_str(), index.name.as_str());
+            (name, index.id.as_str())
+        }))
         .collect();
     let mut clusters: BTreeMap<String, ExpectedCluster> = ids
         .green_clusters

@@ -196,7 +196,8 @@ fn foreign(
 }
 
 /// Whether the world is still as planned and recorded: blue's objects are the plan's, green's are
-/// the recorded ones, and nothing outside has begun to depend on blue.
+/// the recorded ones, as are the indexes made beside them (`moved`), and nothing outside has begun to
+/// depend on blue.
 ///
 /// # Errors
 /// What changed, one sentence.
@@ -204,6 +205,7 @@ pub fn unchanged(
     plan: &Plan,
     ids: &Ids,
     green: &[GreenObject],
+    moved: &[GreenObject],
     names: &Names,
 ) -> Result<(), String> {
     let planned: BTreeMap<&str, String> = plan
@@ -240,6 +242,15 @@ pub fn unchanged(
             ));
         }
     }
+    let gone = moved.iter().find(|index| {
+        names.objects.get(&index.id).map(|(_, cluster)| cluster) != Some(&index.cluster_id)
+    });
+    if let Some(index) = gone {
+        return Err(format!(
+            "somebody dropped the index that was made for {}.{} on a green cluster",
+            index.schema, index.name
+        ));
+    }
     let clusters: BTreeSet<&String> = plan
         .clusters
         .iter()
@@ -249,6 +260,7 @@ pub fn unchanged(
     let stranger = names.objects.iter().find(|(id, (_, cluster))| {
         cluster.as_ref().is_some_and(|id| clusters.contains(id))
             && !planned.contains_key(id.as_str())
+            && !plan.indexes.iter().any(|index| index.id == **id)
     });
     match stranger {
         Some((id, _)) => Err(format!(

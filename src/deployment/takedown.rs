@@ -9,7 +9,8 @@
 use super::context::{Context, key};
 use super::dress::is_planned;
 use super::error::DeploymentError;
-use super::identity::{GreenObject, Ids};
+use super::identity::{GreenObject, Ids, SecretNames};
+use super::indexes;
 use super::stage;
 use crate::materialize::catalog::{Catalog, Object};
 use crate::materialize::ddl;
@@ -46,7 +47,8 @@ pub(super) async fn drop_side(
         None => stage::unrecorded(context, deployment).await?,
     };
     let recorded = context.green_objects(deployment).await?;
-    let side = Side::new(plan, &ids, recorded.as_deref(), goes);
+    let secret = Context::secret(deployment);
+    let side = Side::new(plan, &ids, recorded.as_deref(), goes, secret);
     let effect_key = match goes {
         Goes::Old => key::DROP_OLD,
         Goes::Green => key::DROP_GREEN,
@@ -64,6 +66,7 @@ pub(super) async fn drop_side(
 /// What goes, by id.
 struct Side<'a> {
     plan: &'a Plan,
+    secret: SecretNames,
     /// `(id, production name)`.
     schemas: Vec<(String, String)>,
     /// `(id, production name)`.
@@ -76,7 +79,13 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(plan: &'a Plan, ids: &'a Ids, green: Option<&[GreenObject]>, goes: Goes) -> Self {
+    fn new(
+        plan: &'a Plan,
+        ids: &'a Ids,
+        green: Option<&[GreenObject]>,
+        goes: Goes,
+        secret: SecretNames,
+    ) -> Self {
         let pairs = |by_name: &BTreeMap<String, String>| -> Vec<(String, String)> {
             by_name
                 .iter()
@@ -96,6 +105,7 @@ impl<'a> Side<'a> {
                 ),
                 created: &ids.created,
                 goes,
+                secret,
             },
             Goes::Green => Self {
                 plan,
@@ -105,6 +115,7 @@ impl<'a> Side<'a> {
                     .map(|objects| objects.iter().map(|object| object.id.clone()).collect()),
                 created: &ids.created,
                 goes,
+                secret,
             },
         };
         match goes {
@@ -190,8 +201,49 @@ impl<'a> Side<'a> {
                 strangers.join(", ")
             ));
         }
+        going.extend(self.moved(catalog));
         self.nothing_depends(catalog, &going)?;
         Ok(going)
+    }
+
+    /// Indexes of relations that stay: the old ones, or those made for this deployment.
+    fn moved<'c>(&self, catalog: &'c Catalog) -> Vec<&'c Object> {
+        match self.goes {
+            Goes::Old => {
+                let ids = self.plan.indexes.iter().map(|index| &index.id);
+                ids.filter_map(|id| catalog.objects.get(id)).collect()
+            }
+            Goes::Green => indexes::made(self.plan, &self.secret, catalog)
+                .into_iter()
+                .map(|(_, object)| object)
+                .collect(),
+        }
+    }
+
+    /// The renames by which the new indexes of relations that stay take the names of the old ones:
+    /// id, present `schema.name`, statement.
+    fn index_renames(&self, catalog: &Catalog) -> Vec<(String, String, Statement)> {
+        let mut renames = Vec::new();
+        if self.goes == Goes::Green {
+            return renames;
+        }
+        let mut rename = |schema: &str, object: &Object, to: &str| {
+            if object.name != to {
+                let name = Qualified::object(&self.plan.database, schema, &object.name);
+                let statement = ddl::rename_object(ObjectKind::Index, &name, to);
+                let called = format!("{schema}.{}", object.name);
+                renames.push((object.id.clone(), called, statement));
+            }
+        };
+        for (number, index) in self.plan.indexes.iter().enumerate() {
+            if let Some(old) = catalog.objects.get(&index.id) {
+                rename(&index.schema, old, &self.secret.hidden("old_index", number));
+            }
+        }
+        for (index, new) in indexes::made(self.plan, &self.secret, catalog) {
+            rename(&index.schema, new, &index.name);
+        }
+        renames
     }
 
     fn may_go(&self, schema: &str, object: &Object, catalog: &Catalog) -> bool {
@@ -354,6 +406,7 @@ async fn hide(
         }
     }
     refuse_what_moved(deployment, side, &renames)?;
+    let index_renames = side.index_renames(catalog);
     let statements: Vec<Statement> = renames
         .iter()
         .map(|(is_cluster, _, from, to)| {
@@ -363,6 +416,11 @@ async fn hide(
                 ddl::rename_schema(&side.plan.database, from, to)
             }
         })
+        .chain(
+            index_renames
+                .iter()
+                .map(|(_, _, statement)| statement.clone()),
+        )
         .collect();
     let check = |names: &Names| {
         for (is_cluster, id, name, _) in &renames {
@@ -374,6 +432,13 @@ async fn hide(
             if by_name.get(*name).map(String::as_str) != Some(*id) {
                 return Err(format!(
                     "foreign-swap: {name} is not the one that was recorded (id {id}): somebody swapped, renamed or dropped it. Look at both sides"
+                ));
+            }
+        }
+        for (id, called, _) in &index_renames {
+            if names.called.get(id) != Some(called) {
+                return Err(format!(
+                    "foreign-swap: {called} is not the index that was recorded (id {id}): somebody renamed or dropped it. Look at both"
                 ));
             }
         }
@@ -441,7 +506,16 @@ fn dependents_first<'c>(catalog: &'c Catalog, going: &[&'c Object]) -> Vec<&'c O
             (*id, dependents)
         })
         .collect();
-    let mut order = Vec::new();
+    // Indexes of relations that stay; any other goes with its relation.
+    let mut order: Vec<&Object> = going
+        .iter()
+        .copied()
+        .filter(|object| object.kind == ObjectKind::Index)
+        .filter(|index| {
+            let mut read = catalog.dependencies.iter();
+            !read.any(|(dependent, on)| *dependent == index.id && alone.contains_key(on.as_str()))
+        })
+        .collect();
     while let Some(id) = waiting
         .iter()
         .find(|(_, dependents)| dependents.is_empty())

@@ -7,8 +7,9 @@ mod queries;
 
 use super::error::MaterializeError;
 use super::grants::{DefaultPrivilege, Grant};
+use super::identifier::{Ident, Qualified};
 use super::session::{Materialize, Session, Statement};
-use super::{ddl, identifier::Ident, tag::Tag};
+use super::{ddl, tag::Tag};
 use crate::plan::{ClusterDefinition, ObjectKind, ReplicaDefinition};
 use queries::{
     CLUSTERS, COLUMNS, COMMENTS, DEFAULT_PRIVILEGES, DEPENDENCIES, FACTS, GRANTS, OBJECTS,
@@ -512,6 +513,26 @@ impl Catalog {
             .map_err(|answer| {
                 format!("SHOW CREATE CLUSTER answered in a form that is not known: {answer}")
             }))
+    }
+
+    /// What follows the relation's name in an index's definition; the inner error is an answer of a
+    /// form that is not known.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn index_key(
+        &self,
+        session: &Session,
+        index: &Object,
+    ) -> Result<Result<String, String>, MaterializeError> {
+        let Some(schema) = self.schemas.get(&index.schema_id) else {
+            return Ok(Err("its schema cannot be found".to_owned()));
+        };
+        let name = Qualified::object(&schema.database, &schema.name, &index.name);
+        let statement = Statement::new("show create index", format!("SHOW CREATE INDEX {name}"));
+        let rows = session.simple(&statement).await?;
+        let create = rows.first().and_then(|row| row.get(1)).unwrap_or_default();
+        Ok(ddl::index_key(create))
     }
 
     fn unmanaged_definition(&self, cluster: &Cluster) -> Result<ClusterDefinition, String> {

@@ -265,6 +265,58 @@ pub fn drop_object(kind: ObjectKind, name: &Qualified<'_>) -> Statement {
     Statement::new("drop object", format!("DROP {} {name}", keyword(kind)))
 }
 
+/// Creates an index. `key` is what follows the relation's name, as [`index_key`] gives it.
+#[must_use]
+pub fn create_index(name: &str, cluster: &str, on: &Qualified<'_>, key: &str) -> Statement {
+    Statement::new(
+        "create index",
+        format!(
+            "CREATE INDEX {} IN CLUSTER {} ON {on} {key}",
+            Ident(name),
+            Ident(cluster)
+        ),
+    )
+}
+
+/// Renames an object within its schema.
+#[must_use]
+pub fn rename_object(kind: ObjectKind, from: &Qualified<'_>, to: &str) -> Statement {
+    Statement::new(
+        "rename object",
+        format!("ALTER {} {from} RENAME TO {}", keyword(kind), Ident(to)),
+    )
+}
+
+/// The answer of SHOW CREATE INDEX from the key's opening parenthesis on: `("customer")`, with the
+/// options that follow.
+///
+/// # Errors
+/// The answer itself, when it does not have the known shape.
+pub fn index_key(create_sql: &str) -> Result<String, String> {
+    let sql = create_sql.trim_end().trim_end_matches(';').trim_end();
+    let opening = unquoted(sql).find(|(_, character)| *character == '(');
+    match opening {
+        Some((at, _)) if sql.starts_with("CREATE INDEX") && sql.ends_with(')') => {
+            Ok(sql[at..].to_owned())
+        }
+        Some(_) | None => Err(create_sql.to_owned()),
+    }
+}
+
+/// The characters outside quotes, with their places. A doubled quote ends and begins a quotation.
+fn unquoted(sql: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut quote = None;
+    sql.char_indices().filter(move |(_, character)| {
+        match quote {
+            Some(open) if *character == open => quote = None,
+            Some(_) => {}
+            None if matches!(character, '"' | '\'') => quote = Some(*character),
+            None => return true,
+        }
+        false
+    })
+}
+
 /// Drops an empty schema; the server refuses while it holds anything.
 #[must_use]
 pub fn drop_schema(database: &str, name: &str) -> Statement {
@@ -324,6 +376,22 @@ mod tests {
                 .ends_with("CREATE CLUSTER \"g\" (MANAGED = true, AUTO SCALING STRATEGY = (ON HYDRATION (HYDRATION SIZE = '50cc')), SIZE = '25cc', SCHEDULE = MANUAL)")
         );
         assert!(managed_options("other", sql).is_err());
+    }
+
+    #[test]
+    fn the_key_of_an_index_is_read_from_show_create_index() {
+        let sql = "CREATE INDEX \"a(b\" IN CLUSTER \"c\"\"(\" ON \"d\".\"s\".\"v\" (\"x\", lower(\"y\"));";
+        assert_eq!(index_key(sql).as_deref(), Ok("(\"x\", lower(\"y\"))"));
+        let pretty = "CREATE INDEX i\n    IN CLUSTER c\n    ON d.s.v (x)";
+        assert_eq!(index_key(pretty).as_deref(), Ok("(x)"));
+        for other in ["CREATE VIEW v AS (SELECT 1)", "CREATE INDEX i ON v", ""] {
+            assert_eq!(index_key(other), Err(other.to_owned()));
+        }
+        let name = Qualified::object("d", "s", "v");
+        assert_eq!(
+            create_index("n", "c", &name, "(x)").sql(),
+            "CREATE INDEX \"n\" IN CLUSTER \"c\" ON \"d\".\"s\".\"v\" (x)"
+        );
     }
 
     #[test]

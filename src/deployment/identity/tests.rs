@@ -136,30 +136,30 @@ fn what_appears_or_vanishes_on_either_side_is_noticed() {
         );
     };
     assert!(
-        unchanged(&plan, &ids, &green, &names).is_err(),
+        unchanged(&plan, &ids, &green, &[], &names).is_err(),
         "u50 is gone"
     );
     place(&mut names, "u50", "gs-marts", None);
-    assert_eq!(unchanged(&plan, &ids, &green, &names), Ok(()));
+    assert_eq!(unchanged(&plan, &ids, &green, &[], &names), Ok(()));
     place(&mut names, "u60", "elsewhere", None);
-    assert_eq!(unchanged(&plan, &ids, &green, &names), Ok(()));
+    assert_eq!(unchanged(&plan, &ids, &green, &[], &names), Ok(()));
     names
         .dependencies
         .push(("u60".to_owned(), "u50".to_owned()));
     assert!(
-        unchanged(&plan, &ids, &green, &names).is_err(),
+        unchanged(&plan, &ids, &green, &[], &names).is_err(),
         "outside dependent"
     );
     names.dependencies.clear();
     place(&mut names, "u61", "elsewhere", Some("bc-compute"));
     assert!(
-        unchanged(&plan, &ids, &green, &names).is_err(),
+        unchanged(&plan, &ids, &green, &[], &names).is_err(),
         "on blue's cluster"
     );
     names.objects.remove("u61");
     place(&mut names, "u62", "bs-marts", None);
     assert!(
-        unchanged(&plan, &ids, &green, &names).is_err(),
+        unchanged(&plan, &ids, &green, &[], &names).is_err(),
         "new in production"
     );
 }

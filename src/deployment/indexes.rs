@@ -1,0 +1,111 @@
+//! Indexes of relations that stay, on clusters that are swapped.
+//!
+//! Each is made once more on the green cluster, in the relation's own schema and under a name that
+//! only this deployment knows. When the old side is dropped the old index goes and the new one takes
+//! its name; when green is dropped the new one goes. Readers use whichever lies on their cluster.
+
+use super::context::{Context, key};
+use super::error::DeploymentError;
+use super::identity::{GreenObject, SecretNames};
+use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::ddl;
+use crate::materialize::identifier::Qualified;
+use crate::plan::{IndexMove, ObjectKind, Plan};
+use crate::store::Deployment;
+
+/// The secret name of the n-th index of the plan while both sides exist.
+pub(super) fn secret_name(secret: &SecretNames, number: usize) -> String {
+    secret.hidden("index", number)
+}
+
+/// The indexes that were made, with the plan's entry for each.
+pub(super) fn made<'p, 'c>(
+    plan: &'p Plan,
+    secret: &SecretNames,
+    catalog: &'c Catalog,
+) -> Vec<(&'p IndexMove, &'c Object)> {
+    let found = |(number, index): (usize, &'p IndexMove)| {
+        let schema = catalog.schema(&index.schema)?;
+        let name = secret_name(secret, number);
+        let made = catalog
+            .objects_in_schema(&schema.id)
+            .into_iter()
+            .find(|object| object.kind == ObjectKind::Index && object.name == name)?;
+        Some((index, made))
+    };
+    plan.indexes.iter().enumerate().filter_map(found).collect()
+}
+
+/// Makes what is missing and records all of it.
+pub(super) async fn make(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    let plan = &deployment.plan;
+    if plan.indexes.is_empty() {
+        return Ok(());
+    }
+    let effect = context
+        .begin(deployment, key::INDEXES, &plan.indexes.len())
+        .await?;
+    if effect.result.is_some() {
+        return Ok(());
+    }
+    let secret = Context::secret(deployment);
+    let catalog = Catalog::read(context.materialize).await?;
+    let present: Vec<&str> = made(plan, &secret, &catalog)
+        .iter()
+        .map(|(index, _)| index.id.as_str())
+        .collect();
+    for (number, index) in plan.indexes.iter().enumerate() {
+        if !present.contains(&index.id.as_str()) {
+            let name = secret_name(&secret, number);
+            context.execute(&creation(plan, index, &name)).await?;
+        }
+        if index.comment.is_some() {
+            let name = secret_name(&secret, number);
+            let name = Qualified::object(&plan.database, &index.schema, &name);
+            let comment = index.comment.as_deref();
+            let statement = ddl::comment_on_object(ObjectKind::Index, &name, comment);
+            context.execute(&statement).await?;
+        }
+    }
+    let ids = context.recorded_ids(deployment).await?;
+    let catalog = Catalog::read(context.materialize).await?;
+    let mut recorded = Vec::new();
+    for (index, object) in made(plan, &secret, &catalog) {
+        if object.cluster_id.as_ref() != ids.green_clusters.get(&index.cluster) {
+            return Err(DeploymentError::Failed(format!(
+                "the index {} was made on another cluster than the green one of {}",
+                object.name, index.cluster
+            )));
+        }
+        recorded.push(GreenObject {
+            id: object.id.clone(),
+            schema: index.schema.clone(),
+            name: index.name.clone(),
+            kind: ObjectKind::Index,
+            cluster_id: object.cluster_id.clone(),
+        });
+    }
+    if recorded.len() != plan.indexes.len() {
+        return Err(DeploymentError::Failed(
+            "an index that was made on a green cluster is gone: somebody dropped it".to_owned(),
+        ));
+    }
+    context.finish(deployment, key::INDEXES, &recorded).await
+}
+
+fn creation(plan: &Plan, index: &IndexMove, name: &str) -> crate::materialize::Statement {
+    let green = plan
+        .clusters
+        .iter()
+        .find(|cluster| cluster.name == index.cluster)
+        .map_or(index.cluster.as_str(), |cluster| cluster.green.as_str());
+    ddl::create_index(
+        name,
+        green,
+        &Qualified::object(&plan.database, &index.schema, &index.relation),
+        &index.key,
+    )
+}
