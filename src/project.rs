@@ -17,6 +17,8 @@ pub mod locate;
 pub mod manifest;
 pub mod profiles;
 pub mod run_results;
+pub mod select;
+pub mod state;
 
 pub use dbt_project::{DbtProject, Deployment};
 pub use environment::Environment;

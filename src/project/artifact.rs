@@ -268,6 +268,15 @@ pub(super) mod decode {
         deserializer.deserialize_map(ById(PhantomData))
     }
 
+    /// A list of texts, or nothing; `null` among them becomes an empty text.
+    pub(crate) fn texts_or_empty<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<String>, D::Error> {
+        let texts: Option<Vec<Option<String>>> = Option::deserialize(deserializer)?;
+        let texts = texts.unwrap_or_default().into_iter();
+        Ok(texts.map(Option::unwrap_or_default).collect())
+    }
+
     /// A text, a list of texts, or nothing.
     pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(
         deserializer: D,

@@ -13,16 +13,16 @@ mod semantic;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::artifact::{self, decode};
 use super::profiles::ADAPTER;
 
+pub(crate) use config::is_true;
 pub use config::{Config, ContractConfig, Index, PersistDocs};
 pub use graph::Graph;
 pub use node::{
@@ -165,17 +165,38 @@ pub struct Manifest {
     /// Macros of the project, its packages, dbt and the adapter.
     #[serde(default, deserialize_with = "decode::by_id")]
     pub macros: BTreeMap<String, Macro>,
-    /// The ids of what is disabled.
-    #[serde(default, deserialize_with = "ids")]
-    pub disabled: BTreeSet<String>,
+    /// What is disabled, as far as a state comparison asks.
+    #[serde(default, deserialize_with = "disabled")]
+    pub disabled: BTreeMap<String, Disabled>,
     /// `selectors.yml`, as dbt expanded it.
     #[serde(default, deserialize_with = "decode::or_default")]
     pub selectors: BTreeMap<String, Value>,
 }
 
-fn ids<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
-    let disabled: Option<BTreeMap<String, IgnoredAny>> = Option::deserialize(deserializer)?;
-    Ok(disabled.unwrap_or_default().into_keys().collect())
+/// Something disabled: what decides whether disabling it broke a contract.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Disabled {
+    /// Of a versioned model.
+    #[serde(default)]
+    pub version: Option<Value>,
+    /// When a model is to go.
+    #[serde(default)]
+    pub deprecation_date: Option<String>,
+    /// The promise about its columns.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub contract: Contract,
+}
+
+/// dbt keeps every disabled thing of an id in a list and looks at the first.
+fn disabled<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Disabled>, D::Error> {
+    let disabled: Option<BTreeMap<String, Vec<Disabled>>> = Option::deserialize(deserializer)?;
+    Ok(disabled
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(id, all)| (id, all.into_iter().next().unwrap_or_default()))
+        .collect())
 }
 
 impl Manifest {

@@ -96,6 +96,21 @@ pub enum Status {
 }
 
 impl Status {
+    /// As dbt spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Warn => "warn",
+            Self::RuntimeError => "runtime error",
+            Self::NoOp => "no-op",
+            Self::PartialSuccess => "partial success",
+        }
+    }
+
     /// Whether nothing stands in the way of a release. A skipped node does: what it waited for is not there.
     pub fn is_good(self) -> bool {
         match self {
@@ -165,6 +180,7 @@ mod tests {
                 "{status}"
             );
             assert_eq!(results.results[0].unique_id, "model.a.b");
+            assert_eq!(results.results[0].status.as_str(), *status);
         }
     }
 

@@ -106,13 +106,39 @@ pub struct Index {
 
 /// Which descriptions the adapter writes as comments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "Map<String, Value>")]
 pub struct PersistDocs {
     /// The relation's.
-    #[serde(default)]
     pub relation: bool,
     /// The columns'.
-    #[serde(default)]
     pub columns: bool,
+    /// As configured; `config.persist_docs.relation:false` asks whether the key is there at all.
+    #[serde(skip_serializing)]
+    pub given: Map<String, Value>,
+}
+
+impl From<Map<String, Value>> for PersistDocs {
+    fn from(given: Map<String, Value>) -> Self {
+        // As dbt: whatever Python takes for true.
+        let is_on = |key: &str| given.get(key).is_some_and(is_true);
+        Self {
+            relation: is_on("relation"),
+            columns: is_on("columns"),
+            given,
+        }
+    }
+}
+
+/// What Python's `bool()` says of a value.
+pub(crate) fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(entries) => !entries.is_empty(),
+    }
 }
 
 /// The promise about columns, as configured.

@@ -33,7 +33,7 @@ impl<'m> Graph<'m> {
                         file: manifest.file.clone(),
                         node: (*id).to_owned(),
                         parent: parent.clone(),
-                        disabled: manifest.disabled.contains(parent),
+                        disabled: manifest.disabled.contains_key(parent),
                     });
                 };
                 parents[child].push(number);
@@ -79,12 +79,30 @@ impl<'m> Graph<'m> {
     /// All that depends on the given ids, near or far. A given id is in the answer only when it depends on
     /// another given one; unknown ids are passed over.
     pub fn downstream<'i>(&self, ids: impl IntoIterator<Item = &'i str>) -> BTreeSet<&'m str> {
-        self.reach(&self.children, ids)
+        self.reach(&self.children, ids, None)
+    }
+
+    /// As [`Graph::downstream`], at most so many edges away.
+    pub fn downstream_within<'i>(
+        &self,
+        ids: impl IntoIterator<Item = &'i str>,
+        layers: Option<usize>,
+    ) -> BTreeSet<&'m str> {
+        self.reach(&self.children, ids, layers)
     }
 
     /// All that the given ids depend on, near or far, in the manner of [`Graph::downstream`].
     pub fn upstream<'i>(&self, ids: impl IntoIterator<Item = &'i str>) -> BTreeSet<&'m str> {
-        self.reach(&self.parents, ids)
+        self.reach(&self.parents, ids, None)
+    }
+
+    /// As [`Graph::upstream`], at most so many edges away.
+    pub fn upstream_within<'i>(
+        &self,
+        ids: impl IntoIterator<Item = &'i str>,
+        layers: Option<usize>,
+    ) -> BTreeSet<&'m str> {
+        self.reach(&self.parents, ids, layers)
     }
 
     fn number(&self, id: &str) -> Option<usize> {
@@ -104,15 +122,20 @@ impl<'m> Graph<'m> {
         &self,
         edges: &[Vec<usize>],
         ids: impl IntoIterator<Item = &'i str>,
+        layers: Option<usize>,
     ) -> BTreeSet<&'m str> {
-        let mut waiting: Vec<usize> = ids.into_iter().filter_map(|id| self.number(id)).collect();
+        let mut layer: Vec<usize> = ids.into_iter().filter_map(|id| self.number(id)).collect();
         let mut reached = vec![false; self.ids.len()];
-        while let Some(number) = waiting.pop() {
-            for near in &edges[number] {
+        let mut walked = 0;
+        while !layer.is_empty() && layers.is_none_or(|layers| walked < layers) {
+            let mut next = Vec::new();
+            for near in layer.iter().flat_map(|number| &edges[*number]) {
                 if !std::mem::replace(&mut reached[*near], true) {
-                    waiting.push(*near);
+                    next.push(*near);
                 }
             }
+            layer = next;
+            walked += 1;
         }
         let found = self.ids.iter().zip(reached).filter(|(_, reached)| *reached);
         found.map(|(id, _)| *id).collect()

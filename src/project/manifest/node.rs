@@ -36,6 +36,34 @@ pub enum ResourceType {
 }
 
 impl ResourceType {
+    /// Every kind, in dbt's order.
+    pub const ALL: [Self; 19] = [
+        Self::Model,
+        Self::Analysis,
+        Self::Test,
+        Self::Snapshot,
+        Self::Operation,
+        Self::Seed,
+        Self::Rpc,
+        Self::SqlOperation,
+        Self::Doc,
+        Self::Source,
+        Self::Macro,
+        Self::Exposure,
+        Self::Metric,
+        Self::Group,
+        Self::SavedQuery,
+        Self::SemanticModel,
+        Self::UnitTest,
+        Self::Fixture,
+        Self::Function,
+    ];
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// As dbt spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -104,6 +132,9 @@ pub struct Node {
     pub path: String,
     /// Relative to the root of its package.
     pub original_file_path: String,
+    /// The YAML file that documents it: `package://models/schema.yml`.
+    #[serde(default, skip_serializing)]
+    pub patch_path: Option<String>,
     /// The path that selectors and configurations use.
     #[serde(default)]
     pub fqn: Vec<String>,
@@ -228,8 +259,9 @@ pub struct DependsOn {
     /// Ids of nodes, sources, metrics and so on; the parents in the graph.
     #[serde(default, deserialize_with = "decode::or_default")]
     pub nodes: Vec<String>,
-    /// Ids of macros.
-    #[serde(default, deserialize_with = "decode::or_default")]
+    /// Ids of macros; an empty one stands for a macro that dbt did not find (a generic test that was
+    /// removed and is still used).
+    #[serde(default, deserialize_with = "decode::texts_or_empty")]
     pub macros: Vec<String>,
 }
 

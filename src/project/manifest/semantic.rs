@@ -22,6 +22,8 @@ pub struct Source {
     #[serde(default, deserialize_with = "decode::or_default")]
     pub path: String,
     pub original_file_path: String,
+    #[serde(default, skip_serializing)]
+    pub patch_path: Option<String>,
     #[serde(default)]
     pub fqn: Vec<String>,
     #[serde(default)]
