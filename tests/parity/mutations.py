@@ -144,7 +144,6 @@ MESH = [
     mutation("macro_of_project", sub("macros/own.sql", "'mesh {{", "'meshed {{"), quick=True),
     mutation("macro_same_name_in_package", sub(TOOLKIT, "'toolkit {{", "'tool {{"), quick=True),
     mutation("macro_same_name_in_other_package", sub("vendored/extras/macros/extras.sql", "'extras {{", "'more {{")),
-    mutation("macro_same_name_removed_from_project", sub("macros/own.sql", "{% macro shared(value) %}'mesh {{ value }}'{% endmacro %}", "")),
     mutation("macro_outer_of_package", sub(TOOLKIT, "coalesce(", "coalesce (")),
     mutation("macro_inner_of_package", sub(TOOLKIT, "nullif(", "nullif ("), quick=True),
     mutation("macro_deepest_of_package", sub(TOOLKIT, "::numeric", "::decimal"), quick=True),

@@ -9,14 +9,16 @@ writes, for every project P and mutation M,
     OUT/P/M/          manifest.json, sources.json: the project now, and project/: its files
     OUT/cases.json    each selection, and what dbt selects by it
 
-All of it happens in one process, because starting dbt takes seconds. `--verify N` repeats N of the selections,
-spread over all of them, by a dbt of their own.
+All of it happens in one process, because starting dbt takes seconds, and the state is read once a mutation.
+`--verify N` repeats N of the selections, spread over all of them, by a dbt of their own.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import gc
 import json
 import os
 import shutil
@@ -58,18 +60,31 @@ def main() -> int:
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
+    _remember_state()
     cases: list[Case] = []
+    failures: list[str] = []
     for project, mutation in _chosen(arguments):
         baseline = out / project / "baseline"
         if not baseline.exists():
             _baseline(project, baseline)
         folder = out / project / mutation.name
-        manifest = _mutate(project, mutation, folder)
+        gc.unfreeze()
+        try:
+            manifest = _mutate(project, mutation, folder)
+        except Exception as error:  # noqa: BLE001 - the others are still worth having
+            failures.append(f"{project} / {mutation.name}: {error}")
+            continue
+        # Hundreds of collections would each look at all that the manifest holds.
+        gc.collect()
+        gc.freeze()
         for selection in _selections(project, mutation, arguments):
             cases.append(_ask(project, mutation, folder, baseline, manifest, selection))
     (out / "cases.json").write_text(json.dumps(cases, indent=1))
     seconds = time.monotonic() - started
     print(f"{len(cases)} selections by dbt in {seconds:.0f} s", file=sys.stderr)
+    if failures:
+        print("\n".join(failures), file=sys.stderr)
+        return 1
     if arguments.verify:
         return _verify(out, cases, arguments.verify)
     return 0
@@ -154,7 +169,7 @@ def _parse(project: Path, target: Path, mutation: Mutation) -> Any:
     with _environment(mutation):
         parsed = dbtRunner().invoke(["parse", *_common(project, target, mutation)])
     if not parsed.success:
-        raise RuntimeError(f"{project}: dbt cannot parse it: {parsed.exception}")
+        raise RuntimeError(f"dbt cannot parse it: {parsed.exception}")
     return parsed.result
 
 
@@ -190,6 +205,13 @@ def _ask(
     else:
         case["error"] = f"{type(listed.exception).__name__}: {listed.exception}"
     return case
+
+
+def _remember_state() -> None:
+    """Lets dbt read a state's files once for all selections that follow each other."""
+    from dbt.task import runnable
+
+    runnable.PreviousState = functools.lru_cache(maxsize=1)(runnable.PreviousState)  # type: ignore[misc]
 
 
 def _results(file: Path, manifest: Any) -> None:

@@ -233,10 +233,19 @@ _OF = {"shop": SHOP, "mesh": MESH, "semantic": SEMANTIC, "wide": WIDE, "unrender
 def of(project: str, *, quick: bool, probed: bool, first: bool) -> Iterator[Selection]:
     """What to select from one mutated project.
 
-    A probed project is tried with everything, except that the short run probes the `first` mutation only
-    and takes every seventh of its selections.
+    The `first` mutation, which changes nothing, is tried with everything, and other probed ones with all that
+    concerns state. The short run takes few of these from the first and none from the others.
     """
     chosen = list(QUICK if quick else STATE)
-    if probed and (first or not quick):
-        chosen += [*_OF[project], *ANY][:: 12 if quick else 1]
+    special = [*_OF[project], *ANY]
+    if first:
+        chosen += special[:: 12 if quick else 1]
+    elif probed and not quick:
+        chosen += [selection for selection in special if _concerns_state(selection)]
     yield from dict.fromkeys(chosen)
+
+
+def _concerns_state(selection: Selection) -> bool:
+    if not selection.select:
+        return True
+    return any("state:" in value for value in (*selection.select, *selection.exclude))
