@@ -14,14 +14,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cutover::project::environment::Environment;
-use cutover::project::jinja::{Renderer, Scope, Variables};
+use cutover::project::jinja::{Renderer, Scope};
 use cutover::project::manifest::ResourceType;
 use cutover::project::select::{
     self, Context, Freshness, IndirectSelection, Kept, Selection, Selectors,
 };
 use cutover::project::state::Comparison;
-use cutover::project::{Manifest, RunResults};
+use cutover::project::{Arguments, Environment, Manifest, Project, RunResults};
 use serde::Deserialize;
 
 /// One `dbt ls`, and what it printed.
@@ -30,6 +29,9 @@ struct Case {
     project: String,
     mutation: String,
     project_dir: PathBuf,
+    target: Option<String>,
+    variables: serde_json::Value,
+    environment: BTreeMap<String, String>,
     select: Vec<String>,
     exclude: Vec<String>,
     selector: Option<String>,
@@ -171,8 +173,7 @@ fn try_answer(corpus: &Path, cases: &[&Case]) -> Result<Answers, Box<dyn Error>>
         project_dir: Some(&project_dir),
         ..Context::new(&new, &graph)
     };
-    let scope = Scope::Project { target: None };
-    let renderer = Renderer::new(&Environment::of_process(), &Variables::new(), scope);
+    let renderer = renderer(cases[0], &project_dir)?;
     let answers = cases.iter().map(|case| {
         let ask = || {
             let selectors = Selectors::read(&project_dir, &renderer, case.indirect())?;
@@ -188,6 +189,25 @@ fn try_answer(corpus: &Path, cases: &[&Case]) -> Result<Answers, Box<dyn Error>>
         Ok(selected.into_iter().map(str::to_owned).collect())
     });
     Ok(answers.collect())
+}
+
+/// What the project's files see: its target, and the variables that the mutation sets.
+fn renderer(case: &Case, project_dir: &Path) -> Result<Renderer, Box<dyn Error>> {
+    let inherited = std::env::vars();
+    let environment: Environment = inherited.chain(case.environment.clone()).collect();
+    let arguments = Arguments {
+        project_dir: Some(project_dir.to_owned()),
+        profiles_dir: Some(project_dir.to_owned()),
+        target: case.target.clone(),
+        vars: Some(case.variables.to_string()),
+        ..Arguments::default()
+    };
+    let project = Project::open(&arguments, &environment, project_dir)?;
+    let scope = Scope::Project {
+        target: Some(project.profile.target_value()),
+    };
+    let variables = arguments.variables()?;
+    Ok(Renderer::new(&environment, &variables, scope))
 }
 
 fn chain(error: &dyn Error) -> String {

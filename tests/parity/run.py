@@ -9,7 +9,7 @@ writes, for every project P and mutation M,
     OUT/P/M/          manifest.json, sources.json: the project now, and project/: its files
     OUT/cases.json    each selection, and what dbt selects by it
 
-All of it happens in one process, because starting dbt takes seconds, and the state is read once a mutation.
+All of it happens in one process, because starting dbt takes seconds, and dbt reads the state once a mutation.
 `--verify N` repeats N of the selections, spread over all of them, by a dbt of their own.
 """
 
@@ -60,7 +60,7 @@ def main() -> int:
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    _remember_state()
+    _spare_repetition()
     cases: list[Case] = []
     failures: list[str] = []
     for project, mutation in _chosen(arguments):
@@ -97,7 +97,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the mutations and how many selections each has")
     parser.add_argument("--project", action="append", help="only this project")
     parser.add_argument("--mutation", action="append", help="only this mutation")
-    parser.add_argument("--verify", type=int, default=0, metavar="N", help="repeat N selections, each in its own process")
+    parser.add_argument("--verify", type=int, default=0, metavar="N", help="repeat N selections, each alone")
     return parser.parse_args()
 
 
@@ -198,6 +198,9 @@ def _ask(
         "project": project,
         "mutation": mutation.name,
         "project_dir": f"{project}/{mutation.name}/project",
+        "target": mutation.target,
+        "variables": dict(mutation.variables),
+        "environment": dict(mutation.environment),
         **asdict(selection),
     }
     if listed.success:
@@ -207,11 +210,13 @@ def _ask(
     return case
 
 
-def _remember_state() -> None:
-    """Lets dbt read a state's files once for all selections that follow each other."""
+def _spare_repetition() -> None:
+    """Lets dbt read a state's files, and look for plugins, once for all selections that follow each other."""
+    from dbt.cli import requires
     from dbt.task import runnable
 
     runnable.PreviousState = functools.lru_cache(maxsize=1)(runnable.PreviousState)  # type: ignore[misc]
+    requires.set_up_plugin_manager = functools.lru_cache(maxsize=1)(requires.set_up_plugin_manager)
 
 
 def _results(file: Path, manifest: Any) -> None:
@@ -294,8 +299,9 @@ def _verify(out: Path, cases: list[Case], count: int) -> int:
         again.mkdir()
         shutil.copy(folder / "sources.json", again)
         known = Selection(**{key: case[key] for key in Selection.__dataclass_fields__})
+        common = _common(folder / "project", again, mutation)
         listed = subprocess.run(
-            [dbt, "ls", *_common(folder / "project", again, mutation), *_list_arguments(known, out / case["project"] / "baseline")],
+            [dbt, "ls", *common, *_list_arguments(known, out / case["project"] / "baseline")],
             env={**os.environ, **mutation.environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
