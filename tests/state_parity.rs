@@ -29,6 +29,7 @@ struct Case {
     project: String,
     mutation: String,
     project_dir: PathBuf,
+    state: PathBuf,
     target: Option<String>,
     variables: serde_json::Value,
     environment: BTreeMap<String, String>,
@@ -156,7 +157,7 @@ type Answers = Vec<Result<BTreeSet<String>, String>>;
 fn try_answer(corpus: &Path, cases: &[&Case]) -> Result<Answers, Box<dyn Error>> {
     let project_dir = corpus.join(&cases[0].project_dir);
     let target = project_dir.parent().expect("a folder");
-    let state = corpus.join(&cases[0].project).join("baseline");
+    let state = corpus.join(&cases[0].state);
     let old = Manifest::read(&state.join("manifest.json"))?;
     let new = Manifest::read(&target.join("manifest.json"))?;
     let results = RunResults::read(&state.join("run_results.json"))?;

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 Edit = Callable[[Path], None]
 
@@ -22,6 +23,8 @@ class Mutation:
     variables: Mapping[str, object] = field(default_factory=dict)
     target: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: Instead of the baseline's manifest, what this makes of it.
+    state: Callable[[dict[str, Any]], None] | None = None
     #: In the short run too.
     quick: bool = False
     #: Tried with every selection of the project, not only with those about state.
@@ -80,5 +83,40 @@ def move(path: str, to: str) -> Edit:
     def edit(project: Path) -> None:
         (project / to).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(project / path, project / to)
+
+    return edit
+
+
+#: What a manifest of dbt 1.8 does not have.
+NEWER = {
+    "alias_types", "batch_size", "build_after", "concurrent_batches", "doc_blocks", "event_time", "functions",
+    "lookback", "primary_key", "time_spine", "unrendered_database", "unrendered_schema",
+}  # fmt: skip
+
+
+def age(manifest: dict[str, Any]) -> None:
+    """Makes a manifest look like one that an older dbt wrote, as it does right after an upgrade."""
+
+    def strip(value: Any) -> None:
+        if isinstance(value, dict):
+            for key in NEWER & value.keys():
+                del value[key]
+            for below in value.values():
+                strip(below)
+        elif isinstance(value, list):
+            for below in value:
+                strip(below)
+
+    strip(manifest)
+    manifest["metadata"]["dbt_version"] = "1.8.0"
+
+
+def forget(*maps: str) -> Callable[[dict[str, Any]], None]:
+    """Empties parts of a manifest; of nodes, one remains, because Cutover takes no manifest without any."""
+
+    def edit(manifest: dict[str, Any]) -> None:
+        for name in maps:
+            kept = sorted(manifest[name])[:1] if name == "nodes" else []
+            manifest[name] = {key: manifest[name][key] for key in kept}
 
     return edit

@@ -6,7 +6,7 @@
 writes, for every project P and mutation M,
 
     OUT/P/baseline/   manifest.json, run_results.json, sources.json: the state
-    OUT/P/M/          manifest.json, sources.json: the project now, and project/: its files
+    OUT/P/M/          manifest.json, sources.json: the project now; project/: its files; state/: where it is not the baseline
     OUT/cases.json    each selection, and what dbt selects by it
 
 All of it happens in one process, because starting dbt takes seconds, and dbt reads the state once a mutation.
@@ -74,11 +74,12 @@ def main() -> int:
         except Exception as error:  # noqa: BLE001 - the others are still worth having
             failures.append(f"{project} / {mutation.name}: {error}")
             continue
+        state = _state(mutation, folder, baseline)
         # Hundreds of collections would each look at all that the manifest holds.
         gc.collect()
         gc.freeze()
         for selection in _selections(project, mutation, arguments):
-            cases.append(_ask(project, mutation, folder, baseline, manifest, selection))
+            cases.append(_ask(project, mutation, folder, state, manifest, selection))
     (out / "cases.json").write_text(json.dumps(cases, indent=1))
     seconds = time.monotonic() - started
     print(f"{len(cases)} selections by dbt in {seconds:.0f} s", file=sys.stderr)
@@ -139,6 +140,20 @@ def _mutate(project: str, mutation: Mutation, folder: Path) -> Any:
     return manifest
 
 
+def _state(mutation: Mutation, folder: Path, baseline: Path) -> Path:
+    """What the mutated project is compared with."""
+    if mutation.state is None:
+        return baseline
+    state = folder / "state"
+    state.mkdir()
+    for name in ("run_results.json", "sources.json"):
+        shutil.copy(baseline / name, state)
+    manifest = json.loads((baseline / "manifest.json").read_text())
+    mutation.state(manifest)
+    (state / "manifest.json").write_text(json.dumps(manifest))
+    return state
+
+
 @contextlib.contextmanager
 def _environment(mutation: Mutation) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in mutation.environment}
@@ -187,17 +202,18 @@ def _list_arguments(selection: Selection, state: Path) -> list[str]:
 
 
 def _ask(
-    project: str, mutation: Mutation, folder: Path, baseline: Path, manifest: Any, selection: Selection
+    project: str, mutation: Mutation, folder: Path, state: Path, manifest: Any, selection: Selection
 ) -> Case:
     from dbt.cli.main import dbtRunner
 
     common = _common(folder / "project", folder, mutation)
     with _environment(mutation):
-        listed = dbtRunner(manifest=manifest).invoke(["ls", *common, *_list_arguments(selection, baseline)])
+        listed = dbtRunner(manifest=manifest).invoke(["ls", *common, *_list_arguments(selection, state)])
     case: Case = {
         "project": project,
         "mutation": mutation.name,
         "project_dir": f"{project}/{mutation.name}/project",
+        "state": str(state.relative_to(folder.parent.parent)),
         "target": mutation.target,
         "variables": dict(mutation.variables),
         "environment": dict(mutation.environment),
@@ -301,7 +317,7 @@ def _verify(out: Path, cases: list[Case], count: int) -> int:
         known = Selection(**{key: case[key] for key in Selection.__dataclass_fields__})
         common = _common(folder / "project", again, mutation)
         listed = subprocess.run(
-            [dbt, "ls", *common, *_list_arguments(known, out / case["project"] / "baseline")],
+            [dbt, "ls", *common, *_list_arguments(known, out / case["state"])],
             env={**os.environ, **mutation.environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,

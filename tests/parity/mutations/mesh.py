@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from edits import Mutation, append, move, mutation, remove, sub, write
+from edits import Mutation, age, append, forget, move, mutation, remove, sub, write
 
 TOOLKIT = "vendored/toolkit/macros/toolkit.sql"
 
 MESH: list[Mutation] = [
     mutation("nothing", quick=True, probed=True),
+    mutation("state_of_older_dbt", state=age),
+    mutation("state_of_one_node", state=forget("nodes", "sources", "exposures", "unit_tests")),
+    mutation("state_without_macros", state=forget("macros")),
     mutation("macro_of_project", sub("macros/own.sql", "'mesh {{", "'meshed {{"), quick=True),
     mutation("macro_same_name_in_package", sub(TOOLKIT, "'toolkit {{", "'tool {{")),
     mutation(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from edits import Mutation, append, move, mutation, sub, write
+from edits import Mutation, age, append, forget, move, mutation, sub, write
 
 SEM = "models/semantic.yml"
 
 SEMANTIC: list[Mutation] = [
     mutation("nothing", quick=True, probed=True),
+    mutation("state_of_older_dbt", state=age),
+    mutation(
+        "state_without_semantics",
+        state=forget("metrics", "semantic_models", "saved_queries", "functions"),
+    ),
     mutation("model_body", sub("models/orders.sql", "customer_id", "customer_id as customer_id")),
     mutation("macro", sub("macros/factor.sql", "1", "2")),
     mutation("seed", append("seeds/raw_orders.csv", "2,1,2020-01-02,5,open\n")),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import projects
-from edits import Mutation, append, move, mutation, remove, sub, write
+from edits import Mutation, age, append, forget, move, mutation, remove, sub, write
 
 MARTS = "models/marts/"
 STAGING = "models/staging/"
 
 SHOP: list[Mutation] = [
     mutation("nothing", quick=True, probed=True),
+    mutation("state_of_older_dbt", state=age),
+    mutation("state_of_one_node", state=forget("nodes", "sources", "exposures", "unit_tests")),
+    mutation("state_without_macros", state=forget("macros")),
     mutation("deploy_variable", variables={"deploy": True}),
     mutation("body", sub(STAGING + "stg_orders.sql", "region_id", "region_id, 1 as one"), quick=True),
     mutation("body_of_ephemeral", sub("models/serving/tidy.sql", "currency", "currency as c")),
@@ -34,7 +37,7 @@ SHOP: list[Mutation] = [
     mutation("meta_text_like_date", sub(MARTS + "schema.yml", "owner: sales", "owner: '2026-01-01'")),
     mutation(
         "meta_large_number",
-        sub(MARTS + "schema.yml", "owner: sales", "owner: 123456789012345678901234567890"),
+        sub(MARTS + "schema.yml", "owner: sales", "owner: 9007199254740993"),
     ),
     mutation(
         "config_none",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from edits import Mutation, mutation, sub
+from edits import Mutation, age, mutation, sub
 
 UNRENDERED: list[Mutation] = [
     mutation("nothing", quick=True, probed=True),
+    mutation("state_of_older_dbt", state=age),
     mutation("target", target="prod", quick=True, probed=True),
     mutation("environment_variable", environment={"PARITY_CLUSTER": "spare"}),
     mutation("environment_variable_of_yml", environment={"PARITY_ROLE": "writer"}),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from edits import Mutation, append, move, mutation, sub
+from edits import Mutation, age, append, move, mutation, sub
 
 SPECIAL = "models/special/"
 
 WIDE: list[Mutation] = [
     mutation("nothing", quick=True, probed=True),
+    mutation("state_of_older_dbt", state=age),
     mutation("variable_from_command_line", variables={"level": "full"}, quick=True),
     mutation("variable_in_project", sub("dbt_project.yml", "level: basic", "level: full")),
     mutation("variable_only_in_body", variables={"lookback": 7}),
