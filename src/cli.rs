@@ -63,6 +63,7 @@ async fn dispatch<H: Handlers>(
         Command::Status(arguments) => handlers.status(arguments, output, stop).await,
         Command::History(arguments) => handlers.history(arguments, output, stop).await,
         Command::Show(arguments) => handlers.show(arguments, output, stop).await,
+        Command::Ls(arguments) => handlers.ls(arguments, output, stop).await,
         Command::Check(arguments) => handlers.check(arguments, output, stop).await,
         Command::Config(ConfigCommand::Show) => handlers.config_show(output, stop).await,
     }

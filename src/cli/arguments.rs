@@ -1,6 +1,8 @@
 //! Commands and flags. What is wrong here ends with exit code 2 before anything is opened.
 
 use crate::plan::RefusalName;
+use crate::project::manifest::ResourceType;
+use crate::project::select::{self, IndirectSelection};
 use crate::settings::{Policy, Span};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
@@ -135,6 +137,8 @@ pub enum Command {
     History(History),
     /// Show the record of one deployment
     Show(Show),
+    /// List the nodes that a selection means, as dbt would; with --state also why each changed
+    Ls(Ls),
     /// Test everything that a deployment needs, and say what to do about each fault
     Check(Check),
     /// Look at the configuration
@@ -258,6 +262,68 @@ pub struct Show {
     pub format: Option<OutputFormat>,
 }
 
+/// `cutover ls`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover ls --select tag:nightly,config.materialized:view
+  cutover ls --select state:modified+ --state ../production/target --format json
+  cutover ls --select +orders --exclude resource_type:test --manifest target/manifest.json
+
+--select, --exclude and --resource-type take every word up to the next flag, so ENV stands before them.")]
+pub struct Ls {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// What to select, in dbt's grammar [default: everything, or the default of selectors.yml]
+    #[arg(short, long, value_name = "SPEC", num_args = 1.., conflicts_with = "selector")]
+    pub select: Vec<String>,
+    /// What to leave out of it
+    #[arg(long, value_name = "SPEC", num_args = 1.., conflicts_with = "selector")]
+    pub exclude: Vec<String>,
+    /// A selector of selectors.yml
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub selector: Option<String>,
+    /// Which tests come with the nodes that are selected
+    #[arg(long, value_enum, value_name = "MODE", default_value_t)]
+    pub indirect_selection: IndirectSelection,
+    /// Kinds to list, dbt's words, or `all` [default: all but analyses]
+    #[arg(long, value_name = "KIND", num_args = 1.., value_parser = parse_kind)]
+    pub resource_type: Vec<Kind>,
+    /// What to compare with: a manifest.json, or a folder with one and with run_results.json
+    #[arg(long, value_name = "PATH")]
+    pub state: Option<PathBuf>,
+    /// Take this manifest.json instead of letting dbt parse the project
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// What is printed of each node, one a line
+    #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+    pub format: ListFormat,
+}
+
+/// What `cutover ls` prints of each node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// Its unique id.
+    #[default]
+    Id,
+    /// Its name: `orders`, `orders.v2`, `source.table`.
+    Name,
+    /// A JSON document.
+    Json,
+}
+
+/// A kind of node to list, or all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Every kind that dbt lists.
+    All,
+    /// Every kind that dbt lists where none is asked for.
+    Default,
+    /// One.
+    One(ResourceType),
+}
+
 /// `cutover check`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Check {
@@ -300,6 +366,21 @@ fn parse_allow(word: &str) -> Result<RefusalName, String> {
         "it would lose data or break the atomic swap; only these can be accepted: {}",
         allowable.join(", ")
     ))
+}
+
+fn parse_kind(word: &str) -> Result<Kind, String> {
+    let known = select::Kept::by_ls_of_all().kinds;
+    match word {
+        "all" => Ok(Kind::All),
+        "default" => Ok(Kind::Default),
+        word => match ResourceType::named(word).filter(|kind| known.contains(kind)) {
+            Some(kind) => Ok(Kind::One(kind)),
+            None => {
+                let names: Vec<&str> = known.iter().map(|kind| kind.as_str()).collect();
+                Err(format!("use all, default or one of {}", names.join(", ")))
+            }
+        },
+    }
 }
 
 fn parse_vars(text: &str) -> Result<Vars, String> {

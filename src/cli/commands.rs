@@ -1,6 +1,6 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
-use super::arguments::{Check, Deploy, Global, History, Plan, Show, Status, Step, Target};
+use super::arguments::{Check, Deploy, Global, History, Ls, Plan, Show, Status, Step, Target};
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
 use crate::release::{self, Release, ReleaseError, Wanted};
@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 mod check;
 /// `plan` and `deploy`
 mod deploy;
+/// `ls`
+mod ls;
 /// `status`, `history` and `show`
 mod report;
 /// `promote`, `rollback`, `abort`, `resume` and `cleanup`
@@ -170,6 +172,10 @@ impl Handlers for Commands {
 
     async fn show(&self, arguments: &Show, output: &Output, _: &CancellationToken) -> Answer {
         report::show(self, arguments, output).await
+    }
+
+    async fn ls(&self, arguments: &Ls, output: &Output, stop: &CancellationToken) -> Answer {
+        ls::ls(self, arguments, output, stop).await
     }
 
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer {

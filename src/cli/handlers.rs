@@ -1,7 +1,7 @@
 //! What each command does. The real implementation opens files, the store and the connection; the
 //! tests' one only notes what was asked.
 
-use super::arguments::{Check, Deploy, History, Plan, Show, Status, Step};
+use super::arguments::{Check, Deploy, History, Ls, Plan, Show, Status, Step};
 use super::{CommandError, Output};
 use crate::failure::Class;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +56,8 @@ pub trait Handlers {
     ) -> Answer;
     /// `cutover show`
     async fn show(&self, arguments: &Show, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover ls`
+    async fn ls(&self, arguments: &Ls, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover check`
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover config show`

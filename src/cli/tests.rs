@@ -1,5 +1,5 @@
 use super::arguments::{
-    Arguments, Check, Command, Deploy, Global, History, OutputFormat, Plan, Show, Status, Step,
+    Arguments, Check, Command, Deploy, Global, History, Ls, OutputFormat, Plan, Show, Status, Step,
 };
 use super::{Answer, CommandError, Ending, Handlers, Output, run};
 use crate::failure::Class;
@@ -65,6 +65,9 @@ impl Handlers for Fake {
     async fn show(&self, _: &Show, _: &Output, _: &Stop) -> Answer {
         self.note("show")
     }
+    async fn ls(&self, _: &Ls, _: &Output, _: &Stop) -> Answer {
+        self.note("ls")
+    }
     async fn check(&self, _: &Check, _: &Output, _: &Stop) -> Answer {
         self.note("check")
     }
@@ -107,6 +110,7 @@ async fn each_command_reaches_its_handler() {
         "status",
         "history",
         "show 0198c3f2",
+        "ls",
         "check",
         "config show",
     ];
@@ -204,6 +208,9 @@ fn faults_of_usage_end_with_2() {
         "history --limit 0",
         "show",
         "plan --format yaml",
+        "ls --indirect-selection greedy",
+        "ls --resource-type operation",
+        "ls --selector nightly --select orders",
     ] {
         match parse(line) {
             Ok(arguments) => panic!("{line}: {arguments:?}"),

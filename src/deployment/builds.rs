@@ -81,6 +81,17 @@ impl Builds {
             .map_err(|error| DeploymentError::Manifest(error.to_string()))
     }
 
+    /// Parses the project plainly.
+    ///
+    /// # Errors
+    /// dbt's, and broken or foreign manifests.
+    pub async fn manifest(&self) -> Result<Manifest, DeploymentError> {
+        if self.needs_packages {
+            self.invoker.deps().await?;
+        }
+        read_manifest(&self.invoker.parse(false).await?)
+    }
+
     /// Builds the planned nodes in green.
     ///
     /// # Errors

@@ -200,6 +200,14 @@ impl DbtProject {
         self.target_path.join("manifest.json")
     }
 
+    /// Renders other files of the project, as dbt renders `selectors.yml`.
+    pub fn renderer(&self) -> Renderer {
+        let scope = Scope::Project {
+            target: Some(self.target.clone()),
+        };
+        Renderer::new(&self.environment, &self.cli_vars, scope)
+    }
+
     /// A variable as a model of this project sees it, unrendered, and where it was found.
     ///
     /// The command line wins, then `vars.<project name>`, then `vars`

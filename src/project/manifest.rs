@@ -9,6 +9,8 @@ mod digest;
 mod graph;
 mod node;
 mod resource;
+#[cfg(test)]
+pub(crate) mod sample;
 mod semantic;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ use serde_json::Value;
 
 use super::artifact::{self, decode};
 use super::profiles::ADAPTER;
+use crate::failure::{Class, Classify};
 
 pub(crate) use config::is_true;
 pub use config::{Config, ContractConfig, Index, PersistDocs};
@@ -103,6 +106,19 @@ pub enum Error {
         /// The circle; the first node is repeated at its end.
         cycle: Vec<String>,
     },
+}
+
+impl Classify for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Artifact(_)
+            | Self::OtherAdapter { .. }
+            | Self::Empty { .. }
+            | Self::DuplicateRelation { .. }
+            | Self::MissingParent { .. }
+            | Self::Cycle { .. } => Class::Usage,
+        }
+    }
 }
 
 /// Who wrote a manifest, when, and for what.

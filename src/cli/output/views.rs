@@ -14,8 +14,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 
+pub use list::{ListView, ListedView};
 pub use record::{EffectView, EventView, ShowView};
 
+mod list;
 mod record;
 
 /// One deployment without its plan.

@@ -43,6 +43,25 @@ impl<'m> Resource<'m> {
         each!(self, name)
     }
 
+    /// As dbt prints it: a version after the name, the source before a table.
+    pub fn search_name(&self) -> String {
+        match self {
+            Self::Source(source) => format!("{}.{}", source.source_name, source.name),
+            Self::Node(node) if node.resource_type == ResourceType::Model => match &node.version {
+                Some(serde_json::Value::String(version)) => format!("{}.v{version}", node.name),
+                Some(version) => format!("{}.v{version}", node.name),
+                None => node.name.clone(),
+            },
+            Self::Node(_)
+            | Self::Function(_)
+            | Self::Exposure(_)
+            | Self::Metric(_)
+            | Self::SemanticModel(_)
+            | Self::SavedQuery(_)
+            | Self::UnitTest(_) => self.name().to_owned(),
+        }
+    }
+
     /// The package that it belongs to.
     pub fn package_name(&self) -> &'m str {
         each!(self, package_name)

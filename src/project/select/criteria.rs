@@ -206,6 +206,15 @@ pub enum Spec {
 }
 
 impl Spec {
+    /// Whether a method occurs in it.
+    #[must_use]
+    pub fn uses(&self, method: Method) -> bool {
+        match self {
+            Self::Criteria(criteria) => criteria.method == method,
+            Self::Group { parts, .. } => parts.iter().any(|part| part.uses(method)),
+        }
+    }
+
     pub(super) fn group(operation: Operation, parts: Vec<Self>) -> Self {
         // dbt combines with the default mode whatever the flag says, except where `--select` is read.
         Self::Group {
@@ -328,7 +337,11 @@ impl fmt::Display for Criteria {
         }
         match &self.value {
             Value::String(text) => write!(f, ":{text}")?,
-            other => write!(f, ":{other}")?,
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => write!(f, ":{other}")?,
         }
         match self.children {
             Reach::Nothing => Ok(()),

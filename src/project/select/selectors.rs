@@ -283,10 +283,7 @@ impl Reader<'_> {
             Some(items) => self.exclusion(items)?,
             None => None,
         };
-        let method = match method {
-            Value::Null => None,
-            method => Some(text(method)),
-        };
+        let method = (!method.is_null()).then(|| text(method));
         let criteria = self.criteria(method.as_deref(), value, entries)?;
         Ok(without(Spec::Criteria(criteria), excluded))
     }
@@ -344,25 +341,25 @@ impl Reader<'_> {
 
     /// dbt takes a depth of 0 for no depth at all.
     fn reach(&self, entries: &Mapping, key: &str) -> Result<Reach, Error> {
-        if !entries.get(key).is_some_and(truth) {
-            return Ok(Reach::Nothing);
-        }
+        let is_wanted = entries.get(key).is_some_and(truth);
         let key = format!("{key}_depth");
-        let Some(depth) = entries.get(key.as_str()).filter(|depth| truth(depth)) else {
-            return Ok(Reach::Everything);
+        let reach = match entries.get(key.as_str()).filter(|depth| truth(depth)) {
+            None => Some(Reach::Everything),
+            Some(Value::Number(number)) => number
+                .as_f64()
+                .map(|depth| Reach::Layers(depth.max(0.0) as usize)),
+            Some(Value::String(text)) => text.trim().parse().ok().map(Reach::Layers),
+            Some(Value::Bool(_)) => Some(Reach::Layers(1)),
+            Some(Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_)) => None,
         };
-        let layers = match depth {
-            Value::Number(number) => number.as_f64().map(|depth| depth as usize),
-            Value::String(text) => text.trim().parse().ok(),
-            Value::Bool(_) => Some(1),
-            Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
-        };
-        layers.map(Reach::Layers).ok_or_else(|| {
-            self.fault(
+        match reach {
+            Some(reach) if is_wanted => Ok(reach),
+            Some(_) => Ok(Reach::Nothing),
+            None => Err(self.fault(
                 format!("`{key}` is no number"),
                 "write how many edges to follow",
-            )
-        })
+            )),
+        }
     }
 
     fn mode(&self, entries: &Mapping) -> Result<IndirectSelection, Error> {
@@ -404,7 +401,12 @@ fn truth(value: &Value) -> bool {
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        other => serde_yaml::to_string(other)
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Sequence(_)
+        | Value::Mapping(_)
+        | Value::Tagged(_)) => serde_yaml::to_string(other)
             .unwrap_or_default()
             .trim_end()
             .to_owned(),

@@ -17,7 +17,11 @@ pub(super) fn search<'m>(
         return BTreeSet::new();
     };
     let is_severity = below.is_empty() && key == "severity";
-    let matches = |value: &Value| matches(wanted, value, is_severity);
+    let wanted = match is_severity {
+        true => Cow::Owned(Value::String(python_text(wanted))),
+        false => Cow::Borrowed(wanted),
+    };
+    let matches = |value: &Value| matches(&wanted, value, is_severity);
     let nodes = manifest
         .nodes
         .iter()
@@ -77,6 +81,17 @@ fn of_node<'n>(node: &'n Node, key: &str) -> Cow<'n, Value> {
         "grants" => Value::from(grants.clone()),
         key => return rest.get(key).map_or(Cow::Owned(Value::Null), Cow::Borrowed),
     })
+}
+
+/// dbt makes text of a severity before it compares without regard to case.
+fn python_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "None".to_owned(),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        other @ (Value::Number(_) | Value::Array(_) | Value::Object(_)) => other.to_string(),
+    }
 }
 
 /// A list matches by any of its items; `true` and `false` are words for booleans.
