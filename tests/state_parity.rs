@@ -14,7 +14,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cutover::project::jinja::{Renderer, Scope};
 use cutover::project::manifest::ResourceType;
 use cutover::project::select::{
     self, Context, Freshness, IndirectSelection, Kept, Selection, Selectors,
@@ -164,8 +163,8 @@ fn try_answer(corpus: &Path, cases: &[&Case]) -> Result<Answers, Box<dyn Error>>
     let before = Freshness::read(&state.join("sources.json"))?;
     let now = Freshness::read(&target.join("sources.json"))?;
     let graph = new.graph()?;
-    let flags = select::project_flags(&project_dir)?;
-    let comparison = Comparison::with(&old, &new, select::rules(&flags));
+    let project = open(cases[0], &project_dir)?.dbt;
+    let comparison = Comparison::with(&old, &new, select::rules(&project.flags));
     let context = Context {
         comparison: Some(&comparison),
         run_results: Some(&results),
@@ -174,7 +173,7 @@ fn try_answer(corpus: &Path, cases: &[&Case]) -> Result<Answers, Box<dyn Error>>
         project_dir: Some(&project_dir),
         ..Context::new(&new, &graph)
     };
-    let renderer = renderer(cases[0], &project_dir)?;
+    let renderer = project.renderer();
     let answers = cases.iter().map(|case| {
         let ask = || {
             let selectors = Selectors::read(&project_dir, &renderer, case.indirect())?;
@@ -192,8 +191,8 @@ fn try_answer(corpus: &Path, cases: &[&Case]) -> Result<Answers, Box<dyn Error>>
     Ok(answers.collect())
 }
 
-/// What the project's files see: its target, and the variables that the mutation sets.
-fn renderer(case: &Case, project_dir: &Path) -> Result<Renderer, Box<dyn Error>> {
+/// The project as it is read for a release, with the target and the variables that the mutation sets.
+fn open(case: &Case, project_dir: &Path) -> Result<Project, Box<dyn Error>> {
     let inherited = std::env::vars();
     let environment: Environment = inherited.chain(case.environment.clone()).collect();
     let arguments = Arguments {
@@ -203,12 +202,7 @@ fn renderer(case: &Case, project_dir: &Path) -> Result<Renderer, Box<dyn Error>>
         vars: Some(case.variables.to_string()),
         ..Arguments::default()
     };
-    let project = Project::open(&arguments, &environment, project_dir)?;
-    let scope = Scope::Project {
-        target: Some(project.profile.target_value()),
-    };
-    let variables = arguments.variables()?;
-    Ok(Renderer::new(&environment, &variables, scope))
+    Ok(Project::open(&arguments, &environment, project_dir)?)
 }
 
 fn chain(error: &dyn Error) -> String {

@@ -385,11 +385,7 @@ pub fn ls(
     Ok(selected.into_iter().map(str::to_owned).collect())
 }
 
-/// The flags that a project sets in its `dbt_project.yml`.
-///
-/// # Errors
-/// When that file is there and broken.
-pub fn project_flags(project_dir: &Path) -> Result<serde_yaml::Mapping, Error> {
+fn project_flags(project_dir: &Path) -> Result<serde_yaml::Mapping, Error> {
     let file = project_dir.join(PROJECT_FILE);
     if !file.is_file() {
         return Ok(serde_yaml::Mapping::new());

@@ -192,13 +192,10 @@ MESH: list[Mutation] = [
         sub("models/marts/tables.yml", "      - {name: first, data_type: text}\n", ""),
     ),
     mutation(
-        "versioned_by_number_and_text",
-        sub("models/marts/tables.yml", "latest_version: 2", "latest_version: '2'"),
-    ),
-    mutation(
         "version_becomes_unversioned",
         move("models/marts/fact_v1.sql", "models/marts/fact.sql"),
         sub("models/marts/tables.yml", "    versions: [{v: 1}]\n", ""),
+        sub("models/marts/tables.yml", "    latest_version: 1\n", ""),
     ),
     mutation(
         "defined_in_other_file",
