@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV   := .venv
 STAMP  := $(VENV)/.pinned
 
-.PHONY: help build demo test lint deny bench matrix venv postgres clean
+.PHONY: help build demo test parity lint deny bench matrix venv postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: venv postgres ## Run every test
 	    echo '$(CARGO) test --locked --workspace --no-fail-fast'; \
 	    $(CARGO) test --locked --workspace --no-fail-fast </dev/null; \
 	fi
+
+parity: venv ## Compare node selection with dbt over hundreds of mutated projects
+	CUTOVER_TEST_PARITY=full $(CARGO) test --locked --test state_parity -- --nocapture </dev/null
 
 lint: ## Check format and lints, warnings denied
 	$(CARGO) fmt --all --check

@@ -268,7 +268,9 @@ pub struct Show {
 Examples:
   cutover ls --select tag:nightly,config.materialized:view
   cutover ls --select state:modified+ --state ../production/target --format json
-  cutover ls --select +orders --exclude resource_type:test --manifest target/manifest.json")]
+  cutover ls --select +orders --exclude resource_type:test --manifest target/manifest.json
+
+--select, --exclude and --resource-type take every word up to the next flag, so ENV stands before them.")]
 pub struct Ls {
     /// Where.
     #[command(flatten)]

@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use super::artifact::{self, decode};
 use super::profiles::ADAPTER;
+use crate::failure::{Class, Classify};
 
 pub(crate) use config::is_true;
 pub use config::{Config, ContractConfig, Index, PersistDocs};
@@ -105,6 +106,19 @@ pub enum Error {
         /// The circle; the first node is repeated at its end.
         cycle: Vec<String>,
     },
+}
+
+impl Classify for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Artifact(_)
+            | Self::OtherAdapter { .. }
+            | Self::Empty { .. }
+            | Self::DuplicateRelation { .. }
+            | Self::MissingParent { .. }
+            | Self::Cycle { .. } => Class::Usage,
+        }
+    }
 }
 
 /// Who wrote a manifest, when, and for what.

@@ -26,6 +26,7 @@ use super::locate::PROJECT_FILE;
 use super::manifest::{self, Graph, Manifest, ResourceType};
 use super::run_results::RunResults;
 use super::state::{self, Comparison, Rules};
+use crate::failure::{Class, Classify};
 
 pub use criteria::{Criteria, IndirectSelection, Method, Operation, Reach, Spec};
 pub use freshness::Freshness;
@@ -120,6 +121,26 @@ pub enum Error {
     /// dbt would refuse the comparison.
     #[error(transparent)]
     State(#[from] state::Error),
+}
+
+impl Classify for Error {
+    /// Everything that can be wrong stands in a file or on the command line.
+    fn class(&self) -> Class {
+        match self {
+            Self::Broken { .. }
+            | Self::UnknownMethod { .. }
+            | Self::BadValue { .. }
+            | Self::UnknownSelector { .. }
+            | Self::NoBaseline { .. }
+            | Self::NoRunResults { .. }
+            | Self::NoFreshness { .. }
+            | Self::Selectors(_)
+            | Self::Document(_)
+            | Self::Artifact(_)
+            | Self::Manifest(_)
+            | Self::State(_) => Class::Usage,
+        }
+    }
 }
 
 fn known_selectors(known: &[String]) -> String {

@@ -4,28 +4,15 @@ use super::{Commands, success};
 use crate::cli::arguments::{Kind, Ls};
 use crate::cli::handlers::Answer;
 use crate::cli::output::{ListView, ListedView, Output};
-use crate::failure::{Class, Classify};
 use crate::progress::Reporter;
-use crate::project::manifest::{self, Manifest, ResourceType};
+use crate::project::manifest::Manifest;
 use crate::project::run_results::RunResults;
 use crate::project::select::{self, Context, Freshness, Kept, Method, Selection, Selectors, Spec};
 use crate::project::state::Comparison;
 use crate::release::{Release, ReleaseError};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
-
-impl Classify for select::Error {
-    /// Everything that can be wrong stands in a file or on the command line.
-    fn class(&self) -> Class {
-        Class::Usage
-    }
-}
-
-impl Classify for manifest::Error {
-    fn class(&self) -> Class {
-        Class::Usage
-    }
-}
 
 pub(super) async fn ls(
     commands: &Commands,
@@ -89,9 +76,7 @@ fn kept(kinds: &[Kind]) -> Kept {
     let kinds = kinds.iter().flat_map(|kind| match kind {
         Kind::All => Kept::by_ls_of_all().kinds,
         Kind::Default => Kept::by_ls().kinds,
-        Kind::One(kind) => [*kind]
-            .into_iter()
-            .collect::<std::collections::BTreeSet<ResourceType>>(),
+        Kind::One(kind) => BTreeSet::from([*kind]),
     });
     Kept::of_kinds(kinds)
 }

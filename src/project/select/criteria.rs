@@ -337,7 +337,11 @@ impl fmt::Display for Criteria {
         }
         match &self.value {
             Value::String(text) => write!(f, ":{text}")?,
-            other => write!(f, ":{other}")?,
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => write!(f, ":{other}")?,
         }
         match self.children {
             Reach::Nothing => Ok(()),

@@ -283,10 +283,7 @@ impl Reader<'_> {
             Some(items) => self.exclusion(items)?,
             None => None,
         };
-        let method = match method {
-            Value::Null => None,
-            method => Some(text(method)),
-        };
+        let method = (!method.is_null()).then(|| text(method));
         let criteria = self.criteria(method.as_deref(), value, entries)?;
         Ok(without(Spec::Criteria(criteria), excluded))
     }
@@ -404,7 +401,12 @@ fn truth(value: &Value) -> bool {
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        other => serde_yaml::to_string(other)
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Sequence(_)
+        | Value::Mapping(_)
+        | Value::Tagged(_)) => serde_yaml::to_string(other)
             .unwrap_or_default()
             .trim_end()
             .to_owned(),

@@ -61,6 +61,10 @@ fn number(version: &Value) -> Option<f64> {
 fn text(version: &Value) -> String {
     match version {
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)) => other.to_string(),
     }
 }

@@ -1,0 +1,1 @@
+select id, origin from {{ ref('accounts') }}

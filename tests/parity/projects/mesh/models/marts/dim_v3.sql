@@ -1,0 +1,1 @@
+select id, origin, balance from {{ ref('accounts') }}

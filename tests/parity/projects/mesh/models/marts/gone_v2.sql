@@ -1,0 +1,1 @@
+select 2::bigint as id, 'a' as first

@@ -1,0 +1,1 @@
+select {{ toolkit.first_of_cycle(2) }} as n

@@ -1,0 +1,1 @@
+select {{ apply_to(passed, 'origin') }} as origin from {{ ref('accounts') }}

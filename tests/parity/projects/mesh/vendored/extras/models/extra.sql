@@ -1,0 +1,1 @@
+select {{ extras_only('model') }} as origin

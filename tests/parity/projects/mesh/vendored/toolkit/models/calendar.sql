@@ -1,0 +1,1 @@
+select date '{{ var("calendar_start") }}' as day, {{ shared('calendar') }} as origin

@@ -1,0 +1,1 @@
+select y * 2

@@ -1,0 +1,1 @@
+select id, customer_id, at, amount * {{ factor() }} as amount, status from {{ ref('raw_orders') }}

@@ -1,0 +1,2 @@
+{{ config(materialized='ephemeral') }}
+select currency from {{ ref('rates') }}

@@ -1,0 +1,1 @@
+select id, order_id, amount, '{{ var("currency") }}' as currency from {{ source('raw', 'payments') }}

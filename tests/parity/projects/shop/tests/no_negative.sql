@@ -1,0 +1,2 @@
+{{ config(tags=['audit']) }}
+select * from {{ ref('orders') }} where amount < 0

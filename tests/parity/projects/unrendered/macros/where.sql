@@ -1,0 +1,1 @@
+{% macro cluster_for() %}{{ env_var('PARITY_CLUSTER', 'compute') }}{% endmacro %}

@@ -1,0 +1,8 @@
+{{
+  config(
+    materialized='materialized_view',
+    cluster='compute',
+    tags=["steady"]
+  )
+}}
+select * from {{ ref('base') }}

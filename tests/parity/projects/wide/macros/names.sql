@@ -1,0 +1,1 @@
+{% macro suffix() %}{{ var('level') }}{% endmacro %}

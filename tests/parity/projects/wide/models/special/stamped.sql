@@ -1,0 +1,2 @@
+{{ config(meta={'built': run_started_at.strftime('%Y')}) }}
+select {{ invocation_id | length }} as n
