@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::value::{is_equal, is_same_record};
 use super::{Change, Rules, Verdict, contract};
@@ -23,6 +23,8 @@ const OF_TESTS: [&str; 8] = [
     "store_failures",
     "store_failures_as",
 ];
+/// What a model grants that says nothing of it.
+const ACCESS: &str = "protected";
 const WHERE_BUILT: [&str; 3] = ["database", "schema", "alias"];
 const WHERE_EXPORTED: [&str; 3] = ["export_as", "schema", "alias"];
 
@@ -156,7 +158,8 @@ fn of_node(old: &Node, new: &Node) -> Verdict {
             "latest version",
             is_same_optional(old.latest_version.as_ref(), new.latest_version.as_ref()),
         );
-        found.property("access", old.access == new.access);
+        let [before, after] = [old, new].map(|node| node.access.as_deref().unwrap_or(ACCESS));
+        found.property("access", before == after);
         let [before, after] = [old, new].map(|node| node.deprecation_date.as_deref());
         found.property("deprecation date", is_same_date(before, after));
     }
@@ -317,11 +320,19 @@ fn differing(
         .collect()
 }
 
-/// Keys in which rendered configurations differ: every field is there, so null and absent are one.
+/// Keys in which rendered configurations differ. An older dbt leaves out what it does not know, which the
+/// present one fills with its defaults.
 fn rendered(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<String> {
+    let value = |config: &Map<String, Value>, key: &str| match (config.get(key), key) {
+        (Some(value), _) => value.clone(),
+        (None, "enabled") => json!(true),
+        (None, "meta") => json!({}),
+        (None, "cache") => json!({"enabled": false}),
+        (None, _) => Value::Null,
+    };
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     keys.into_iter()
-        .filter(|key| !is_same_key(old, new, key))
+        .filter(|key| !is_equal(&value(old, key), &value(new, key)))
         .cloned()
         .collect()
 }

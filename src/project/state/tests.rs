@@ -329,6 +329,14 @@ fn the_semantic_layer_and_functions_are_compared_by_their_properties() {
     ] {
         modified(changed(id, json!({}), after), &values, why);
     }
+    // An older dbt leaves out what the present one fills in.
+    let filled = json!({"config": {"enabled": true, "meta": {}, "cache": {"enabled": false}}});
+    same(changed("saved_query.shop.a", json!({}), filled));
+    same(changed(
+        "model.shop.a",
+        json!({}),
+        json!({"access": "protected"}),
+    ));
     same(changed(
         "metric.shop.a",
         json!({}),
