@@ -5,6 +5,8 @@
 //! trigger → project (files) + catalog (live) → plan (pure) → deployment (journalled steps) →
 //! Materialize.
 
+/// The artifact store: what each deployment made live, and which one is the baseline.
+pub mod artifacts;
 /// dbt as a child process: parse, build, test, and the artifacts that it leaves.
 pub mod build;
 /// The command line: arguments, output, signals, exit codes.

@@ -1,6 +1,7 @@
 //! One environment with everything that a release of it needs: configuration, project, server,
 //! journal and dbt. The command line and the daemon both begin here.
 
+use crate::artifacts::{ArtifactError, Artifacts, Key};
 use crate::build::{BuildError, Dbt, Invoker, environment};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
@@ -60,6 +61,9 @@ pub enum ReleaseError {
     /// The journal.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The artifact store.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactError),
     /// dbt.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -86,6 +90,7 @@ impl Classify for ReleaseError {
             Self::Settings(error) => error.class(),
             Self::Project(_) => Class::Usage,
             Self::Store(error) => error.class(),
+            Self::Artifacts(error) => error.class(),
             Self::Build(error) => error.class(),
             Self::Materialize(error) => error.class(),
             Self::Deployment(error) => error.class(),
@@ -98,6 +103,7 @@ impl Classify for ReleaseError {
             Self::Settings(error) => error.hint(),
             Self::Project(_) => None,
             Self::Store(error) => error.hint(),
+            Self::Artifacts(error) => error.hint(),
             Self::Build(error) => error.hint(),
             Self::Materialize(error) => error.hint(),
             Self::Deployment(error) => error.hint(),
@@ -223,6 +229,23 @@ impl Release {
         let store = Store::open(&self.settings.store.url, self.folder()).await?;
         keep_out_of_git(&self.folder().join(".cutover"))?;
         Ok(store)
+    }
+
+    /// Opens the artifact store.
+    ///
+    /// # Errors
+    /// See [`Artifacts::open`].
+    pub fn artifacts(&self) -> Result<Artifacts, ReleaseError> {
+        let settings = &self.settings.artifacts;
+        let artifacts = Artifacts::open(&settings.url, &settings.texts(), self.folder())?;
+        keep_out_of_git(&self.folder().join(".cutover"))?;
+        Ok(artifacts)
+    }
+
+    /// Whose artifacts are this environment's.
+    #[must_use]
+    pub fn artifact_key(&self) -> Key {
+        Key::new(&self.project.dbt.name, &self.environment)
     }
 
     /// The server; it is connected to when it is first needed.

@@ -53,6 +53,8 @@ pub struct Settings {
     pub materialize: Materialize,
     /// The journal.
     pub store: Store,
+    /// The artifact store.
+    pub artifacts: Artifacts,
     /// Working files.
     pub runs: Runs,
     /// What `--bootstrap` creates.
@@ -145,6 +147,36 @@ pub struct Materialize {
 pub struct Store {
     /// `sqlite://PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
     pub url: String,
+}
+
+/// The artifact store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifacts {
+    /// `file://PATH`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`.
+    pub url: String,
+    /// What the environment does not say; never secrets.
+    pub options: BTreeMap<String, serde_json::Value>,
+}
+
+impl Artifacts {
+    /// The options as text; nothing that is none stays, validation reports it.
+    #[must_use]
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        self.options
+            .iter()
+            .filter_map(|(key, value)| {
+                let text = match value {
+                    serde_json::Value::String(text) => text.clone(),
+                    serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
+                    serde_json::Value::Null
+                    | serde_json::Value::Array(_)
+                    | serde_json::Value::Object(_) => return None,
+                };
+                Some((key.clone(), text))
+            })
+            .collect()
+    }
 }
 
 /// Working files.

@@ -1,15 +1,25 @@
 //! The effective configuration as YAML.
 
 use super::Settings;
-use super::tree::Path;
+use super::tree::{Path, is_free};
 use crate::store::masked;
 use serde_yaml::{Mapping, Value};
 use std::collections::BTreeMap;
 
+impl Settings {
+    /// The configuration as it may be printed: no password in a URL.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut shown = self.clone();
+        shown.store.url = masked(&shown.store.url);
+        shown.artifacts.url = crate::artifacts::shown(&shown.artifacts.url);
+        shown
+    }
+}
+
 /// The configuration as YAML, with the origin of each value that was set.
 pub(super) fn yaml(settings: &Settings, origins: &BTreeMap<Path, String>) -> String {
-    let mut shown = settings.clone();
-    shown.store.url = masked(&shown.store.url);
+    let shown = settings.without_secrets();
     let mut text = String::new();
     if let Ok(Value::Mapping(root)) = serde_yaml::to_value(&shown) {
         section(&root, &mut Vec::new(), origins, &mut text);
@@ -31,7 +41,7 @@ fn section(
         text.push_str(&inline(&Value::from(key)));
         text.push(':');
         // Variables are free documents: below their name nothing has an origin of its own.
-        let variable = matches!(path.as_slice(), [.., project, vars, _] if project == "project" && vars == "vars");
+        let variable = matches!(path.as_slice(), [.., parent, free, _] if is_free(parent, free));
         let below = value
             .as_mapping()
             .filter(|below| !below.is_empty() && !variable);

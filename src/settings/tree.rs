@@ -63,7 +63,7 @@ impl Tree {
         let mut parent = "";
         while let Some(key) = keys.next() {
             match at.get(key)? {
-                Value::Object(_) if parent == "project" && key == "vars" => {
+                Value::Object(_) if is_free(parent, key) => {
                     return keys.peek().is_none().then_some(Node::Anything);
                 }
                 Value::Object(section) => at = section,
@@ -300,6 +300,14 @@ pub(super) fn set(tree: &mut Map<String, Value>, path: &[String], value: Value) 
             }
         }
     }
+}
+
+/// Whether a section has keys of the user's own: dbt's variables, and options of the artifact store.
+pub(super) fn is_free(parent: &str, key: &str) -> bool {
+    matches!(
+        (parent, key),
+        ("project", "vars") | ("artifacts", "options")
+    )
 }
 
 fn known_case(path: &[String], below: &Map<String, Value>) -> Path {

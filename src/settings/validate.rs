@@ -2,6 +2,8 @@
 
 use super::fault::Fault;
 use super::{Settings, Span};
+use crate::artifacts::{self, ArtifactError};
+use crate::failure::Classify;
 use crate::plan::RefusalName;
 use crate::store::Location;
 use serde_json::Value;
@@ -152,6 +154,7 @@ impl Settings {
                 "write sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE",
             );
         }
+        self.artifact_store(faults);
         faults.unless(
             !self.runs.directory.as_os_str().is_empty(),
             "runs.directory",
@@ -189,6 +192,28 @@ impl Settings {
                 message,
                 "write error, warn, info, debug, trace, or a filter such as cutover=debug,info",
             );
+        }
+    }
+
+    fn artifact_store(&self, faults: &mut Faults) {
+        for (key, value) in &self.artifacts.options {
+            faults.unless(
+                value.is_string() || value.is_boolean() || value.is_number(),
+                &format!("artifacts.options.{key}"),
+                "the value is not a text, a number, true or false",
+                "write one word",
+            );
+        }
+        for fault in artifacts::location::faults(&self.artifacts.url, &self.artifacts.texts()) {
+            let path = if let ArtifactError::Option { key, .. } = &fault {
+                format!("artifacts.options.{key}")
+            } else {
+                "artifacts.url".to_owned()
+            };
+            let said = fault.to_string();
+            let message = said.strip_prefix(&format!("{path}: ")).unwrap_or(&said);
+            let remedy = fault.hint().unwrap_or_default();
+            faults.unless(false, &path, message, &remedy);
         }
     }
 

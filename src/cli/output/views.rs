@@ -9,7 +9,6 @@ use crate::deployment::state::State;
 use crate::failure::Class;
 use crate::plan::render::escape::{visible, visible_lines};
 use crate::settings::Loaded;
-use crate::store::masked;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
@@ -312,9 +311,7 @@ impl View for Loaded {
 
 impl Serialize for Loaded {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut settings = self.settings.clone();
-        settings.store.url = masked(&settings.store.url);
-        settings.serialize(serializer)
+        self.settings.without_secrets().serialize(serializer)
     }
 }
 

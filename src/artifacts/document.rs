@@ -1,0 +1,203 @@
+//! The documents of the artifact store: metadata and pointer. Version 1 of both.
+//!
+//! Unknown fields are errors, and so is another version: what decides about production is not
+//! guessed at.
+
+use super::error::ArtifactError;
+use super::refusal::Name;
+use super::{Key, drift};
+use crate::materialize::catalog::Catalog;
+use crate::plan::ObjectKind;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The version of both documents that is written and read.
+pub const VERSION: u32 = 1;
+
+/// `metadata.json`: what a bundle is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// The format of this document; [`VERSION`].
+    pub version: u32,
+    /// The deployment's id, or `import-<uuid>`.
+    pub deployment: String,
+    /// Where it comes from.
+    pub kind: Kind,
+    /// The environment.
+    pub environment: String,
+    /// The dbt project's name.
+    pub project: String,
+    /// The dbt target.
+    pub target: String,
+    /// The Materialize database.
+    pub database: String,
+    /// The version of Cutover that wrote this.
+    pub cutover_version: String,
+    /// [`crate::project::Manifest::content_hash`] of `manifest.json`.
+    pub manifest_hash: String,
+    /// When this was written.
+    pub created_at: Timestamp,
+    /// The production schemas of the deployment, sorted; some may hold no object.
+    pub schemas: Vec<String>,
+    /// The objects in these schemas as they were when the deployment went live, sorted.
+    pub objects: Vec<RecordedObject>,
+}
+
+/// Where a bundle comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A deployment of Cutover promoted it.
+    Promoted,
+    /// `cutover baseline import` took it over.
+    Imported,
+}
+
+/// An object of production. Field names are part of the format; the order is by schema, then name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedObject {
+    /// The production schema's name.
+    pub schema: String,
+    /// The object's name.
+    pub name: String,
+    /// The object's id.
+    pub id: String,
+    /// What it is.
+    pub kind: ObjectKind,
+}
+
+/// `baseline/<generation>.json`: which deployment is live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pointer {
+    /// The format of this document; [`VERSION`].
+    pub version: u32,
+    /// Its number, from 1; also its name.
+    pub generation: u64,
+    /// What is live; `None` after the first deployment was rolled back.
+    pub deployment: Option<String>,
+    /// What the pointer before this one named.
+    pub previous: Option<String>,
+    /// Why it moved.
+    pub reason: Reason,
+    /// When it moved.
+    pub at: Timestamp,
+}
+
+/// Why a pointer moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A swap committed.
+    Promoted,
+    /// A swap back committed.
+    RolledBack,
+    /// A project that was deployed without Cutover was taken over.
+    Imported,
+}
+
+impl Reason {
+    /// The word in documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Promoted => "promoted",
+            Reason::RolledBack => "rolled_back",
+            Reason::Imported => "imported",
+        }
+    }
+}
+
+impl Metadata {
+    /// Metadata written now, by this version, with the objects that the catalog shows in `schemas`.
+    #[must_use]
+    pub fn now(
+        key: &Key,
+        kind: Kind,
+        deployment: &str,
+        target: &str,
+        manifest_hash: &str,
+        schemas: &BTreeSet<String>,
+        catalog: &Catalog,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            deployment: deployment.to_owned(),
+            kind,
+            environment: key.environment.clone(),
+            project: key.project.clone(),
+            target: target.to_owned(),
+            database: catalog.database.clone(),
+            cutover_version: env!("CARGO_PKG_VERSION").to_owned(),
+            manifest_hash: manifest_hash.to_owned(),
+            created_at: Timestamp::now(),
+            schemas: schemas.iter().cloned().collect(),
+            objects: drift::recorded(schemas.iter().map(String::as_str), catalog),
+        }
+    }
+
+    /// Whether both are about the same release. When it was written, by which version, and what was
+    /// live at that moment may differ: of several attempts the first one stays.
+    pub(super) fn is_about(&self, other: &Self) -> bool {
+        self.deployment == other.deployment
+            && self.kind == other.kind
+            && self.environment == other.environment
+            && self.project == other.project
+            && self.target == other.target
+            && self.database == other.database
+            && self.manifest_hash == other.manifest_hash
+    }
+
+    pub(super) fn belongs_to(&self, key: &Key, id: &str, place: &str) -> Result<(), ArtifactError> {
+        if (&self.project, &self.environment) == (&key.project, &key.environment)
+            && self.deployment == id
+        {
+            return Ok(());
+        }
+        Err(ArtifactError::refused(
+            Name::BaselineForeign,
+            format!(
+                "{place} is of the deployment {:?} of the environment {:?} of the project {:?}, not of {id:?} of {:?} of {:?}",
+                self.deployment, self.environment, self.project, key.environment, key.project
+            ),
+            None,
+        ))
+    }
+}
+
+#[derive(Deserialize)]
+struct Header {
+    version: u32,
+}
+
+/// Reads a document; the version is looked at before the rest.
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8], place: &str) -> Result<T, ArtifactError> {
+    let damaged = |error: serde_json::Error| {
+        ArtifactError::refused(
+            Name::BaselineDamaged,
+            format!("{place} cannot be read"),
+            Some(error.into()),
+        )
+    };
+    let header: Header = serde_json::from_slice(bytes).map_err(damaged)?;
+    if header.version != VERSION {
+        return Err(ArtifactError::Newer {
+            place: place.to_owned(),
+            found: header.version,
+            known: VERSION,
+        });
+    }
+    serde_json::from_slice(bytes).map_err(damaged)
+}
+
+/// A document for people and machines.
+pub(super) fn write(document: &impl Serialize) -> Vec<u8> {
+    // Strings, numbers and lists of them: nothing that JSON cannot hold.
+    let mut bytes = serde_json::to_vec_pretty(document).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
