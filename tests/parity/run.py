@@ -316,6 +316,8 @@ def _verify(out: Path, cases: list[Case], count: int) -> int:
         shutil.copy(folder / "sources.json", again)
         known = Selection(**{key: case[key] for key in Selection.__dataclass_fields__})
         common = _common(folder / "project", again, mutation)
+        # What dbt prints is a log message to it.
+        common.remove("--log-level=none")
         listed = subprocess.run(
             [dbt, "ls", *common, *_list_arguments(known, out / case["state"])],
             env={**os.environ, **mutation.environment},
