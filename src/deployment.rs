@@ -6,6 +6,8 @@
 //!
 //! Durable are the journal (plan, events, effects with ids) and the ids in Materialize itself.
 
+/// What went live: kept before the swap, named after it.
+mod baseline;
 /// dbt's part: parse, build and test in the run's folder.
 pub mod builds;
 /// What every step works with.

@@ -5,6 +5,7 @@
 
 use crate::materialize::grants::{DefaultPrivilege, Grant};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub use refusal::{Refusal, RefusalName, Refused};
 
@@ -50,6 +51,9 @@ pub struct Plan {
     pub manifest_hash: String,
     /// The content hash of the same project parsed with `deploy: true`.
     pub green_manifest_hash: String,
+    /// What was live when the plan was made.
+    #[serde(default)]
+    pub baseline: BaselineUsed,
     /// Schemas to swap, sorted by name.
     pub schemas: Vec<SchemaSwap>,
     /// Clusters to swap, sorted by name.
@@ -72,10 +76,26 @@ pub struct Plan {
     pub gains: Vec<String>,
     /// Objects that production loses, `schema.name`, sorted.
     pub loses: Vec<String>,
+    /// Changed nodes that a selection left out → what changed. They stay changes until a release takes
+    /// them.
+    #[serde(default)]
+    pub held_back: BTreeMap<String, String>,
+    /// Schemas that a relation left and that a selection left out → who left.
+    #[serde(default)]
+    pub held_back_schemas: BTreeMap<String, String>,
     /// Refusals that were accepted by name, with what they said.
     pub accepted: Vec<Refusal>,
     /// What an operator should know, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// The baseline of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaselineUsed {
+    /// The generation of its pointer; `None` when nothing was ever promoted.
+    pub generation: Option<u64>,
+    /// The deployment that is live; `None` when none of Cutover's is.
+    pub deployment: Option<String>,
 }
 
 /// How much is released.

@@ -5,25 +5,24 @@ use crate::artifacts::{ArtifactError, Artifacts, Key};
 use crate::build::{BuildError, Dbt, Invoker, environment};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
-use crate::deployment::state::State;
 use crate::failure::{Class, Classify};
-use crate::materialize::catalog::{self, Catalog};
+use crate::materialize::catalog;
 use crate::materialize::session::SessionOptions;
 use crate::materialize::{Address, Materialize, SslMode};
-use crate::plan::candidate::{Candidate, Input};
-use crate::plan::{ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full};
+use crate::plan::{Plan, Refusal, RefusalName, Refused};
 use crate::progress::Reporter;
 use crate::project::profiles::{self, Credentials};
-use crate::project::{Arguments, Deployment, Environment, Project};
+use crate::project::{Arguments, Environment, Project};
 use crate::settings::{Loaded, Override, Sources};
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Store, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// The most deployments of the past that are looked at.
-const LOOK_BACK: u32 = 1000;
+pub use planning::Wishes;
+
+/// From the project, the baseline and the server to a plan.
+mod planning;
 
 /// What decides which environment is meant.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +57,9 @@ pub enum ReleaseError {
     /// The project's files.
     #[error(transparent)]
     Project(#[from] crate::project::Error),
+    /// A selection of nodes.
+    #[error(transparent)]
+    Selection(#[from] crate::project::select::Error),
     /// The journal.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -89,6 +91,7 @@ impl Classify for ReleaseError {
         match self {
             Self::Settings(error) => error.class(),
             Self::Project(_) => Class::Usage,
+            Self::Selection(error) => error.class(),
             Self::Store(error) => error.class(),
             Self::Artifacts(error) => error.class(),
             Self::Build(error) => error.class(),
@@ -102,6 +105,7 @@ impl Classify for ReleaseError {
         match self {
             Self::Settings(error) => error.hint(),
             Self::Project(_) => None,
+            Self::Selection(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Artifacts(error) => error.hint(),
             Self::Build(error) => error.hint(),
@@ -336,138 +340,6 @@ impl Release {
             .cloned()
             .unwrap_or_default())
     }
-
-    /// Plans a release of all of `vars.deployment`. Nothing is touched.
-    ///
-    /// # Errors
-    /// The project's, dbt's and the server's; every reason at once why the release is refused.
-    pub async fn plan(
-        &self,
-        builds: &Builds,
-        materialize: &Materialize,
-        store: &Store,
-        bootstrap: bool,
-        allow: &BTreeSet<RefusalName>,
-    ) -> Result<Plan, ReleaseError> {
-        let deployment = self.project.deployment()?;
-        // The server first: it answers at once whether it is there, dbt takes seconds.
-        // Nothing is under way yet, so a server that is away is not waited for.
-        materialize.session().await?;
-        let catalog = Catalog::read(materialize).await?;
-        let candidate = builds.parse().await?;
-        let plan = self
-            .plan_for(
-                &deployment,
-                &candidate,
-                &catalog,
-                materialize,
-                store,
-                bootstrap,
-                allow,
-            )
-            .await?;
-        self.refuse_shared(store, &plan).await?;
-        Ok(plan)
-    }
-
-    /// What another environment of this journal has under way must not share anything with the plan.
-    /// While it is staged or dropped that side has secret names, and the catalog does not show it.
-    async fn refuse_shared(&self, store: &Store, plan: &Plan) -> Result<(), ReleaseError> {
-        let mut refusals = Vec::new();
-        for other in store.history(None, LOOK_BACK).await? {
-            if other.state.is_terminal() || other.environment == self.environment {
-                continue;
-            }
-            let theirs = store.deployment(&other.id).await?.plan;
-            let shared = shared(plan, &theirs);
-            if theirs.server == plan.server && !shared.is_empty() {
-                refusals.push(Refusal {
-                    name: RefusalName::DeploymentActive,
-                    message: format!(
-                        "the deployment {} of the environment {} is under way ({}) with the same schemas or clusters",
-                        other.id, other.environment, other.state
-                    ),
-                    objects: shared,
-                    remedy: "finish or abort it under the name of its environment".to_owned(),
-                });
-            }
-        }
-        if refusals.is_empty() {
-            return Ok(());
-        }
-        Err(DeploymentError::from(Refused(refusals)).into())
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "everything that a plan is made from, once"
-    )]
-    async fn plan_for(
-        &self,
-        deployment: &Deployment,
-        candidate: &Candidate,
-        catalog: &Catalog,
-        materialize: &Materialize,
-        store: &Store,
-        bootstrap: bool,
-        allow: &BTreeSet<RefusalName>,
-    ) -> Result<Plan, ReleaseError> {
-        let schemas: BTreeSet<String> = deployment.schemas.iter().cloned().collect();
-        let clusters: BTreeSet<String> = deployment.clusters.iter().cloned().collect();
-        let target_cluster = self.project.profile.credentials.cluster.as_deref();
-        let definitions = definitions(
-            materialize,
-            catalog,
-            clusters.iter().map(String::as_str).chain(target_cluster),
-        )
-        .await?;
-        let baseline = self.baseline(store, &catalog.server).await?;
-        let file = self.folder().join("dbt_project.yml").display().to_string();
-        let plan = full::plan(&Input {
-            mode: Mode::Full,
-            moved: &[],
-            environment: &self.environment,
-            target: &self.project.profile.target,
-            deployment_file: &file,
-            schemas: &schemas,
-            clusters: &clusters,
-            target_cluster,
-            candidate,
-            catalog,
-            definitions: &definitions,
-            baseline: baseline.as_ref(),
-            bootstrap: bootstrap.then_some(self.settings.bootstrap.cluster_size.as_str()),
-            allow,
-        })
-        .map_err(DeploymentError::from)?;
-        Ok(plan)
-    }
-
-    /// The relations that the last promotion made live, with their numbers of indexes. What another
-    /// project or server had under the same environment name says nothing about this one.
-    async fn baseline(
-        &self,
-        store: &Store,
-        server: &str,
-    ) -> Result<Option<BTreeMap<(String, String), usize>>, ReleaseError> {
-        let history = store.history(Some(&self.environment), LOOK_BACK).await?;
-        for promoted in history.iter().filter(|past| has_promoted(past.state)) {
-            let plan = store.deployment(&promoted.id).await?.plan;
-            let is_on_it = plan
-                .server
-                .as_deref()
-                .is_none_or(|planned| planned == server);
-            if is_on_it && self.is_planned_here(&promoted.id, &plan).is_ok() {
-                return Ok(Some(
-                    plan.nodes
-                        .into_iter()
-                        .map(|node| ((node.schema, node.identifier), node.indexes))
-                        .collect(),
-                ));
-            }
-        }
-        Ok(None)
-    }
 }
 
 /// Refuses what differs: `(what, as planned, as configured)`.
@@ -488,65 +360,6 @@ fn refuse_another(id: &str, parts: &[(&str, &String, &String)]) -> Result<(), De
             .to_owned(),
     }])
     .into())
-}
-
-/// How to clone the clusters concerned.
-async fn definitions(
-    materialize: &Materialize,
-    catalog: &Catalog,
-    names: impl Iterator<Item = &str>,
-) -> Result<BTreeMap<String, Result<ClusterDefinition, String>>, ReleaseError> {
-    let session = materialize.session_patiently().await?;
-    let mut definitions = BTreeMap::new();
-    for name in names {
-        if let Some(cluster) = catalog.cluster(name) {
-            let definition = catalog.cluster_definition(&session, cluster).await?;
-            definitions.insert(name.to_owned(), definition);
-        }
-    }
-    Ok(definitions)
-}
-
-/// The schemas and clusters that both swap, sorted.
-fn shared(plan: &Plan, other: &Plan) -> Vec<String> {
-    let schemas = plan.schemas.iter().filter(|schema| {
-        plan.database == other.database
-            && other
-                .schemas
-                .iter()
-                .any(|theirs| theirs.name == schema.name)
-    });
-    let clusters = plan.clusters.iter().filter(|cluster| {
-        other
-            .clusters
-            .iter()
-            .any(|theirs| theirs.name == cluster.name)
-    });
-    schemas
-        .map(|schema| format!("schema {}", schema.name))
-        .chain(clusters.map(|cluster| format!("cluster {}", cluster.name)))
-        .collect()
-}
-
-/// Whether production is what such a deployment made.
-fn has_promoted(state: State) -> bool {
-    match state {
-        State::Done | State::CleaningUp | State::Soaking => true,
-        State::Pending
-        | State::Planned
-        | State::Staging
-        | State::Building
-        | State::Hydrating
-        | State::Verifying
-        | State::Ready
-        | State::CuttingOver
-        | State::Unwinding
-        | State::Aborted
-        | State::Failed
-        | State::RollingBack
-        | State::RolledBack
-        | State::Stuck => false,
-    }
 }
 
 fn address(credentials: &Credentials) -> Address {

@@ -59,6 +59,10 @@ pub struct Settings {
     pub runs: Runs,
     /// What `--bootstrap` creates.
     pub bootstrap: Bootstrap,
+    /// How much a release takes.
+    pub scope: Scope,
+    /// What is done about objects of production that are not as they were promoted.
+    pub on_drift: OnDrift,
     /// When green is ready.
     pub readiness: Readiness,
     /// Who decides on the promotion.
@@ -253,6 +257,26 @@ pub enum LogFormat {
     Text,
     /// For machines.
     Json,
+}
+
+/// How much a release takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// What changed since the baseline, closed over schemas and clusters.
+    Slim,
+    /// All of `vars.deployment`.
+    Full,
+}
+
+/// What a slim release does about objects of production that are not as they were promoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDrift {
+    /// The release is refused.
+    Refuse,
+    /// They are built again.
+    Rebuild,
 }
 
 /// Whether a step happens by itself or waits for a person.

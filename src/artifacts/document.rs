@@ -11,7 +11,7 @@ use crate::plan::ObjectKind;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of both documents that is written and read.
 pub const VERSION: u32 = 1;
@@ -44,6 +44,13 @@ pub struct Metadata {
     pub schemas: Vec<String>,
     /// The objects in these schemas as they were when the deployment went live, sorted.
     pub objects: Vec<RecordedObject>,
+    /// Nodes of the manifest that are not live as it has them, because a selection left them out →
+    /// what changed.
+    #[serde(default)]
+    pub held_back: BTreeMap<String, String>,
+    /// Schemas of which production still holds a relation that the manifest has not → who left.
+    #[serde(default)]
+    pub held_back_schemas: BTreeMap<String, String>,
 }
 
 /// Where a bundle comes from.
@@ -137,6 +144,8 @@ impl Metadata {
             created_at: Timestamp::now(),
             schemas: schemas.iter().cloned().collect(),
             objects: drift::recorded(schemas.iter().map(String::as_str), catalog),
+            held_back: BTreeMap::new(),
+            held_back_schemas: BTreeMap::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::plan::RefusalName;
 use crate::project::manifest::ResourceType;
-use crate::project::select::{self, IndirectSelection};
+use crate::project::select::{self, IndirectSelection, Selection};
 use crate::settings::{Policy, Span};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
@@ -158,14 +158,52 @@ pub struct Target {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Scope {
     /// Release all of vars.deployment instead of what changed
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["select", "exclude", "selector"])]
     pub full: bool,
+    /// Which of the changes are released.
+    #[command(flatten)]
+    pub selection: Selecting,
     /// Create production schemas and clusters that do not exist yet
     #[arg(long)]
     pub bootstrap: bool,
     /// Accept a refusal by its name; the record says so. May be given more than once
     #[arg(long, value_name = "NAME", value_parser = parse_allow)]
     pub allow: Vec<RefusalName>,
+}
+
+/// A selection in dbt's grammar.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Selecting {
+    /// Begin with these nodes instead of everything that changed, in dbt's grammar; what changed
+    /// besides is held back for a later release
+    #[arg(short, long, value_name = "SPEC", num_args = 1.., conflicts_with = "selector")]
+    pub select: Vec<String>,
+    /// Leave these out of it
+    #[arg(long, value_name = "SPEC", num_args = 1.., conflicts_with = "selector")]
+    pub exclude: Vec<String>,
+    /// Begin with a selector of selectors.yml
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub selector: Option<String>,
+}
+
+impl Selecting {
+    /// The selection, when there is one. What is excluded is excluded from everything that changed.
+    #[must_use]
+    pub fn selection(&self) -> Option<Selection> {
+        if self.select.is_empty() && self.exclude.is_empty() && self.selector.is_none() {
+            return None;
+        }
+        let changed = || vec!["state:modified".to_owned(), "state:new".to_owned()];
+        Some(Selection {
+            select: match (&self.selector, self.select.is_empty()) {
+                (None, true) => changed(),
+                (Some(_), _) | (None, false) => self.select.clone(),
+            },
+            exclude: self.exclude.clone(),
+            selector: self.selector.clone(),
+            indirect: IndirectSelection::default(),
+        })
+    }
 }
 
 /// `cutover plan`

@@ -30,6 +30,15 @@ pub struct Builds {
     pub needs_packages: bool,
 }
 
+/// The project as dbt parsed it for a plan.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What a plan needs of it.
+    pub candidate: Candidate,
+    /// The manifest, parsed without `deploy: true`.
+    pub manifest: Manifest,
+}
+
 impl Builds {
     /// The run's folder.
     #[must_use]
@@ -60,11 +69,11 @@ impl Builds {
     ///
     /// # Errors
     /// dbt's, and broken or foreign manifests.
-    pub async fn parse(&self) -> Result<Candidate, DeploymentError> {
+    pub async fn parse(&self) -> Result<Parsed, DeploymentError> {
         self.parse_both().await.map_err(|error| self.or_full(error))
     }
 
-    async fn parse_both(&self) -> Result<Candidate, DeploymentError> {
+    async fn parse_both(&self) -> Result<Parsed, DeploymentError> {
         if self.needs_packages {
             self.invoker.deps().await?;
         }
@@ -83,8 +92,28 @@ impl Builds {
         plain
             .graph()
             .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
-        Candidate::from_manifests(&plain, &deploy)
-            .map_err(|error| DeploymentError::Manifest(error.to_string()))
+        let candidate = Candidate::from_manifests(&plain, &deploy)
+            .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
+        Ok(Parsed {
+            candidate,
+            manifest: plain,
+        })
+    }
+
+    /// A file that dbt wrote in an earlier step of this run, where it is there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn written(&self, step: &str, file: &str) -> Result<Option<Vec<u8>>, DeploymentError> {
+        let path = self.folder().join(step).join("target").join(file);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(DeploymentError::Run {
+                path: path.display().to_string(),
+                source,
+            }),
+        }
     }
 
     /// Parses the project plainly.

@@ -2,6 +2,7 @@
 
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames};
+use crate::artifacts::{Artifacts, Key};
 use crate::materialize::guarded::{self, Guarded, Names};
 use crate::materialize::{Materialize, MaterializeError, Statement};
 use crate::progress::Reporter;
@@ -18,6 +19,10 @@ pub struct Context<'a> {
     pub materialize: &'a Materialize,
     /// The journal.
     pub store: &'a Store,
+    /// Where what went live is kept.
+    pub artifacts: &'a Artifacts,
+    /// Whose artifacts.
+    pub artifact_key: Key,
     /// The proof that nobody else works on this environment.
     pub lead: &'a Lead,
     /// The effective configuration.
@@ -42,6 +47,12 @@ pub(super) mod key {
     /// Making indexes of relations that stay on green clusters. Result: a list of
     /// [`super::GreenObject`].
     pub const INDEXES: &str = "make indexes";
+    /// Keeping what is about to go live in the artifact store.
+    pub const KEEP: &str = "keep artifacts";
+    /// Moving the baseline's pointer to the new side.
+    pub const PUBLISH: &str = "publish baseline";
+    /// Moving it back.
+    pub const PUBLISH_BACK: &str = "publish baseline back";
     /// The swap.
     pub const SWAP: &str = "swap";
     /// The swap back.

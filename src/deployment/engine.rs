@@ -4,6 +4,7 @@
 //! journal what has happened already. Before the cutover a failure unwinds; after it, what cannot
 //! go on is stuck and says so.
 
+use super::baseline;
 use super::context::Context;
 use super::cutover::{self, Direction, Swapped};
 use super::dress;
@@ -213,6 +214,7 @@ impl<'a> Engine<'a> {
             }
             State::Verifying => {
                 context.builds.test(&deployment.plan).await?;
+                baseline::keep(context, deployment).await?;
                 cutover::rehearse(context, deployment).await?;
                 Ok(Event::Verified)
             }
@@ -232,6 +234,7 @@ impl<'a> Engine<'a> {
             }
             State::Soaking => {
                 settle::settle(context, deployment, Serving::Green).await?;
+                baseline::publish(context, deployment).await?;
                 if self.cleans_up(until) && !until.clean_up {
                     settle::soak(context, deployment).await?;
                 }
@@ -255,6 +258,7 @@ impl<'a> Engine<'a> {
                     }
                 }
                 settle::settle(context, deployment, Serving::Blue).await?;
+                baseline::publish_back(context, deployment).await?;
                 takedown::drop_side(context, deployment, Goes::Green).await?;
                 Ok(Event::RolledBack)
             }

@@ -1,6 +1,7 @@
 //! What can go wrong with a deployment, and of which class it is.
 
 use super::state::State;
+use crate::artifacts::ArtifactError;
 use crate::build::BuildError;
 use crate::failure::{Class, Classify};
 use crate::materialize::MaterializeError;
@@ -20,6 +21,9 @@ pub enum DeploymentError {
     /// dbt.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The artifact store.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactError),
     /// The project's files.
     #[error(transparent)]
     Project(#[from] project::Error),
@@ -89,6 +93,7 @@ impl Classify for DeploymentError {
             Self::Materialize(error) => error.class(),
             Self::Store(error) => error.class(),
             Self::Build(error) => error.class(),
+            Self::Artifacts(error) => error.class(),
             Self::Project(_) | Self::Manifest(_) => Class::Usage,
             Self::Refused(error) => error.class(),
             Self::Failed(_) | Self::Unwound { .. } => Class::Permanent,
@@ -105,6 +110,7 @@ impl Classify for DeploymentError {
             Self::Materialize(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Build(error) => error.hint(),
+            Self::Artifacts(error) => error.hint(),
             Self::Refused(_) => Some("every refusal names its remedy".to_owned()),
             Self::Declined(_) => Some(
                 "green is untouched: run `cutover promote` to try again or `cutover abort` to give up"

@@ -5,11 +5,11 @@
 use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
 use super::checks::Checks;
 use super::{
-    ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, Mode, ObjectKind, Plan, PlannedNode,
-    Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint,
+    BaselineUsed, ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, Mode, ObjectKind, Plan,
+    PlannedNode, Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint,
 };
 use crate::materialize::catalog::{Cluster, Object, Schema};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Plans the release of every schema and cluster that `vars.deployment` lists for the target.
 ///
@@ -127,6 +127,9 @@ fn assemble(
         server: Some(input.catalog.server.clone()),
         manifest_hash: input.candidate.hash.clone(),
         green_manifest_hash: input.candidate.green_hash.clone(),
+        baseline: BaselineUsed::default(),
+        held_back: BTreeMap::new(),
+        held_back_schemas: BTreeMap::new(),
         gains: relations.difference(&live).map(dotted).collect(),
         loses: live.difference(&relations).map(dotted).collect(),
         sinks: sinks(input),

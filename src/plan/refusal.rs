@@ -87,6 +87,10 @@ refusal_names! {
     MaterializationUnsupported => "materialization-unsupported", false;
     /// Stored SQL names the schema in a column reference, so the server refuses the swap.
     RehearsalRefused => "rehearsal-refused", false;
+    /// A selection was made and there is no baseline to compare with.
+    BaselineMissing => "baseline-missing", false;
+    /// Objects of production are gone, or were made again, since they were promoted.
+    Drift => "drift", true;
     /// A changed node is of a kind, or in a place, that no release builds.
     ChangeNotReleased => "change-not-released", true;
     /// Nothing of the project lies in the deployment.

@@ -19,6 +19,12 @@ pub struct Changes {
     pub seed: Seed,
     /// Changed nodes that no release builds (sinks, sources outside, snapshots) → what changed.
     pub unreleased: BTreeMap<String, String>,
+    /// Objects of production that are not as they were promoted → what became of them; refused.
+    pub drifted: BTreeMap<String, String>,
+    /// Changed nodes that a selection left out.
+    pub held_back: BTreeMap<String, String>,
+    /// Schemas that something left and that a selection left out.
+    pub held_back_schemas: BTreeMap<String, String>,
     /// What an operator should know.
     pub notes: Vec<String>,
 }
@@ -59,6 +65,71 @@ impl Changes {
             self.seed.nodes.insert(id.to_owned(), what);
         } else {
             self.unreleased.insert(id.to_owned(), what);
+        }
+    }
+
+    /// Takes up what earlier releases held back, as far as it is still there.
+    pub fn take_held_back(
+        &mut self,
+        nodes: &BTreeMap<String, String>,
+        schemas: &BTreeMap<String, String>,
+        input: &Input<'_>,
+    ) {
+        for (id, what) in nodes {
+            if let Some(node) = input.candidate.nodes.get(id)
+                && !self.seed.nodes.contains_key(id)
+            {
+                self.take(id, node, format!("held back, {what}"), input);
+            }
+        }
+        for (schema, who) in schemas {
+            if input.schemas.contains(schema) {
+                let seeds = &mut self.seed.schemas;
+                seeds.entry(schema.clone()).or_insert_with(|| who.clone());
+            }
+        }
+    }
+
+    /// Takes an object that is not as it was promoted: its node, or where it has none its schema.
+    pub fn take_drift(&mut self, schema: &str, name: &str, what: String, input: &Input<'_>) {
+        let mut nodes = input.candidate.nodes.iter();
+        let node = nodes.find(|(_, node)| {
+            node.database == input.catalog.database
+                && node.schema == schema
+                && node.identifier == name
+                && node.materialization() != Materialization::Ephemeral
+        });
+        match node {
+            Some((id, node)) if !self.seed.nodes.contains_key(id) => {
+                self.take(id, node, what, input);
+            }
+            Some(_) => {}
+            None => {
+                let schemas = &mut self.seed.schemas;
+                schemas.entry(schema.to_owned()).or_insert(what);
+            }
+        }
+    }
+
+    /// Begins with the selected nodes instead. What changed and is not selected is held back.
+    pub fn keep_only(&mut self, selected: &BTreeSet<String>, input: &Input<'_>) {
+        let seed = std::mem::take(&mut self.seed);
+        self.unreleased.retain(|id, _| selected.contains(id));
+        self.held_back_schemas = seed.schemas;
+        for (id, what) in seed.nodes {
+            if selected.contains(&id) {
+                self.seed.nodes.insert(id, what);
+            } else {
+                self.held_back.insert(id, what);
+            }
+        }
+        for id in selected {
+            if let Some(node) = input.candidate.nodes.get(id)
+                && !self.seed.nodes.contains_key(id)
+                && !self.unreleased.contains_key(id)
+            {
+                self.take(id, node, "selected".to_owned(), input);
+            }
         }
     }
 
@@ -184,6 +255,7 @@ pub fn plan(
     let mut refusals = Refusals::default();
     outside(input, &closed.closure, &mut refusals);
     not_built(&changes.unreleased, &mut refusals);
+    drifted(&changes.drifted, &mut refusals);
     let moves = moves(input, closed, keys, &mut refusals);
     let within = |touched: &BTreeMap<String, String>, listed: &BTreeSet<String>| {
         let names = touched.keys().filter(|name| listed.contains(*name));
@@ -205,6 +277,12 @@ pub fn plan(
         }
     }
     plan.notes.extend(changes.notes.iter().cloned());
+    let is_released = |id: &String| closed.closure.nodes.contains_key(id);
+    plan.held_back = changes.held_back.clone();
+    plan.held_back.retain(|id, _| !is_released(id));
+    plan.held_back_schemas = changes.held_back_schemas.clone();
+    plan.held_back_schemas
+        .retain(|schema, _| !schemas.contains(schema));
     Ok(plan)
 }
 
@@ -240,6 +318,17 @@ fn outside(input: &Input<'_>, closure: &Closure, refusals: &mut Refusals) {
                 &input.line_to_add("clusters", cluster),
             );
         }
+    }
+}
+
+fn drifted(drifted: &BTreeMap<String, String>, refusals: &mut Refusals) {
+    for (name, what) in drifted {
+        refusals.add(
+            RefusalName::Drift,
+            "objects of production are not those that were promoted",
+            format!("{name} {what}"),
+            "set `on_drift: rebuild` to have them made again, release with --full, or leave them with --allow drift",
+        );
     }
 }
 

@@ -358,6 +358,8 @@ impl World {
 fn settings(dbt: &str) -> BTreeMap<String, String> {
     [
         ("DBT__EXECUTABLE", dbt),
+        // What changed is the subject of tests of its own; the others swap everything.
+        ("SCOPE", "full"),
         ("READINESS__POLL_INTERVAL_MIN", "50ms"),
         ("READINESS__POLL_INTERVAL_MAX", "500ms"),
         ("READINESS__TIMEOUT", "2m"),

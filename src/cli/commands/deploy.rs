@@ -2,14 +2,14 @@
 
 use super::step::{Work, outcome};
 use super::{Commands, overriding, success};
-use crate::cli::arguments::{Deploy, Plan, Scope};
+use crate::cli::arguments::{self, Deploy, Scope};
 use crate::cli::handlers::Answer;
-use crate::cli::output::views::DryRunView;
+use crate::cli::output::views::{DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::{DeploymentError, Until};
-use crate::plan::{Refusal, RefusalName, Refused};
+use crate::plan::{Mode, Plan, Refusal, RefusalName, Refused};
 use crate::progress::Reporter;
-use crate::release::{Release, ReleaseError};
+use crate::release::{Release, ReleaseError, Wishes};
 use crate::settings::Override;
 use crate::settings::{Policy, Settings};
 use crate::store::{Deployment, Kind, NewDeployment, Request, Store};
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) async fn plan(
     commands: &Commands,
-    arguments: &Plan,
+    arguments: &arguments::Plan,
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
@@ -102,7 +102,12 @@ pub(super) async fn deploy(
         return success();
     }
     output.announce(&plan);
-    let request = request(&release.settings, &arguments.scope);
+    if plan.is_empty() {
+        renderer.finish().await;
+        folder.remove()?;
+        return nothing_to_do(&release, output);
+    }
+    let request = request(&release.settings, &arguments.scope, &plan);
     let deployment = store
         .create(&lead, NewDeployment { plan, request })
         .await
@@ -143,6 +148,16 @@ async fn finish_interrupted(
     }
 }
 
+/// Production is as the project says: that is a success.
+fn nothing_to_do(release: &Release, output: &Output) -> Answer {
+    output.result(&OutcomeView {
+        environment: release.environment.clone(),
+        deployment: None,
+        advice: None,
+    });
+    success()
+}
+
 fn already_active(active: &Deployment) -> CommandError {
     DeploymentError::from(Refused(vec![Refusal {
         name: RefusalName::DeploymentActive,
@@ -178,9 +193,12 @@ fn allowed(settings: &Settings, scope: &Scope) -> BTreeSet<RefusalName> {
     configured.chain(scope.allow.iter().copied()).collect()
 }
 
-fn request(settings: &Settings, scope: &Scope) -> Request {
+fn request(settings: &Settings, scope: &Scope, plan: &Plan) -> Request {
     Request {
-        kind: Kind::Full,
+        kind: match plan.mode {
+            Mode::Full => Kind::Full,
+            Mode::Slim => Kind::Changed,
+        },
         promotion: settings.promotion,
         cleanup: settings.cleanup,
         soak: settings.soak,
@@ -222,16 +240,26 @@ async fn planned(
     scope: &Scope,
     reporter: &Reporter,
     stop: &CancellationToken,
-) -> Result<(crate::plan::Plan, Folder), CommandError> {
+) -> Result<(Plan, Folder), CommandError> {
     // What the project does not say is not worth waiting for dbt.
     release.project.deployment().map_err(ReleaseError::from)?;
     let folder = Folder::of(release);
     let builds = release.builds(&folder.0, reporter, stop)?;
-    let allow = allowed(&release.settings, scope);
+    let wishes = Wishes {
+        full: scope.full,
+        bootstrap: scope.bootstrap,
+        allow: allowed(&release.settings, scope),
+        selection: scope.selection.selection(),
+    };
     let materialize = release.materialize();
-    let plan = release
-        .plan(&builds, &materialize, store, scope.bootstrap, &allow)
-        .await;
+    let plan = match release.artifacts() {
+        Ok(artifacts) => {
+            release
+                .plan(&builds, &materialize, &artifacts, store, &wishes)
+                .await
+        }
+        Err(error) => Err(error),
+    };
     match plan {
         Ok(plan) => Ok((plan, folder)),
         Err(error) => {
@@ -242,7 +270,7 @@ async fn planned(
     }
 }
 
-fn would(plan: &crate::plan::Plan, settings: &Settings) -> Vec<String> {
+fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
     let mut would = vec![
         format!(
             "create {} green schemas and {} green clusters",

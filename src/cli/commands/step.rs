@@ -200,8 +200,11 @@ impl Work<'_> {
         let folder = self.release.runs().join(&deployment.id);
         let builds = self.release.builds(&folder, &self.reporter, stop)?;
         let materialize = self.release.materialize();
+        let artifacts = self.release.artifacts()?;
         let context = Context {
             materialize: &materialize,
+            artifacts: &artifacts,
+            artifact_key: self.release.artifact_key(),
             store: self.store,
             lead: self.lead,
             settings: &self.release.settings,

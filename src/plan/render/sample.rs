@@ -83,6 +83,9 @@ pub(crate) fn shop() -> Plan {
         server: None,
         manifest_hash: "3f2a9c51d07be4418c6f".to_owned(),
         green_manifest_hash: "77aa9c51d07be4418c6f".to_owned(),
+        baseline: crate::plan::BaselineUsed::default(),
+        held_back: std::collections::BTreeMap::new(),
+        held_back_schemas: std::collections::BTreeMap::new(),
         schemas: vec![
             schema("marts", Some("u12"), &["daily_orders", "old_orders"]),
             schema("reporting", None, &[]),

@@ -1,0 +1,320 @@
+//! From the project, the baseline and the server to a plan. Nothing is touched.
+
+use super::{Release, ReleaseError};
+use crate::artifacts::drift::{self, Change};
+use crate::artifacts::{Artifacts, Baseline};
+use crate::deployment::DeploymentError;
+use crate::deployment::builds::{Builds, Parsed};
+use crate::materialize::Materialize;
+use crate::materialize::catalog::Catalog;
+use crate::plan::candidate::{CandidateNode, Input};
+use crate::plan::slim::{self, Changes, Closed};
+use crate::plan::{
+    BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full,
+};
+use crate::project::run_results::RunResults;
+use crate::project::select::{self, Context, Kept, Selection, Selectors};
+use crate::project::state::Comparison;
+use crate::settings::{OnDrift, Scope};
+use crate::store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most deployments of the past that are looked at.
+const LOOK_BACK: u32 = 1000;
+
+/// What is wished of a plan.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// Whether all of `vars.deployment` is released, whatever the settings say.
+    pub full: bool,
+    /// Whether missing schemas and clusters are created.
+    pub bootstrap: bool,
+    /// Refusals accepted by name.
+    pub allow: BTreeSet<RefusalName>,
+    /// What the release begins with, instead of everything that changed.
+    pub selection: Option<Selection>,
+}
+
+/// What a plan is made from, besides the wishes.
+struct Found {
+    parsed: Parsed,
+    catalog: Catalog,
+    baseline: Option<Baseline>,
+    used: BaselineUsed,
+}
+
+impl Release {
+    /// Plans a release: of what changed since the baseline, or of all of `vars.deployment` where that
+    /// is wished, configured, or the only thing that can be done because there is no baseline.
+    ///
+    /// # Errors
+    /// The project's, dbt's and the server's; a baseline that cannot be trusted; every reason at once
+    /// why the release is refused.
+    pub async fn plan(
+        &self,
+        builds: &Builds,
+        materialize: &Materialize,
+        artifacts: &Artifacts,
+        store: &Store,
+        wishes: &Wishes,
+    ) -> Result<Plan, ReleaseError> {
+        let listed = self.project.deployment()?;
+        let selectors = self.selectors(wishes)?;
+        // The server first: it answers at once whether it is there, dbt takes seconds.
+        // Nothing is under way yet, so a server that is away is not waited for.
+        materialize.session().await?;
+        let catalog = Catalog::read(materialize).await?;
+        let key = self.artifact_key();
+        let pointer = artifacts.current(&key).await?;
+        let baseline = artifacts.baseline(&key).await?;
+        let found = Found {
+            parsed: builds.parse().await?,
+            used: BaselineUsed {
+                generation: pointer.as_ref().map(|pointer| pointer.generation),
+                deployment: pointer.and_then(|pointer| pointer.deployment),
+            },
+            baseline,
+            catalog,
+        };
+        let schemas: BTreeSet<String> = listed.schemas.iter().cloned().collect();
+        let clusters: BTreeSet<String> = listed.clusters.iter().cloned().collect();
+        let target_cluster = self.project.profile.credentials.cluster.as_deref();
+        let definitions = definitions(
+            materialize,
+            &found.catalog,
+            clusters.iter().map(String::as_str).chain(target_cluster),
+        )
+        .await?;
+        let relations = found.baseline.as_ref().map(relations);
+        let file = self.folder().join("dbt_project.yml").display().to_string();
+        let input = Input {
+            mode: Mode::Full,
+            environment: &self.environment,
+            target: &self.project.profile.target,
+            deployment_file: &file,
+            schemas: &schemas,
+            clusters: &clusters,
+            target_cluster,
+            candidate: &found.parsed.candidate,
+            catalog: &found.catalog,
+            definitions: &definitions,
+            baseline: relations.as_ref(),
+            bootstrap: wishes
+                .bootstrap
+                .then_some(self.settings.bootstrap.cluster_size.as_str()),
+            moved: &[],
+            allow: &wishes.allow,
+        };
+        let is_full = wishes.full || (self.settings.scope == Scope::Full && selectors.is_none());
+        let mut plan = match &found.baseline {
+            Some(baseline) if !is_full => {
+                let changes =
+                    self.changes(&input, baseline, &found.parsed, selectors.as_ref(), wishes)?;
+                self.slim(&input, &changes, materialize).await?
+            }
+            None if selectors.is_some() => return Err(refused_without_baseline().into()),
+            Some(_) | None => full::plan(&input).map_err(DeploymentError::from)?,
+        };
+        if !is_full && found.baseline.is_none() {
+            plan.notes
+                .push("there is no baseline yet, so all of vars.deployment is released".to_owned());
+        }
+        plan.baseline = found.used;
+        self.refuse_shared(store, &plan).await?;
+        Ok(plan)
+    }
+
+    /// `selectors.yml`, when something is selected.
+    fn selectors(&self, wishes: &Wishes) -> Result<Option<Selectors>, ReleaseError> {
+        let project = &self.project.dbt;
+        let Some(selection) = &wishes.selection else {
+            return Ok(None);
+        };
+        let selectors = Selectors::read(&project.path, &project.renderer(), selection.indirect)?;
+        // What the command line says wrong is not worth waiting for dbt.
+        selection.parse(&selectors)?;
+        Ok(Some(selectors))
+    }
+
+    /// What is to be released: what changed, what drifted, what was held back, or what is selected.
+    fn changes(
+        &self,
+        input: &Input<'_>,
+        baseline: &Baseline,
+        parsed: &Parsed,
+        selectors: Option<&Selectors>,
+        wishes: &Wishes,
+    ) -> Result<Changes, ReleaseError> {
+        let rules = select::rules(&self.project.dbt.flags);
+        let comparison = Comparison::with(&baseline.manifest, &parsed.manifest, rules);
+        let mut changes = Changes::of(&comparison, input);
+        changes.take_held_back(
+            &baseline.metadata.held_back,
+            &baseline.metadata.held_back_schemas,
+            input,
+        );
+        let is_refused = self.settings.on_drift == OnDrift::Refuse;
+        for drift in drift::found(&baseline.metadata, input.catalog) {
+            let name = format!("{}.{}", drift.schema, drift.name);
+            match drift.change {
+                Change::Extra { .. } => changes
+                    .notes
+                    .push(format!("production has {name}, which no promotion made")),
+                Change::Missing { .. } | Change::Recreated { .. } if is_refused => {
+                    changes
+                        .drifted
+                        .insert(name, drift.change.as_str().to_owned());
+                }
+                Change::Missing { .. } | Change::Recreated { .. } => {
+                    let what = format!("drift: {name} {}", drift.change.as_str());
+                    changes.take_drift(&drift.schema, &drift.name, what, input);
+                }
+            }
+        }
+        if let (Some(selectors), Some(selection)) = (selectors, &wishes.selection) {
+            let selected = self.selected(
+                selection,
+                selectors,
+                parsed,
+                &comparison,
+                baseline.run_results.as_ref(),
+            )?;
+            changes.keep_only(&selected, input);
+        }
+        Ok(changes)
+    }
+
+    /// Unique ids of the nodes that a selection means.
+    fn selected(
+        &self,
+        selection: &Selection,
+        selectors: &Selectors,
+        parsed: &Parsed,
+        comparison: &Comparison<'_>,
+        run_results: Option<&RunResults>,
+    ) -> Result<BTreeSet<String>, ReleaseError> {
+        let graph = parsed
+            .manifest
+            .graph()
+            .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
+        let context = Context {
+            comparison: Some(comparison),
+            run_results,
+            project_dir: Some(&self.project.dbt.path),
+            ..Context::new(&parsed.manifest, &graph)
+        };
+        let spec = selection.parse(selectors)?;
+        let selected = select::evaluate(&spec, &context, &Kept::by_build())?;
+        Ok(selected.into_iter().map(str::to_owned).collect())
+    }
+
+    async fn slim(
+        &self,
+        input: &Input<'_>,
+        changes: &Changes,
+        materialize: &Materialize,
+    ) -> Result<Plan, ReleaseError> {
+        let closed = Closed::of(changes, input);
+        let mut keys = BTreeMap::new();
+        if !closed.indexes.is_empty() {
+            let session = materialize.session_patiently().await?;
+            for id in closed.indexes.keys() {
+                if let Some(index) = input.catalog.objects.get(id) {
+                    let key = input.catalog.index_key(&session, index).await?;
+                    keys.insert(id.clone(), key);
+                }
+            }
+        }
+        Ok(slim::plan(input, changes, &closed, &keys).map_err(DeploymentError::from)?)
+    }
+
+    /// What another environment of this journal has under way must not share anything with the plan.
+    /// While it is staged or dropped that side has secret names, and the catalog does not show it.
+    async fn refuse_shared(&self, store: &Store, plan: &Plan) -> Result<(), ReleaseError> {
+        let mut refusals = Vec::new();
+        for other in store.history(None, LOOK_BACK).await? {
+            if other.state.is_terminal() || other.environment == self.environment {
+                continue;
+            }
+            let theirs = store.deployment(&other.id).await?.plan;
+            let shared = shared(plan, &theirs);
+            if theirs.server == plan.server && !shared.is_empty() {
+                refusals.push(Refusal {
+                    name: RefusalName::DeploymentActive,
+                    message: format!(
+                        "the deployment {} of the environment {} is under way ({}) with the same schemas or clusters",
+                        other.id, other.environment, other.state
+                    ),
+                    objects: shared,
+                    remedy: "finish or abort it under the name of its environment".to_owned(),
+                });
+            }
+        }
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        Err(DeploymentError::from(Refused(refusals)).into())
+    }
+}
+
+/// The relations that the last promotion made live, with their numbers of indexes.
+fn relations(baseline: &Baseline) -> BTreeMap<(String, String), usize> {
+    let nodes = baseline.manifest.nodes.values();
+    nodes
+        .filter(|node| node.relation().is_some())
+        .map(|node| {
+            let node = CandidateNode::of(node);
+            ((node.schema, node.identifier), node.indexes.len())
+        })
+        .collect()
+}
+
+fn refused_without_baseline() -> DeploymentError {
+    Refused(vec![Refusal {
+        name: RefusalName::BaselineMissing,
+        message: "a selection says what of the changes is released, and there is no baseline to compare with"
+            .to_owned(),
+        objects: Vec::new(),
+        remedy: "release everything once with `cutover deploy --full`, or take over what is live with `cutover baseline import`"
+            .to_owned(),
+    }])
+    .into()
+}
+
+/// How to clone the clusters concerned.
+async fn definitions(
+    materialize: &Materialize,
+    catalog: &Catalog,
+    names: impl Iterator<Item = &str>,
+) -> Result<BTreeMap<String, Result<ClusterDefinition, String>>, ReleaseError> {
+    let session = materialize.session_patiently().await?;
+    let mut definitions = BTreeMap::new();
+    for name in names {
+        if let Some(cluster) = catalog.cluster(name) {
+            let definition = catalog.cluster_definition(&session, cluster).await?;
+            definitions.insert(name.to_owned(), definition);
+        }
+    }
+    Ok(definitions)
+}
+
+/// The schemas and clusters that both swap, sorted.
+fn shared(plan: &Plan, other: &Plan) -> Vec<String> {
+    let schemas = plan.schemas.iter().filter(|schema| {
+        plan.database == other.database
+            && other
+                .schemas
+                .iter()
+                .any(|theirs| theirs.name == schema.name)
+    });
+    let clusters = plan.clusters.iter().filter(|cluster| {
+        other
+            .clusters
+            .iter()
+            .any(|theirs| theirs.name == cluster.name)
+    });
+    schemas
+        .map(|schema| format!("schema {}", schema.name))
+        .chain(clusters.map(|cluster| format!("cluster {}", cluster.name)))
+        .collect()
+}
