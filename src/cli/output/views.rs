@@ -13,8 +13,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 
+pub use baseline::{BaselineLive, BaselineView, ExportView, ImportView, PointerView};
 pub use record::{EffectView, EventView, ShowView};
 
+mod baseline;
 mod record;
 
 /// One deployment without its plan.
