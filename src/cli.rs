@@ -10,7 +10,7 @@ pub use handlers::{Answer, Ending, Handlers};
 pub use output::Output;
 
 use crate::failure::Class;
-use arguments::{Command, ConfigCommand};
+use arguments::{BaselineCommand, Command, ConfigCommand};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +65,15 @@ async fn dispatch<H: Handlers>(
         Command::Show(arguments) => handlers.show(arguments, output, stop).await,
         Command::Ls(arguments) => handlers.ls(arguments, output, stop).await,
         Command::Check(arguments) => handlers.check(arguments, output, stop).await,
+        Command::Baseline(BaselineCommand::Show(arguments)) => {
+            handlers.baseline_show(arguments, output, stop).await
+        }
+        Command::Baseline(BaselineCommand::Import(arguments)) => {
+            handlers.baseline_import(arguments, output, stop).await
+        }
+        Command::Baseline(BaselineCommand::Export(arguments)) => {
+            handlers.baseline_export(arguments, output, stop).await
+        }
         Command::Config(ConfigCommand::Show) => handlers.config_show(output, stop).await,
     }
 }

@@ -141,6 +141,9 @@ pub enum Command {
     Ls(Ls),
     /// Test everything that a deployment needs, and say what to do about each fault
     Check(Check),
+    /// Look at what is recorded as live, take over what is, or hand it to dbt
+    #[command(subcommand)]
+    Baseline(BaselineCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -368,6 +371,67 @@ pub struct Check {
     /// Where.
     #[command(flatten)]
     pub target: Target,
+}
+
+/// `cutover baseline`
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum BaselineCommand {
+    /// Show what is live, what was live before, and what is not as it was recorded
+    Show(BaselineShow),
+    /// Take over a project that was deployed without Cutover
+    Import(BaselineImport),
+    /// Write what is live as dbt's files, for `dbt --state DIR`
+    Export(BaselineExport),
+}
+
+/// `cutover baseline show`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct BaselineShow {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `cutover baseline import`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  git checkout RELEASED && dbt parse --target production
+  cutover baseline import production --manifest target/manifest.json")]
+pub struct BaselineImport {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// The manifest.json that describes what is live
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+    /// The run_results.json of the run that built it
+    #[arg(long, value_name = "FILE")]
+    pub run_results: Option<PathBuf>,
+    /// Put it in the place of the baseline that there is
+    #[arg(long)]
+    pub replace: bool,
+    /// Show what would be done and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `cutover baseline export`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover baseline export state production
+  dbt ls --select state:modified --state state")]
+pub struct BaselineExport {
+    /// The folder for manifest.json, run_results.json and metadata.json
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// Overwrite files that are there
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `cutover config`

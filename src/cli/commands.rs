@@ -1,6 +1,9 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
-use super::arguments::{Check, Deploy, Global, History, Ls, Plan, Show, Status, Step, Target};
+use super::arguments::{
+    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Global, History, Ls, Plan, Show,
+    Status, Step, Target,
+};
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
 use crate::release::{self, Release, ReleaseError, Wanted};
@@ -10,6 +13,8 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
+/// `baseline show`, `import` and `export`
+mod baseline;
 /// `check`
 mod check;
 /// `plan` and `deploy`
@@ -180,6 +185,33 @@ impl Handlers for Commands {
 
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer {
         check::check(self, arguments, output, stop).await
+    }
+
+    async fn baseline_show(
+        &self,
+        arguments: &BaselineShow,
+        output: &Output,
+        _: &CancellationToken,
+    ) -> Answer {
+        baseline::show(self, arguments, output).await
+    }
+
+    async fn baseline_import(
+        &self,
+        arguments: &BaselineImport,
+        output: &Output,
+        _: &CancellationToken,
+    ) -> Answer {
+        baseline::import(self, arguments, output).await
+    }
+
+    async fn baseline_export(
+        &self,
+        arguments: &BaselineExport,
+        output: &Output,
+        _: &CancellationToken,
+    ) -> Answer {
+        baseline::export(self, arguments, output).await
     }
 
     async fn config_show(&self, output: &Output, _: &CancellationToken) -> Answer {

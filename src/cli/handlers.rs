@@ -1,7 +1,10 @@
 //! What each command does. The real implementation opens files, the store and the connection; the
 //! tests' one only notes what was asked.
 
-use super::arguments::{Check, Deploy, History, Ls, Plan, Show, Status, Step};
+use super::arguments::{
+    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, History, Ls, Plan, Show, Status,
+    Step,
+};
 use super::{CommandError, Output};
 use crate::failure::Class;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +63,27 @@ pub trait Handlers {
     async fn ls(&self, arguments: &Ls, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover check`
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover baseline show`
+    async fn baseline_show(
+        &self,
+        arguments: &BaselineShow,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover baseline import`
+    async fn baseline_import(
+        &self,
+        arguments: &BaselineImport,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover baseline export`
+    async fn baseline_export(
+        &self,
+        arguments: &BaselineExport,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover config show`
     async fn config_show(&self, output: &Output, stop: &CancellationToken) -> Answer;
 }

@@ -1,5 +1,6 @@
 use super::arguments::{
-    Arguments, Check, Command, Deploy, Global, History, Ls, OutputFormat, Plan, Show, Status, Step,
+    Arguments, BaselineExport, BaselineImport, BaselineShow, Check, Command, Deploy, Global,
+    History, Ls, OutputFormat, Plan, Show, Status, Step,
 };
 use super::{Answer, CommandError, Ending, Handlers, Output, run};
 use crate::failure::Class;
@@ -71,6 +72,15 @@ impl Handlers for Fake {
     async fn check(&self, _: &Check, _: &Output, _: &Stop) -> Answer {
         self.note("check")
     }
+    async fn baseline_show(&self, _: &BaselineShow, _: &Output, _: &Stop) -> Answer {
+        self.note("baseline show")
+    }
+    async fn baseline_import(&self, _: &BaselineImport, _: &Output, _: &Stop) -> Answer {
+        self.note("baseline import")
+    }
+    async fn baseline_export(&self, _: &BaselineExport, _: &Output, _: &Stop) -> Answer {
+        self.note("baseline export")
+    }
     async fn config_show(&self, output: &Output, _: &Stop) -> Answer {
         output.document(&super::output::HistoryView {
             deployments: Vec::new(),
@@ -112,6 +122,9 @@ async fn each_command_reaches_its_handler() {
         "show 0198c3f2",
         "ls",
         "check",
+        "baseline show",
+        "baseline import --manifest m",
+        "baseline export d",
         "config show",
     ];
     for command in commands {
@@ -124,7 +137,13 @@ async fn each_command_reaches_its_handler() {
         .iter()
         .map(|s| (*s).to_owned())
         .collect();
-    let expected: Vec<String> = commands.map(|c| c.replace(" 0198c3f2", "")).to_vec();
+    let expected: Vec<String> = commands
+        .map(|c| {
+            c.replace(" 0198c3f2", "")
+                .replace(" --manifest m", "")
+                .replace("export d", "export")
+        })
+        .to_vec();
     assert_eq!(asked, expected);
 }
 
@@ -211,6 +230,9 @@ fn faults_of_usage_end_with_2() {
         "ls --indirect-selection greedy",
         "ls --resource-type operation",
         "ls --selector nightly --select orders",
+        "baseline",
+        "baseline import",
+        "baseline export",
     ] {
         match parse(line) {
             Ok(arguments) => panic!("{line}: {arguments:?}"),

@@ -483,3 +483,52 @@ fn durations_are_written_with_their_unit() {
         assert_eq!(serde_json::from_str::<Span>(&text).expect("read"), span);
     }
 }
+
+#[test]
+fn the_artifact_store_is_checked_and_its_secrets_are_not_taken() {
+    let loaded = load_with(
+        "artifacts:\n  url: s3://bucket/prefix\n  options: {endpoint: 'http://h:9000', allow_http: true}\n",
+        &[("CUTOVER__ARTIFACTS__OPTIONS__REGION", "eu-west-1")],
+        &[],
+    )
+    .expect("no faults");
+    let texts: Vec<(String, String)> = loaded.settings.artifacts.texts().into_iter().collect();
+    let expected = [
+        ("allow_http", "true"),
+        ("endpoint", "http://h:9000"),
+        ("region", "eu-west-1"),
+    ];
+    assert_eq!(
+        texts,
+        expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
+    );
+    assert_eq!(
+        load(&loaded.show()).expect("it can be read").settings,
+        loaded.settings
+    );
+
+    let found = faults(load(concat!(
+        "artifacts:\n  url: s3://bucket\n  options:\n",
+        "    secret_access_key: s3cr3t\n    region: [a]\n    regoin: eu\n",
+    )));
+    let paths: Vec<&str> = found.iter().map(|fault| fault.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "artifacts.options.region",
+            "artifacts.options.regoin",
+            "artifacts.options.secret_access_key"
+        ]
+    );
+    let text = format!("{found:?}");
+    assert!(
+        text.contains("AWS_SECRET_ACCESS_KEY") && !text.contains("s3cr3t"),
+        "{text}"
+    );
+    let found = faults(load("artifacts: {url: 's3://me:s3cr3t@bucket'}\n"));
+    assert_eq!(found[0].path, "artifacts.url");
+    assert!(!format!("{found:?}").contains("s3cr3t"), "{found:?}");
+    let mut secret = loaded;
+    secret.settings.artifacts.url = "s3://me:s3cr3t@bucket/x?sig=s3cr3t".to_owned();
+    assert!(!secret.show().contains("s3cr3t"));
+}

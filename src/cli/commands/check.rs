@@ -39,7 +39,7 @@ pub(super) async fn check(
         }
         Err(error) => {
             findings.fault("project", &error);
-            for subject in ["deployment", "dbt", "journal", "server"] {
+            for subject in ["deployment", "dbt", "journal", "artifacts", "server"] {
                 findings.skipped(subject);
             }
         }
@@ -82,7 +82,25 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
         Ok(_) => findings.ok("journal", release.settings.store.url.clone()),
         Err(error) => findings.fault("journal", &error),
     }
+    match artifacts(release).await {
+        Ok(found) => findings.ok("artifacts", found),
+        Err(error) => findings.fault("artifacts", &error),
+    }
     server_findings(&release.materialize(), deployment.as_ref(), findings).await;
+}
+
+/// The store is opened and listed, and the pointer is read; nothing is written.
+async fn artifacts(release: &Release) -> Result<String, ReleaseError> {
+    let artifacts = release.artifacts()?;
+    artifacts.projects().await?;
+    let baseline = match artifacts.current(&release.artifact_key()).await? {
+        Some(pointer) => match pointer.deployment {
+            Some(id) => format!("the baseline is {id}"),
+            None => "the baseline is none".to_owned(),
+        },
+        None => "no baseline yet".to_owned(),
+    };
+    Ok(format!("{}, {baseline}", artifacts.place()))
 }
 
 async fn dbt(

@@ -13,9 +13,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 
+pub use baseline::{BaselineLive, BaselineView, ExportView, ImportView, PointerView};
 pub use list::{ListView, ListedView};
 pub use record::{EffectView, EventView, ShowView};
 
+mod baseline;
 mod list;
 mod record;
 

@@ -1,0 +1,206 @@
+//! What `baseline show`, `import` and `export` print.
+
+use crate::artifacts::document::{Metadata, Pointer, Reason};
+use crate::artifacts::drift::Drift;
+use crate::cli::output::clock::between;
+use crate::cli::output::tables::table;
+use crate::cli::output::{Page, View, format};
+use crate::plan::render::escape::visible;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The most objects of drift that text lists.
+const LISTED: usize = 20;
+
+/// A pointer of the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PointerView {
+    /// Its number.
+    pub generation: u64,
+    /// What it made live; `None` when nothing of ours.
+    pub deployment: Option<String>,
+    /// What was live before.
+    pub previous: Option<String>,
+    /// Why it moved.
+    pub reason: Reason,
+    /// When it moved.
+    pub at: Timestamp,
+}
+
+impl From<Pointer> for PointerView {
+    fn from(pointer: Pointer) -> Self {
+        Self {
+            generation: pointer.generation,
+            deployment: pointer.deployment,
+            previous: pointer.previous,
+            reason: pointer.reason,
+            at: pointer.at,
+        }
+    }
+}
+
+/// `baseline show`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BaselineView {
+    /// The dbt project.
+    pub project: String,
+    /// The environment.
+    pub environment: String,
+    /// Where it is kept.
+    pub store: String,
+    /// What is live; `None` when nothing of ours.
+    pub live: Option<BaselineLive>,
+    /// The last pointers, the latest first.
+    pub history: Vec<PointerView>,
+}
+
+/// What is live.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BaselineLive {
+    /// What was recorded.
+    pub metadata: Metadata,
+    /// The nodes of its manifest.
+    pub nodes: usize,
+    /// The run results that are kept with it; `None` without such a file.
+    pub results: Option<usize>,
+    /// What is not as recorded; `None` when the server could not be asked.
+    pub drift: Option<Vec<Drift>>,
+    /// Why the server could not be asked.
+    pub drift_unknown: Option<String>,
+}
+
+impl View for BaselineView {
+    fn text(&self, page: Page) -> String {
+        let environment = visible(&self.environment);
+        let mut text = match (&self.live, self.history.first()) {
+            (Some(live), Some(pointer)) => live.text(&environment, pointer, page),
+            (_, Some(_)) => format!("{environment}: nothing that Cutover knows is live\n"),
+            (_, None) => format!("{environment}: no baseline\n"),
+        };
+        text.push_str(&format!("  kept in {}\n", visible(&self.store)));
+        if !self.history.is_empty() {
+            text.push('\n');
+            let rows = self.history.iter().map(|pointer| {
+                let id = |id: &Option<String>| id.clone().unwrap_or("-".to_owned());
+                [
+                    pointer.generation.to_string(),
+                    id(&pointer.deployment),
+                    pointer.reason.as_str().replace('_', " "),
+                    format::moment(pointer.at),
+                    id(&pointer.previous),
+                ]
+            });
+            text.push_str(&table(
+                ["GENERATION", "DEPLOYMENT", "REASON", "SINCE", "BEFORE"],
+                rows,
+            ));
+        }
+        text
+    }
+}
+
+impl BaselineLive {
+    fn text(&self, environment: &str, pointer: &PointerView, page: Page) -> String {
+        let metadata = &self.metadata;
+        let mut text = format!(
+            "{environment}: {} is live, {} {} ago\n",
+            visible(&metadata.deployment),
+            pointer.reason.as_str().replace('_', " "),
+            format::length(between(pointer.at, page.now)),
+        );
+        text.push_str(&format!(
+            "  project {} with the target {} in the database {}, {} nodes, {} objects in {} schemas\n",
+            visible(&metadata.project),
+            visible(&metadata.target),
+            visible(&metadata.database),
+            self.nodes,
+            metadata.objects.len(),
+            metadata.schemas.len(),
+        ));
+        text.push_str(&format!(
+            "  manifest {}\n",
+            visible(&metadata.manifest_hash)
+        ));
+        match (&self.drift, &self.drift_unknown) {
+            (Some(drift), _) if drift.is_empty() => {
+                text.push_str("  production is as it was recorded\n");
+            }
+            (Some(drift), _) => {
+                text.push_str(&format!(
+                    "  {} {} not as recorded:\n",
+                    drift.len(),
+                    if drift.len() == 1 {
+                        "object is"
+                    } else {
+                        "objects are"
+                    }
+                ));
+                let shown = if page.verbose { drift.len() } else { LISTED };
+                for object in drift.iter().take(shown) {
+                    text.push_str(&format!(
+                        "    {:<9}  {} {}.{}\n",
+                        object.change.as_str(),
+                        object.kind,
+                        visible(&object.schema),
+                        visible(&object.name)
+                    ));
+                }
+                if drift.len() > shown {
+                    text.push_str(&format!(
+                        "    and {} more (-v lists them)\n",
+                        drift.len() - shown
+                    ));
+                }
+            }
+            (None, why) => {
+                let why = why.as_deref().unwrap_or("the server was not asked");
+                text.push_str(&format!("  drift is unknown: {}\n", visible(why)));
+            }
+        }
+        text
+    }
+}
+
+/// `baseline import`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImportView {
+    /// The pointer that names it.
+    pub pointer: PointerView,
+    /// The nodes of its manifest.
+    pub nodes: usize,
+    /// What was recorded.
+    pub metadata: Metadata,
+}
+
+impl View for ImportView {
+    fn text(&self, _page: Page) -> String {
+        format!(
+            "{}: {} is the baseline now, with {} nodes and {} live objects (generation {})\n",
+            visible(&self.metadata.environment),
+            visible(&self.metadata.deployment),
+            self.nodes,
+            self.metadata.objects.len(),
+            self.pointer.generation,
+        )
+    }
+}
+
+/// `baseline export`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExportView {
+    /// The deployment that is live.
+    pub deployment: String,
+    /// The files that were written.
+    pub files: Vec<PathBuf>,
+}
+
+impl View for ExportView {
+    fn text(&self, _page: Page) -> String {
+        let mut text = format!("baseline {}\n", visible(&self.deployment));
+        for file in &self.files {
+            text.push_str(&format!("  {}\n", visible(&file.display().to_string())));
+        }
+        text
+    }
+}
