@@ -481,6 +481,42 @@ async fn transactions_and_readers() {
 }
 
 #[tokio::test]
+async fn whoever_reads_already_follows() {
+    let (sandbox, client) = start().await;
+    let reader = connect(&sandbox.url()).await;
+    all(&client, &["CREATE VIEW s.down AS SELECT v FROM s.mv"]).await;
+    all(
+        &reader,
+        &["CREATE TEMPORARY VIEW mine AS SELECT v FROM s.down"],
+    )
+    .await;
+    let prepared = reader.prepare("SELECT v FROM s.down").await.unwrap();
+    let subscriber = connect(&sandbox.url()).await;
+    all(
+        &subscriber,
+        &[
+            "BEGIN",
+            "DECLARE c CURSOR FOR SUBSCRIBE (SELECT v FROM s.down)",
+        ],
+    )
+    .await;
+    let changes = async || {
+        let rows = subscriber.simple_query("FETCH ALL c WITH (timeout = '10s')");
+        let rows = rows.await.unwrap();
+        let rows = rows.iter().filter_map(row);
+        rows.map(|r| format!("{} {}", r.get(1).unwrap(), r.get(2).unwrap()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(changes().await, ["1 2"]);
+    replacement(&client).await;
+    all(&client, &[APPLY]).await;
+    assert_eq!(changes().await, ["-1 2", "1 14"]);
+    assert_eq!(text(&reader, "SELECT v FROM mine").await, "14");
+    let row = reader.query_one(&prepared, &[]).await.unwrap();
+    assert_eq!(row.get::<_, i32>(0), 14);
+}
+
+#[tokio::test]
 async fn it_waits_for_a_target_that_lags_behind() {
     let (_sandbox, client) = start().await;
     all(
