@@ -18,6 +18,8 @@ pub mod guarded;
 pub mod identifier;
 /// One reading of hydration, lag and replicas.
 pub mod reading;
+/// Replacing one materialized view in place.
+pub mod replacement;
 /// Connections.
 pub mod session;
 /// The state of sinks.

@@ -3,13 +3,15 @@
 //! One consistent reading (one transaction, every query on the catalog's own cluster). Ids are
 //! unique within a kind only: schema `u5` and object `u5` are different things.
 
-mod queries;
+pub(super) mod queries;
 
+use super::ddl;
 use super::error::MaterializeError;
 use super::grants::{DefaultPrivilege, Grant};
 use super::identifier::{Ident, Qualified};
+use super::replacement::Replacements;
 use super::session::{Materialize, Session, Statement};
-use super::{ddl, tag::Tag};
+use super::tag::Tag;
 use crate::plan::{ClusterDefinition, ObjectKind, ReplicaDefinition};
 use queries::{
     CLUSTERS, COLUMNS, COMMENTS, DEFAULT_PRIVILEGES, DEPENDENCIES, FACTS, GRANTS, OBJECTS,
@@ -43,6 +45,8 @@ pub struct Catalog {
     pub objects: BTreeMap<String, Object>,
     /// `(dependent, depended upon)`, object ids.
     pub dependencies: BTreeSet<(String, String)>,
+    /// Pending replacements of materialized views; `None` from a server that does not know them.
+    pub replacements: Option<Replacements>,
 }
 
 /// A schema.
@@ -172,6 +176,7 @@ impl Catalog {
             comments,
             grants,
             defaults,
+            knows_replacements,
         ) = tokio::try_join!(
             session.query("session facts", FACTS, &[]),
             session.query("roles", ROLES, &[]),
@@ -184,12 +189,19 @@ impl Catalog {
             session.query("comments", COMMENTS, &[]),
             session.query("grants", GRANTS, &[]),
             session.query("default privileges", DEFAULT_PRIVILEGES, &[]),
+            Replacements::known(session),
         )?;
+        let replacements = if knows_replacements {
+            Some(Replacements::pending(session).await?)
+        } else {
+            None
+        };
         session
             .execute(&Statement::new("end reading the catalog", "COMMIT"))
             .await?;
         let mut catalog = Self {
             version: session.version().to_owned(),
+            replacements,
             ..Self::default()
         };
         catalog.take_facts(&facts)?;

@@ -78,3 +78,13 @@ SELECT database::text, schema::text, object_owner::text, object_type::text,
 FROM mz_internal.mz_show_default_privileges
 WHERE schema IS NOT NULL AND object_owner IS NOT NULL AND grantee IS NOT NULL
   AND privilege_type IS NOT NULL";
+
+/// Zero on a server before v26.10, which lacks the relation of [`REPLACEMENTS`].
+pub(in crate::materialize) const REPLACEMENTS_KNOWN: &str = "
+SELECT count(*)::text
+FROM mz_catalog.mz_objects o
+JOIN mz_catalog.mz_schemas s ON s.id = o.schema_id
+WHERE s.name = 'mz_internal' AND s.database_id IS NULL AND o.name = 'mz_replacements'";
+
+pub(in crate::materialize) const REPLACEMENTS: &str = "
+SELECT id::text, target_id::text FROM mz_internal.mz_replacements WHERE id LIKE 'u%'";

@@ -1,8 +1,8 @@
 //! The catalog: every database, schema, cluster, role and object, with names, owners, privileges and dependencies.
 //!
 //! Invariants: it is a plain value, cloned by whoever wants to change it and swapped in whole; `version` rises with
-//! every change; ids come from counters and are never used again; relations are known to PostgreSQL by id only, so a
-//! rename or swap is nothing but a change of this value.
+//! every change; ids come from counters and are never used again; relations are known to PostgreSQL by id only (and a
+//! number, where a replaced input made a new one necessary), so a rename or swap is nothing but a change of this value.
 
 mod acl;
 mod columns;
@@ -230,6 +230,10 @@ pub struct Details {
     pub envelope: Option<String>,
     /// Format of a sink or source.
     pub format: Option<String>,
+    /// The materialized view that this one may replace.
+    pub replaces: Option<Id>,
+    /// Whether nothing it reads can ever change.
+    pub constant: bool,
 }
 
 /// An object of a schema.
@@ -263,6 +267,10 @@ pub struct Object {
     pub qualifiers: BTreeSet<String>,
     /// The session that owns a temporary object.
     pub session: Option<i32>,
+    /// Name of its relation in PostgreSQL, in the schema of user relations.
+    pub relation: String,
+    /// What follows the name where PostgreSQL makes that relation; views and materialized views only.
+    pub body: Option<String>,
     /// The rest.
     pub details: Details,
 }

@@ -10,6 +10,7 @@ mod dropping;
 mod naming;
 mod object;
 pub mod privilege;
+pub mod replacement;
 mod source;
 
 use crate::catalog::{
@@ -53,6 +54,10 @@ pub struct Effect {
     pub describe: Vec<(Id, Nullability)>,
     /// The sink that was given another relation.
     pub repointed: Option<Id>,
+    /// A new replacement and its target: their columns must be the same.
+    pub must_match: Option<(Id, Id)>,
+    /// A replacement and its target that have become one.
+    pub applied: Option<(Id, Id)>,
 }
 
 impl Effect {
@@ -171,6 +176,11 @@ pub fn apply(catalog: &mut Catalog, context: Context<'_>, ddl: &Ddl) -> Result<E
             text,
         ),
         Ddl::AlterSink { name, from } => object::alter_sink(catalog, context, name, from),
+        Ddl::ApplyReplacement {
+            name,
+            replacement,
+            if_exists,
+        } => replacement::apply(catalog, context, name, replacement, *if_exists),
         Ddl::AlterOption { thing, name } => alter_option(catalog, context, *thing, name),
         Ddl::Drop {
             thing,

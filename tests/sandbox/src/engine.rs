@@ -70,11 +70,14 @@ const BOOTSTRAP: [&str; 6] = [
     include_str!("bootstrap/catalog.sql"),
     include_str!("bootstrap/internal.sql"),
 ];
+const REPLACEMENTS: &str = include_str!("bootstrap/replacements.sql");
 const AUTO_SCALING: &str = include_str!("bootstrap/auto_scaling.sql");
 const FINISH: [&str; 2] = [
     include_str!("bootstrap/nullability.sql"),
     include_str!("bootstrap/finish.sql"),
 ];
+/// From this version on the server knows replacement materialized views.
+const REPLACEMENTS_SINCE: (u64, u64) = (26, 10);
 /// From this version on the server lists auto scaling strategies.
 const AUTO_SCALING_SINCE: (u64, u64) = (26, 34);
 
@@ -102,6 +105,9 @@ impl Engine {
         let projection = Projection::of(&catalog);
         let mut script = String::from("BEGIN;");
         script.extend(BOOTSTRAP);
+        if version_of(&announced_version) >= REPLACEMENTS_SINCE {
+            script.push_str(REPLACEMENTS);
+        }
         if version_of(&announced_version) >= AUTO_SCALING_SINCE {
             script.push_str(AUTO_SCALING);
         }
@@ -289,6 +295,9 @@ impl Writer {
                 .map_err(|e| translate(&e))?;
             script.clear();
             read_columns(new, effect, &messages);
+            if let Some((replacement, target)) = effect.must_match {
+                ddl::replacement::check_columns(new, replacement, target)?;
+            }
         }
         let projection = Projection::of(new);
         script.push_str(&diff(&self.projection, &projection));

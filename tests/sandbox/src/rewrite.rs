@@ -222,7 +222,7 @@ impl<'a> Pass<'a> {
             Relation::User(object) => {
                 self.out.objects.insert(object.id);
                 *name = match self.target {
-                    Target::Backend => two_part(USER_SCHEMA, &object.id.to_string()),
+                    Target::Backend => two_part(USER_SCHEMA, &object.relation),
                     Target::Stored => marked(object.id),
                 };
             }

@@ -224,6 +224,12 @@ pub enum Ddl {
     },
     /// ALTER SINK … SET FROM
     AlterSink { name: Name, from: Name },
+    /// ALTER MATERIALIZED VIEW … APPLY REPLACEMENT
+    ApplyReplacement {
+        name: Name,
+        replacement: Name,
+        if_exists: bool,
+    },
     /// ALTER … SET/RESET of something without effect here
     AlterOption { thing: Thing, name: Name },
     /// ALTER DEFAULT PRIVILEGES; no creators means FOR ALL ROLES
@@ -272,6 +278,8 @@ pub struct CreateView {
     pub if_not_exists: bool,
     /// Names given to the columns.
     pub columns: Vec<String>,
+    /// REPLACEMENT … FOR
+    pub replaces: Option<Name>,
     /// IN CLUSTER
     pub cluster: Option<String>,
     /// ASSERT NOT NULL

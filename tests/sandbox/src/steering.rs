@@ -248,6 +248,16 @@ impl Steering {
         }
     }
 
+    /// How far an object has come; none if there is no such object.
+    pub async fn frontier(&self, id: &str) -> Option<u64> {
+        let query = format!(
+            "SELECT write_frontier::text FROM mz_internal.mz_frontiers WHERE object_id = {}",
+            literal(id)
+        );
+        let messages = self.client.simple_query(&query).await.ok()?;
+        messages.iter().find_map(row_of)?.get(0)?.parse().ok()
+    }
+
     /// The status of a sink.
     pub async fn sink_status(&self, id: &str) -> Option<String> {
         let query = format!(

@@ -1,7 +1,7 @@
 //! Replays what a real Materialize answered (`conformance/*.json`) against the sandbox, or against the server at
 //! `CUTOVER_TEST_MATERIALIZE_URL`, and compares tags, columns, type OIDs, rows and SQLSTATEs.
 //!
-//! Normalised: masked columns, saved values, and the numbers inside `[u12 AS …]`. `replacement` is not replayed.
+//! Normalised: masked columns, saved values, and the numbers inside `[u12 AS …]`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm)]
 
 #[path = "support/raw.rs"]

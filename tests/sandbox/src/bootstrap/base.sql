@@ -9,7 +9,7 @@ CREATE TABLE mz_base.roles (key text PRIMARY KEY, id text, oid oid, name text, s
 CREATE TABLE mz_base.members (key text PRIMARY KEY, role_id text, member text, grantor text, seq serial);
 CREATE TABLE mz_base.objects (key text PRIMARY KEY, id text, oid oid, schema_id text, name text, type text, owner_id text, cluster_id text,
   privileges mz_aclitem[], create_sql text, definition text, subtype text, on_id text, connection_id text, source_id text, envelope text,
-  format text, created_at timestamptz DEFAULT clock_timestamp());
+  format text, replaces_id text, created_at timestamptz DEFAULT clock_timestamp());
 CREATE TABLE mz_base.columns (key text PRIMARY KEY, id text, name text, position uint8, nullable boolean, type text, default_value text,
   type_oid oid, type_mod int4);
 CREATE TABLE mz_base.dependencies (key text PRIMARY KEY, object_id text, referenced_object_id text);

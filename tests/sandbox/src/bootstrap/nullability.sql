@@ -25,6 +25,7 @@ INSERT INTO mz_base.not_null VALUES
   ('mz_cluster_replica_statuses', '{replica_id,process_id,status,updated_at}'),
   ('mz_object_dependencies', '{object_id,referenced_object_id}'),
   ('mz_object_transitive_dependencies', '{object_id,referenced_object_id}'),
+  ('mz_replacements', '{id,target_id}'),
   ('mz_comments', '{id,object_type,comment}'),
   ('mz_cluster_schedules', '{cluster_id,type}'),
   ('mz_frontiers', '{object_id}'),

@@ -74,6 +74,7 @@ pub const TABLES: [(&str, &[&str]); 12] = [
             "source_id",
             "envelope",
             "format",
+            "replaces_id",
         ],
     ),
     (
@@ -256,6 +257,7 @@ impl Projection {
                 d.source.and_then(text),
                 d.envelope.clone(),
                 d.format.clone(),
+                d.replaces.and_then(text),
             ];
             self.put("objects", o.id, row);
             for (column, position) in o.columns.iter().zip(1u32..) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::privilege::{initial, type_of};
-use super::{Context, Effect, access};
+use super::{Context, Effect, access, replacement};
 use crate::catalog::{
     Acl, Catalog, Details, Id, Mode, Nullability, Object, ObjectKind, TEMPORARY_SCHEMA, render,
 };
@@ -95,6 +95,8 @@ pub(super) fn object(
         definition: None,
         qualifiers: BTreeSet::new(),
         session: place.session,
+        relation: id.to_string(),
+        body: None,
         details: Details::default(),
     }
 }
@@ -138,6 +140,17 @@ pub(super) fn create_view(
         ObjectKind::View
     };
     let rewritten = rewrite::statement(context.resolver(catalog), &view.query)?;
+    replacement::refuse_inputs(catalog, context, &rewritten.objects)?;
+    let target = match &view.replaces {
+        Some(target) => Some(replacement::target(
+            catalog,
+            context,
+            target,
+            &view.name,
+            &rewritten.objects,
+        )?),
+        None => None,
+    };
     if view.or_replace
         && let Some(existing) = catalog.object(context.scope, &view.name).cloned()
         && existing.kind == kind
@@ -185,6 +198,10 @@ pub(super) fn create_view(
         None
     };
     access::reads(catalog, context.scope.role, &rewritten.objects)?;
+    if let Some(target) = target.and_then(|id| catalog.objects.get(&id)) {
+        let owned = (access::object_label(catalog, target), target.owner);
+        access::owners(catalog, context.scope.role, &[owned])?;
+    }
     let columns = if view.columns.is_empty() {
         String::new()
     } else {
@@ -205,9 +222,10 @@ pub(super) fn create_view(
             .as_ref()
             .map(|w| format!(" WITH ({w})"))
             .unwrap_or_default();
+        let (word, target) = replacement::words(target);
         match cluster {
             Some(cluster) => format!(
-                "CREATE MATERIALIZED VIEW {own}{columns} IN CLUSTER {}{with} AS {stored}",
+                "CREATE {word}MATERIALIZED VIEW {own}{columns}{target} IN CLUSTER {}{with} AS {stored}",
                 render::cluster(cluster)
             ),
             None if view.temporary => format!("CREATE TEMPORARY VIEW {own}{columns} AS {stored}"),
@@ -216,17 +234,28 @@ pub(super) fn create_view(
     });
     made.cluster = cluster;
     made.definition = Some(rewritten.stored);
+    made.details.constant = !rewritten.system
+        && !view.query.contains("mz_now")
+        && rewritten
+            .objects
+            .iter()
+            .filter_map(|id| catalog.objects.get(id))
+            .all(|o| o.details.constant);
+    made.details.replaces = target;
     made.depends = rewritten.objects;
+    made.depends.extend(target);
     made.qualifiers = rewritten.qualifiers;
     let mut effect = Effect::tag(if view.materialized {
         "CREATE MATERIALIZED VIEW"
     } else {
         "CREATE VIEW"
     });
-    effect.backend.push(format!(
-        "CREATE VIEW {USER_SCHEMA}.{}{columns} AS {}",
-        made.id, rewritten.sql
-    ));
+    let body = format!("{columns} AS {}", rewritten.sql);
+    effect
+        .backend
+        .push(format!("CREATE VIEW {USER_SCHEMA}.{}{body}", made.relation));
+    made.body = Some(body);
+    effect.must_match = target.map(|target| (made.id, target));
     let nullability = Nullability {
         asserted: view.not_null.clone(),
         ..rewritten.nullability
@@ -316,6 +345,7 @@ pub(super) fn create_index(
             found.kind.words()
         )));
     }
+    replacement::refuse_index(catalog, &found)?;
     let name = name.map_or_else(
         || index_name(catalog, &found, columns.unwrap_or_default()),
         str::to_owned,
@@ -365,7 +395,7 @@ pub(super) fn create_index(
         session: found.session,
         name: name.clone(),
     };
-    let (on_id, on_name) = (found.id, found.name.clone());
+    let (on_id, on_relation, on_name) = (found.id, found.relation.clone(), found.name.clone());
     let mut made = object(catalog, context, place, ObjectKind::Index, |_| {
         format!(
             "CREATE INDEX {} IN CLUSTER {} ON {} ({})",
@@ -383,7 +413,7 @@ pub(super) fn create_index(
     if let Some(columns) = checked {
         // PostgreSQL checks the expressions; there is nothing to store.
         effect.backend.push(format!(
-            "SELECT {columns} FROM {USER_SCHEMA}.{on_id} AS {} LIMIT 0",
+            "SELECT {columns} FROM {USER_SCHEMA}.{on_relation} AS {} LIMIT 0",
             quote(&on_name)
         ));
     }
@@ -487,9 +517,9 @@ pub(super) fn create_sink(
         subtype: Some("kafka".into()),
         on: Some(from),
         connection,
-        source: None,
         envelope: clauses.envelope.clone(),
         format: clauses.format.clone(),
+        ..Details::default()
     };
     catalog.insert_object(made);
     Ok(Effect::tag("CREATE SINK"))
@@ -499,6 +529,7 @@ fn sink_input(catalog: &Catalog, context: Context<'_>, name: &Name) -> Result<Id
     let found = catalog
         .object(context.scope, name)
         .ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
+    replacement::refuse_inputs(catalog, context, &BTreeSet::from([found.id]))?;
     match found.kind {
         ObjectKind::Table | ObjectKind::MaterializedView | ObjectKind::Source => {}
         ObjectKind::View

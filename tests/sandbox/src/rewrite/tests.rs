@@ -31,6 +31,8 @@ fn object(catalog: &mut Catalog, schema: Id, name: &str, kind: ObjectKind) -> Id
         definition: None,
         qualifiers: BTreeSet::new(),
         session: None,
+        relation: id.to_string(),
+        body: None,
         details: crate::catalog::Details::default(),
     });
     id

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::End;
-use super::transaction::{Mode, Transaction, Use, aborted};
+use super::transaction::{Mode, Transaction, Use, aborted, must_stand_alone};
 use super::{Session, Stop};
 use crate::ddl::{self, Context, Effect};
 use crate::engine::race;
@@ -47,8 +47,8 @@ pub(super) enum Afterwards {
 
 /// Type OID of text.
 pub(super) const TEXT: u32 = 25;
-/// How often a stalled sink is looked at.
-const SINK_POLL: Duration = Duration::from_millis(40);
+/// How often a stalled sink or view is looked at.
+const POLL: Duration = Duration::from_millis(40);
 
 /// Columns of a front statement, known before it runs.
 pub(super) fn columns(statement: &Statement) -> Option<Vec<(String, u32)>> {
@@ -373,6 +373,9 @@ impl Session {
                 ..Answer::tag(effect.tag)
             });
         };
+        if transaction.explicit && matches!(ddl, Ddl::ApplyReplacement { .. }) {
+            return Err(must_stand_alone(text).into());
+        }
         transaction.admit(wanted, text)?;
         let engine = Arc::clone(&self.engine);
         let current = engine.catalog();
@@ -408,31 +411,38 @@ impl Session {
         })
     }
 
-    /// Executes a DDL statement on its own. A sink takes its new input only once it runs, as on a real server: a
-    /// statement that times out before has changed nothing.
+    /// Executes a DDL statement on its own. A sink takes its new input only once it runs, and a view its new definition
+    /// only once it has come as far as the replacement, as on a real server: a statement that times out before has
+    /// changed nothing.
     async fn apply(&mut self, ddl: &Ddl) -> Result<Effect, Stop> {
         let scope = self.scope();
         let cluster = self.variables.known("cluster").to_owned();
         let engine = Arc::clone(&self.engine);
-        if matches!(ddl, Ddl::AlterSink { .. }) {
+        if matches!(ddl, Ddl::AlterSink { .. } | Ddl::ApplyReplacement { .. }) {
             let context = Context {
                 scope: &scope,
                 system: &engine.system,
                 cluster: &cluster,
             };
             let mut trial = engine.catalog().as_ref().clone();
-            let sink = ddl::apply(&mut trial, context, ddl)?
-                .repointed
-                .map(|id| id.to_string())
-                .unwrap_or_default();
+            let tried = ddl::apply(&mut trial, context, ddl)?;
             self.wait(async {
-                while engine
-                    .steering
-                    .sink_status(&sink)
-                    .await
-                    .is_some_and(|s| s != "running")
-                {
-                    tokio::time::sleep(SINK_POLL).await;
+                if let Some(sink) = tried.repointed {
+                    while engine
+                        .steering
+                        .sink_status(&sink.to_string())
+                        .await
+                        .is_some_and(|s| s != "running")
+                    {
+                        tokio::time::sleep(POLL).await;
+                    }
+                }
+                if let Some((replacement, target)) = tried.applied {
+                    let reached = engine.steering.frontier(&replacement.to_string()).await;
+                    let target = target.to_string();
+                    while engine.steering.frontier(&target).await < reached {
+                        tokio::time::sleep(POLL).await;
+                    }
                 }
             })
             .await?;

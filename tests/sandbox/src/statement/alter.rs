@@ -96,6 +96,15 @@ pub(super) fn alter(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
         p.end()?;
         return Ok(Ddl::AlterSink { name, from });
     }
+    if thing == Thing::Object(ObjectKind::MaterializedView) && p.eat("apply replacement") {
+        let replacement = p.name()?;
+        p.end()?;
+        return Ok(Ddl::ApplyReplacement {
+            name,
+            replacement,
+            if_exists,
+        });
+    }
     if thing == Thing::Cluster && name.len() == 1 {
         let name = name[0].clone();
         if p.eat("set") {

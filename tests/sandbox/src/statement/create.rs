@@ -73,6 +73,17 @@ pub(super) fn create(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
             },
         );
     }
+    if p.eat("replacement") {
+        p.expect("materialized view")?;
+        return view(
+            p,
+            CreateView {
+                materialized: true,
+                replaces: Some(Vec::new()),
+                ..CreateView::default()
+            },
+        );
+    }
     if p.eat("materialized view") {
         return view(
             p,
@@ -119,6 +130,10 @@ fn view(p: &mut Parser<'_>, mut view: CreateView) -> Result<Ddl, SqlError> {
     if p.eat_symbol('(') {
         view.columns = p.list(Parser::ident)?;
         p.expect_symbol(')')?;
+    }
+    if let Some(target) = &mut view.replaces {
+        p.expect("for")?;
+        *target = p.name()?;
     }
     if view.materialized {
         view.cluster = in_cluster(p)?;

@@ -120,3 +120,30 @@ fn session_statements() {
     ));
     assert_eq!(parse("SELEC 1").unwrap_err().code, "42601");
 }
+
+#[test]
+fn replacements() {
+    let Ddl::CreateView(view) = ddl(
+        "CREATE REPLACEMENT MATERIALIZED VIEW s.\"R\" (a) FOR s.mv IN CLUSTER c WITH (ASSERT NOT NULL a) AS SELECT 1",
+    ) else {
+        panic!()
+    };
+    assert!(view.materialized);
+    assert_eq!(view.name, ["s", "R"]);
+    assert_eq!(view.replaces.unwrap(), ["s", "mv"]);
+    assert_eq!(view.columns, ["a"]);
+    assert_eq!(view.cluster.as_deref(), Some("c"));
+    let Ddl::ApplyReplacement { replacement, .. } =
+        ddl("ALTER MATERIALIZED VIEW s.mv APPLY REPLACEMENT s.\"R\"")
+    else {
+        panic!()
+    };
+    assert_eq!(replacement, ["s", "R"]);
+    for text in [
+        "CREATE REPLACEMENT MATERIALIZED VIEW r AS SELECT 1",
+        "CREATE REPLACEMENT VIEW r FOR v AS SELECT 1",
+        "ALTER MATERIALIZED VIEW mv APPLY REPLACEMENT",
+    ] {
+        assert_eq!(parse(text).unwrap_err().code, "42601", "{text}");
+    }
+}

@@ -1,0 +1,229 @@
+//! Replacing one materialized view in place: statements, and what the server shows of pending replacements.
+//!
+//! A replacement computes beside its target until it is applied; then the target's name, owner,
+//! grants, comments and dependents belong to the replacement's definition and cluster, and **its id**:
+//! the target's own id is gone. A target has one replacement at a time, and nothing may be built upon it.
+
+use super::catalog::queries::{REPLACEMENTS, REPLACEMENTS_KNOWN};
+use super::catalog::text;
+use super::error::MaterializeError;
+use super::identifier::{Ident, Qualified};
+use super::session::{Session, Statement};
+use std::collections::BTreeMap;
+
+/// Makes a replacement. The query is SQL of its author, sent as it is; its columns must be the
+/// target's in name, order, type and nullability, and so must its keys.
+#[must_use]
+pub fn create_replacement(
+    name: &Qualified<'_>,
+    target: &Qualified<'_>,
+    cluster: &str,
+    query: &str,
+) -> Statement {
+    Statement::new(
+        "create replacement",
+        format!(
+            "CREATE REPLACEMENT MATERIALIZED VIEW {name} FOR {target} IN CLUSTER {} AS {query}",
+            Ident(cluster)
+        ),
+    )
+}
+
+/// Lets the replacement take the target's place. Runs outside of transactions, and blocks until the
+/// target has come as far as the replacement.
+#[must_use]
+pub fn apply_replacement(target: &Qualified<'_>, name: &Qualified<'_>) -> Statement {
+    Statement::new(
+        "apply replacement",
+        format!("ALTER MATERIALIZED VIEW {target} APPLY REPLACEMENT {name}"),
+    )
+}
+
+/// Gives a replacement up; the target stays as it is.
+#[must_use]
+pub fn drop_replacement(name: &Qualified<'_>) -> Statement {
+    Statement::new("drop replacement", format!("DROP MATERIALIZED VIEW {name}"))
+}
+
+/// Pending replacements.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replacements {
+    targets: BTreeMap<String, String>,
+}
+
+impl Replacements {
+    /// Whether the server lists replacements, as it does from v26.10 on.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub async fn known(session: &Session) -> Result<bool, MaterializeError> {
+        const LABEL: &str = "replacements known";
+        let rows = session.query(LABEL, REPLACEMENTS_KNOWN, &[]).await?;
+        let row = rows.first().ok_or(MaterializeError::Unexpected {
+            label: LABEL,
+            what: "no row".to_owned(),
+        })?;
+        Ok(text(row, LABEL, 0)? != "0")
+    }
+
+    /// Reads them from a server that lists them.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub async fn pending(session: &Session) -> Result<Self, MaterializeError> {
+        const LABEL: &str = "replacements";
+        let mut out = Self::default();
+        for row in session.query(LABEL, REPLACEMENTS, &[]).await? {
+            out.targets
+                .insert(text(&row, LABEL, 0)?, text(&row, LABEL, 1)?);
+        }
+        Ok(out)
+    }
+
+    /// The id of the view that this object is a replacement for.
+    #[must_use]
+    pub fn target_of(&self, object_id: &str) -> Option<&str> {
+        self.targets.get(object_id).map(String::as_str)
+    }
+
+    /// The id of the replacement that this view has.
+    #[must_use]
+    pub fn pending_for(&self, target_id: &str) -> Option<&str> {
+        self.targets
+            .iter()
+            .find(|(_, target)| *target == target_id)
+            .map(|(replacement, _)| replacement.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::materialize::catalog::Catalog;
+    use crate::materialize::session::{Address, Materialize, SessionOptions, SslMode};
+    use mz_sandbox::{Options, Sandbox};
+    use secrecy::SecretString;
+    use std::time::Duration;
+
+    fn materialize(sandbox: &Sandbox) -> Materialize {
+        let address = Address {
+            host: "127.0.0.1".to_owned(),
+            port: sandbox.port(),
+            user: "materialize".to_owned(),
+            password: SecretString::from(String::new()),
+            database: "materialize".to_owned(),
+            role: None,
+            ssl_mode: SslMode::Disable,
+            ssl_root_cert: None,
+            ssl_cert: None,
+            ssl_key: None,
+            options: Vec::new(),
+        };
+        let options = SessionOptions {
+            connect_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(10),
+            reconnect_timeout: Duration::from_secs(10),
+            application_name: "replacement".to_owned(),
+        };
+        Materialize::new(address, options)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_replacement_is_made_found_and_applied() {
+        let sandbox = Sandbox::start(Options::default()).await.expect("a sandbox");
+        let materialize = materialize(&sandbox);
+        let session = materialize.session().await.expect("a session");
+        let name = Qualified::object("materialize", "public", "mv \"r\"");
+        let target = Qualified::object("materialize", "public", "mv");
+        let execute = async |statement: &Statement| session.execute(statement).await;
+        for sql in [
+            "CREATE TABLE t (id int)",
+            "CREATE MATERIALIZED VIEW mv AS SELECT id FROM t",
+        ] {
+            execute(&Statement::new("set the scene", sql))
+                .await
+                .expect(sql);
+        }
+        let create = create_replacement(&name, &target, "quickstart", "SELECT id + 1 AS id FROM t");
+        for given_up in [true, false] {
+            execute(&create).await.expect("a replacement");
+            let catalog = Catalog::read(&materialize).await.expect("a reading");
+            let pending = catalog.replacements.expect("a server that knows them");
+            let pairs: Vec<_> = pending.targets.iter().collect();
+            let [(replacement, of)] = pairs.as_slice() else {
+                panic!("{pending:?}");
+            };
+            assert_eq!(pending.target_of(replacement), Some(of.as_str()));
+            execute(&if given_up {
+                drop_replacement(&name)
+            } else {
+                apply_replacement(&target, &name)
+            })
+            .await
+            .expect("the replacement's end");
+            let catalog = Catalog::read(&materialize).await.expect("a reading");
+            assert_eq!(catalog.replacements, Some(Replacements::default()));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_older_server_does_not_know_replacements() {
+        let sandbox = Sandbox::start(Options {
+            announce_version: "v26.9.0 (x)".to_owned(),
+            ..Options::default()
+        })
+        .await
+        .expect("a sandbox");
+        let catalog = Catalog::read(&materialize(&sandbox)).await;
+        assert_eq!(catalog.expect("a reading").replacements, None);
+    }
+
+    #[test]
+    fn statements_quote_every_name() {
+        let (name, target) = (
+            Qualified::object("d", "s", "mv\"r"),
+            Qualified::object("d", "s", "mv"),
+        );
+        let create = create_replacement(&name, &target, "c d", "SELECT 1 AS a");
+        assert_eq!(
+            create.sql(),
+            "CREATE REPLACEMENT MATERIALIZED VIEW \"d\".\"s\".\"mv\"\"r\" FOR \"d\".\"s\".\"mv\" IN CLUSTER \"c d\" AS SELECT 1 AS a"
+        );
+        assert_eq!(
+            apply_replacement(&target, &name).sql(),
+            "ALTER MATERIALIZED VIEW \"d\".\"s\".\"mv\" APPLY REPLACEMENT \"d\".\"s\".\"mv\"\"r\""
+        );
+        assert_eq!(
+            drop_replacement(&name).sql(),
+            "DROP MATERIALIZED VIEW \"d\".\"s\".\"mv\"\"r\""
+        );
+    }
+
+    #[test]
+    fn statements_are_named() {
+        let name = Qualified::object("d", "s", "r");
+        for (statement, label) in [
+            (
+                create_replacement(&name, &name, "c", "SELECT 1"),
+                "create replacement",
+            ),
+            (apply_replacement(&name, &name), "apply replacement"),
+            (drop_replacement(&name), "drop replacement"),
+        ] {
+            assert_eq!(statement.label(), label);
+        }
+    }
+
+    #[test]
+    fn replacements_are_found_from_both_ends() {
+        let known = Replacements {
+            targets: BTreeMap::from([("u2".to_owned(), "u1".to_owned())]),
+        };
+        assert_eq!(known.target_of("u2"), Some("u1"));
+        assert_eq!(known.pending_for("u1"), Some("u2"));
+        assert_eq!(
+            (known.target_of("u1"), known.pending_for("u2")),
+            (None, None)
+        );
+    }
+}
