@@ -152,8 +152,8 @@ async fn one_changed_leaf_moves_one_schema_one_cluster_and_the_indexes_there() {
     set_release(&world, 7, 2);
     let planned = plan(&world, &[]).await;
     let (s7, c3) = (world.name("s7"), world.name("c3"));
-    assert_eq!(names(&planned["schemas"], "name"), [s7.clone()]);
-    assert_eq!(names(&planned["clusters"], "name"), [c3.clone()]);
+    assert_eq!(names(&planned["schemas"], "name"), [s7.as_str()]);
+    assert_eq!(names(&planned["clusters"], "name"), [c3.as_str()]);
     assert_eq!(
         names(&planned["nodes"], "reason"),
         ["downstream of model.shop.mart7", "changed: body"]
@@ -196,7 +196,7 @@ async fn one_changed_leaf_moves_one_schema_one_cluster_and_the_indexes_there() {
     world.nothing_left().await;
     world.snapshot().await.is(&after);
     let planned = plan(&world, &[]).await;
-    assert_eq!(names(&planned["schemas"], "name"), [s7.clone()]);
+    assert_eq!(names(&planned["schemas"], "name"), [s7.as_str()]);
 
     // Given up before the swap.
     world
@@ -242,7 +242,7 @@ async fn what_a_selection_leaves_out_is_held_back_and_comes_later() {
     // A relation that the project no longer has leaves production by the swap of its schema.
     world.project.remove("models/s7/face7.sql");
     let planned = plan(&world, &[]).await;
-    assert_eq!(names(&planned["schemas"], "name"), [s7.clone()]);
+    assert_eq!(names(&planned["schemas"], "name"), [s7.as_str()]);
     assert_eq!(planned["loses"], serde_json::json!([format!("{s7}.face7")]));
     world.cutover(&["deploy"]).await.exits(0);
     let after = world.snapshot().await;
@@ -273,7 +273,7 @@ async fn drift_is_told_and_rebuilt_or_left_as_one_wishes() {
     assert_eq!(left["schemas"], serde_json::json!([]));
     world.set("ON_DRIFT", "rebuild");
     let rebuilt = plan(&world, &[]).await;
-    assert_eq!(names(&rebuilt["schemas"], "name"), [s7.clone()]);
+    assert_eq!(names(&rebuilt["schemas"], "name"), [s7.as_str()]);
     assert_eq!(names(&rebuilt["clusters"], "name"), [c3]);
     world.cutover(&["deploy"]).await.exits(0);
     assert_eq!(release_of(&world, 7).await, "1");

@@ -40,6 +40,8 @@ fn metadata() -> Metadata {
         manifest_hash: "abc".to_owned(),
         created_at: at(0),
         schemas: vec!["marts".to_owned(), "staging".to_owned()],
+        held_back: std::collections::BTreeMap::new(),
+        held_back_schemas: std::collections::BTreeMap::new(),
         objects: vec![RecordedObject {
             schema: "marts".to_owned(),
             name: "orders".to_owned(),
