@@ -3,7 +3,7 @@
 
 use super::{ClusterDefinition, IndexMove, Mode, ObjectKind, RefusalName};
 use crate::build::selector::{self, SelectorError};
-use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::catalog::Catalog;
 use crate::project::identifier::ClusterName;
 use crate::project::manifest::{Manifest, Node, ResourceType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,19 +50,6 @@ impl Input<'_> {
             "add `- {name}` under vars.deployment.{}.{list} in {}",
             self.target, self.deployment_file
         )
-    }
-
-    /// The relation of a node in production, where there is one.
-    #[must_use]
-    pub fn live_relation(&self, node: &CandidateNode) -> Option<&Object> {
-        if node.database != self.catalog.database {
-            return None;
-        }
-        let schema = self.catalog.schema(&node.schema)?;
-        self.catalog
-            .objects_in_schema(&schema.id)
-            .into_iter()
-            .find(|object| object.name == node.identifier && object.kind != ObjectKind::Index)
     }
 }
 
@@ -115,6 +102,8 @@ pub struct CandidateNode {
     pub persists_relation_comment: bool,
     /// Whether dbt writes the columns' comments.
     pub persists_column_comments: bool,
+    /// The columns and types that it promises, where its contract is enforced.
+    pub contract: Option<BTreeMap<String, String>>,
 }
 
 /// A data test or unit test.
@@ -184,6 +173,7 @@ impl CandidateNode {
             parents: node.depends_on.nodes.clone(),
             persists_relation_comment: node.config.persist_docs.relation,
             persists_column_comments: node.config.persist_docs.columns,
+            contract: contract(node),
         }
     }
 
@@ -227,6 +217,17 @@ impl CandidateNode {
         }
         needed
     }
+}
+
+/// What an enforced contract promises; `None` where nothing is promised, or not a type of each column.
+fn contract(node: &Node) -> Option<BTreeMap<String, String>> {
+    if !(node.contract.enforced || node.config.contract.enforced) || node.columns.is_empty() {
+        return None;
+    }
+    let columns = node.columns.values();
+    columns
+        .map(|column| Some((column.name.clone(), column.data_type.clone()?)))
+        .collect()
 }
 
 impl ClusterUse {

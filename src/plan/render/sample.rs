@@ -84,6 +84,8 @@ pub(crate) fn shop() -> Plan {
         manifest_hash: "3f2a9c51d07be4418c6f".to_owned(),
         green_manifest_hash: "77aa9c51d07be4418c6f".to_owned(),
         baseline: crate::plan::BaselineUsed::default(),
+        columns: Vec::new(),
+        estimated_hydration_ms: None,
         held_back: std::collections::BTreeMap::new(),
         held_back_schemas: std::collections::BTreeMap::new(),
         schemas: vec![
