@@ -248,10 +248,19 @@ impl Candidate {
     /// # Errors
     /// When the manifest's content cannot be hashed.
     pub fn from_manifests(plain: &Manifest, deploy: &Manifest) -> Result<Self, serde_json::Error> {
+        let (hash, green_hash) = std::thread::scope(|scope| {
+            let green = scope.spawn(|| deploy.content_hash());
+            let plain = plain.content_hash();
+            // A panic there is a panic here.
+            let green = green
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (plain, green)
+        });
         let mut candidate = Self {
             project: plain.metadata.project_name.clone().unwrap_or_default(),
-            hash: plain.content_hash()?,
-            green_hash: deploy.content_hash()?,
+            hash: hash?,
+            green_hash: green_hash?,
             ..Self::default()
         };
         for (_, resource) in plain.resources() {

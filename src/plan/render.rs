@@ -22,6 +22,8 @@ mod text;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tests;
 
 /// Characters of the manifest's hash that are shown.
