@@ -3,6 +3,10 @@
 
 mod support;
 
+#[path = "support/schema.rs"]
+#[allow(dead_code, reason = "the test of every field uses the rest")]
+mod schema;
+
 use serde_json::Value;
 use support::{Needs, World};
 
@@ -15,9 +19,6 @@ const CONTRACT: &str = "models:
       - {name: total, data_type: 'numeric(38, 2)'}
       - {name: since, data_type: timestamptz}
 ";
-
-#[path = "support/schema.rs"]
-mod schema;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_plan_is_the_same_bytes_in_the_documented_form() {
