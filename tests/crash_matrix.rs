@@ -393,12 +393,7 @@ async fn live_by(world: &World) -> Option<String> {
 }
 
 /// Every point of every scenario on one store, from `first` in steps of `stride`.
-async fn matrix(
-    store: &str,
-    url: Option<&str>,
-    is_slim: bool,
-    stride: u32,
-) -> Option<Table> {
+async fn matrix(store: &str, url: Option<&str>, is_slim: bool, stride: u32) -> Option<Table> {
     let mut bench = Bench::start(url, is_slim).await?;
     let readers = Readers::start(&bench.world, 1).await;
     let started = Instant::now();
