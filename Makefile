@@ -52,8 +52,8 @@ deny: ## Check licences, bans and advisories of dependencies
 
 bench: venv postgres ## Measure planning, releases and the journal, beside dbt and its macros
 	$(CARGO) bench --locked -p cutover --bench journal </dev/null
-	$(CARGO) bench --locked -p cutover --bench plan </dev/null
 	$(CARGO) bench --locked -p cutover --bench release </dev/null
+	$(CARGO) bench --locked -p cutover --bench plan </dev/null
 
 matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour)
 	CUTOVER_TEST_MATRIX=full $(CARGO) test --locked -p cutover --test crash_matrix -- --nocapture --test-threads 2 </dev/null

@@ -295,8 +295,7 @@ impl Production {
 fn high_water() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kb = line.unwrap().trim();
-    let kb = kb.strip_suffix(" kB").unwrap_or(kb);
+    let kb = line.unwrap().trim().strip_suffix(" kB").unwrap();
     kb.parse::<f64>().unwrap() / 1024.0
 }
 

@@ -93,12 +93,11 @@ fn visit(root: &Value, at: &str, value: &Value, place: &str, checked: &mut Check
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    let is_kind = match &part["type"] {
-        Value::Null => true,
-        Value::Array(kinds) => kinds.iter().any(|one| one == kind),
-        one => one == kind,
+    let allowed = match part["type"].as_array() {
+        Some(kinds) => kinds.iter().any(|one| one == kind),
+        None => part["type"] == kind || part["type"].is_null(),
     };
-    if !is_kind {
+    if !allowed {
         fault(format!("{value} is no {}", part["type"]));
     }
     for name in part["required"].as_array().into_iter().flatten() {
