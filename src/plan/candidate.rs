@@ -42,7 +42,7 @@ pub struct Input<'a> {
     pub allow: &'a BTreeSet<RefusalName>,
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
     /// The remedy when `vars.deployment` lacks a schema or cluster.
     #[must_use]
     pub fn line_to_add(&self, list: &str, name: &str) -> String {
@@ -54,7 +54,7 @@ impl Input<'_> {
 
     /// The relation of a node in production, where there is one.
     #[must_use]
-    pub fn live_relation(&self, node: &CandidateNode) -> Option<&Object> {
+    pub fn live_relation(&self, node: &CandidateNode) -> Option<&'a Object> {
         if node.database != self.catalog.database {
             return None;
         }

@@ -6,7 +6,7 @@ use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
 use super::checks::Checks;
 use super::{
     BaselineUsed, ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, Mode, ObjectKind, Plan,
-    PlannedNode, Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint,
+    PlannedNode, Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint, Strategy,
 };
 use crate::materialize::catalog::{Cluster, Object, Schema};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +69,7 @@ fn test_cluster(input: &Input<'_>) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn assemble(
+pub(super) fn assemble(
     input: &Input<'_>,
     planned: &BTreeSet<String>,
     test_cluster: Option<String>,
@@ -120,6 +120,8 @@ fn assemble(
     Plan {
         version: 1,
         mode: input.mode,
+        strategy: Strategy::Swap,
+        replacements: Vec::new(),
         environment: input.environment.to_owned(),
         target: input.target.to_owned(),
         project: input.candidate.project.clone(),

@@ -130,6 +130,8 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             baseline: crate::plan::BaselineUsed::default(),
             held_back: std::collections::BTreeMap::new(),
             held_back_schemas: std::collections::BTreeMap::new(),
+            strategy: crate::plan::Strategy::Swap,
+            replacements: Vec::new(),
             schemas: Vec::new(),
             clusters: Vec::new(),
             nodes: Vec::new(),

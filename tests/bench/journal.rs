@@ -94,6 +94,8 @@ fn deployment() -> NewDeployment {
             baseline: cutover::plan::BaselineUsed::default(),
             held_back: std::collections::BTreeMap::new(),
             held_back_schemas: std::collections::BTreeMap::new(),
+            strategy: cutover::plan::Strategy::Swap,
+            replacements: Vec::new(),
             schemas: Vec::new(),
             clusters: Vec::new(),
             nodes: Vec::new(),

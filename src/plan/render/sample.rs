@@ -86,6 +86,8 @@ pub(crate) fn shop() -> Plan {
         baseline: crate::plan::BaselineUsed::default(),
         held_back: std::collections::BTreeMap::new(),
         held_back_schemas: std::collections::BTreeMap::new(),
+        strategy: crate::plan::Strategy::Swap,
+        replacements: Vec::new(),
         schemas: vec![
             schema("marts", Some("u12"), &["daily_orders", "old_orders"]),
             schema("reporting", None, &[]),

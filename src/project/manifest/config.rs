@@ -64,6 +64,17 @@ fn enabled() -> bool {
     true
 }
 
+impl Config {
+    /// Whether dbt runs SQL of the project before or after it builds the node.
+    #[must_use]
+    pub fn has_hooks(&self) -> bool {
+        ["pre-hook", "post-hook"].iter().any(|key| {
+            let hooks = self.rest.get(*key).and_then(Value::as_array);
+            hooks.is_some_and(|hooks| !hooks.is_empty())
+        })
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
