@@ -164,6 +164,15 @@ pub struct Replacements {
     targets: BTreeMap<String, String>,
 }
 
+impl FromIterator<(String, String)> for Replacements {
+    /// Of pairs of a replacement's id and its target's.
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self {
+            targets: pairs.into_iter().collect(),
+        }
+    }
+}
+
 impl Replacements {
     /// Whether the server lists replacements, as it does from v26.10 on.
     ///
