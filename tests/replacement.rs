@@ -108,14 +108,16 @@ async fn one_view_is_replaced_and_nothing_else_is_touched() {
     // What dbt's tests refuse never serves: they read the replacement, not the view.
     let before = world.snapshot().await;
     let place = "models/marts/totals.sql";
-    world
-        .project
-        .replace(place, "sum(amount) as total", "-sum(amount) as total");
+    world.project.replace(
+        place,
+        "select customer,",
+        "select nullif(customer, 'bob') as customer,",
+    );
     world
         .cutover(&REPLACE)
         .await
         .exits(1)
-        .says("no_negative_totals");
+        .says("not_null_totals_customer");
     world.snapshot().await.is(&before);
     assert_eq!(replacements(&world).await, "0");
 }
@@ -133,6 +135,27 @@ async fn a_replacement_can_be_given_up_and_undone() {
     serves(&world, 1).await;
     world.cutover(&["abort"]).await.exits(0);
     world.snapshot().await.is(&before);
+
+    // Somebody else drops or applies it.
+    let marts = world.name("marts");
+    let secret = |id: &str| format!("{marts}.cutover_{}_replacement_0", id.replace('-', ""));
+    let dropped = world.cutover(&waits).await.exits(0).deployment();
+    let drop = format!("DROP MATERIALIZED VIEW {}", secret(&dropped));
+    world.sql.run(&drop).await;
+    let promoted = world.cutover(&["promote"]).await.exits(1);
+    promoted.says("somebody dropped");
+    world.snapshot().await.is(&before);
+    let applied = world.cutover(&waits).await.exits(0).deployment();
+    let apply = format!(
+        "ALTER MATERIALIZED VIEW {marts}.totals APPLY REPLACEMENT {}",
+        secret(&applied)
+    );
+    world.sql.run(&apply).await;
+    serves(&world, 2).await;
+    world.cutover(&["abort"]).await.exits(0);
+    serves(&world, 1).await;
+    only_the_view_changed(&world, &before, &world.snapshot().await);
+    world.nothing_left().await;
 
     let readers = Readers::start(&world, 1).await;
     let keeps = [&waits[..], &["--cleanup", "manual"]].concat();
@@ -172,7 +195,9 @@ async fn what_cannot_be_replaced_is_refused_or_swapped() {
         refused.says("not-replaceable").says(why);
     };
     // Two views.
-    world.project.replace(counts, "count(*) as n", "1 + count(*) as n");
+    world
+        .project
+        .replace(counts, "count(*) as n", "1 + count(*) as n");
     refused("several nodes cannot be replaced in one moment").await;
     let swap = plan(&world, "auto").await;
     assert_eq!(swap["strategy"], "swap");
@@ -187,15 +212,19 @@ async fn what_cannot_be_replaced_is_refused_or_swapped() {
     assert_eq!(plan(&world, "auto").await["strategy"], "swap");
     // A new model.
     world.project.write(totals, &first);
-    world
-        .project
-        .write("models/marts/more.sql", "select id from {{ ref('stg_orders') }}");
+    world.project.write(
+        "models/marts/more.sql",
+        "select id from {{ ref('stg_orders') }}",
+    );
     refused("is not in production yet").await;
     world.project.remove("models/marts/more.sql");
     // Another cluster.
     world.project.write(
         totals,
-        &format!("{{{{ config(cluster='{}') }}}}\n{first}", world.name("serve")),
+        &format!(
+            "{{{{ config(cluster='{}') }}}}\n{first}",
+            world.name("serve")
+        ),
     );
     refused("only the body may change").await;
     // All of it.
@@ -217,7 +246,9 @@ async fn an_older_server_swaps() {
     change(&world, 2);
     let replace = ["plan", "--strategy", "replace"];
     let refused = world.cutover(&replace).await.exits(3);
-    refused.says("not-replaceable").says("lists no replacements");
+    refused
+        .says("not-replaceable")
+        .says("lists no replacements");
     assert_eq!(plan(&world, "auto").await["strategy"], "swap");
 }
 

@@ -179,7 +179,8 @@ impl Builds {
         same_project(&manifest, &candidate.hash)?;
         let node = manifest.nodes.get(id);
         node.and_then(|node| node.compiled_code.as_deref())
-            .map(|code| code.trim().trim_end_matches(';').trim_end().to_owned())
+            .map(str::trim)
+            .map(|code| code.strip_suffix(';').unwrap_or(code).trim_end().to_owned())
             .filter(|code| !code.is_empty())
             .ok_or_else(|| DeploymentError::Failed(format!("dbt compile gave no SQL for {id}")))
     }

@@ -271,7 +271,9 @@ pub(super) async fn verify(
     let made = made(context, deployment).await?;
     match look(context, view, &made).await? {
         Standing::Pending => Ok(()),
-        other => Err(DeploymentError::Failed(why_not(view, &other))),
+        other @ (Standing::Applied(_) | Standing::Gone | Standing::Foreign(_)) => {
+            Err(DeploymentError::Failed(why_not(view, &other)))
+        }
     }
 }
 
@@ -306,6 +308,12 @@ async fn send(
     context.store.still_leads(context.lead).await?;
     match context.execute(statement).await {
         Ok(()) => Ok(None),
+        // It waits for the view to come as far as the replacement. A view that does not is no reason to
+        // hold an operator here.
+        Err(DeploymentError::Materialize(error @ MaterializeError::Deadline { .. })) => {
+            context.materialize.forget().await;
+            Ok(Some(error.to_string()))
+        }
         Err(DeploymentError::Materialize(error)) => match error.class() {
             Class::Transient | Class::Conflict => Err(error.into()),
             Class::Usage
@@ -340,7 +348,7 @@ pub(super) async fn apply(
                 return Ok(Swapped::Yes);
             }
             Standing::Pending if tried.is_none() => {}
-            other => {
+            other @ (Standing::Pending | Standing::Gone | Standing::Foreign(_)) => {
                 let answer = tried.flatten().unwrap_or_else(|| why_not(view, &other));
                 return Ok(Swapped::No(answer));
             }

@@ -4,7 +4,7 @@
 //! the plan's own. Names come from files and from the server and may hold anything; [`escape`]
 //! makes them harmless for either form.
 
-use super::{ClusterSwap, ObjectKind, Plan, PlannedNode, SchemaSwap};
+use super::{ClusterSwap, ObjectKind, Plan, PlannedNode, SchemaSwap, Strategy};
 use std::collections::BTreeMap;
 
 pub use markdown::markdown;
@@ -32,6 +32,13 @@ fn count(number: usize, singular: &str, plural: &str) -> String {
 fn headline(plan: &Plan) -> String {
     if plan.is_empty() {
         return "nothing to do: production is as the project says".to_owned();
+    }
+    if plan.strategy == Strategy::Replace {
+        return format!(
+            "{} replaced in place, {} run",
+            count(plan.replacements.len(), "view", "views"),
+            count(plan.tests.len(), "test", "tests"),
+        );
     }
     let mut line = format!(
         "{} and {} swapped, {} built, {} run",
