@@ -8,8 +8,9 @@ CARGO  ?= cargo
 PYTHON ?= python3
 VENV   := .venv
 STAMP  := $(VENV)/.pinned
+S3     := .venv-s3
 
-.PHONY: help build demo test parity lint deny bench matrix venv postgres clean
+.PHONY: help build demo test parity lint deny bench matrix venv s3 postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -21,7 +22,7 @@ build: ## Build cutover and the stand-in for Materialize
 demo: build venv postgres ## Release a sample project while a reader watches production
 	$(VENV)/bin/python demo/run --bin target/debug $(if $(KILL),--kill $(KILL)) </dev/null
 
-test: venv postgres ## Run every test
+test: venv s3 postgres ## Run every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    echo '$(CARGO) nextest run --locked --workspace --no-fail-fast'; \
 	    $(CARGO) nextest run --locked --workspace --no-fail-fast </dev/null; \
@@ -66,9 +67,17 @@ $(STAMP): tests/dbt/requirements.txt
 	    --requirement tests/dbt/requirements.txt
 	@touch $(STAMP)
 
+s3: $(S3)/.pinned ## Make .venv-s3 with the server that tests take for S3
+
+$(S3)/.pinned: tests/s3/requirements.txt
+	$(PYTHON) -m venv $(S3)
+	$(S3)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+	    --requirement tests/s3/requirements.txt
+	@touch $(S3)/.pinned
+
 postgres: ## Make sure that the PostgreSQL server programs are present
 	@.ci/postgres
 
-clean: ## Remove what was built, and .venv
+clean: ## Remove what was built, .venv and .venv-s3
 	$(CARGO) clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(S3)

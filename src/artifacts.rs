@@ -26,8 +26,8 @@
 use crate::project::{Manifest, RunResults};
 use jiff::Timestamp;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
-use std::collections::{BTreeMap, BTreeSet};
+use object_store::{ObjectStore, ObjectStoreExt};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub mod error;
 pub mod import;
 /// Where the store is.
 pub mod location;
+/// Addresses, and how single objects are created, read and listed.
+mod objects;
 /// Stable names of what is refused.
 pub mod refusal;
 /// Which bundles may go.
@@ -420,137 +422,6 @@ impl Artifacts {
             return Err(refused(Name::BaselineDamaged, message, None));
         }
         Ok(manifest)
-    }
-
-    fn folder(&self, key: &Key) -> ObjectPath {
-        self.root
-            .clone()
-            .join(location::part(&key.project))
-            .join(location::part(&key.environment))
-    }
-
-    fn object(&self, key: &Key, id: &str, name: &'static str) -> ObjectPath {
-        self.folder(key)
-            .join("deployments")
-            .join(location::part(id))
-            .join(name)
-    }
-
-    fn baseline_folder(&self, key: &Key) -> ObjectPath {
-        self.folder(key).join("baseline")
-    }
-
-    fn generation(&self, key: &Key, generation: u64) -> ObjectPath {
-        self.baseline_folder(key)
-            .join(format!("{generation:020}.json"))
-    }
-
-    /// The generations that there are, in their order. Other files are nobody's.
-    async fn generations(&self, key: &Key) -> Result<BTreeSet<u64>, ArtifactError> {
-        let folder = self.baseline_folder(key);
-        let listed = self.list(&folder, "listing pointers").await?;
-        Ok(listed
-            .objects
-            .iter()
-            .filter_map(|object| {
-                let digits = object.location.filename()?.strip_suffix(".json")?;
-                let generation = digits.parse().ok()?;
-                (format!("{generation:020}") == digits).then_some(generation)
-            })
-            .collect())
-    }
-
-    async fn pointer(&self, key: &Key, number: u64) -> Result<Option<Pointer>, ArtifactError> {
-        let path = self.generation(key, number);
-        let Some(bytes) = self.get(&path).await? else {
-            return Ok(None);
-        };
-        let place = self.named(&path);
-        let pointer: Pointer = document::read(&bytes, &place)?;
-        if pointer.generation != number {
-            let message = format!("{place} says that it is generation {}", pointer.generation);
-            return Err(ArtifactError::refused(Name::BaselineDamaged, message, None));
-        }
-        Ok(Some(pointer))
-    }
-
-    /// The object's address, for people.
-    fn named(&self, path: &ObjectPath) -> String {
-        let below = path
-            .as_ref()
-            .strip_prefix(self.root.as_ref())
-            .unwrap_or(path.as_ref());
-        format!("{}/{}", self.place, below.trim_start_matches('/'))
-    }
-
-    async fn list(
-        &self,
-        folder: &ObjectPath,
-        action: &str,
-    ) -> Result<object_store::ListResult, ArtifactError> {
-        self.store
-            .list_with_delimiter(Some(folder))
-            .await
-            .map_err(|error| self.failure(action, error))
-    }
-
-    async fn get(&self, path: &ObjectPath) -> Result<Option<Vec<u8>>, ArtifactError> {
-        let read = match self.store.get(path).await {
-            Ok(result) => result.bytes().await,
-            Err(error) => Err(error),
-        };
-        match read {
-            Ok(bytes) => Ok(Some(bytes.to_vec())),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failure(&format!("reading {}", self.named(path)), error)),
-        }
-    }
-
-    /// Creates an object; `false` when there is one.
-    async fn create(&self, path: &ObjectPath, bytes: &[u8]) -> Result<bool, ArtifactError> {
-        let options = PutOptions::from(PutMode::Create);
-        match self
-            .store
-            .put_opts(path, bytes.to_vec().into(), options)
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(
-                object_store::Error::AlreadyExists { .. }
-                | object_store::Error::Precondition { .. },
-            ) => Ok(false),
-            Err(error) => Err(self.failure(&format!("writing {}", self.named(path)), error)),
-        }
-    }
-
-    /// Creates an object, or finds one that `is_same`, and gives what is there now.
-    async fn put_once(
-        &self,
-        path: &ObjectPath,
-        bytes: &[u8],
-        is_same: impl Fn(&[u8]) -> bool,
-    ) -> Result<Vec<u8>, ArtifactError> {
-        for attempt in 1..=ATTEMPTS {
-            if attempt > 1 {
-                tokio::time::sleep(PAUSE).await;
-            }
-            if self.create(path, bytes).await? {
-                return Ok(bytes.to_vec());
-            }
-            match self.get(path).await? {
-                Some(kept) if kept == bytes || is_same(&kept) => return Ok(kept),
-                Some(_) => break,
-                // Announced, and not to be read yet.
-                None => {}
-            }
-        }
-        Err(ArtifactError::Different {
-            place: self.named(path),
-        })
-    }
-
-    fn failure(&self, action: &str, error: object_store::Error) -> ArtifactError {
-        ArtifactError::of(&self.place, action, error)
     }
 }
 

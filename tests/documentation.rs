@@ -1,5 +1,6 @@
 //! What the documents list must be what the code knows.
 
+use cutover::artifacts::Name;
 use cutover::deployment::state::State;
 use cutover::failure::Class;
 use cutover::plan::RefusalName;
@@ -40,6 +41,17 @@ fn the_readme_lists_every_refusal_and_says_which_may_be_allowed() {
         .iter()
         .map(|name| (name.as_str(), name.is_allowable()))
         .collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn the_operations_guide_lists_every_refusal_of_a_baseline() {
+    let guide = document("docs/operations.md");
+    let listed: Vec<&str> = rows(&guide, "Baselines")
+        .into_iter()
+        .map(|row| row[0].trim_matches('`'))
+        .collect();
+    let known: Vec<&str> = Name::ALL.iter().map(|name| name.as_str()).collect();
     assert_eq!(listed, known);
 }
 

@@ -92,13 +92,22 @@ pub fn found(metadata: &Metadata, catalog: &Catalog) -> Vec<Drift> {
         .map(String::as_str)
         .collect();
     let live = recorded(schemas, catalog);
-    let same = |a: &RecordedObject, b: &RecordedObject| {
-        (&a.schema, &a.name, &a.id) == (&b.schema, &b.name, &b.id)
+    let places = |objects: &[RecordedObject]| -> BTreeSet<(String, String, String)> {
+        let place = |o: &RecordedObject| (o.schema.clone(), o.name.clone(), o.id.clone());
+        objects.iter().map(place).collect()
+    };
+    let (known_places, live_places) = (places(&metadata.objects), places(&live));
+    let is_in = |places: &BTreeSet<(String, String, String)>, object: &RecordedObject| {
+        places.contains(&(
+            object.schema.clone(),
+            object.name.clone(),
+            object.id.clone(),
+        ))
     };
     // What is new, by name; a type and a relation may share one.
     let mut fresh: BTreeMap<(&str, &str), Vec<&RecordedObject>> = BTreeMap::new();
     for object in &live {
-        if !metadata.objects.iter().any(|known| same(known, object)) {
+        if !is_in(&known_places, object) {
             let place = (object.schema.as_str(), object.name.as_str());
             fresh.entry(place).or_default().push(object);
         }
@@ -111,7 +120,7 @@ pub fn found(metadata: &Metadata, catalog: &Catalog) -> Vec<Drift> {
     };
     let mut drifts = Vec::new();
     for known in &metadata.objects {
-        if live.iter().any(|object| same(known, object)) {
+        if is_in(&live_places, known) {
             continue;
         }
         let recorded = known.id.clone();

@@ -170,7 +170,7 @@ impl ArtifactError {
         use object_store::Error;
         let said: Cause = Said::of(&error).into();
         let (place, action) = (place.to_owned(), action.to_owned());
-        match error {
+        match &error {
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Self::Denied {
                 place,
                 action,
@@ -186,7 +186,14 @@ impl ArtifactError {
                 action,
                 source: said,
             },
-            ref other => match io_kind(other) {
+            Error::Generic { .. }
+            | Error::InvalidPath { .. }
+            | Error::JoinError { .. }
+            | Error::AlreadyExists { .. }
+            | Error::Precondition { .. }
+            | Error::NotModified { .. }
+            | Error::UnknownConfigurationKey { .. }
+            | _ => match io_kind(&error) {
                 Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => Self::Denied {
                     place,
                     action,

@@ -205,7 +205,8 @@ pub(super) fn open(
             bucket,
             prefix,
         } => {
-            let place = shown(url).trim_end_matches('/').to_owned();
+            let shown = shown(url);
+            let place = shown.strip_suffix('/').unwrap_or(&shown).to_owned();
             let store =
                 client(scheme, &bucket, options).map_err(|error| ArtifactError::CannotOpen {
                     place: place.clone(),

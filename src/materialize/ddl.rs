@@ -293,7 +293,8 @@ pub fn rename_object(kind: ObjectKind, from: &Qualified<'_>, to: &str) -> Statem
 /// # Errors
 /// The answer itself, when it does not have the known shape.
 pub fn index_key(create_sql: &str) -> Result<String, String> {
-    let sql = create_sql.trim_end().trim_end_matches(';').trim_end();
+    let sql = create_sql.trim_end();
+    let sql = sql.strip_suffix(';').unwrap_or(sql).trim_end();
     let opening = unquoted(sql).find(|(_, character)| *character == '(');
     match opening {
         Some((at, _)) if sql.starts_with("CREATE INDEX") && sql.ends_with(')') => {

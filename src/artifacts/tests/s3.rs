@@ -1,12 +1,11 @@
-//! The suite on a server that speaks S3: moto's, as `make s3` installs it.
+//! The suite on a server that speaks S3: moto's, as `make s3` installs it, or any store that
+//! `CUTOVER_TEST_ARTIFACTS_URL` names, with its credentials in the environment.
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
-use super::{Artifacts, suite};
-use object_store::aws::AmazonS3Builder;
-use object_store::path::Path as ObjectPath;
+use super::{ArtifactError, Artifacts, suite};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -43,6 +42,23 @@ async fn make_bucket(port: u16) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_a_given_store() {
+    let Ok(url) = std::env::var("CUTOVER_TEST_ARTIFACTS_URL") else {
+        eprintln!("skipped: no CUTOVER_TEST_ARTIFACTS_URL");
+        return;
+    };
+    let url = format!("{url}/{}", uuid::Uuid::now_v7());
+    let open = |url: &str| Artifacts::open(url, &BTreeMap::new(), Path::new("/"));
+    suite(open(&url).expect("a store")).await;
+    if url.starts_with("s3://") {
+        let nowhere = format!("s3://cutover-{}", uuid::Uuid::now_v7());
+        let error = open(&nowhere).expect("a client").projects().await;
+        let error = error.expect_err("no bucket");
+        assert!(matches!(error, ArtifactError::NoBucket { .. }), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn in_s3() {
     let Some(program) = program() else {
         eprintln!("skipped: no moto_server in CUTOVER_TEST_S3_SERVER or .venv-s3 (`make s3`)");
@@ -70,19 +86,25 @@ async fn in_s3() {
     }
     let made = made.expect("the server listens");
     assert!(made.starts_with("HTTP/1.1 200"), "{made}");
-    let client = AmazonS3Builder::new()
-        .with_bucket_name("bucket")
-        .with_endpoint(format!("http://127.0.0.1:{port}"))
-        .with_region("us-east-1")
-        .with_access_key_id("test")
-        .with_secret_access_key("test")
-        .with_allow_http(true)
-        .build()
-        .expect("a client");
-    suite(Artifacts {
-        store: Arc::new(client),
-        root: ObjectPath::from("deep/prefix"),
-        place: "s3://bucket/deep/prefix".to_owned(),
-    })
-    .await;
+    // Credentials are read from the environment of the process, which a test cannot change for itself.
+    let run = tokio::process::Command::new(std::env::current_exe().expect("this program"))
+        .args([
+            "--exact",
+            "--nocapture",
+            "artifacts::tests::s3::in_a_given_store",
+        ])
+        .env("CUTOVER_TEST_ARTIFACTS_URL", "s3://bucket/deep")
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
+        .env("AWS_ALLOW_HTTP", "true")
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("it runs");
+    let said = [run.stdout, run.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}");
+    assert!(!said.contains("skipped"), "{said}");
 }

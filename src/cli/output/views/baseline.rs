@@ -204,3 +204,6 @@ impl View for ExportView {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Addresses in the artifact store, and how single objects are created, read and listed.
+
+use super::document::{self, Pointer};
+use super::error::ArtifactError;
+use super::refusal::Name;
+use super::{ATTEMPTS, Artifacts, Key, PAUSE, location};
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStoreExt, PutMode, PutOptions};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// A list that fails sooner was answered; one that fails later was tried again and again.
+const ANSWER: Duration = Duration::from_secs(2);
+
+impl Artifacts {
+    pub(super) fn folder(&self, key: &Key) -> ObjectPath {
+        self.root
+            .clone()
+            .join(location::part(&key.project))
+            .join(location::part(&key.environment))
+    }
+
+    pub(super) fn object(&self, key: &Key, id: &str, name: &'static str) -> ObjectPath {
+        self.folder(key)
+            .join("deployments")
+            .join(location::part(id))
+            .join(name)
+    }
+
+    pub(super) fn baseline_folder(&self, key: &Key) -> ObjectPath {
+        self.folder(key).join("baseline")
+    }
+
+    pub(super) fn generation(&self, key: &Key, generation: u64) -> ObjectPath {
+        self.baseline_folder(key)
+            .join(format!("{generation:020}.json"))
+    }
+
+    /// The generations that there are, in their order. Other files are nobody's.
+    pub(super) async fn generations(&self, key: &Key) -> Result<BTreeSet<u64>, ArtifactError> {
+        let folder = self.baseline_folder(key);
+        let listed = self.list(&folder, "listing pointers").await?;
+        Ok(listed
+            .objects
+            .iter()
+            .filter_map(|object| {
+                let digits = object.location.filename()?.strip_suffix(".json")?;
+                let generation = digits.parse().ok()?;
+                (format!("{generation:020}") == digits).then_some(generation)
+            })
+            .collect())
+    }
+
+    pub(super) async fn pointer(
+        &self,
+        key: &Key,
+        number: u64,
+    ) -> Result<Option<Pointer>, ArtifactError> {
+        let path = self.generation(key, number);
+        let Some(bytes) = self.get(&path).await? else {
+            return Ok(None);
+        };
+        let place = self.named(&path);
+        let pointer: Pointer = document::read(&bytes, &place)?;
+        if pointer.generation != number {
+            let message = format!("{place} says that it is generation {}", pointer.generation);
+            return Err(ArtifactError::refused(Name::BaselineDamaged, message, None));
+        }
+        Ok(Some(pointer))
+    }
+
+    /// The object's address, for people.
+    pub(super) fn named(&self, path: &ObjectPath) -> String {
+        let below = path
+            .as_ref()
+            .strip_prefix(self.root.as_ref())
+            .unwrap_or(path.as_ref());
+        format!("{}/{}", self.place, below.trim_start_matches('/'))
+    }
+
+    pub(super) async fn list(
+        &self,
+        folder: &ObjectPath,
+        action: &str,
+    ) -> Result<object_store::ListResult, ArtifactError> {
+        let began = Instant::now();
+        match self.store.list_with_delimiter(Some(folder)).await {
+            Ok(listed) => Ok(listed),
+            Err(error) => {
+                let is_answer = began.elapsed() < ANSWER;
+                let failure = self.failure(action, error);
+                if is_answer && matches!(failure, ArtifactError::Away { .. }) {
+                    return Err(self.no_list(action).await.unwrap_or(failure));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Why a remote store does not list: the clients tell a refusal or a missing bucket from other
+    /// failures only where one object is asked for.
+    async fn no_list(&self, action: &str) -> Option<ArtifactError> {
+        use object_store::Error;
+        if !self.place.contains("://") {
+            return None;
+        }
+        let nothing = self.root.clone().join("nothing");
+        match self.store.head(&nothing).await {
+            Err(
+                said @ (Error::NotFound { .. }
+                | Error::PermissionDenied { .. }
+                | Error::Unauthenticated { .. }),
+            ) => Some(self.failure(action, said)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    pub(super) async fn get(&self, path: &ObjectPath) -> Result<Option<Vec<u8>>, ArtifactError> {
+        let read = match self.store.get(path).await {
+            Ok(result) => result.bytes().await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failure(&format!("reading {}", self.named(path)), error)),
+        }
+    }
+
+    /// Creates an object; `false` when there is one.
+    pub(super) async fn create(
+        &self,
+        path: &ObjectPath,
+        bytes: &[u8],
+    ) -> Result<bool, ArtifactError> {
+        let options = PutOptions::from(PutMode::Create);
+        match self
+            .store
+            .put_opts(path, bytes.to_vec().into(), options)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => Ok(false),
+            Err(error) => Err(self.failure(&format!("writing {}", self.named(path)), error)),
+        }
+    }
+
+    /// Creates an object, or finds one that `is_same`, and gives what is there now.
+    pub(super) async fn put_once(
+        &self,
+        path: &ObjectPath,
+        bytes: &[u8],
+        is_same: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, ArtifactError> {
+        for attempt in 1..=ATTEMPTS {
+            if attempt > 1 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            if self.create(path, bytes).await? {
+                return Ok(bytes.to_vec());
+            }
+            match self.get(path).await? {
+                Some(kept) if kept == bytes || is_same(&kept) => return Ok(kept),
+                Some(_) => break,
+                // Announced, and not to be read yet.
+                None => {}
+            }
+        }
+        Err(ArtifactError::Different {
+            place: self.named(path),
+        })
+    }
+
+    pub(super) fn failure(&self, action: &str, error: object_store::Error) -> ArtifactError {
+        ArtifactError::of(&self.place, action, error)
+    }
+}
