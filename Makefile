@@ -50,8 +50,9 @@ deny: ## Check licences, bans and advisories of dependencies
 	    echo 'deny: advisories skipped, the RustSec database cannot be reached'; \
 	fi
 
-bench: venv postgres ## Measure releases, beside dbt-materialize's own macros, and the journal
+bench: venv postgres ## Measure planning, releases and the journal, beside dbt and its macros
 	$(CARGO) bench --locked -p cutover --bench journal </dev/null
+	$(CARGO) bench --locked -p cutover --bench plan </dev/null
 	$(CARGO) bench --locked -p cutover --bench release </dev/null
 
 matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour)

@@ -15,8 +15,12 @@ pub mod candidate;
 mod checks;
 /// The smallest set that may be swapped together.
 pub mod closure;
+/// Columns that contracts add, remove and retype.
+mod columns;
 /// All of `vars.deployment` as one plan.
 pub mod full;
+/// Production and the project, indexed.
+mod lookup;
 /// Named reasons why a plan is refused.
 pub mod refusal;
 /// The plan as text and Markdown for people.
@@ -85,6 +89,13 @@ pub struct Plan {
     pub gains: Vec<String>,
     /// Objects that production loses, `schema.name`, sorted.
     pub loses: Vec<String>,
+    /// Columns that production gains, loses or has retyped, as far as enforced contracts say so; sorted.
+    #[serde(default)]
+    pub columns: Vec<ColumnChange>,
+    /// How long the last deployments of this environment waited for readiness, the median, in
+    /// milliseconds; `None` while there is none to learn from.
+    #[serde(default)]
+    pub estimated_hydration_ms: Option<u64>,
     /// Changed nodes that a selection left out → what changed. They stay changes until a release takes
     /// them.
     #[serde(default)]
@@ -96,6 +107,42 @@ pub struct Plan {
     pub accepted: Vec<Refusal>,
     /// What an operator should know, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// A column that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnChange {
+    /// `schema.name` of the relation.
+    pub relation: String,
+    /// The column.
+    pub column: String,
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub change: ColumnChangeKind,
+}
+
+/// What becomes of a column. Types of production are as the server shows them, new ones as the
+/// contract writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum ColumnChangeKind {
+    /// Production gains it.
+    Added {
+        /// Its type.
+        to: String,
+    },
+    /// Production loses it.
+    Removed {
+        /// Its type.
+        from: String,
+    },
+    /// It gets another type.
+    Retyped {
+        /// The present type.
+        from: String,
+        /// The new one.
+        to: String,
+    },
 }
 
 /// The baseline of a plan.

@@ -26,7 +26,7 @@ use support::{Needs, Outcome, Readers, Replay, Running, Snapshot, World};
 /// Every statement of the program under test and of dbt.
 const STATEMENTS: &str = r"^/\* (cutover|dbt): ";
 /// One of so many points at statements is visited where the matrix is not wanted whole.
-const STRIDE: u32 = 16;
+const STRIDE: u32 = 24;
 
 /// What is asked of the program, and how it must end.
 #[derive(Debug, Clone, Copy)]
@@ -165,6 +165,8 @@ struct Bench {
     live: u32,
     /// The deployment that made it live, where one did.
     promoted: Option<String>,
+    /// Whether releases leave a schema alone.
+    is_slim: bool,
 }
 
 fn deployment(status: &Value) -> (String, String) {
@@ -174,7 +176,7 @@ fn deployment(status: &Value) -> (String, String) {
 }
 
 impl Bench {
-    async fn start(store: Option<&str>) -> Option<Self> {
+    async fn start(store: Option<&str>, is_slim: bool) -> Option<Self> {
         let mut world = World::start(Needs::Sandbox).await?;
         world.produce_by_sql().await;
         world.project.without_tests();
@@ -196,13 +198,34 @@ impl Bench {
         if let Some(url) = store {
             world.set("STORE__URL", url);
         }
-        let replay = Replay::of(&mut world).await;
+        let replay = if is_slim {
+            // An index of a view that stays, on a cluster that is swapped.
+            let place = "models/staging/stg_orders.sql";
+            let config = "{{ config(indexes=[{'columns': ['customer'], 'name': 'stg_idx', 'cluster': 'shop_compute'}]) }}";
+            let text = world.project.read(place);
+            world.project.write(place, &format!("{config}\n{text}"));
+            world.cutover(&["deploy", "--full"]).await.exits(0);
+            Replay::of_totals(&mut world).await
+        } else {
+            Replay::of(&mut world).await
+        };
+        let promoted = live_by(&world).await;
         Some(Self {
             replay,
             world,
             live: 1,
-            promoted: None,
+            promoted,
+            is_slim,
         })
+    }
+
+    /// A command as it is given in this world.
+    fn arguments<'a>(&self, command: &[&'a str]) -> Vec<&'a str> {
+        let mut arguments = command.to_vec();
+        if self.is_slim && command[0] == "deploy" {
+            arguments.extend(["--select", "totals"]);
+        }
+        arguments
     }
 
     async fn status(&self) -> (String, String) {
@@ -214,7 +237,7 @@ impl Bench {
         let new = self.live + 1;
         self.replay.makes(new, scenario.build_fails);
         if let Some(before) = scenario.before {
-            self.world.cutover(before).await.exits(0);
+            self.world.cutover(&self.arguments(before)).await.exits(0);
         }
         let before = self.world.snapshot().await;
         let asked_in = self.status().await;
@@ -235,7 +258,7 @@ impl Bench {
         let ended = if dead_in == asked_in {
             // Nothing was recorded of the request: nothing was done, and it must be made again.
             self.world
-                .cutover(scenario.command)
+                .cutover(&self.arguments(scenario.command))
                 .await
                 .exits(scenario.code);
             End::AskedAgain
@@ -261,7 +284,7 @@ impl Bench {
             "INSERT INTO mz_sandbox.faults (pattern, action, nth) VALUES ('{STATEMENTS}', '{action}', {nth})"
         ))
         .await;
-        let running = self.world.spawn(scenario.command);
+        let running = self.world.spawn(&self.arguments(scenario.command));
         let killed = self.killed_or_ended(running).await;
         sql.run("DELETE FROM mz_sandbox.faults").await;
         killed
@@ -296,7 +319,7 @@ impl Bench {
         let variable = "CUTOVER_TEST_KILL_AT_WRITE";
         let point = format!("{side}:{nth}");
         self.world.environment.insert(variable.to_owned(), point);
-        let outcome = self.world.cutover(scenario.command).await;
+        let outcome = self.world.cutover(&self.arguments(scenario.command)).await;
         self.world.environment.remove(variable);
         if outcome.code.is_none() {
             Ok(())
@@ -342,29 +365,36 @@ impl Bench {
             let fact = format!("object shop_out.{name}_out reads object shop_marts.{name}");
             assert!(after.facts.contains(&fact), "not: {fact}");
         }
-        assert_eq!(self.live_by_the_journal().await, self.promoted);
+        assert_eq!(live_by(&self.world).await, self.promoted);
         self.world.cutover(&["resume"]).await.exits(0);
         self.world.snapshot().await.is(&after);
         assert_eq!(self.world.processes(), Vec::<String>::new());
     }
+}
 
-    /// The deployment that the journal takes for live.
-    async fn live_by_the_journal(&self) -> Option<String> {
-        let history = self
-            .world
-            .cutover(&["history", "--limit", "1000"])
-            .await
-            .exits(0)
-            .document();
-        let deployments = history["deployments"].as_array()?;
-        let done = deployments.iter().find(|one| one["state"] == "done")?;
-        done["id"].as_str().map(str::to_owned)
-    }
+/// The deployment that the baseline and the journal take for live.
+async fn live_by(world: &World) -> Option<String> {
+    let history = world
+        .cutover(&["history", "--limit", "1000"])
+        .await
+        .exits(0)
+        .document();
+    let deployments = history["deployments"].as_array()?;
+    let done = deployments.iter().find(|one| one["state"] == "done");
+    let id = done.and_then(|done| done["id"].as_str());
+    let baseline = world
+        .cutover(&["baseline", "show"])
+        .await
+        .exits(0)
+        .document();
+    let live = baseline["live"]["metadata"]["deployment"].as_str();
+    assert_eq!(live, id, "{baseline}");
+    id.map(str::to_owned)
 }
 
 /// Every point of every scenario on one store, from `first` in steps of `stride`.
-async fn matrix(store: &str, url: Option<&str>, stride: u32) -> Option<Table> {
-    let mut bench = Bench::start(url).await?;
+async fn matrix(store: &str, url: Option<&str>, is_slim: bool, stride: u32) -> Option<Table> {
+    let mut bench = Bench::start(url, is_slim).await?;
     let readers = Readers::start(&bench.world, 1).await;
     let started = Instant::now();
     let mut table = Table::default();
@@ -440,7 +470,16 @@ fn stride() -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_journal_in_sqlite_every_point_ends_right() {
-    let Some(table) = matrix("sqlite", None, stride()).await else {
+    let Some(table) = matrix("sqlite", None, false, stride()).await else {
+        return;
+    };
+    println!("{}", table.print());
+    assert!(table.points() >= 400 / stride(), "{}", table.points());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_slim_release_every_point_ends_right() {
+    let Some(table) = matrix("slim", None, true, stride()).await else {
         return;
     };
     println!("{}", table.print());
@@ -459,7 +498,7 @@ async fn with_the_journal_in_postgresql_every_point_ends_right() {
             (Some(server), url)
         }
     };
-    let Some(table) = matrix("postgresql", Some(&url), stride()).await else {
+    let Some(table) = matrix("postgresql", Some(&url), false, stride()).await else {
         return;
     };
     println!("{}", table.print());

@@ -44,7 +44,7 @@ async fn finished(world: &World, disk: &Disk, release: u32) {
     }
     disk.free();
     world
-        .cutover(&["deploy"])
+        .cutover(&["deploy", "--dry-run"])
         .await
         .exits(3)
         .says("deployment-active");
@@ -198,7 +198,7 @@ async fn a_journal_that_may_not_grow_ends_the_command_and_not_the_release() {
     println!("{}", outcome.error());
     world.serves(2).await;
     world
-        .cutover(&["deploy"])
+        .cutover(&["deploy", "--dry-run"])
         .await
         .exits(3)
         .says("deployment-active");

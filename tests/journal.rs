@@ -126,7 +126,7 @@ async fn a_journal_that_stays_away_ends_the_command_and_not_the_release() {
     world.snapshot().await.is(&swapped);
     journal.start();
     world
-        .cutover(&["deploy"])
+        .cutover(&["deploy", "--dry-run"])
         .await
         .exits(3)
         .says("deployment-active");

@@ -41,7 +41,8 @@ async fn until_done(world: &World, command: &[&str]) {
         let status = world.cutover(&["status"]).await.exits(0).document();
         let state = status["environments"][0]["deployment"]["finished_at"].clone();
         let is_active = status["environments"][0]["deployment"].is_object() && state.is_null();
-        outcome = if is_active {
+        // A request may be made again; a deployment that was begun goes on.
+        outcome = if is_active && command[0] == "deploy" {
             world.cutover(&["resume"]).await
         } else {
             world.cutover(command).await

@@ -104,17 +104,9 @@ async fn keep_as(
     objects: Vec<RecordedObject>,
 ) -> Result<(), DeploymentError> {
     let plan = &deployment.plan;
-    let manifest = context
-        .builds
-        .written("parse", "manifest.json")?
-        .ok_or_else(|| {
-            DeploymentError::Failed(
-                "the manifest that dbt wrote for the plan is gone from the run's folder".to_owned(),
-            )
-        })?;
     let bundle = Bundle {
-        manifest,
-        run_results: context.builds.written("build", "run_results.json")?,
+        manifest: context.builds.plain_manifest(plan).await?,
+        run_results: context.builds.build_results()?,
         plan: Some(serde_json::to_vec_pretty(plan).unwrap_or_default()),
         metadata: metadata(context, deployment, schemas, objects),
     };

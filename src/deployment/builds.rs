@@ -101,20 +101,23 @@ impl Builds {
         })
     }
 
-    /// A file that dbt wrote in an earlier step of this run, where it is there.
+    /// The candidate's manifest, parsed without `deploy: true`, as dbt wrote it.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
-    pub fn written(&self, step: &str, file: &str) -> Result<Option<Vec<u8>>, DeploymentError> {
-        let path = self.folder().join(step).join("target").join(file);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(DeploymentError::Run {
-                path: path.display().to_string(),
-                source,
-            }),
-        }
+    /// As for a parse, when the file is gone; a project that is no longer the planned one.
+    pub async fn plain_manifest(&self, plan: &Plan) -> Result<Vec<u8>, DeploymentError> {
+        let path = self.state(plan).await?.join("manifest.json");
+        written(&path)?.ok_or_else(|| {
+            DeploymentError::Failed(format!("{} is gone: somebody removed it", path.display()))
+        })
+    }
+
+    /// What dbt wrote about the build, where it built anything and the file is still there.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn build_results(&self) -> Result<Option<Vec<u8>>, DeploymentError> {
+        written(&self.folder().join("build/target/run_results.json"))
     }
 
     /// Parses the project plainly.
@@ -294,6 +297,18 @@ impl Builds {
             same_project(&read_manifest(&parsed)?, &plan.manifest_hash)?;
         }
         Ok(folder)
+    }
+}
+
+/// A file's bytes, where it is there.
+fn written(path: &Path) -> Result<Option<Vec<u8>>, DeploymentError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DeploymentError::Run {
+            path: path.display().to_string(),
+            source,
+        }),
     }
 }
 

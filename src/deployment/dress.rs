@@ -172,7 +172,7 @@ fn dress_object(
     if node.is_some_and(|node| !node.persists_column_comments) {
         let present: BTreeMap<_, _> = object.column_comments.iter().cloned().collect();
         for (column, comment) in &blue.column_comments {
-            if present.get(column) != Some(comment) && object.columns.contains(column) {
+            if present.get(column) != Some(comment) && object.columns.contains_key(column) {
                 statements.push(ddl::comment_on_column(&name, column, Some(comment)));
             }
         }

@@ -7,6 +7,7 @@ use super::readiness::{Expectation, ExpectedCluster, ExpectedObject, Judge, Verd
 use crate::failure::{Class, Classify};
 use crate::materialize::MaterializeError;
 use crate::materialize::reading::Reading;
+use crate::plan::render::roughly;
 use crate::plan::{ObjectKind, Plan};
 use crate::progress::Progress;
 use crate::store::Deployment;
@@ -25,6 +26,12 @@ pub(super) async fn wait(
     })?;
     let moved = context.moved_indexes(deployment).await?;
     let green: Vec<GreenObject> = green.into_iter().chain(moved).collect();
+    if let Some(expected) = deployment.plan.estimated_hydration_ms {
+        context.reporter.note(format!(
+            "waiting until green is ready; the last releases waited {}",
+            roughly(expected)
+        ));
+    }
     let clusters = clusters(&deployment.plan, &ids, &green);
     wait_for(context, deployment, clusters).await
 }

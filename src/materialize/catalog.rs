@@ -110,8 +110,8 @@ pub struct Object {
     pub grants: Vec<Grant>,
     /// The comment on it.
     pub comment: Option<String>,
-    /// The names of its columns, sorted.
-    pub columns: BTreeSet<String>,
+    /// Its columns: name → type as the server shows it, without length or precision.
+    pub columns: BTreeMap<String, String>,
     /// Comments on its columns, by column name, sorted.
     pub column_comments: Vec<(String, String)>,
 }
@@ -215,7 +215,9 @@ impl Catalog {
         catalog.take_objects(&objects)?;
         for row in &columns {
             if let Some(object) = catalog.objects.get_mut(&text(row, "columns", 0)?) {
-                object.columns.insert(text(row, "columns", 1)?);
+                object
+                    .columns
+                    .insert(text(row, "columns", 1)?, text(row, "columns", 2)?);
             }
         }
         for row in &dependencies {
@@ -310,7 +312,7 @@ impl Catalog {
                     is_part: matches!(source_type.as_deref(), Some("subsource" | "progress")),
                     grants: Vec::new(),
                     comment: None,
-                    columns: BTreeSet::new(),
+                    columns: BTreeMap::new(),
                     column_comments: Vec::new(),
                 },
             );
@@ -472,7 +474,7 @@ impl Catalog {
             .values()
             .filter(|object| object.cluster_id.as_deref() == Some(cluster_id))
             .collect();
-        objects.sort_by_key(|object| self.name_of(object));
+        objects.sort_by_cached_key(|object| self.name_of(object));
         objects
     }
 
@@ -485,7 +487,7 @@ impl Catalog {
             .filter(|(_, on)| on == object_id)
             .filter_map(|(dependent, _)| self.objects.get(dependent))
             .collect();
-        objects.sort_by_key(|object| self.name_of(object));
+        objects.sort_by_cached_key(|object| self.name_of(object));
         objects
     }
 

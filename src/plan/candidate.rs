@@ -3,7 +3,7 @@
 
 use super::{ClusterDefinition, IndexMove, Mode, ObjectKind, RefusalName};
 use crate::build::selector::{self, SelectorError};
-use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::catalog::Catalog;
 use crate::project::identifier::ClusterName;
 use crate::project::manifest::{Manifest, Node, ResourceType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ pub struct Input<'a> {
     pub allow: &'a BTreeSet<RefusalName>,
 }
 
-impl<'a> Input<'a> {
+impl Input<'_> {
     /// The remedy when `vars.deployment` lacks a schema or cluster.
     #[must_use]
     pub fn line_to_add(&self, list: &str, name: &str) -> String {
@@ -50,19 +50,6 @@ impl<'a> Input<'a> {
             "add `- {name}` under vars.deployment.{}.{list} in {}",
             self.target, self.deployment_file
         )
-    }
-
-    /// The relation of a node in production, where there is one.
-    #[must_use]
-    pub fn live_relation(&self, node: &CandidateNode) -> Option<&'a Object> {
-        if node.database != self.catalog.database {
-            return None;
-        }
-        let schema = self.catalog.schema(&node.schema)?;
-        self.catalog
-            .objects_in_schema(&schema.id)
-            .into_iter()
-            .find(|object| object.name == node.identifier && object.kind != ObjectKind::Index)
     }
 }
 
@@ -115,6 +102,8 @@ pub struct CandidateNode {
     pub persists_relation_comment: bool,
     /// Whether dbt writes the columns' comments.
     pub persists_column_comments: bool,
+    /// The columns and types that it promises, where its contract is enforced.
+    pub contract: Option<BTreeMap<String, String>>,
 }
 
 /// A data test or unit test.
@@ -184,6 +173,7 @@ impl CandidateNode {
             parents: node.depends_on.nodes.clone(),
             persists_relation_comment: node.config.persist_docs.relation,
             persists_column_comments: node.config.persist_docs.columns,
+            contract: contract(node),
         }
     }
 
@@ -229,6 +219,17 @@ impl CandidateNode {
     }
 }
 
+/// What an enforced contract promises; `None` where nothing is promised, or not a type of each column.
+fn contract(node: &Node) -> Option<BTreeMap<String, String>> {
+    if !(node.contract.enforced || node.config.contract.enforced) || node.columns.is_empty() {
+        return None;
+    }
+    let columns = node.columns.values();
+    columns
+        .map(|column| Some((column.name.clone(), column.data_type.clone()?)))
+        .collect()
+}
+
 impl ClusterUse {
     /// What a config value names.
     #[must_use]
@@ -247,10 +248,19 @@ impl Candidate {
     /// # Errors
     /// When the manifest's content cannot be hashed.
     pub fn from_manifests(plain: &Manifest, deploy: &Manifest) -> Result<Self, serde_json::Error> {
+        let (hash, green_hash) = std::thread::scope(|scope| {
+            let green = scope.spawn(|| deploy.content_hash());
+            let plain = plain.content_hash();
+            // A panic there is a panic here.
+            let green = green
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (plain, green)
+        });
         let mut candidate = Self {
             project: plain.metadata.project_name.clone().unwrap_or_default(),
-            hash: plain.content_hash()?,
-            green_hash: deploy.content_hash()?,
+            hash: hash?,
+            green_hash: green_hash?,
             ..Self::default()
         };
         for (_, resource) in plain.resources() {

@@ -7,8 +7,10 @@ mod nodes;
 mod objects;
 
 use super::candidate::Input;
+use super::full::Selectors;
+use super::lookup::Lookup;
 use super::refusal::Refusals;
-use super::{GREEN_SUFFIX, Mode, Refusal, RefusalName};
+use super::{ColumnChange, ColumnChangeKind, GREEN_SUFFIX, Mode, Refusal, RefusalName};
 use crate::materialize::identifier::MAX_IDENTIFIER_BYTES;
 use crate::materialize::tag::Side;
 use std::collections::BTreeSet;
@@ -17,6 +19,8 @@ pub(super) struct Checks<'a> {
     input: &'a Input<'a>,
     planned: &'a BTreeSet<String>,
     test_cluster: Option<&'a str>,
+    lookup: &'a Lookup<'a>,
+    moved: BTreeSet<&'a str>,
     refusals: Refusals,
 }
 
@@ -25,16 +29,19 @@ impl<'a> Checks<'a> {
         input: &'a Input<'a>,
         planned: &'a BTreeSet<String>,
         test_cluster: Option<&'a str>,
+        lookup: &'a Lookup<'a>,
     ) -> Self {
         Self {
             input,
             planned,
             test_cluster,
+            lookup,
+            moved: input.moved.iter().map(|index| index.id.as_str()).collect(),
             refusals: Refusals::default(),
         }
     }
 
-    pub(super) fn run(&mut self) {
+    pub(super) fn run(&mut self, tests: &[&str], columns: &[ColumnChange], selectors: &Selectors) {
         self.names();
         self.presence();
         self.green_is_free();
@@ -43,8 +50,27 @@ impl<'a> Checks<'a> {
         self.objects_on_clusters();
         self.dependents();
         self.nodes();
-        self.tests();
-        self.selectable();
+        self.tests(tests);
+        self.columns(columns);
+        self.selectable(selectors);
+    }
+
+    fn columns(&mut self, changes: &[ColumnChange]) {
+        for ColumnChange {
+            relation,
+            column,
+            change,
+        } in changes
+        {
+            if let ColumnChangeKind::Removed { from } = change {
+                self.refuse(
+                    RefusalName::ColumnLost,
+                    "production would lose a column that the contract of its model does not have",
+                    format!("{relation}.{column} ({from})"),
+                    "add the column to the model, or accept the loss with --allow column-lost",
+                );
+            }
+        }
     }
 
     /// One refusal per name and message, its objects sorted.
@@ -239,7 +265,7 @@ impl<'a> Checks<'a> {
             if !catalog.owns(&schema.owner) {
                 foreign.push(format!("schema {name} (owner {})", schema.owner));
             }
-            for object in catalog.objects_in_schema(&schema.id) {
+            for object in self.lookup.objects_in_schema(&schema.id) {
                 if !catalog.owns(&object.owner) {
                     foreign.push(format!(
                         "{} (owner {})",

@@ -4,10 +4,13 @@
 
 use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
 use super::checks::Checks;
+use super::columns;
+use super::lookup::Lookup;
 use super::{
     BaselineUsed, ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, Mode, ObjectKind, Plan,
     PlannedNode, Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint, Strategy,
 };
+use crate::build::selector::SelectorError;
 use crate::materialize::catalog::{Cluster, Object, Schema};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +26,15 @@ pub fn plan(input: &Input<'_>) -> Result<Plan, Refused> {
 pub(super) fn plan_with(input: &Input<'_>, found: Vec<Refusal>) -> Result<Plan, Refused> {
     let planned = planned_ids(input);
     let test_cluster = test_cluster(input);
-    let mut checks = Checks::new(input, &planned, test_cluster.as_deref());
-    checks.run();
+    let lookup = Lookup::of(input.candidate, input.catalog);
+    let tests = planned_tests(input, &planned);
+    let columns = columns::changes(input, &lookup, &planned);
+    let selectors = Selectors {
+        build: selectors(input, planned.iter().map(String::as_str)),
+        test: selectors(input, tests.iter().copied()),
+    };
+    let mut checks = Checks::new(input, &planned, test_cluster.as_deref(), &lookup);
+    checks.run(&tests, &columns, &selectors);
     let (fatal, accepted): (Vec<Refusal>, Vec<Refusal>) = found
         .into_iter()
         .chain(checks.into_refusals())
@@ -32,7 +42,27 @@ pub(super) fn plan_with(input: &Input<'_>, found: Vec<Refusal>) -> Result<Plan, 
     if !fatal.is_empty() {
         return Err(Refused(fatal));
     }
-    Ok(assemble(input, &planned, test_cluster, accepted))
+    let tests = tests.into_iter().map(str::to_owned).collect();
+    let mut plan = assemble(input, &planned, test_cluster, &lookup, tests);
+    // The checks refuse what cannot be selected.
+    plan.build_selectors = selectors.build.unwrap_or_default();
+    plan.test_selectors = selectors.test.unwrap_or_default();
+    plan.columns = columns;
+    plan.accepted = accepted;
+    Ok(plan)
+}
+
+/// What makes dbt build and test exactly what is planned.
+pub(super) struct Selectors {
+    pub(super) build: Result<Vec<String>, SelectorError>,
+    pub(super) test: Result<Vec<String>, SelectorError>,
+}
+
+fn selectors<'a>(
+    input: &Input<'_>,
+    wanted: impl Iterator<Item = &'a str>,
+) -> Result<Vec<String>, SelectorError> {
+    input.candidate.selectors(&wanted.collect())
 }
 
 /// Unique ids of the nodes that lie in the deployment and become relations.
@@ -73,22 +103,14 @@ pub(super) fn assemble(
     input: &Input<'_>,
     planned: &BTreeSet<String>,
     test_cluster: Option<String>,
-    accepted: Vec<Refusal>,
+    lookup: &Lookup<'_>,
+    tests: Vec<String>,
 ) -> Plan {
     let schemas: Vec<SchemaSwap> = input
         .schemas
         .iter()
-        .map(|name| schema_swap(input, name))
+        .map(|name| schema_swap(input, name, lookup))
         .collect();
-    let tests = planned_tests(input, planned);
-    let wanted = planned.iter().map(String::as_str).collect();
-    // The checks refuse what cannot be selected.
-    let build_selectors = input.candidate.selectors(&wanted).unwrap_or_default();
-    let test_selectors = input
-        .candidate
-        .selectors(&tests.iter().copied().collect())
-        .unwrap_or_default();
-    let tests: Vec<String> = tests.into_iter().map(str::to_owned).collect();
     let test_cluster = test_cluster.filter(|_| !tests.is_empty());
     let mut clusters: Vec<ClusterSwap> = input
         .clusters
@@ -134,21 +156,23 @@ pub(super) fn assemble(
         held_back_schemas: BTreeMap::new(),
         gains: relations.difference(&live).map(dotted).collect(),
         loses: live.difference(&relations).map(dotted).collect(),
-        sinks: sinks(input),
-        notes: notes(input, planned),
+        columns: Vec::new(),
+        estimated_hydration_ms: None,
+        sinks: sinks(input, lookup),
+        notes: notes(input, planned, &tests),
         schemas,
         clusters,
         nodes,
-        build_selectors,
+        build_selectors: Vec::new(),
         tests,
-        test_selectors,
+        test_selectors: Vec::new(),
         test_cluster,
         indexes: input.moved.to_vec(),
-        accepted,
+        accepted: Vec::new(),
     }
 }
 
-fn schema_swap(input: &Input<'_>, name: &str) -> SchemaSwap {
+fn schema_swap(input: &Input<'_>, name: &str, lookup: &Lookup<'_>) -> SchemaSwap {
     let live = input.catalog.schema(name);
     SchemaSwap {
         name: name.to_owned(),
@@ -160,11 +184,11 @@ fn schema_swap(input: &Input<'_>, name: &str) -> SchemaSwap {
             .map(|schema| schema.default_privileges.clone())
             .unwrap_or_default(),
         comment: live.and_then(|schema| schema.comment_parts().0.map(str::to_owned)),
-        objects: live.map_or_else(Vec::new, |schema| live_objects(input, schema)),
+        objects: live.map_or_else(Vec::new, |schema| live_objects(lookup, schema)),
     }
 }
 
-fn live_objects(input: &Input<'_>, schema: &Schema) -> Vec<LiveObject> {
+fn live_objects(lookup: &Lookup<'_>, schema: &Schema) -> Vec<LiveObject> {
     let live = |object: &Object| LiveObject {
         id: object.id.clone(),
         name: object.name.clone(),
@@ -174,12 +198,8 @@ fn live_objects(input: &Input<'_>, schema: &Schema) -> Vec<LiveObject> {
         comment: object.comment.clone(),
         column_comments: object.column_comments.clone(),
     };
-    input
-        .catalog
-        .objects_in_schema(&schema.id)
-        .into_iter()
-        .map(live)
-        .collect()
+    let objects = lookup.objects_in_schema(&schema.id).iter();
+    objects.map(|object| live(object)).collect()
 }
 
 fn cluster_swap(input: &Input<'_>, name: &str, scratch: bool) -> ClusterSwap {
@@ -258,14 +278,14 @@ pub(super) fn planned_tests<'a>(input: &Input<'a>, planned: &BTreeSet<String>) -
 }
 
 /// Sinks outside the swapped schemas that read from an object inside.
-fn sinks(input: &Input<'_>) -> Vec<SinkRepoint> {
+fn sinks(input: &Input<'_>, lookup: &Lookup<'_>) -> Vec<SinkRepoint> {
     let mut sinks = Vec::new();
     for name in input.schemas {
         let Some(schema) = input.catalog.schema(name) else {
             continue;
         };
-        for object in input.catalog.objects_in_schema(&schema.id) {
-            for sink in input.catalog.dependents(&object.id) {
+        for object in lookup.objects_in_schema(&schema.id) {
+            for sink in lookup.dependents(&object.id) {
                 if sink.kind == ObjectKind::Sink {
                     sinks.push(SinkRepoint {
                         id: sink.id.clone(),
@@ -281,7 +301,10 @@ fn sinks(input: &Input<'_>) -> Vec<SinkRepoint> {
     sinks
 }
 
-fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
+fn notes(input: &Input<'_>, planned: &BTreeSet<String>, tests: &[String]) -> Vec<String> {
+    if input.mode == Mode::Slim {
+        return Vec::new();
+    }
     let left_out: Vec<&str> = input
         .candidate
         .nodes
@@ -291,7 +314,7 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
         })
         .map(|(id, _)| id.as_str())
         .collect();
-    let tests: BTreeSet<&str> = planned_tests(input, planned).into_iter().collect();
+    let tests: BTreeSet<&str> = tests.iter().map(String::as_str).collect();
     let not_run: Vec<&str> = input
         .candidate
         .tests
@@ -303,9 +326,6 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<String> {
         let plural = if ids.len() == 1 { "" } else { "s" };
         (!ids.is_empty()).then(|| format!("{} {what}{plural} {why}: {}", ids.len(), ids.join(", ")))
     };
-    if input.mode == Mode::Slim {
-        return Vec::new();
-    }
     [
         note("node", "outside vars.deployment, not released", &left_out),
         note("test", "reading no released node, not run", &not_run),

@@ -54,6 +54,8 @@ refusal_names! {
     /// A view, materialized view or index lives in a swapped schema that the project does not know;
     /// production would lose it.
     UnmanagedObject => "unmanaged-object", true;
+    /// An enforced contract lacks a column that production has; readers of it would fail.
+    ColumnLost => "column-lost", true;
     /// A connection, secret, type or function lives in a swapped schema; no build recreates it.
     UnswappableObject => "unswappable-object", false;
     /// A swapped cluster computes objects of schemas that are not swapped.

@@ -4,8 +4,12 @@
 //! the plan's own. Names come from files and from the server and may hold anything; [`escape`]
 //! makes them harmless for either form.
 
-use super::{ClusterSwap, ObjectKind, Plan, PlannedNode, SchemaSwap, Strategy};
+use super::{
+    ClusterSwap, ColumnChange, ColumnChangeKind, IndexMove, Mode, ObjectKind, Plan, PlannedNode,
+    SchemaSwap, Strategy,
+};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use markdown::markdown;
 pub use text::{Detail, text};
@@ -18,10 +22,14 @@ mod text;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tests;
 
 /// Characters of the manifest's hash that are shown.
 const HASH_LENGTH: usize = 12;
+/// Characters of a deployment's id that are shown; as many tell one from another.
+const ID_LENGTH: usize = 13;
 
 /// `1 schema`, `2 schemas`.
 fn count(number: usize, singular: &str, plural: &str) -> String {
@@ -47,6 +55,12 @@ fn headline(plan: &Plan) -> String {
         count(plan.nodes.len(), "node", "nodes"),
         count(plan.tests.len(), "test", "tests"),
     );
+    if !plan.indexes.is_empty() {
+        line.push_str(&format!(
+            ", {} made again",
+            count(plan.indexes.len(), "index", "indexes")
+        ));
+    }
     if !plan.sinks.is_empty() {
         line.push_str(&format!(
             ", {} repointed",
@@ -54,6 +68,67 @@ fn headline(plan: &Plan) -> String {
         ));
     }
     line
+}
+
+/// How much is released.
+fn mode(plan: &Plan) -> &'static str {
+    match plan.mode {
+        Mode::Full => "full release",
+        Mode::Slim => "slim release",
+    }
+}
+
+/// The beginning of the live deployment's id, or what else is known of what is live.
+fn baseline(plan: &Plan) -> String {
+    match (&plan.baseline.deployment, plan.baseline.generation) {
+        (Some(deployment), _) => deployment.chars().take(ID_LENGTH).collect(),
+        (None, Some(generation)) => format!("generation {generation}"),
+        (None, None) => "none".to_owned(),
+    }
+}
+
+/// A length of time as people say it: to the second, and what is shorter to the millisecond.
+#[must_use]
+pub fn roughly(milliseconds: u64) -> String {
+    let length = match milliseconds {
+        short @ 0..1000 => Duration::from_millis(short),
+        long => Duration::from_secs((long + 500) / 1000),
+    };
+    humantime::format_duration(length).to_string()
+}
+
+/// What to expect of the wait for readiness, where there is a wait and something to learn from.
+fn expectation(plan: &Plan) -> Option<String> {
+    let expected = plan.estimated_hydration_ms?;
+    (!plan.is_empty()).then(|| {
+        format!(
+            "Estimated hydration: {}, the median of the last releases",
+            roughly(expected)
+        )
+    })
+}
+
+/// `+`, `-` or `~`, and the types.
+fn column(change: &ColumnChange) -> (&'static str, String) {
+    match &change.change {
+        ColumnChangeKind::Added { to } => ("+", to.clone()),
+        ColumnChangeKind::Removed { from } => ("-", from.clone()),
+        ColumnChangeKind::Retyped { from, to } => ("~", format!("{from} -> {to}")),
+    }
+}
+
+/// `schema.name` of an index.
+fn index_name(index: &IndexMove) -> String {
+    format!("{}.{}", index.schema, index.name)
+}
+
+/// What a selection left for later, and why it is a change.
+fn held_back(plan: &Plan) -> impl Iterator<Item = (String, &str)> {
+    let nodes = plan.held_back.iter();
+    let schemas = plan.held_back_schemas.iter();
+    nodes
+        .map(|(id, what)| (id.clone(), what.as_str()))
+        .chain(schemas.map(|(name, who)| (format!("schema {name}"), who.as_str())))
 }
 
 fn short_hash(hash: &str) -> &str {

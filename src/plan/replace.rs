@@ -6,6 +6,7 @@
 //! because a replacement brings nothing but a query along.
 
 use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
+use super::lookup::Lookup;
 use super::refusal::Refusals;
 use super::slim::Changes;
 use super::{ObjectKind, Plan, Refusal, RefusalName, Replacement, Strategy, full};
@@ -128,7 +129,14 @@ fn view<'a>(
             node.schema
         ));
     }
-    let Some(live) = input.live_relation(node) else {
+    let serving = catalog
+        .schema(&node.schema)
+        .map(|schema| catalog.objects_in_schema(&schema.id))
+        .unwrap_or_default();
+    let Some(live) = serving
+        .into_iter()
+        .find(|object| object.name == node.identifier && object.kind != ObjectKind::Index)
+    else {
         return no("is not in production yet");
     };
     if live.kind != ObjectKind::MaterializedView {
@@ -215,8 +223,17 @@ pub fn plan(input: &Input<'_>, changes: &Changes, target: &Target<'_>, queries: 
         ..*input
     };
     let itself = BTreeSet::from([target.unique_id.to_owned()]);
-    let mut plan = full::assemble(&narrowed, &itself, None, Vec::new());
     let (tests, left_out) = tests_of(input, target);
+    let selectors = |wanted: &[&str]| {
+        let selectors = input.candidate.selectors(&wanted.iter().copied().collect());
+        selectors.unwrap_or_default()
+    };
+    let (build_selectors, test_selectors) = (selectors(&[target.unique_id]), selectors(&tests));
+    let tests = tests.into_iter().map(str::to_owned).collect();
+    let lookup = Lookup::of(input.candidate, input.catalog);
+    let mut plan = full::assemble(&narrowed, &itself, None, &lookup, tests);
+    plan.build_selectors = build_selectors;
+    plan.test_selectors = test_selectors;
     plan.strategy = Strategy::Replace;
     plan.gains = Vec::new();
     for node in &mut plan.nodes {
@@ -224,11 +241,6 @@ pub fn plan(input: &Input<'_>, changes: &Changes, target: &Target<'_>, queries: 
             node.reason.clone_from(reason);
         }
     }
-    plan.test_selectors = input
-        .candidate
-        .selectors(&tests.iter().copied().collect())
-        .unwrap_or_default();
-    plan.tests = tests.into_iter().map(str::to_owned).collect();
     plan.held_back.clone_from(&changes.held_back);
     plan.held_back_schemas
         .clone_from(&changes.held_back_schemas);

@@ -140,7 +140,7 @@ impl World {
             is_part: false,
             grants: Vec::new(),
             comment: None,
-            columns: BTreeSet::new(),
+            columns: BTreeMap::new(),
             column_comments: Vec::new(),
         })
     }
@@ -171,6 +171,7 @@ impl World {
                 parents: parents.iter().map(|id| (*id).to_owned()).collect(),
                 persists_relation_comment: false,
                 persists_column_comments: false,
+                contract: None,
             },
         );
         self.candidate.deploy_relations.insert(

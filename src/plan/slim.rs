@@ -6,6 +6,7 @@
 
 use super::candidate::{CandidateNode, Input, Materialization};
 use super::closure::{self, Closure, Reason, Seed};
+use super::lookup::Lookup;
 use super::refusal::Refusals;
 use super::{IndexMove, Mode, ObjectKind, Plan, RefusalName, Refused, full};
 use crate::project::manifest::{Resource, ResourceType};
@@ -212,6 +213,7 @@ impl Closed {
             input.target_cluster,
             &changes.seed,
         );
+        let lookup = Lookup::of(input.candidate, input.catalog);
         let mut indexes = BTreeMap::new();
         let rebuilt = |id: &String| closure.nodes.contains_key(id);
         let touched: BTreeMap<&str, &String> = closure
@@ -221,13 +223,10 @@ impl Closed {
             .collect();
         for (id, node) in &input.candidate.nodes {
             let live = (!touched.is_empty() && !rebuilt(id) && !node.indexes.is_empty())
-                .then(|| input.live_relation(node))
+                .then(|| lookup.relation_of(node))
                 .flatten();
-            for index in live
-                .map(|live| input.catalog.dependents(&live.id))
-                .into_iter()
-                .flatten()
-            {
+            let dependents = live.map_or(&[] as &[_], |live| lookup.dependents(&live.id));
+            for index in dependents {
                 let cluster = index.cluster_id.as_deref().and_then(|id| touched.get(id));
                 if index.kind == ObjectKind::Index
                     && let Some(cluster) = cluster

@@ -3,10 +3,12 @@
 //! The schema version is looked at before the rest, so that a file of another version is called that and
 //! not "broken". The text is held once while it is read; nothing of it is kept as raw JSON afterwards.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::Deserializer as _;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
 
@@ -106,10 +108,43 @@ pub(super) struct Kind {
     pub(super) dbt: &'static str,
 }
 
-#[derive(Deserialize)]
+/// The `metadata` of an artifact, read no further than to its end: dbt writes it first, and what
+/// follows may be hundreds of megabytes.
+#[derive(Default)]
 struct Header {
-    #[serde(default)]
-    metadata: Value,
+    metadata: Option<Value>,
+}
+
+impl Header {
+    fn of(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut header = Self::default();
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        match deserializer.deserialize_map(&mut header) {
+            // That it was left in the middle is an error too.
+            Ok(()) | Err(_) if header.metadata.is_some() => Ok(header),
+            Ok(()) => deserializer.end().map(|()| header),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Header {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            if key == "metadata" {
+                self.metadata = Some(map.next_value()?);
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads a file of a kind.
@@ -127,15 +162,12 @@ pub(super) fn parse<T: DeserializeOwned>(
     file: &Path,
     kind: Kind,
 ) -> Result<T, Error> {
-    let header: Header = serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+    let header = Header::of(bytes).map_err(|error| match error.classify() {
         Category::Data => other_kind(file, kind, "the JSON is no object"),
         Category::Io | Category::Syntax | Category::Eof => fault(bytes, file, error),
     })?;
-    let Some(address) = header
-        .metadata
-        .get("dbt_schema_version")
-        .and_then(Value::as_str)
-    else {
+    let metadata = header.metadata.unwrap_or_default();
+    let Some(address) = metadata.get("dbt_schema_version").and_then(Value::as_str) else {
         return Err(other_kind(
             file,
             kind,
@@ -151,7 +183,7 @@ pub(super) fn parse<T: DeserializeOwned>(
     match version {
         Some(version) if version == kind.version => {}
         Some(found) => {
-            let written_by = header.metadata.get("dbt_version").and_then(Value::as_str);
+            let written_by = metadata.get("dbt_version").and_then(Value::as_str);
             return Err(Error::OtherVersion {
                 file: file.to_owned(),
                 found,
@@ -168,7 +200,11 @@ pub(super) fn parse<T: DeserializeOwned>(
             ));
         }
     }
-    serde_json::from_slice(bytes).map_err(|error| fault(bytes, file, error))
+    serde_json::from_slice(bytes).map_err(|error| {
+        // Inside a value an error of syntax passes for one of data; only the text alone tells them apart.
+        let broken = serde_json::from_slice::<IgnoredAny>(bytes).err();
+        fault(bytes, file, broken.unwrap_or(error))
+    })
 }
 
 fn other_kind(file: &Path, kind: Kind, found: &str) -> Error {
@@ -276,6 +312,10 @@ pub(super) mod decode {
         let texts = texts.unwrap_or_default().into_iter();
         Ok(texts.map(Option::unwrap_or_default).collect())
     }
+
+    /// As [`one_or_many`], for a value on its own.
+    #[derive(Deserialize)]
+    pub(crate) struct Texts(#[serde(deserialize_with = "one_or_many")] pub(crate) Vec<String>);
 
     /// A text, a list of texts, or nothing.
     pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(

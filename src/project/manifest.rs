@@ -15,7 +15,7 @@ mod semantic;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -238,14 +238,16 @@ impl Manifest {
         if manifest.nodes.is_empty() {
             return Err(Error::Empty { file: file() });
         }
-        let mut seen: BTreeMap<Relation, &str> = BTreeMap::new();
+        let mut seen = HashMap::with_capacity(manifest.nodes.len());
         for (id, node) in &manifest.nodes {
-            let Some(relation) = node.relation() else {
+            let (Some(_), Some(schema)) = (&node.relation_name, &node.schema) else {
                 continue;
             };
-            if let Some(first) = seen.insert(relation.clone(), id) {
-                let (first, second) = (first.to_owned(), id.clone());
-                let relation = relation.to_string();
+            let place = (node.database.as_deref(), schema.as_str(), node.identifier());
+            if let Some(first) = seen.insert(place, id) {
+                let (first, second) = (first.clone(), id.clone());
+                let relation = node.relation().map(|relation| relation.to_string());
+                let relation = relation.unwrap_or_default();
                 return Err(Error::DuplicateRelation {
                     file: file(),
                     relation,

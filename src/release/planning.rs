@@ -5,6 +5,7 @@ use crate::artifacts::drift::{self, Change};
 use crate::artifacts::{Artifacts, Baseline};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::{Builds, Parsed};
+use crate::deployment::state::{Event, State};
 use crate::materialize::Materialize;
 use crate::materialize::catalog::Catalog;
 use crate::materialize::identifier::Qualified;
@@ -19,11 +20,17 @@ use crate::project::run_results::RunResults;
 use crate::project::select::{self, Context, Kept, Selection, Selectors};
 use crate::project::state::Comparison;
 use crate::settings::{OnDrift, Scope, Strategy};
-use crate::store::Store;
+use crate::store::{RecordedEvent, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most deployments of the past that are looked at.
 const LOOK_BACK: u32 = 1000;
+
+/// Deployments whose waits for readiness say how long the next one takes.
+const LEARNT_FROM: usize = 5;
+
+/// The most deployments among which those are looked for.
+const LEARNT_WITHIN: u32 = 50;
 
 /// What is wished of a plan.
 #[derive(Debug, Clone, Default)]
@@ -134,6 +141,7 @@ impl Release {
                 .push("there is no baseline yet, so all of vars.deployment is released".to_owned());
         }
         plan.baseline = found.used;
+        plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
         Ok(plan)
     }
@@ -324,6 +332,19 @@ impl Release {
         Ok(slim::plan(input, changes, &closed, &keys).map_err(DeploymentError::from)?)
     }
 
+    /// How long the last deployments of this environment waited for readiness, the median. From the
+    /// journal alone, so that it stays the same until something is deployed.
+    async fn estimated_hydration(&self, store: &Store) -> Result<Option<u64>, ReleaseError> {
+        let mut waits = Vec::new();
+        let past = store.history(Some(&self.environment), LEARNT_WITHIN);
+        for deployment in past.await? {
+            if waits.len() < LEARNT_FROM {
+                waits.extend(hydration(&store.events(&deployment.id).await?));
+            }
+        }
+        Ok(median(waits))
+    }
+
     /// What another environment of this journal has under way must not share anything with the plan.
     /// While it is staged or dropped that side has secret names, and the catalog does not show it.
     async fn refuse_shared(&self, store: &Store, plan: &Plan) -> Result<(), ReleaseError> {
@@ -351,6 +372,26 @@ impl Release {
         }
         Err(DeploymentError::from(Refused(refusals)).into())
     }
+}
+
+/// How long a deployment waited for readiness, in milliseconds; `None` when it never was ready. After
+/// an interruption that needed a person, the wait counts from where it began again.
+fn hydration(events: &[RecordedEvent]) -> Option<u64> {
+    let ready = events
+        .iter()
+        .position(|event| event.event == Event::Hydrated)?;
+    let began = events[..ready]
+        .iter()
+        .rfind(|event| event.state_after == State::Hydrating)?;
+    let waited = events[ready].at.duration_since(began.at);
+    u64::try_from(waited.as_millis()).ok()
+}
+
+fn median(mut values: Vec<u64>) -> Option<u64> {
+    values.sort_unstable();
+    let upper = *values.get(values.len() / 2)?;
+    let lower = values[(values.len() - 1) / 2];
+    Some(lower.midpoint(upper))
 }
 
 /// The relations that the last promotion made live, with their numbers of indexes.
@@ -424,4 +465,40 @@ fn shared(plan: &Plan, other: &Plan) -> Vec<String> {
         .map(|schema| format!("schema {schema}"))
         .chain(clusters.map(|cluster| format!("cluster {cluster}")))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{hydration, median};
+    use crate::deployment::state::{Event, State};
+    use crate::store::RecordedEvent;
+
+    fn event(seconds: i64, event: Event, state_after: State) -> RecordedEvent {
+        RecordedEvent {
+            seq: 1,
+            at: jiff::Timestamp::from_second(seconds).expect("a moment"),
+            event,
+            state_after,
+        }
+    }
+
+    #[test]
+    fn a_wait_for_readiness_is_from_the_build_to_the_tests() {
+        let mut events = vec![
+            event(10, Event::Staged, State::Building),
+            event(100, Event::Built, State::Hydrating),
+        ];
+        assert_eq!(hydration(&events), None);
+        events.push(event(160, Event::Hydrated, State::Verifying));
+        events.push(event(170, Event::Verified, State::Ready));
+        assert_eq!(hydration(&events), Some(60_000));
+    }
+
+    #[test]
+    fn the_median_stands_in_the_middle() {
+        assert_eq!(median(Vec::new()), None);
+        assert_eq!(median(vec![7]), Some(7));
+        assert_eq!(median(vec![9, 1, 5]), Some(5));
+        assert_eq!(median(vec![4, 1, 9, 2]), Some(3));
+    }
 }

@@ -128,6 +128,8 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             manifest_hash: "0".repeat(64),
             green_manifest_hash: String::new(),
             baseline: crate::plan::BaselineUsed::default(),
+            columns: Vec::new(),
+            estimated_hydration_ms: None,
             held_back: std::collections::BTreeMap::new(),
             held_back_schemas: std::collections::BTreeMap::new(),
             strategy: crate::plan::Strategy::Swap,

@@ -92,6 +92,8 @@ fn deployment() -> NewDeployment {
             manifest_hash: "0".repeat(64),
             green_manifest_hash: "0".repeat(64),
             baseline: cutover::plan::BaselineUsed::default(),
+            columns: Vec::new(),
+            estimated_hydration_ms: None,
             held_back: std::collections::BTreeMap::new(),
             held_back_schemas: std::collections::BTreeMap::new(),
             strategy: cutover::plan::Strategy::Swap,

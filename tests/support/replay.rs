@@ -46,16 +46,21 @@ impl Replay {
     /// Records one release of the world's project, which is given up again, and takes dbt's place.
     /// The n-th build from then on makes release n + 1.
     pub async fn of(world: &mut World) -> Self {
-        Self::recorded(world, &[]).await
+        Self::recorded(world, &[], &[]).await
+    }
+
+    /// As [`Replay::of`], of releases that `--select totals` selects: the schema of the seed stays.
+    pub async fn of_totals(world: &mut World) -> Self {
+        Self::recorded(world, &[], &["--select", "totals"]).await
     }
 
     /// As [`Replay::of`], recorded under the name of an environment.
     pub async fn named(world: &mut World, environment: &str) -> Self {
-        Self::recorded(world, &[environment]).await
+        Self::recorded(world, &[environment], &[]).await
     }
 
-    async fn recorded(world: &mut World, environment: &[&str]) -> Self {
-        let deploy = [&["deploy", "--promotion", "manual"], environment].concat();
+    async fn recorded(world: &mut World, environment: &[&str], selection: &[&str]) -> Self {
+        let deploy = [&["deploy", "--promotion", "manual"], environment, selection].concat();
         let ready = world.cutover(&deploy).await.exits(0);
         let run = world
             .project
@@ -86,21 +91,36 @@ impl Replay {
             counts: true,
             fails: false,
         }));
+        let (staging, green) = (world.name("staging"), world.name("staging_dbt_deploy"));
+        // The first three make the schema of the seed.
+        let staying = if selection.is_empty() { 0 } else { 3 };
         let recipes: Vec<Vec<String>> = (0..LAST)
-            .map(|release| world.objects("_dbt_deploy", release))
+            .map(|release| {
+                let objects = world.objects("_dbt_deploy", release).into_iter();
+                let made = objects.skip(staying).map(|sql| match staying {
+                    0 => sql,
+                    _ => sql.replace(&green, &staging),
+                });
+                made.collect()
+            })
             .collect();
         // A build begins by dropping what an earlier one left, as dbt does.
-        let anew = format!(
-            "DROP TABLE IF EXISTS {}_dbt_deploy.orders CASCADE",
-            world.name("staging")
-        );
+        let anew: Vec<String> = match staying {
+            0 => vec![format!("DROP TABLE IF EXISTS {green}.orders CASCADE")],
+            _ => ["totals", "counts"]
+                .map(|name| {
+                    let marts = world.name("marts_dbt_deploy");
+                    format!("DROP MATERIALIZED VIEW IF EXISTS {marts}.{name} CASCADE")
+                })
+                .into(),
+        };
         let (place, orders) = (folder.clone(), Arc::clone(&order));
         let builder = tokio::spawn(async move {
             loop {
                 let guest = awaited(&place).await;
                 let order = *orders.lock().expect("no builder panics");
                 let mut end = ("built", String::new());
-                let steps = std::iter::once(&anew).chain(&recipes[order.release as usize]);
+                let steps = anew.iter().chain(&recipes[order.release as usize]);
                 for step in steps {
                     if let Err(error) = sql.attempt(&format!("/* dbt: */ {step}")).await {
                         end = ("broken", error);

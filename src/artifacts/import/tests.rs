@@ -44,7 +44,7 @@ fn object(catalog: &mut Catalog, id: &str, schema: &str, name: &str, kind: Objec
         is_part: false,
         grants: Vec::new(),
         comment: None,
-        columns: BTreeSet::new(),
+        columns: std::collections::BTreeMap::new(),
         column_comments: Vec::new(),
     };
     catalog.objects.insert(id.to_owned(), object);

@@ -1,7 +1,7 @@
 use super::{Made, Standing, standing};
 use crate::materialize::catalog::{Catalog, Object, Schema};
 use crate::plan::{ObjectKind, Replacement};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 fn view() -> Replacement {
     Replacement {
@@ -54,7 +54,7 @@ fn catalog(views: &[(&str, &str)], pending: &[(&str, &str)]) -> Catalog {
             is_part: false,
             grants: Vec::new(),
             comment: None,
-            columns: BTreeSet::default(),
+            columns: BTreeMap::default(),
             column_comments: Vec::new(),
         };
         catalog.objects.insert((*id).to_owned(), object);

@@ -41,7 +41,7 @@ LEFT JOIN mz_catalog.mz_sources so ON so.id = o.id
 WHERE o.id LIKE 'u%'";
 
 pub(super) const COLUMNS: &str = "
-SELECT c.id::text, c.name::text FROM mz_catalog.mz_columns c WHERE c.id LIKE 'u%'";
+SELECT c.id::text, c.name::text, c.type::text FROM mz_catalog.mz_columns c WHERE c.id LIKE 'u%'";
 
 pub(super) const DEPENDENCIES: &str = "
 SELECT object_id::text, referenced_object_id::text

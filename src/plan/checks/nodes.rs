@@ -2,15 +2,13 @@
 
 use super::Checks;
 use crate::plan::candidate::{CandidateNode, ClusterUse, Materialization};
-use crate::plan::full::{lies_in_deployment, planned_tests};
+use crate::plan::full::{Selectors, lies_in_deployment};
 use crate::plan::{GREEN_SUFFIX, RefusalName};
 
 impl<'a> Checks<'a> {
-    pub(super) fn selectable(&mut self) {
-        let tests = planned_tests(self.input, self.planned);
-        let nodes = self.planned.iter().map(String::as_str).collect();
-        for wanted in [nodes, tests.into_iter().collect()] {
-            if let Err(error) = self.input.candidate.selectors(&wanted) {
+    pub(super) fn selectable(&mut self, selectors: &Selectors) {
+        for found in [&selectors.build, &selectors.test] {
+            if let Err(error) = found {
                 self.refuse(
                     RefusalName::NameUnsupported,
                     "dbt's selection grammar cannot select exactly the planned nodes",
@@ -134,16 +132,10 @@ impl<'a> Checks<'a> {
         {
             return;
         }
-        let has = |schema: &str| {
-            input.catalog.schema(schema).is_some_and(|schema| {
-                input
-                    .catalog
-                    .objects_in_schema(&schema.id)
-                    .iter()
-                    .any(|object| object.name == node.identifier)
-            })
-        };
-        if !has(&node.schema) {
+        let has = |schema: &str| !self.lookup.named(schema, &node.identifier).is_empty();
+        let shadow = format!("{}{GREEN_SUFFIX}", node.schema);
+        let (is_there, is_hidden) = (has(&node.schema), has(&shadow));
+        if !is_there {
             let remedy = format!(
                 "build it in production first, or {}",
                 self.line_to_add("schemas", &node.schema)
@@ -155,8 +147,7 @@ impl<'a> Checks<'a> {
                 &remedy,
             );
         }
-        let shadow = format!("{}{GREEN_SUFFIX}", node.schema);
-        if has(&shadow) {
+        if is_hidden {
             self.refuse(
                 RefusalName::GreenExists,
                 "a relation with a green name would hide the production relation that a planned node reads",
@@ -166,10 +157,9 @@ impl<'a> Checks<'a> {
         }
     }
 
-    pub(super) fn tests(&mut self) {
+    pub(super) fn tests(&mut self, tests: &[&str]) {
         let input = self.input;
-        let tests = planned_tests(input, self.planned);
-        for id in &tests {
+        for id in tests {
             let cluster = input
                 .candidate
                 .tests

@@ -10,30 +10,16 @@ impl<'a> Checks<'a> {
         let input = self.input;
         for name in input.schemas {
             if let Some(schema) = input.catalog.schema(name) {
-                for object in input.catalog.objects_in_schema(&schema.id) {
+                for object in self.lookup.objects_in_schema(&schema.id) {
                     self.object_in_schema(schema, object);
                 }
             }
         }
     }
 
-    /// The project's node that makes this relation, where one does.
-    pub(super) fn node_of(
-        &self,
-        schema: &Schema,
-        object: &Object,
-    ) -> Option<(&'a String, &'a CandidateNode)> {
-        self.input.candidate.nodes.iter().find(|(_, node)| {
-            node.database == schema.database
-                && node.schema == schema.name
-                && node.identifier == object.name
-                && node.materialization() != Materialization::Ephemeral
-        })
-    }
-
     fn object_in_schema(&mut self, schema: &Schema, object: &Object) {
         let shown = self.input.catalog.name_of(object);
-        let node = self.node_of(schema, object).map(|(_, node)| node);
+        let node = self.lookup.node_of(schema, object).map(|(_, node)| node);
         let made_as = node.map(CandidateNode::materialization);
         match object.kind {
             ObjectKind::Sink => self.refuse(
@@ -113,20 +99,17 @@ impl<'a> Checks<'a> {
     /// dbt does not say how it names indexes, so they are counted for each relation.
     fn index(&mut self, schema: &Schema, index: &Object) {
         let catalog = self.input.catalog;
-        let Some(relation) = catalog
-            .dependencies
-            .iter()
-            .filter(|(dependent, _)| *dependent == index.id)
-            .find_map(|(_, on)| catalog.objects.get(on))
-        else {
+        let Some(relation) = self.lookup.parent(&index.id) else {
             return self.unmanaged(catalog.name_of(index));
         };
-        let live = catalog
+        let live = self
+            .lookup
             .dependents(&relation.id)
-            .into_iter()
+            .iter()
             .filter(|object| object.kind == ObjectKind::Index)
             .count();
         let configured = self
+            .lookup
             .node_of(schema, relation)
             .map_or(0, |(_, node)| node.indexes.len());
         let promoted = self
@@ -147,7 +130,7 @@ impl<'a> Checks<'a> {
             let Some(cluster) = catalog.cluster(name) else {
                 continue;
             };
-            for object in catalog.objects_on_cluster(&cluster.id) {
+            for object in self.lookup.objects_on_cluster(&cluster.id) {
                 let Some(schema) = catalog.schemas.get(&object.schema_id) else {
                     continue;
                 };
@@ -176,11 +159,11 @@ impl<'a> Checks<'a> {
                     | ObjectKind::Secret
                     | ObjectKind::Type
                     | ObjectKind::Function => {
-                        let moves = input.moved.iter().any(|index| index.id == object.id);
+                        let moves = self.moved.contains(object.id.as_str());
                         if swapped || moves {
                             continue;
                         }
-                        if self.node_of(schema, object).is_some() {
+                        if self.lookup.node_of(schema, object).is_some() {
                             let remedy = self.line_to_add("schemas", &schema.name);
                             self.refuse(
                                 RefusalName::NodeOutsideDeployment,
@@ -209,8 +192,8 @@ impl<'a> Checks<'a> {
             let Some(schema) = catalog.schema(name) else {
                 continue;
             };
-            for object in catalog.objects_in_schema(&schema.id) {
-                for dependent in catalog.dependents(&object.id) {
+            for object in self.lookup.objects_in_schema(&schema.id) {
+                for dependent in self.lookup.dependents(&object.id) {
                     self.dependent(schema, object, dependent);
                 }
             }
@@ -232,6 +215,7 @@ impl<'a> Checks<'a> {
             catalog.name_of(object)
         );
         let has_successor = self
+            .lookup
             .node_of(schema, object)
             .is_some_and(|(id, _)| self.planned.contains(id));
         if dependent.kind == ObjectKind::Sink && has_successor {
@@ -244,7 +228,7 @@ impl<'a> Checks<'a> {
                 shown,
                 "point the sink to another relation or drop it",
             );
-        } else if self.node_of(home, dependent).is_some() {
+        } else if self.lookup.node_of(home, dependent).is_some() {
             let remedy = self.line_to_add("schemas", &home.name);
             self.refuse(
                 RefusalName::NodeOutsideDeployment,

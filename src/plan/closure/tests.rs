@@ -25,6 +25,7 @@ fn node(
         parents: parents.iter().map(|id| (*id).to_owned()).collect(),
         persists_relation_comment: false,
         persists_column_comments: false,
+        contract: None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::escape::{code, prose};
 use super::{
-    cluster_definition, count, headline, kind_word, nodes_by_schema, schema_contents, short_hash,
-    test_cluster,
+    baseline, cluster_definition, column, count, expectation, headline, held_back, index_name,
+    kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
 };
 use crate::plan::Plan;
 
@@ -20,16 +20,20 @@ pub fn markdown(plan: &Plan) -> String {
     line(format!("**{}.**", prose(&headline(plan))));
     line(String::new());
     line(format!(
-        "Project {}, target {}, database {}, manifest {}.",
+        "Project {}, target {}, database {}, manifest {}, {}, baseline {}.",
         code(&plan.project),
         code(&plan.target),
         code(&plan.database),
         code(short_hash(&plan.manifest_hash)),
+        mode(plan),
+        code(&baseline(plan)),
     ));
     for block in [
+        expectation(plan).map(|sentence| format!("{}.", prose(&sentence))),
         swaps(plan),
         nodes(plan),
         tests(plan),
+        list("Indexes made again on green clusters", indexes(plan)),
         sinks(plan),
         list(
             "Production gains",
@@ -38,6 +42,13 @@ pub fn markdown(plan: &Plan) -> String {
         list(
             "Production loses",
             plan.loses.iter().map(|name| code(name)).collect(),
+        ),
+        columns(plan),
+        list(
+            "Held back for a later release",
+            held_back(plan)
+                .map(|(what, why)| format!("{}: {}", code(&what), prose(why)))
+                .collect(),
         ),
         list("Accepted by name", accepted(plan)),
         list("Notes", plan.notes.iter().map(|note| prose(note)).collect()),
@@ -126,6 +137,29 @@ fn sinks(plan: &Plan) -> Option<String> {
         })
         .collect();
     (!rows.is_empty()).then(|| table(["Sink repointed after the swap", "Reads"], &rows))
+}
+
+fn columns(plan: &Plan) -> Option<String> {
+    let rows: Vec<_> = plan
+        .columns
+        .iter()
+        .map(|change| {
+            let (sign, types) = column(change);
+            let name = format!("{}.{}", change.relation, change.column);
+            [code(&name), format!("{sign} {}", code(&types))]
+        })
+        .collect();
+    (!rows.is_empty()).then(|| table(["Column that changes", ""], &rows))
+}
+
+fn indexes(plan: &Plan) -> Vec<String> {
+    plan.indexes
+        .iter()
+        .map(|index| {
+            let (name, cluster) = (code(&index_name(index)), code(&index.cluster));
+            format!("{name} on {cluster}: {}", prose(&index.reason))
+        })
+        .collect()
 }
 
 fn accepted(plan: &Plan) -> Vec<String> {

@@ -1,8 +1,9 @@
 //! Plans for tests of what is printed.
 
 use crate::plan::{
-    ClusterDefinition, ClusterSwap, LiveObject, Mode, ObjectKind, Plan, PlannedNode, Refusal,
-    RefusalName, ReplicaDefinition, SchemaSwap, SinkRepoint,
+    BaselineUsed, ClusterDefinition, ClusterSwap, ColumnChange, ColumnChangeKind, IndexMove,
+    LiveObject, Mode, ObjectKind, Plan, PlannedNode, Refusal, RefusalName, ReplicaDefinition,
+    SchemaSwap, SinkRepoint,
 };
 
 fn schema(name: &str, id: Option<&str>, objects: &[&str]) -> SchemaSwap {
@@ -67,6 +68,14 @@ fn node(
     }
 }
 
+fn column(name: &str, change: ColumnChangeKind) -> ColumnChange {
+    ColumnChange {
+        relation: "marts.daily_orders".to_owned(),
+        column: name.to_owned(),
+        change,
+    }
+}
+
 fn test(name: &str) -> String {
     format!("test.shop.{name}")
 }
@@ -75,19 +84,48 @@ fn test(name: &str) -> String {
 pub(crate) fn shop() -> Plan {
     Plan {
         version: 1,
-        mode: Mode::Full,
+        mode: Mode::Slim,
         environment: "production".to_owned(),
         target: "prod".to_owned(),
         project: "shop".to_owned(),
         database: "materialize".to_owned(),
-        server: None,
+        server: Some("aws-eu-west-1-0198".to_owned()),
         manifest_hash: "3f2a9c51d07be4418c6f".to_owned(),
         green_manifest_hash: "77aa9c51d07be4418c6f".to_owned(),
-        baseline: crate::plan::BaselineUsed::default(),
-        held_back: std::collections::BTreeMap::new(),
-        held_back_schemas: std::collections::BTreeMap::new(),
         strategy: crate::plan::Strategy::Swap,
         replacements: Vec::new(),
+        baseline: BaselineUsed {
+            generation: Some(3),
+            deployment: Some("0198c3f2-7d4e-7000-8000-000000000001".to_owned()),
+        },
+        columns: vec![
+            column(
+                "customer",
+                ColumnChangeKind::Added {
+                    to: "text".to_owned(),
+                },
+            ),
+            column(
+                "old_total",
+                ColumnChangeKind::Removed {
+                    from: "bigint".to_owned(),
+                },
+            ),
+            column(
+                "total",
+                ColumnChangeKind::Retyped {
+                    from: "bigint".to_owned(),
+                    to: "numeric(20,2)".to_owned(),
+                },
+            ),
+        ],
+        estimated_hydration_ms: Some(130_250),
+        held_back: [("model.shop.slow".to_owned(), "changed: body".to_owned())].into(),
+        held_back_schemas: [(
+            "archive".to_owned(),
+            "deleted model.shop.archived".to_owned(),
+        )]
+        .into(),
         schemas: vec![
             schema("marts", Some("u12"), &["daily_orders", "old_orders"]),
             schema("reporting", None, &[]),
@@ -118,9 +156,15 @@ pub(crate) fn shop() -> Plan {
                 "daily_orders",
                 Some(ObjectKind::MaterializedView),
                 Some("compute"),
-                "modified: body",
+                "changed: body",
             ),
-            node("marts", "order_items", None, None, "in a touched schema"),
+            node(
+                "marts",
+                "order_items",
+                None,
+                None,
+                "shares schema marts with model.shop.daily_orders",
+            ),
             node(
                 "reporting",
                 "revenue",
@@ -133,7 +177,16 @@ pub(crate) fn shop() -> Plan {
         test_selectors: Vec::new(),
         tests: vec![test("not_null_daily_orders_id"), test("unique_revenue_day")],
         test_cluster: Some("compute".to_owned()),
-        indexes: Vec::new(),
+        indexes: vec![IndexMove {
+            id: "u81".to_owned(),
+            name: "customers_by_name".to_owned(),
+            schema: "crm".to_owned(),
+            relation: "customers".to_owned(),
+            cluster: "compute".to_owned(),
+            key: "(name)".to_owned(),
+            comment: None,
+            reason: "index of unchanged model.shop.customers on cluster compute".to_owned(),
+        }],
         sinks: vec![SinkRepoint {
             id: "u77".to_owned(),
             name: "sinks.orders_to_kafka".to_owned(),
@@ -164,6 +217,9 @@ pub(crate) fn empty() -> Plan {
         sinks: Vec::new(),
         gains: Vec::new(),
         loses: Vec::new(),
+        columns: Vec::new(),
+        held_back: std::collections::BTreeMap::new(),
+        held_back_schemas: std::collections::BTreeMap::new(),
         accepted: Vec::new(),
         notes: Vec::new(),
         ..shop()
@@ -186,6 +242,28 @@ pub(crate) fn hostile() -> Plan {
         tests: vec![test(evil)],
         test_cluster: Some(evil.to_owned()),
         loses: vec![evil.to_owned()],
+        columns: vec![ColumnChange {
+            relation: evil.to_owned(),
+            column: evil.to_owned(),
+            change: ColumnChangeKind::Retyped {
+                from: evil.to_owned(),
+                to: evil.to_owned(),
+            },
+        }],
+        indexes: vec![IndexMove {
+            name: evil.to_owned(),
+            schema: evil.to_owned(),
+            relation: evil.to_owned(),
+            cluster: evil.to_owned(),
+            reason: evil.to_owned(),
+            ..shop().indexes.remove(0)
+        }],
+        held_back: [(evil.to_owned(), evil.to_owned())].into(),
+        held_back_schemas: [(evil.to_owned(), evil.to_owned())].into(),
+        baseline: BaselineUsed {
+            generation: None,
+            deployment: Some(evil.to_owned()),
+        },
         notes: vec![format!("ping @team about {evil}")],
         ..empty()
     }

@@ -1,5 +1,6 @@
 use super::sample;
 use super::{Detail, markdown, text};
+use crate::plan::Plan;
 
 #[test]
 fn text_is_short_by_default() {
@@ -19,6 +20,23 @@ fn markdown_for_a_pull_request() {
 #[test]
 fn an_empty_plan_says_so() {
     insta::assert_snapshot!(text(&sample::empty(), Detail::Short));
+}
+
+#[test]
+fn an_empty_plan_says_what_is_held_back() {
+    let plan = Plan {
+        notes: vec!["production has marts.extra, which no promotion made".to_owned()],
+        held_back: sample::shop().held_back,
+        ..sample::empty()
+    };
+    insta::assert_snapshot!(text(&plan, Detail::Short));
+    insta::assert_snapshot!("an_empty_plan_in_markdown", markdown(&plan));
+}
+
+#[test]
+fn lengths_of_time_are_rounded() {
+    let shown = [0, 640, 1499, 1500, 130_250, 7_199_600].map(super::roughly);
+    assert_eq!(shown, ["0s", "640ms", "1s", "2s", "2m 10s", "2h"]);
 }
 
 #[test]

@@ -2,17 +2,17 @@
 
 use super::escape::{visible, visible_lines};
 use super::{
-    cluster_definition, count, headline, kind_word, nodes_by_schema, schema_contents, short_hash,
-    test_cluster,
+    baseline, cluster_definition, column, count, expectation, headline, held_back, index_name,
+    kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
 };
 use crate::plan::Plan;
 
 /// How much of a plan is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// What will happen.
+    /// What will happen: names of schemas, clusters and what changes for readers, counts of nodes.
     Short,
-    /// Also the reason of each node and the names of the tests.
+    /// Also every node with its reason, and the names of the tests.
     Full,
 }
 
@@ -28,14 +28,20 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
         visible(&plan.database),
     ));
     page.line(format!(
-        "Manifest {}",
-        visible(short_hash(&plan.manifest_hash))
+        "Manifest {}, {}, baseline {}",
+        visible(short_hash(&plan.manifest_hash)),
+        mode(plan),
+        visible(&baseline(plan)),
     ));
     page.blank();
     page.line(headline(plan));
+    if let Some(expectation) = expectation(plan) {
+        page.line(expectation);
+    }
     swaps(&mut page, plan);
     nodes(&mut page, plan, detail);
     tests(&mut page, plan, detail);
+    indexes(&mut page, plan, detail);
     let sinks = plan.sinks.iter().map(|sink| {
         [
             sink.name.clone(),
@@ -52,6 +58,14 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
     };
     page.section("Production gains", signed("+", &plan.gains));
     page.section("Production loses", signed("-", &plan.loses));
+    let columns = plan.columns.iter().map(|change| {
+        let (sign, types) = column(change);
+        let name = format!("{sign} {}.{}", change.relation, change.column);
+        [name, types, String::new()]
+    });
+    page.section("Columns that change", columns.collect());
+    let held = held_back(plan).map(|(what, why)| [what, why.to_owned(), String::new()]);
+    page.section("Held back for a later release", held.collect());
     page.list(
         "Accepted by name",
         plan.accepted.iter().map(|refusal| {
@@ -87,6 +101,14 @@ fn swaps(page: &mut Page, plan: &Plan) {
 }
 
 fn nodes(page: &mut Page, plan: &Plan, detail: Detail) {
+    if detail == Detail::Short {
+        let rows = nodes_by_schema(plan).into_iter().map(|(schema, nodes)| {
+            let number = count(nodes.len(), "node", "nodes");
+            [schema.to_owned(), number, String::new()]
+        });
+        page.section("Build", rows.collect());
+        return;
+    }
     for (schema, nodes) in nodes_by_schema(plan) {
         let title = format!(
             "Build in {}: {}",
@@ -100,12 +122,28 @@ fn nodes(page: &mut Page, plan: &Plan, detail: Detail) {
             };
             [node.identifier.clone(), kind_word(node), cluster]
         });
-        let reasons = nodes.iter().map(|node| match detail {
-            Detail::Short => None,
-            Detail::Full => Some(node.reason.as_str()),
-        });
+        let reasons = nodes.iter().map(|node| Some(node.reason.as_str()));
         page.section_with_remarks(&title, rows.collect(), reasons.collect());
     }
+}
+
+fn indexes(page: &mut Page, plan: &Plan, detail: Detail) {
+    let rows = plan.indexes.iter().map(|index| {
+        [
+            index_name(index),
+            format!("on {}", index.cluster),
+            format!("of {}", index.relation),
+        ]
+    });
+    let reasons = plan
+        .indexes
+        .iter()
+        .map(|index| (detail == Detail::Full).then_some(index.reason.as_str()));
+    page.section_with_remarks(
+        "Indexes made again on green clusters",
+        rows.collect(),
+        reasons.collect(),
+    );
 }
 
 fn tests(page: &mut Page, plan: &Plan, detail: Detail) {

@@ -1,67 +1,103 @@
 //! A node's rendered configuration: the keys that a release uses, and the rest as JSON.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::super::artifact::decode;
 
 /// The rendered configuration of a node.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Config {
     /// False only for what stands among the disabled.
-    #[serde(default = "enabled")]
     pub enabled: bool,
     /// For example `view`, `materialized_view`, `source`, `sink`, `seed`, `test`.
-    #[serde(default)]
     pub materialized: Option<String>,
     /// The cluster, as it is spliced into SQL: see [`ClusterName`](crate::project::identifier::ClusterName).
-    #[serde(default)]
     pub cluster: Option<String>,
     /// The indexes to make with the relation.
-    #[serde(default, deserialize_with = "decode::or_default")]
     pub indexes: Vec<Index>,
     /// The database as configured, before `generate_database_name`.
-    #[serde(default)]
     pub database: Option<String>,
     /// The schema as configured, before `generate_schema_name`.
-    #[serde(default)]
     pub schema: Option<String>,
     /// The alias as configured.
-    #[serde(default)]
     pub alias: Option<String>,
     /// Tags.
-    #[serde(default, deserialize_with = "decode::one_or_many")]
     pub tags: Vec<String>,
     /// Free data of the user.
-    #[serde(default, deserialize_with = "decode::or_default")]
     pub meta: Map<String, Value>,
     /// The group that owns it.
-    #[serde(default)]
     pub group: Option<String>,
     /// Which descriptions become comments.
-    #[serde(default, deserialize_with = "decode::or_default")]
     pub persist_docs: PersistDocs,
     /// The promise about columns.
-    #[serde(default, deserialize_with = "decode::or_default")]
     pub contract: ContractConfig,
     /// Of a test: whether its failures become a relation.
-    #[serde(default)]
     pub store_failures: Option<bool>,
     /// Of a test: `error` or `warn`, in any case.
-    #[serde(default)]
     pub severity: Option<String>,
     /// From privilege to one role or a list of roles.
-    #[serde(default, deserialize_with = "decode::or_default")]
     pub grants: Map<String, Value>,
     /// Every other key.
     #[serde(flatten)]
     pub rest: BTreeMap<String, Value>,
 }
 
-fn enabled() -> bool {
-    true
+/// By hand: what serde derives for `flatten` holds every value twice, which half of the time and
+/// memory of reading a large manifest went into.
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Config;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a configuration")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
+        let mut config = Config::default();
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            match &*key {
+                "enabled" => config.enabled = map.next_value()?,
+                "materialized" => config.materialized = map.next_value()?,
+                "cluster" => config.cluster = map.next_value()?,
+                "indexes" => config.indexes = or_default(&mut map)?,
+                "database" => config.database = map.next_value()?,
+                "schema" => config.schema = map.next_value()?,
+                "alias" => config.alias = map.next_value()?,
+                "tags" => config.tags = map.next_value::<decode::Texts>()?.0,
+                "meta" => config.meta = or_default(&mut map)?,
+                "group" => config.group = map.next_value()?,
+                "persist_docs" => config.persist_docs = or_default(&mut map)?,
+                "contract" => config.contract = or_default(&mut map)?,
+                "store_failures" => config.store_failures = map.next_value()?,
+                "severity" => config.severity = map.next_value()?,
+                "grants" => config.grants = or_default(&mut map)?,
+                _ => {
+                    config.rest.insert(key.into_owned(), map.next_value()?);
+                }
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// `null` means the default.
+fn or_default<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
+    map: &mut A,
+) -> Result<T, A::Error> {
+    Ok(map.next_value::<Option<T>>()?.unwrap_or_default())
 }
 
 impl Config {

@@ -172,7 +172,7 @@ fn what_is_wrong_is_named() {
     target/manifest.json: schema version v11 (written by dbt 1.11.16), Cutover reads v12; use dbt-core 1.8 to 1.11 and let it write the file again
     target/manifest.json: not a dbt manifest: its schema is `https://schemas.getdbt.com/dbt/catalog/v1.json`; pass the manifest that dbt writes to target/
     target/manifest.json: not a dbt manifest: it has no `metadata.dbt_schema_version`; pass the manifest that dbt writes to target/
-    target/manifest.json: not a dbt manifest: it has no `metadata.dbt_schema_version`; pass the manifest that dbt writes to target/
+    target/manifest.json: not a dbt manifest: the JSON is no object; pass the manifest that dbt writes to target/
     target/manifest.json:1:0 (byte 0): the JSON ends too soon; the file was not written to its end or was edited, let dbt write it again
       EOF while parsing a value at line 1 column 0
     target/manifest.json:2:4 (byte 9): not valid JSON; the file was not written to its end or was edited, let dbt write it again
