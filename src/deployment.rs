@@ -28,6 +28,8 @@ pub mod identity;
 mod indexes;
 /// Judging one reading.
 pub mod readiness;
+/// Replacing a materialized view in place.
+mod replace;
 /// What follows the swap: comments, sinks, the soak.
 mod settle;
 /// Creating the green schemas and clusters.

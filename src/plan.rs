@@ -25,6 +25,8 @@ mod lookup;
 pub mod refusal;
 /// The plan as text and Markdown for people.
 pub mod render;
+/// One changed materialized view, released in place.
+pub mod replace;
 #[cfg(test)]
 mod sample;
 /// What changed since the baseline, and nothing more, as a plan.
@@ -40,6 +42,9 @@ pub struct Plan {
     pub version: u32,
     /// How much is released.
     pub mode: Mode,
+    /// How it takes the place of what serves.
+    #[serde(default)]
+    pub strategy: Strategy,
     /// The environment that is released.
     pub environment: String,
     /// The dbt target, which also names the entry in `vars.deployment`.
@@ -74,6 +79,10 @@ pub struct Plan {
     pub test_cluster: Option<String>,
     /// Indexes of unchanged relations that are made again on green clusters, sorted by name.
     pub indexes: Vec<IndexMove>,
+    /// Materialized views that are replaced in place, sorted by schema and name; empty where schemas and
+    /// clusters are swapped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replacements: Vec<Replacement>,
     /// Sinks outside that read from objects inside.
     pub sinks: Vec<SinkRepoint>,
     /// Objects that production gains, `schema.name`, sorted.
@@ -155,6 +164,39 @@ pub enum Mode {
     Slim,
 }
 
+/// How a release takes the place of what serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// A green side is built and swapped with production.
+    #[default]
+    Swap,
+    /// A materialized view gets its new definition in place; nothing else is built.
+    Replace,
+}
+
+/// A materialized view that is replaced in place. Both definitions are in the plan, so that neither
+/// the release nor its rollback asks anybody for SQL again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Replacement {
+    /// The production schema.
+    pub schema: String,
+    /// The view's name.
+    pub name: String,
+    /// dbt's unique id.
+    pub node: String,
+    /// The id of the view that serves.
+    pub id: String,
+    /// The cluster that computes the old and the new one.
+    pub cluster: String,
+    /// That cluster's id.
+    pub cluster_id: String,
+    /// The new query, as dbt compiled it.
+    pub query: String,
+    /// The query of the view that serves, as the server shows it.
+    pub previous: String,
+}
+
 impl Plan {
     /// Whether the plan does nothing at all: production is as the project says.
     #[must_use]
@@ -162,6 +204,7 @@ impl Plan {
         self.schemas.is_empty()
             && self.clusters.is_empty()
             && self.nodes.is_empty()
+            && self.replacements.is_empty()
             && self.sinks.is_empty()
     }
 }

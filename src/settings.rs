@@ -61,6 +61,8 @@ pub struct Settings {
     pub bootstrap: Bootstrap,
     /// How much a release takes.
     pub scope: Scope,
+    /// How a release takes the place of what serves.
+    pub strategy: Strategy,
     /// What is done about objects of production that are not as they were promoted.
     pub on_drift: OnDrift,
     /// When green is ready.
@@ -267,6 +269,18 @@ pub enum Scope {
     Slim,
     /// All of `vars.deployment`.
     Full,
+}
+
+/// How a release takes the place of what serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Green is built and swapped with production.
+    Swap,
+    /// One changed materialized view is replaced in place, or the release is refused.
+    Replace,
+    /// In place where that is safe, by a swap elsewhere.
+    Auto,
 }
 
 /// What a slim release does about objects of production that are not as they were promoted.

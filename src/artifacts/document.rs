@@ -22,7 +22,8 @@ pub const VERSION: u32 = 1;
 pub struct Metadata {
     /// The format of this document; [`VERSION`].
     pub version: u32,
-    /// The deployment's id, or `import-<uuid>`.
+    /// The deployment's id, `<id>-back` after a view that it replaced in place got its old definition
+    /// back, or `import-<uuid>`.
     pub deployment: String,
     /// Where it comes from.
     pub kind: Kind,

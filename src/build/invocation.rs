@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The invocations of a run; each has a folder of its name in the run's folder.
-const NAMES: [&str; 5] = ["deps", "parse", "parse-green", "build", "test"];
+const NAMES: [&str; 6] = ["deps", "parse", "parse-green", "compile", "build", "test"];
 
 /// The record of a running dbt, for [`orphan::reap`](crate::build::orphan::reap).
 fn record(run_dir: &Path, name: &str) -> PathBuf {
@@ -126,6 +126,36 @@ impl Invoker {
         self.run(order).await
     }
 
+    /// Compiles the selected nodes to SQL that reads production. Nothing is made on the server.
+    ///
+    /// # Errors
+    /// When dbt does not carry it through. Failed nodes are not an error: see the exit code.
+    pub async fn compile(&self, selectors: &[String]) -> Result<Invocation, BuildError> {
+        let mut order = self.order("compile", "compile", false, None)?;
+        self.reuse_parse(&mut order, "parse");
+        self.select(&mut order, selectors)?;
+        self.run(order).await
+    }
+
+    /// Runs the selected tests on production, except that whatever `defer_state` names differently is
+    /// read as that says.
+    ///
+    /// # Errors
+    /// When dbt does not carry it through. Failed tests are not an error: see the exit code.
+    pub async fn test_in_place(
+        &self,
+        selectors: &[String],
+        defer_state: &Path,
+    ) -> Result<Invocation, BuildError> {
+        let mut order = self.order("test", "test", false, None)?;
+        self.reuse_parse(&mut order, "parse");
+        order.push(["--defer", "--favor-state", "--defer-state"]);
+        order.push([defer_state]);
+        order.push(["--no-fail-fast"]);
+        self.select(&mut order, selectors)?;
+        self.run(order).await
+    }
+
     /// Builds the selected nodes in green, without any test; whatever is not selected is read from
     /// production as `defer_state` (the folder of the plain manifest) describes it.
     ///
@@ -139,7 +169,7 @@ impl Invoker {
         let mut order = self.order("build", "build", true, None)?;
         order.push(["--defer", "--favor-state", "--defer-state"]);
         order.push([defer_state]);
-        self.reuse_parse(&mut order);
+        self.reuse_parse(&mut order, "parse-green");
         order.push(["--no-fail-fast", "--exclude-resource-types"]);
         order.push(["test", "unit_test", "saved_query", "exposure"]);
         self.select(&mut order, selectors)?;
@@ -159,7 +189,7 @@ impl Invoker {
     ) -> Result<Invocation, BuildError> {
         let mut order = self.order("test", "test", true, profile)?;
         if profile.is_none() {
-            self.reuse_parse(&mut order);
+            self.reuse_parse(&mut order, "parse-green");
         }
         order.push(["--defer", "--no-favor-state", "--defer-state"]);
         order.push([defer_state]);
@@ -221,12 +251,13 @@ impl Invoker {
         Ok(order)
     }
 
-    /// What `parse(true)` left saves dbt a full parse of the same project under the same variables and
+    /// What a parse left saves dbt a full parse of the same project under the same variables and
     /// profile; dbt itself decides whether it may be used.
-    fn reuse_parse(&self, order: &mut Order) {
+    fn reuse_parse(&self, order: &mut Order, parse: &str) {
         let saved = self
             .run_dir
-            .join("parse-green/target/partial_parse.msgpack");
+            .join(parse)
+            .join("target/partial_parse.msgpack");
         if saved.is_file() {
             order.push([
                 OsString::from("--partial-parse-file-path"),

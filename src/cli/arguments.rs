@@ -3,7 +3,7 @@
 use crate::plan::RefusalName;
 use crate::project::manifest::ResourceType;
 use crate::project::select::{self, IndirectSelection, Selection};
-use crate::settings::{Policy, Span};
+use crate::settings::{Policy, Span, Strategy};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -166,6 +166,9 @@ pub struct Scope {
     /// Which of the changes are released.
     #[command(flatten)]
     pub selection: Selecting,
+    /// Swap a green side in, replace one changed materialized view in place, or whichever is safe
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub strategy: Option<Strategy>,
     /// Create production schemas and clusters that do not exist yet
     #[arg(long)]
     pub bootstrap: bool,

@@ -8,7 +8,7 @@ use super::error::DeploymentError;
 use super::identity::GreenObject;
 use crate::artifacts::document::VERSION;
 use crate::artifacts::{Advance, Bundle, Kind, Metadata, Reason, RecordedObject};
-use crate::plan::Plan;
+use crate::plan::{ObjectKind, Plan};
 use crate::store::Deployment;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -23,30 +23,92 @@ pub(super) async fn keep(
     if effect.result.is_some() {
         return Ok(());
     }
-    let current = context.artifacts.current(&context.artifact_key).await?;
-    let generation = current.as_ref().map(|pointer| pointer.generation);
-    if generation != plan.baseline.generation {
-        return Err(DeploymentError::Failed(format!(
-            "the baseline moved since the plan was made: it is of generation {generation:?}, planned with {:?}",
-            plan.baseline.generation
-        )));
-    }
-    let before = match current.and_then(|pointer| pointer.deployment) {
-        Some(id) => {
-            let bundle = context.artifacts.bundle(&context.artifact_key, &id).await?;
-            Some(bundle.metadata)
-        }
-        None => None,
-    };
+    unmoved(context, deployment).await?;
+    let before = before(context, deployment).await?;
     let green = context.green_objects(deployment).await?.ok_or_else(|| {
         DeploymentError::Stuck("the journal has no record of green's objects".to_owned())
     })?;
     let moved = context.moved_indexes(deployment).await?;
+    let (schemas, objects) = live_after(plan, before, &green, &moved);
+    keep_as(context, deployment, schemas, objects).await
+}
+
+/// Makes sure that what was live when the plan was made is the baseline still.
+pub(super) async fn unmoved(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    let planned = deployment.plan.baseline.generation;
+    let current = context.artifacts.current(&context.artifact_key).await?;
+    let generation = current.map(|pointer| pointer.generation);
+    if generation != planned {
+        return Err(DeploymentError::Failed(format!(
+            "the baseline moved since the plan was made: it is of generation {generation:?}, planned with {planned:?}"
+        )));
+    }
+    Ok(())
+}
+
+/// What was live when the plan was made.
+async fn before(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<Option<Metadata>, DeploymentError> {
+    Ok(match &deployment.plan.baseline.deployment {
+        Some(id) => {
+            let bundle = context.artifacts.bundle(&context.artifact_key, id).await?;
+            Some(bundle.metadata)
+        }
+        None => None,
+    })
+}
+
+/// Keeps what is live since the replaced view serves under this id. Not before: which id that is only
+/// shows when the replacement has been applied.
+pub(super) async fn keep_in_place(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    id: &str,
+) -> Result<(), DeploymentError> {
+    let effect = context.begin(deployment, key::KEEP, &id).await?;
+    if effect.result.is_some() {
+        return Ok(());
+    }
+    let Some(before) = before(context, deployment).await? else {
+        return Err(DeploymentError::Failed(
+            "the plan replaces a view and has no baseline".to_owned(),
+        ));
+    };
+    let objects = replaced(&deployment.plan, before.objects, id);
+    keep_as(context, deployment, before.schemas, objects).await
+}
+
+/// The objects with the id under which the replaced view serves.
+fn replaced(plan: &Plan, mut objects: Vec<RecordedObject>, id: &str) -> Vec<RecordedObject> {
+    for view in &plan.replacements {
+        for object in &mut objects {
+            if (&object.schema, &object.name) == (&view.schema, &view.name)
+                && object.kind == ObjectKind::MaterializedView
+            {
+                id.clone_into(&mut object.id);
+            }
+        }
+    }
+    objects
+}
+
+async fn keep_as(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    schemas: Vec<String>,
+    objects: Vec<RecordedObject>,
+) -> Result<(), DeploymentError> {
+    let plan = &deployment.plan;
     let bundle = Bundle {
         manifest: context.builds.plain_manifest(plan).await?,
         run_results: context.builds.build_results()?,
         plan: Some(serde_json::to_vec_pretty(plan).unwrap_or_default()),
-        metadata: metadata(context, deployment, before, &green, &moved),
+        metadata: metadata(context, deployment, schemas, objects),
     };
     context
         .artifacts
@@ -58,12 +120,10 @@ pub(super) async fn keep(
 fn metadata(
     context: &Context<'_>,
     deployment: &Deployment,
-    before: Option<Metadata>,
-    green: &[GreenObject],
-    moved: &[GreenObject],
+    schemas: Vec<String>,
+    objects: Vec<RecordedObject>,
 ) -> Metadata {
     let plan = &deployment.plan;
-    let (schemas, objects) = live_after(plan, before, green, moved);
     Metadata {
         version: VERSION,
         deployment: deployment.id.clone(),
@@ -161,4 +221,51 @@ pub(super) async fn publish_back(
             .await?;
     }
     context.finish(deployment, key::PUBLISH_BACK, &true).await
+}
+
+/// Names what was live before as the baseline again after a replacement was undone. The view has its old
+/// definition then and perhaps another id, so what was live is kept once more, with that id.
+pub(super) async fn publish_back_in_place(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    id: &str,
+) -> Result<(), DeploymentError> {
+    let (artifacts, key) = (context.artifacts, &context.artifact_key);
+    let planned = &deployment.plan.baseline;
+    let effect = context.begin(deployment, key::KEEP_BACK, &id).await?;
+    let Some(before) = planned
+        .deployment
+        .as_ref()
+        .filter(|_| effect.result.is_none())
+    else {
+        return Ok(());
+    };
+    let mut bundle = artifacts.bundle(key, before).await?;
+    let objects = replaced(&deployment.plan, bundle.metadata.objects.clone(), id);
+    let mut live = before.clone();
+    if objects != bundle.metadata.objects {
+        live = format!("{}-back", deployment.id);
+        bundle.metadata.deployment.clone_from(&live);
+        bundle.metadata.objects = objects;
+        bundle.metadata.created_at = Timestamp::now();
+        artifacts.keep(key, &live, &bundle).await?;
+    }
+    let current = artifacts.current(key).await?;
+    let is_ours = current.as_ref().is_some_and(|pointer| {
+        pointer.generation == planned.generation.unwrap_or_default()
+            || pointer.deployment.as_ref() == Some(&deployment.id)
+    });
+    if let Some(pointer) = current.filter(|_| is_ours)
+        && pointer.deployment.as_ref() != Some(&live)
+    {
+        let to = Advance {
+            deployment: Some(live.clone()),
+            reason: Reason::RolledBack,
+            at: Timestamp::now(),
+        };
+        artifacts
+            .advance(key, Some(pointer.generation), &to)
+            .await?;
+    }
+    context.finish(deployment, key::KEEP_BACK, &live).await
 }

@@ -4,11 +4,12 @@ use super::error::DeploymentError;
 use crate::build::log::is_connection_failure;
 use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, invocation, orphan};
 use crate::failure::{Class, Classify, with_causes};
+use crate::materialize::identifier::Qualified;
 use crate::plan::Plan;
 use crate::plan::candidate::Candidate;
 use crate::project::run_results::RunResult;
 use crate::project::{Manifest, RunResults};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -152,6 +153,91 @@ impl Builds {
         let wanted = plan.nodes.iter().map(|node| node.unique_id.as_str());
         all_good("build", &invocation, wanted)?;
         same_project(&read_manifest(&invocation)?, &plan.green_manifest_hash)
+    }
+
+    /// The SQL of one node, as it reads production.
+    ///
+    /// # Errors
+    /// dbt's; [`DeploymentError::Failed`] when the node does not compile, or the project changed.
+    pub async fn compile(
+        &self,
+        candidate: &Candidate,
+        id: &str,
+    ) -> Result<String, DeploymentError> {
+        let compiled = self.compile_node(candidate, id).await;
+        compiled.map_err(|error| self.or_full(error))
+    }
+
+    async fn compile_node(
+        &self,
+        candidate: &Candidate,
+        id: &str,
+    ) -> Result<String, DeploymentError> {
+        let selectors = candidate
+            .selectors(&BTreeSet::from([id]))
+            .map_err(|error| DeploymentError::Failed(with_causes(&error)))?;
+        let invocation = self.invoker.compile(&selectors).await?;
+        all_good("compile", &invocation, std::iter::once(id))?;
+        let manifest = read_manifest(&invocation)?;
+        same_project(&manifest, &candidate.hash)?;
+        let node = manifest.nodes.get(id);
+        node.and_then(|node| node.compiled_code.as_deref())
+            .map(str::trim)
+            .map(|code| code.strip_suffix(';').unwrap_or(code).trim_end().to_owned())
+            .filter(|code| !code.is_empty())
+            .ok_or_else(|| DeploymentError::Failed(format!("dbt compile gave no SQL for {id}")))
+    }
+
+    /// Runs the planned tests on production with the replaced view read under another name.
+    ///
+    /// # Errors
+    /// dbt's; [`DeploymentError::Failed`] when a planned test did not pass.
+    pub async fn test_in_place(&self, plan: &Plan, name: &str) -> Result<(), DeploymentError> {
+        if plan.tests.is_empty() {
+            return Ok(());
+        }
+        let tested = self.test_replacements(plan, name).await;
+        tested.map_err(|error| self.or_full(error))
+    }
+
+    async fn test_replacements(&self, plan: &Plan, name: &str) -> Result<(), DeploymentError> {
+        let state = self.renamed_state(plan, name).await?;
+        let invocation = self
+            .invoker
+            .test_in_place(&plan.test_selectors, &state)
+            .await?;
+        all_good("test", &invocation, plan.tests.iter().map(String::as_str))?;
+        same_project(&read_manifest(&invocation)?, &plan.manifest_hash)
+    }
+
+    /// The plain manifest in a folder of its own, with the replaced view called `name`: dbt reads there
+    /// what tests refer to.
+    async fn renamed_state(&self, plan: &Plan, name: &str) -> Result<PathBuf, DeploymentError> {
+        let manifest = self.state(plan).await?.join("manifest.json");
+        let folder = self.folder().join("state-in-place");
+        let run = |path: &Path, source| DeploymentError::Run {
+            path: path.display().to_string(),
+            source,
+        };
+        let bytes = std::fs::read(&manifest).map_err(|source| run(&manifest, source))?;
+        let mut document: serde_json::Value = serde_json::from_slice(&bytes)
+            .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
+        for view in &plan.replacements {
+            let Some(node) = document
+                .get_mut("nodes")
+                .and_then(|nodes| nodes.get_mut(&view.node))
+                .and_then(serde_json::Value::as_object_mut)
+            else {
+                continue;
+            };
+            let relation = Qualified::object(&plan.database, &view.schema, name).to_string();
+            node.insert("alias".to_owned(), name.into());
+            node.insert("relation_name".to_owned(), relation.into());
+        }
+        std::fs::create_dir_all(&folder).map_err(|source| run(&folder, source))?;
+        let place = folder.join("manifest.json");
+        std::fs::write(&place, document.to_string()).map_err(|source| run(&place, source))?;
+        Ok(folder)
     }
 
     /// Runs the planned tests on green.

@@ -53,6 +53,16 @@ pub(super) mod key {
     pub const PUBLISH: &str = "publish baseline";
     /// Moving it back.
     pub const PUBLISH_BACK: &str = "publish baseline back";
+    /// Making the replacement of a view. Result: the replacement.
+    pub const REPLACE: &str = "make replacement";
+    /// Applying it. Result: the id under which the view serves then.
+    pub const APPLY: &str = "apply replacement";
+    /// Making a replacement with the old definition; the number of the attempt follows.
+    pub const REPLACE_BACK: &str = "make replacement back";
+    /// Applying it. Result as of [`APPLY`].
+    pub const APPLY_BACK: &str = "apply replacement back";
+    /// Keeping what serves again after a replacement was undone.
+    pub const KEEP_BACK: &str = "keep artifacts back";
     /// The swap.
     pub const SWAP: &str = "swap";
     /// The swap back.

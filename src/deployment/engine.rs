@@ -11,6 +11,7 @@ use super::dress;
 use super::error::DeploymentError;
 use super::hydrate;
 use super::indexes;
+use super::replace;
 use super::settle::{self, Serving};
 use super::stage;
 use super::state::{Event, State};
@@ -18,6 +19,7 @@ use super::takedown::{self, Goes};
 use crate::build::BuildError;
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::MaterializeError;
+use crate::plan::Strategy;
 use crate::progress::Progress;
 use crate::retry::Pauses;
 use crate::settings::Policy;
@@ -199,6 +201,9 @@ impl<'a> Engine<'a> {
 
     async fn attempt(&self, state: State, until: Until) -> Result<Event, DeploymentError> {
         let (context, deployment) = (&self.context, &self.deployment);
+        if deployment.plan.strategy == Strategy::Replace {
+            return self.attempt_in_place(state, until).await;
+        }
         match state {
             State::Staging => {
                 stage::stage(context, deployment).await?;
@@ -268,10 +273,88 @@ impl<'a> Engine<'a> {
             | State::Aborted
             | State::Failed
             | State::RolledBack
-            | State::Stuck => Err(DeploymentError::NotNow(format!(
-                "a deployment that is {state} has no step to run"
-            ))),
+            | State::Stuck => Err(no_step(state)),
         }
+    }
+
+    /// The steps of a release that replaces a view in place.
+    async fn attempt_in_place(&self, state: State, until: Until) -> Result<Event, DeploymentError> {
+        let (context, deployment) = (&self.context, &self.deployment);
+        match state {
+            State::Staging => {
+                stage::stage(context, deployment).await?;
+                Ok(Event::Staged)
+            }
+            State::Building => {
+                replace::make(context, deployment).await?;
+                Ok(Event::Built)
+            }
+            State::Hydrating => {
+                replace::wait(context, deployment).await?;
+                Ok(Event::Hydrated)
+            }
+            State::Verifying => {
+                let name = replace::secret_name(deployment);
+                context
+                    .builds
+                    .test_in_place(&deployment.plan, &name)
+                    .await?;
+                baseline::unmoved(context, deployment).await?;
+                replace::verify(context, deployment).await?;
+                Ok(Event::Verified)
+            }
+            State::Ready => {
+                replace::wait(context, deployment).await?;
+                replace::verify(context, deployment).await?;
+                Ok(Event::PromotionStarted)
+            }
+            State::CuttingOver => match replace::apply(context, deployment).await? {
+                Swapped::Yes => Ok(Event::SwapCommitted),
+                Swapped::No(reason) => Ok(Event::SwapDeclined { reason }),
+            },
+            State::Soaking => {
+                let id = replace::applied_id(context, deployment).await?;
+                baseline::keep_in_place(context, deployment, &id).await?;
+                baseline::publish(context, deployment).await?;
+                if self.cleans_up(until) && !until.clean_up {
+                    settle::soak(context, deployment).await?;
+                }
+                Ok(Event::Soaked)
+            }
+            State::CleaningUp => {
+                self.drop_control().await?;
+                Ok(Event::CleanedUp)
+            }
+            State::Unwinding => {
+                if let Some(id) = replace::give_up(context, deployment).await? {
+                    baseline::publish_back_in_place(context, deployment, &id).await?;
+                }
+                self.drop_control().await?;
+                self.unwound().await
+            }
+            State::RollingBack => {
+                let id = replace::put_back(context, deployment).await?;
+                baseline::publish_back_in_place(context, deployment, &id).await?;
+                self.drop_control().await?;
+                Ok(Event::RolledBack)
+            }
+            State::Pending
+            | State::Planned
+            | State::Done
+            | State::Aborted
+            | State::Failed
+            | State::RolledBack
+            | State::Stuck => Err(no_step(state)),
+        }
+    }
+
+    async fn drop_control(&self) -> Result<(), DeploymentError> {
+        let (context, deployment) = (&self.context, &self.deployment);
+        let ids = match context.ids(deployment).await? {
+            Some(ids) => ids,
+            None => stage::unrecorded(context, deployment).await?,
+        };
+        takedown::drop_control(context, deployment, &ids).await
     }
 
     async fn build(&self) -> Result<(), DeploymentError> {
@@ -312,6 +395,10 @@ impl<'a> Engine<'a> {
         })?;
         self.apply(Event::Unstuck { state: at }).await
     }
+}
+
+fn no_step(state: State) -> DeploymentError {
+    DeploymentError::NotNow(format!("a deployment that is {state} has no step to run"))
 }
 
 /// Whether the server went away while the step was at work.

@@ -20,20 +20,35 @@ pub(super) async fn wait(
     context: &Context<'_>,
     deployment: &Deployment,
 ) -> Result<(), DeploymentError> {
-    let settings = &context.settings.readiness;
     let ids = context.recorded_ids(deployment).await?;
     let green = context.green_objects(deployment).await?.ok_or_else(|| {
         DeploymentError::Stuck("the journal has no record of green's objects".to_owned())
     })?;
     let moved = context.moved_indexes(deployment).await?;
     let green: Vec<GreenObject> = green.into_iter().chain(moved).collect();
-    let expectation = expectation(context, &deployment.plan, &ids, &green);
     if let Some(expected) = deployment.plan.estimated_hydration_ms {
         context.reporter.note(format!(
             "waiting until green is ready; the last releases waited {}",
             roughly(expected)
         ));
     }
+    let clusters = clusters(&deployment.plan, &ids, &green);
+    wait_for(context, deployment, clusters).await
+}
+
+/// Waits until the objects on these clusters, by id, are ready, or the deadline has passed.
+pub(super) async fn wait_for(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    clusters: BTreeMap<String, ExpectedCluster>,
+) -> Result<(), DeploymentError> {
+    let settings = &context.settings.readiness;
+    let expectation = Expectation {
+        clusters,
+        threshold_ms: i64::try_from(settings.lag_threshold.0.as_millis()).unwrap_or(i64::MAX),
+        strict: settings.strict,
+        oom_kill_limit: i64::from(settings.oom_kill_limit),
+    };
     let started = Instant::now();
     let mut judge = Judge::default();
     let mut in_a_row = 0;
@@ -105,13 +120,7 @@ async fn take(
     }
 }
 
-fn expectation(
-    context: &Context<'_>,
-    plan: &Plan,
-    ids: &Ids,
-    green: &[GreenObject],
-) -> Expectation {
-    let settings = &context.settings.readiness;
+fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, ExpectedCluster> {
     let blue: BTreeMap<(&str, &str), &str> = plan
         .schemas
         .iter()
@@ -168,12 +177,7 @@ fn expectation(
             });
         }
     }
-    Expectation {
-        clusters,
-        threshold_ms: i64::try_from(settings.lag_threshold.0.as_millis()).unwrap_or(i64::MAX),
-        strict: settings.strict,
-        oom_kill_limit: i64::from(settings.oom_kill_limit),
-    }
+    clusters
 }
 
 /// What was dropped will never be ready; waiting for it would only hide that.

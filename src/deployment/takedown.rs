@@ -531,7 +531,7 @@ fn dependents_first<'c>(catalog: &'c Catalog, going: &[&'c Object]) -> Vec<&'c O
 }
 
 /// The control schema goes last: as long as it stands, the deployment is under way.
-async fn drop_control(
+pub(super) async fn drop_control(
     context: &Context<'_>,
     deployment: &Deployment,
     ids: &Ids,

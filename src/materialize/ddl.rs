@@ -305,7 +305,7 @@ pub fn index_key(create_sql: &str) -> Result<String, String> {
 }
 
 /// The characters outside quotes, with their places. A doubled quote ends and begins a quotation.
-fn unquoted(sql: &str) -> impl Iterator<Item = (usize, char)> {
+pub(super) fn unquoted(sql: &str) -> impl Iterator<Item = (usize, char)> {
     let mut quote = None;
     sql.char_indices().filter(move |(_, character)| {
         match quote {

@@ -6,6 +6,7 @@
 
 use super::catalog::queries::{REPLACEMENTS, REPLACEMENTS_KNOWN};
 use super::catalog::text;
+use super::ddl::unquoted;
 use super::error::MaterializeError;
 use super::identifier::{Ident, Qualified};
 use super::session::{Session, Statement};
@@ -45,10 +46,131 @@ pub fn drop_replacement(name: &Qualified<'_>) -> Statement {
     Statement::new("drop replacement", format!("DROP MATERIALIZED VIEW {name}"))
 }
 
+/// The query of a materialized view, as the server shows it; the inner error says why it cannot be told
+/// or could not be given to a replacement, one sentence.
+///
+/// # Errors
+/// The server's.
+pub async fn query(
+    session: &Session,
+    name: &Qualified<'_>,
+) -> Result<Result<String, String>, MaterializeError> {
+    let statement = Statement::new(
+        "show create materialized view",
+        format!("SHOW CREATE MATERIALIZED VIEW {name}"),
+    );
+    let rows = session.simple(&statement).await?;
+    let create = rows.first().and_then(|row| row.get(1)).unwrap_or_default();
+    Ok(query_of(create))
+}
+
+/// The query in a definition. A replacement is made of nothing but a name, a cluster and a query, so
+/// whatever else the definition has would be lost with it.
+fn query_of(create: &str) -> Result<String, String> {
+    let unknown = || format!("its definition has a form that is not known: {create}");
+    let sql = create.trim_end();
+    let sql = sql.strip_suffix(';').unwrap_or(sql).trim_end();
+    let words = outer_words(sql);
+    if !sql.starts_with("CREATE ") {
+        return Err(unknown());
+    }
+    let word = |wanted: &str| words.iter().find(|(_, word)| *word == wanted);
+    let (at, _) = word("AS").ok_or_else(unknown)?;
+    let (head, query) = (&sql[..*at], &sql[at + 2..]);
+    let with = word("WITH").map(|(with, _)| *with).filter(|with| with < at);
+    let (before, options) = head.split_at(with.unwrap_or(head.len()));
+    if unquoted(before).any(|(_, character)| character == '(') {
+        return Err("it was made with a list of columns".to_owned());
+    }
+    let bare: String = options.split_whitespace().collect();
+    // What every view has that says nothing of it.
+    if !bare.is_empty() && !bare.eq_ignore_ascii_case("WITH(REFRESH=ONCOMMIT)") {
+        return Err(format!("it was made {}", options.trim()));
+    }
+    Ok(by_name(query.trim()))
+}
+
+/// Words outside quotes and parentheses, in capitals only where they are written so, with their places.
+fn outer_words(sql: &str) -> Vec<(usize, &str)> {
+    let (mut depth, mut start, mut last) = (0_u32, None::<usize>, 0);
+    let mut words = Vec::new();
+    for (at, character) in unquoted(sql) {
+        let is_word = depth == 0 && (character.is_alphanumeric() || character == '_');
+        if let Some(began) = start
+            && (!is_word || at != last)
+        {
+            words.push((began, &sql[began..last]));
+            start = None;
+        }
+        if is_word && start.is_none() {
+            start = Some(at);
+        }
+        last = at + character.len_utf8();
+        match character {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    words.extend(start.map(|began| (began, &sql[began..last])));
+    words
+}
+
+/// Stored SQL may name an input as `[u7 AS "d"."s"."t"]`; another release may have made that input anew.
+fn by_name(sql: &str) -> String {
+    let mut out = String::new();
+    let mut taken = 0;
+    let mut inside = false;
+    for (at, character) in unquoted(sql) {
+        if character == '[' {
+            let Some((id, _)) = sql[at + 1..].split_once(" AS ") else {
+                continue;
+            };
+            let digits = id.strip_prefix('u').unwrap_or_default();
+            if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                out.push_str(&sql[taken..at]);
+                taken = at + 1 + id.len() + " AS ".len();
+                inside = true;
+            }
+        } else if character == ']' && inside {
+            out.push_str(&sql[taken..at]);
+            taken = at + 1;
+            inside = false;
+        }
+    }
+    out.push_str(&sql[taken..]);
+    out
+}
+
+/// Names and types of the columns of a query, in order, without running it; `None` where the server
+/// refuses to say, as it does for a query that it cannot plan.
+///
+/// # Errors
+/// See [`MaterializeError`].
+pub async fn columns(
+    session: &Session,
+    query: &str,
+) -> Result<Option<Vec<(String, String)>>, MaterializeError> {
+    match session.describe("describe columns", query).await {
+        Ok(columns) => Ok(Some(columns)),
+        Err(MaterializeError::Refused { .. } | MaterializeError::Unexpected { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Pending replacements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Replacements {
     targets: BTreeMap<String, String>,
+}
+
+impl FromIterator<(String, String)> for Replacements {
+    /// Of pairs of a replacement's id and its target's.
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self {
+            targets: pairs.into_iter().collect(),
+        }
+    }
 }
 
 impl Replacements {
@@ -176,6 +298,47 @@ mod tests {
         .expect("a sandbox");
         let catalog = Catalog::read(&materialize(&sandbox)).await;
         assert_eq!(catalog.expect("a reading").replacements, None);
+    }
+
+    #[test]
+    fn the_query_is_read_from_show_create() {
+        for (create, query) in [
+            (
+                "CREATE MATERIALIZED VIEW \"d\".\"s\".\"a AS (\" IN CLUSTER \"c\" AS SELECT 'x' AS \"y\" FROM \"d\".\"s\".\"t\";",
+                "SELECT 'x' AS \"y\" FROM \"d\".\"s\".\"t\"",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW d.s.v\n    IN CLUSTER c\n    WITH (REFRESH = ON COMMIT)\n    AS WITH w AS (SELECT 1 AS a) SELECT a FROM w;",
+                "WITH w AS (SELECT 1 AS a) SELECT a FROM w",
+            ),
+            (
+                "CREATE REPLACEMENT MATERIALIZED VIEW d.s.r FOR d.s.v IN CLUSTER c AS SELECT a[1] FROM [u12 AS \"d\".\"s\".\"t [u1 AS\"] AS t, [u3 AS \"d\".\"s\".\"q\"]",
+                "SELECT a[1] FROM \"d\".\"s\".\"t [u1 AS\" AS t, \"d\".\"s\".\"q\"",
+            ),
+        ] {
+            assert_eq!(query_of(create).as_deref(), Ok(query));
+        }
+    }
+
+    #[test]
+    fn what_a_replacement_would_lose_is_named() {
+        for (create, why) in [
+            (
+                "CREATE MATERIALIZED VIEW v IN CLUSTER c WITH (RETAIN HISTORY = FOR '1h') AS SELECT 1",
+                "it was made WITH (RETAIN HISTORY = FOR '1h')",
+            ),
+            (
+                "CREATE MATERIALIZED VIEW v (\"a\") IN CLUSTER c AS SELECT 1",
+                "it was made with a list of columns",
+            ),
+            ("", "its definition has a form that is not known: "),
+            (
+                "CREATE MATERIALIZED VIEW v",
+                "its definition has a form that is not known: CREATE MATERIALIZED VIEW v",
+            ),
+        ] {
+            assert_eq!(query_of(create), Err(why.to_owned()));
+        }
     }
 
     #[test]

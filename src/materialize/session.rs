@@ -341,6 +341,31 @@ impl Session {
             .collect())
     }
 
+    /// Names and types of the columns of a query, in order; the query is not run.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub async fn describe(
+        &self,
+        label: &'static str,
+        query: &str,
+    ) -> Result<Vec<(String, String)>, MaterializeError> {
+        let sql = format!("/* cutover: {label} */ {query}");
+        let prepared = tokio::time::timeout(self.deadline, self.client.prepare(&sql))
+            .await
+            .map_err(|_| MaterializeError::Deadline {
+                label,
+                seconds: self.deadline.as_secs(),
+            })?
+            .map_err(|error| {
+                MaterializeError::from_client(label, self.deadline.as_secs(), error)
+            })?;
+        let columns = prepared.columns().iter();
+        Ok(columns
+            .map(|column| (column.name().to_owned(), column.type_().name().to_owned()))
+            .collect())
+    }
+
     /// Runs a named query whose parameters are all text.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::columns;
 use super::lookup::Lookup;
 use super::{
     BaselineUsed, ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, Mode, ObjectKind, Plan,
-    PlannedNode, Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint,
+    PlannedNode, Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint, Strategy,
 };
 use crate::build::selector::SelectorError;
 use crate::materialize::catalog::{Cluster, Object, Schema};
@@ -99,7 +99,7 @@ fn test_cluster(input: &Input<'_>) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn assemble(
+pub(super) fn assemble(
     input: &Input<'_>,
     planned: &BTreeSet<String>,
     test_cluster: Option<String>,
@@ -142,6 +142,8 @@ fn assemble(
     Plan {
         version: 1,
         mode: input.mode,
+        strategy: Strategy::Swap,
+        replacements: Vec::new(),
         environment: input.environment.to_owned(),
         target: input.target.to_owned(),
         project: input.candidate.project.clone(),

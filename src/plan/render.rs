@@ -6,7 +6,7 @@
 
 use super::{
     ClusterSwap, ColumnChange, ColumnChangeKind, IndexMove, Mode, ObjectKind, Plan, PlannedNode,
-    SchemaSwap,
+    SchemaSwap, Strategy,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,6 +40,13 @@ fn count(number: usize, singular: &str, plural: &str) -> String {
 fn headline(plan: &Plan) -> String {
     if plan.is_empty() {
         return "nothing to do: production is as the project says".to_owned();
+    }
+    if plan.strategy == Strategy::Replace {
+        return format!(
+            "{} replaced in place, {} run",
+            count(plan.replacements.len(), "view", "views"),
+            count(plan.tests.len(), "test", "tests"),
+        );
     }
     let mut line = format!(
         "{} and {} swapped, {} built, {} run",

@@ -8,7 +8,10 @@ use crate::deployment::builds::{Builds, Parsed};
 use crate::deployment::state::{Event, State};
 use crate::materialize::Materialize;
 use crate::materialize::catalog::Catalog;
+use crate::materialize::identifier::Qualified;
+use crate::materialize::replacement;
 use crate::plan::candidate::{CandidateNode, Input};
+use crate::plan::replace::{self, Difference, Queries, Reasons};
 use crate::plan::slim::{self, Changes, Closed};
 use crate::plan::{
     BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full,
@@ -16,7 +19,7 @@ use crate::plan::{
 use crate::project::run_results::RunResults;
 use crate::project::select::{self, Context, Kept, Selection, Selectors};
 use crate::project::state::Comparison;
-use crate::settings::{OnDrift, Scope};
+use crate::settings::{OnDrift, Scope, Strategy};
 use crate::store::{RecordedEvent, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,7 +120,18 @@ impl Release {
             Some(baseline) if !is_full => {
                 let changes =
                     self.changes(&input, baseline, &found.parsed, selectors.as_ref(), wishes)?;
-                self.slim(&input, &changes, materialize).await?
+                self.changed(
+                    &input,
+                    &changes,
+                    baseline,
+                    &found.parsed,
+                    builds,
+                    materialize,
+                )
+                .await?
+            }
+            None | Some(_) if self.settings.strategy == Strategy::Replace => {
+                return Err(refused_to_replace_all(is_full).into());
             }
             None if selectors.is_some() => return Err(refused_without_baseline().into()),
             Some(_) | None => full::plan(&input).map_err(DeploymentError::from)?,
@@ -214,6 +228,88 @@ impl Release {
         let spec = selection.parse(selectors)?;
         let selected = select::evaluate(&spec, &context, &Kept::by_build())?;
         Ok(selected.into_iter().map(str::to_owned).collect())
+    }
+
+    /// What changed, in place or by a swap.
+    async fn changed(
+        &self,
+        input: &Input<'_>,
+        changes: &Changes,
+        baseline: &Baseline,
+        parsed: &Parsed,
+        builds: &Builds,
+        materialize: &Materialize,
+    ) -> Result<Plan, ReleaseError> {
+        let is_empty = changes.seed.nodes.is_empty() && changes.seed.schemas.is_empty();
+        if is_empty || self.settings.strategy == Strategy::Swap {
+            return self.slim(input, changes, materialize).await;
+        }
+        let reasons = match self
+            .in_place(input, changes, baseline, parsed, builds, materialize)
+            .await?
+        {
+            Ok(plan) => return Ok(plan),
+            Err(reasons) => reasons,
+        };
+        if self.settings.strategy == Strategy::Replace {
+            return Err(DeploymentError::from(Refused(replace::refusal(&reasons))).into());
+        }
+        let mut plan = self.slim(input, changes, materialize).await?;
+        plan.notes.push(replace::note(&reasons));
+        Ok(plan)
+    }
+
+    /// The plan of a release in place, or why there is none.
+    async fn in_place(
+        &self,
+        input: &Input<'_>,
+        changes: &Changes,
+        baseline: &Baseline,
+        parsed: &Parsed,
+        builds: &Builds,
+        materialize: &Materialize,
+    ) -> Result<Result<Plan, Reasons>, ReleaseError> {
+        let rules = select::rules(&self.project.dbt.flags);
+        let comparison = Comparison::with(&baseline.manifest, &parsed.manifest, rules);
+        let differences = changes.seed.nodes.keys().map(|id| {
+            let node = parsed.manifest.nodes.get(id);
+            let difference = Difference {
+                changes: comparison.changes(id).to_vec(),
+                has_hooks: node.is_some_and(|node| node.config.has_hooks()),
+            };
+            (id.clone(), difference)
+        });
+        let target = match replace::target(input, changes, &differences.collect()) {
+            Ok(target) => target,
+            Err(reasons) => return Ok(Err(reasons)),
+        };
+        let no = |why: String| Ok(Err(Reasons::from([(target.unique_id.to_owned(), why)])));
+        let (_, left_out) = replace::tests_of(input, &target);
+        if self.settings.strategy == Strategy::Auto && !left_out.is_empty() {
+            return no(format!(
+                "is read by tests that also read what is computed from it, and these can only run on a green side: {}",
+                left_out.join(", ")
+            ));
+        }
+        let session = materialize.session_patiently().await?;
+        let node = target.node;
+        let name = Qualified::object(&node.database, &node.schema, &node.identifier);
+        let live = match replacement::query(&session, &name).await? {
+            Ok(query) => query,
+            Err(why) => return no(why),
+        };
+        let new = builds.compile(&parsed.candidate, target.unique_id).await?;
+        let session = materialize.session_patiently().await?;
+        let serving = replacement::columns(&session, &format!("SELECT * FROM {name}")).await?;
+        let replacing = replacement::columns(&session, &new).await?;
+        // Where the server does not say, it will when the replacement is made.
+        if let (Some(serving), Some(replacing)) = (serving, replacing)
+            && let Some(why) = replace::columns_differ(&serving, &replacing)
+        {
+            return no(why);
+        }
+        let queries = Queries { new, live };
+        Ok(Ok(replace::plan(input, changes, &target, queries)))
     }
 
     async fn slim(
@@ -322,6 +418,16 @@ fn refused_without_baseline() -> DeploymentError {
     .into()
 }
 
+fn refused_to_replace_all(is_full: bool) -> DeploymentError {
+    let why = if is_full {
+        "a full release swaps all of it"
+    } else {
+        "there is no baseline, so that all of it is released"
+    };
+    let reasons = Reasons::from([("vars.deployment".to_owned(), why.to_owned())]);
+    Refused(replace::refusal(&reasons)).into()
+}
+
 /// How to clone the clusters concerned.
 async fn definitions(
     materialize: &Materialize,
@@ -339,24 +445,25 @@ async fn definitions(
     Ok(definitions)
 }
 
-/// The schemas and clusters that both swap, sorted.
+/// The schemas and clusters that both change, sorted.
 fn shared(plan: &Plan, other: &Plan) -> Vec<String> {
-    let schemas = plan.schemas.iter().filter(|schema| {
-        plan.database == other.database
-            && other
-                .schemas
-                .iter()
-                .any(|theirs| theirs.name == schema.name)
+    let [ours, theirs] = [plan, other].map(|plan| {
+        let swapped = plan.schemas.iter().map(|schema| schema.name.as_str());
+        let replaced = plan.replacements.iter().map(|view| view.schema.as_str());
+        swapped.chain(replaced).collect::<BTreeSet<&str>>()
     });
-    let clusters = plan.clusters.iter().filter(|cluster| {
-        other
-            .clusters
-            .iter()
-            .any(|theirs| theirs.name == cluster.name)
+    let schemas = ours
+        .intersection(&theirs)
+        .filter(|_| plan.database == other.database);
+    let [ours, theirs] = [plan, other].map(|plan| {
+        let swapped = plan.clusters.iter().map(|cluster| cluster.name.as_str());
+        let replaced = plan.replacements.iter().map(|view| view.cluster.as_str());
+        swapped.chain(replaced).collect::<BTreeSet<&str>>()
     });
+    let clusters = ours.intersection(&theirs);
     schemas
-        .map(|schema| format!("schema {}", schema.name))
-        .chain(clusters.map(|cluster| format!("cluster {}", cluster.name)))
+        .map(|schema| format!("schema {schema}"))
+        .chain(clusters.map(|cluster| format!("cluster {cluster}")))
         .collect()
 }
 

@@ -1,5 +1,6 @@
 use super::{
     DEFAULTS, Fault, Loaded, LogFormat, Override, Policy, Settings, SettingsError, Sources, Span,
+    Strategy,
 };
 use crate::failure::{Class, Classify};
 use serde_json::{Value, json};
@@ -52,6 +53,26 @@ fn faults(outcome: Result<Loaded, SettingsError>) -> Vec<Fault> {
 
 fn span(text: &str) -> Span {
     Span(humantime::parse_duration(text).expect("a duration"))
+}
+
+#[test]
+fn a_release_swaps_unless_another_strategy_is_named() {
+    let strategy = |loaded: Loaded| loaded.settings.strategy;
+    assert_eq!(load("").map(strategy).ok(), Some(Strategy::Swap));
+    for (word, expected) in [
+        ("swap", Strategy::Swap),
+        ("replace", Strategy::Replace),
+        ("auto", Strategy::Auto),
+    ] {
+        let loaded = load(&format!("strategy: {word}"));
+        assert_eq!(loaded.map(strategy).ok(), Some(expected));
+    }
+    let flag = load_with("strategy: auto", &[], &[("strategy", json!("replace"))]);
+    assert_eq!(flag.map(strategy).ok(), Some(Strategy::Replace));
+    let variable = load_with("", &[("CUTOVER__STRATEGY", "auto")], &[]);
+    assert_eq!(variable.map(strategy).ok(), Some(Strategy::Auto));
+    let unknown = faults(load("strategy: both"));
+    assert_eq!(unknown.len(), 1, "{unknown:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::cli::handlers::Answer;
 use crate::cli::output::views::{DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::{DeploymentError, Until};
-use crate::plan::{Mode, Plan, Refusal, RefusalName, Refused};
+use crate::plan::{Mode, Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::progress::Reporter;
 use crate::release::{Release, ReleaseError, Wishes};
 use crate::settings::Override;
@@ -24,7 +24,7 @@ pub(super) async fn plan(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
-    let release = commands.open(&arguments.target, Vec::new())?;
+    let release = commands.open(&arguments.target, strategy(&arguments.scope))?;
     let store = release.store().await?;
     let planned = planned(
         &release,
@@ -184,7 +184,16 @@ fn flags(arguments: &Deploy) -> Vec<Override> {
     ]
     .into_iter()
     .filter_map(|(flag, path, value)| Some(overriding(flag, path, value?)))
+    .chain(strategy(&arguments.scope))
     .collect()
+}
+
+fn strategy(scope: &Scope) -> Vec<Override> {
+    let strategy = scope.strategy.map(|strategy| json!(strategy));
+    strategy
+        .map(|strategy| overriding("--strategy", "strategy", strategy))
+        .into_iter()
+        .collect()
 }
 
 fn allowed(settings: &Settings, scope: &Scope) -> BTreeSet<RefusalName> {
@@ -271,6 +280,9 @@ async fn planned(
 }
 
 fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
+    if plan.strategy == Strategy::Replace {
+        return would_replace(plan, settings);
+    }
     let mut would = vec![
         format!(
             "create {} green schemas and {} green clusters",
@@ -298,4 +310,22 @@ fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
         Policy::Manual => would.push("keep the old side until `cutover cleanup`".to_owned()),
     }
     would
+}
+
+fn would_replace(plan: &Plan, settings: &Settings) -> Vec<String> {
+    let views: Vec<String> = plan
+        .replacements
+        .iter()
+        .map(|view| format!("{}.{}", view.schema, view.name))
+        .collect();
+    let views = views.join(", ");
+    vec![
+        format!("create a replacement of {views} beside it"),
+        "wait until it is hydrated and fresh".to_owned(),
+        format!("run {} tests on it", plan.tests.len()),
+        match settings.promotion {
+            Policy::Automatic => format!("apply it to {views} in one statement"),
+            Policy::Manual => format!("wait for `cutover promote`, then apply it to {views}"),
+        },
+    ]
 }

@@ -92,6 +92,8 @@ pub(crate) fn shop() -> Plan {
         server: Some("aws-eu-west-1-0198".to_owned()),
         manifest_hash: "3f2a9c51d07be4418c6f".to_owned(),
         green_manifest_hash: "77aa9c51d07be4418c6f".to_owned(),
+        strategy: crate::plan::Strategy::Swap,
+        replacements: Vec::new(),
         baseline: BaselineUsed {
             generation: Some(3),
             deployment: Some("0198c3f2-7d4e-7000-8000-000000000001".to_owned()),

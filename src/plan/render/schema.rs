@@ -2,7 +2,7 @@
 
 use super::sample;
 use crate::materialize::grants::{DefaultPrivilege, Grant};
-use crate::plan::{Mode, sample::World};
+use crate::plan::{Mode, Replacement, Strategy, sample::World};
 use checker::{check, properties};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -27,6 +27,17 @@ fn every_field_is_described_and_every_description_has_its_field() {
         object_type: "table".to_owned(),
         grantee: Some("reader".to_owned()),
         privilege: "SELECT".to_owned(),
+    }];
+    full.strategy = Strategy::Replace;
+    full.replacements = vec![Replacement {
+        schema: "marts".to_owned(),
+        name: "totals".to_owned(),
+        node: "model.shop.totals".to_owned(),
+        id: "u1".to_owned(),
+        cluster: "compute".to_owned(),
+        cluster_id: "u4".to_owned(),
+        query: "select 2".to_owned(),
+        previous: "SELECT 1".to_owned(),
     }];
     let comments = &mut full.schemas[0].objects[0].column_comments;
     comments.push(("day".to_owned(), "in UTC".to_owned()));

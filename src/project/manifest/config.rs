@@ -100,6 +100,17 @@ fn or_default<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
     Ok(map.next_value::<Option<T>>()?.unwrap_or_default())
 }
 
+impl Config {
+    /// Whether dbt runs SQL of the project before or after it builds the node.
+    #[must_use]
+    pub fn has_hooks(&self) -> bool {
+        ["pre-hook", "post-hook"].iter().any(|key| {
+            let hooks = self.rest.get(*key).and_then(Value::as_array);
+            hooks.is_some_and(|hooks| !hooks.is_empty())
+        })
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
