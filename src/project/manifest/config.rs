@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::super::artifact::decode;
+use super::digest::as_set;
 
 /// The rendered configuration of a node.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +29,7 @@ pub struct Config {
     /// The alias as configured.
     pub alias: Option<String>,
     /// Tags.
+    #[serde(serialize_with = "as_set")]
     pub tags: Vec<String>,
     /// Free data of the user.
     pub meta: Map<String, Value>,
@@ -48,8 +50,7 @@ pub struct Config {
     pub rest: BTreeMap<String, Value>,
 }
 
-/// By hand: what serde derives for `flatten` holds every value twice, which half of the time and
-/// memory of reading a large manifest went into.
+/// By hand: what serde derives for `flatten` holds every value twice.
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Entries)

@@ -4,14 +4,14 @@
 //! metadata (times, ids of runs, versions), `created_at`, absolute paths, compiled SQL, deferral, which macros
 //! a node reaches, disabled resources and selectors. Lists that are sets (`tags`, `depends_on`) count in any order.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Manifest;
 
 /// Changed whenever the same project would hash differently from then on.
-const FORM: &str = "cutover manifest 1";
+const FORM: &str = "cutover manifest 2";
 
 pub(super) fn of(manifest: &Manifest) -> Result<String, serde_json::Error> {
     let mut hash = Sha256::new();
@@ -24,16 +24,42 @@ pub(super) fn of(manifest: &Manifest) -> Result<String, serde_json::Error> {
             .as_deref()
             .unwrap_or_default(),
     );
-    section(&mut hash, "nodes", &manifest.nodes)?;
+    written(&mut hash, "nodes", &manifest.nodes)?;
     section(&mut hash, "sources", &manifest.sources)?;
     section(&mut hash, "exposures", &manifest.exposures)?;
     section(&mut hash, "metrics", &manifest.metrics)?;
     section(&mut hash, "semantic_models", &manifest.semantic_models)?;
     section(&mut hash, "saved_queries", &manifest.saved_queries)?;
     section(&mut hash, "unit_tests", &manifest.unit_tests)?;
-    section(&mut hash, "functions", &manifest.functions)?;
-    section(&mut hash, "macros", &manifest.macros)?;
+    written(&mut hash, "functions", &manifest.functions)?;
+    written(&mut hash, "macros", &manifest.macros)?;
     Ok(hex::encode(hash.finalize()))
+}
+
+/// As [`section`], for the kinds that are many: as they are written, which is always the same, since their
+/// maps are sorted and [`as_set`] writes what is a set.
+fn written<'m, T: Serialize + 'm>(
+    hash: &mut Sha256,
+    name: &str,
+    resources: impl IntoIterator<Item = (&'m String, &'m T)>,
+) -> Result<(), serde_json::Error> {
+    text(hash, name);
+    let mut bytes = Vec::new();
+    for (id, resource) in resources {
+        text(hash, id);
+        bytes.clear();
+        serde_json::to_writer(&mut bytes, resource)?;
+        length(hash, bytes.len());
+        hash.update(&bytes);
+    }
+    Ok(())
+}
+
+/// Writes a list whose order means nothing.
+pub(super) fn as_set<S: Serializer>(items: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut items: Vec<&String> = items.iter().collect();
+    items.sort_unstable();
+    items.serialize(serializer)
 }
 
 fn section<'m, T: Serialize + 'm>(
@@ -53,11 +79,7 @@ fn section<'m, T: Serialize + 'm>(
 }
 
 fn as_sets(resource: &mut Value) {
-    // Running a node adds the macros that it met (measured on tests); the macros themselves count below.
-    if let Some(Value::Object(depends_on)) = resource.get_mut("depends_on") {
-        depends_on.remove("macros");
-    }
-    for path in ["/tags", "/config/tags", "/depends_on/nodes"] {
+    for path in ["/tags", "/config/tags"] {
         if let Some(Value::Array(items)) = resource.pointer_mut(path) {
             items.sort_by(|left, right| left.as_str().cmp(&right.as_str()));
         }

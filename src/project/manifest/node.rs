@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::super::artifact::decode;
 use super::config::Config;
+use super::digest::as_set;
 
 /// dbt's kinds of resources (`dbt.artifacts.resources.types.NodeType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -178,7 +179,11 @@ pub struct Node {
     #[serde(default)]
     pub language: Option<String>,
     /// Own and inherited tags.
-    #[serde(default, deserialize_with = "decode::one_or_many")]
+    #[serde(
+        default,
+        deserialize_with = "decode::one_or_many",
+        serialize_with = "as_set"
+    )]
     pub tags: Vec<String>,
     /// Free data of the user.
     #[serde(default, deserialize_with = "decode::or_default")]
@@ -257,11 +262,16 @@ impl Node {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct DependsOn {
     /// Ids of nodes, sources, metrics and so on; the parents in the graph.
-    #[serde(default, deserialize_with = "decode::or_default")]
+    #[serde(
+        default,
+        deserialize_with = "decode::or_default",
+        serialize_with = "as_set"
+    )]
     pub nodes: Vec<String>,
     /// Ids of macros; an empty one stands for a macro that dbt did not find (a generic test that was
-    /// removed and is still used).
-    #[serde(default, deserialize_with = "decode::texts_or_empty")]
+    /// removed and is still used). Not written: running a node adds the macros that it met (measured on
+    /// tests), and the macros themselves count in the hash.
+    #[serde(default, deserialize_with = "decode::texts_or_empty", skip_serializing)]
     pub macros: Vec<String>,
 }
 
