@@ -395,7 +395,7 @@ impl Artifacts {
         let refused = ArtifactError::refused;
         let manifest =
             Manifest::from_slice(bytes, &PathBuf::from(&place)).map_err(|error| match error {
-                Error::OtherAdapter { .. } => {
+                Error::OtherAdapter { .. } | Error::OtherProject { .. } => {
                     refused(Name::BaselineForeign, place.clone(), Some(error.into()))
                 }
                 Error::Artifact(_)

@@ -40,6 +40,26 @@ fn earlier(folder: &Path) -> String {
 }
 
 #[test]
+fn a_state_of_another_project_is_no_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = earlier(folder.path());
+    let file = folder.path().join("manifest.json");
+    let text = std::fs::read_to_string(&file).expect("a manifest");
+    let mut other: Value = serde_json::from_str(&text).expect("JSON");
+    other["metadata"]["project_name"] = "bakery".into();
+    std::fs::write(&file, other.to_string()).expect("a file");
+    let manifest = fixture().join("manifest.json").display().to_string();
+    let arguments = ["--manifest", &manifest, "--state", &state];
+    let output = cutover(&fixture(), &arguments);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("a manifest of the project `bakery`"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn nodes_are_listed_in_three_forms() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = earlier(folder.path());

@@ -83,6 +83,21 @@ pub enum Error {
         /// The other.
         second: String,
     },
+    /// The manifest to compare with is of another project.
+    #[error(
+        "{}: it is a manifest of the project `{found}`, and {} is one of `{wanted}`; only states of one project can be compared",
+        file.display(), other.display()
+    )]
+    OtherProject {
+        /// The file.
+        file: PathBuf,
+        /// Its project.
+        found: String,
+        /// The file that it is compared with.
+        other: PathBuf,
+        /// The project there.
+        wanted: String,
+    },
     /// An edge leads nowhere.
     #[error(
         "{}: `{node}` depends on `{parent}`, which is {}; let dbt write the manifest again",
@@ -115,6 +130,7 @@ impl Classify for Error {
             | Self::OtherAdapter { .. }
             | Self::Empty { .. }
             | Self::DuplicateRelation { .. }
+            | Self::OtherProject { .. }
             | Self::MissingParent { .. }
             | Self::Cycle { .. } => Class::Usage,
         }
@@ -257,6 +273,22 @@ impl Manifest {
             }
         }
         Ok(manifest)
+    }
+
+    /// Makes sure that both are states of one project; a manifest that names none passes.
+    ///
+    /// # Errors
+    /// [`Error::OtherProject`], about this manifest.
+    pub fn is_state_of(&self, other: &Self) -> Result<(), Error> {
+        match (&self.metadata.project_name, &other.metadata.project_name) {
+            (Some(found), Some(wanted)) if found != wanted => Err(Error::OtherProject {
+                file: self.file.clone(),
+                found: found.clone(),
+                other: other.file.clone(),
+                wanted: wanted.clone(),
+            }),
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
     }
 
     /// The edges between everything that can be selected.

@@ -76,9 +76,11 @@ impl Release {
         let catalog = Catalog::read(materialize).await?;
         let key = self.artifact_key();
         let pointer = artifacts.current(&key).await?;
-        let baseline = artifacts.baseline(&key).await?;
+        // The baseline is read while dbt works.
+        let (parsed, baseline) = tokio::join!(builds.parse(), artifacts.baseline(&key));
+        let (parsed, baseline) = (parsed?, baseline?);
         let found = Found {
-            parsed: builds.parse().await?,
+            parsed,
             used: BaselineUsed {
                 generation: pointer.as_ref().map(|pointer| pointer.generation),
                 deployment: pointer.and_then(|pointer| pointer.deployment),

@@ -123,7 +123,7 @@ impl Measured {
 fn measure(place: &Path) -> ExitCode {
     let [before, after] = ["old.json", "new.json"].map(|name| place.join(name));
     let began = Instant::now();
-    // A release parses with dbt and fetches the baseline at the same time.
+    // A release reads the baseline while dbt parses the project.
     let (old, new) = std::thread::scope(|scope| {
         let old = scope.spawn(|| Manifest::read(&before).unwrap());
         let new = Manifest::read(&after).unwrap();

@@ -39,6 +39,9 @@ pub(super) async fn ls(
     let graph = new.graph()?;
     let rules = select::rules(&project.flags);
     let old = past.manifest.as_ref();
+    if let Some(old) = old {
+        old.is_state_of(&new)?;
+    }
     let comparison = old.map(|old| Comparison::with(old, &new, rules));
     let context = Context {
         comparison: comparison.as_ref(),
