@@ -3,16 +3,15 @@
 //! One consistent reading (one transaction, every query on the catalog's own cluster). Ids are
 //! unique within a kind only: schema `u5` and object `u5` are different things.
 
+mod definition;
 pub(super) mod queries;
 
-use super::ddl;
 use super::error::MaterializeError;
 use super::grants::{DefaultPrivilege, Grant};
-use super::identifier::{Ident, Qualified};
 use super::replacement::Replacements;
 use super::session::{Materialize, Session, Statement};
 use super::tag::Tag;
-use crate::plan::{ClusterDefinition, ObjectKind, ReplicaDefinition};
+use crate::plan::ObjectKind;
 use queries::{
     CLUSTERS, COLUMNS, COMMENTS, DEFAULT_PRIVILEGES, DEPENDENCIES, FACTS, GRANTS, OBJECTS,
     REPLICAS, ROLES, SCHEMAS, SERVER,
@@ -501,69 +500,6 @@ impl Catalog {
             Some(schema) => format!("{}.{}.{}", schema.database, schema.name, object.name),
             None => object.name.clone(),
         }
-    }
-
-    /// How to make a cluster like this one, or why that is not possible.
-    ///
-    /// # Errors
-    /// The server's; a definition that cannot be cloned is the inner error, one sentence.
-    pub async fn cluster_definition(
-        &self,
-        session: &Session,
-        cluster: &Cluster,
-    ) -> Result<Result<ClusterDefinition, String>, MaterializeError> {
-        if !cluster.managed {
-            return Ok(self.unmanaged_definition(cluster));
-        }
-        let rows = session
-            .simple(&Statement::new(
-                "show create cluster",
-                format!("SHOW CREATE CLUSTER {}", Ident(&cluster.name)),
-            ))
-            .await?;
-        let create = rows.first().and_then(|row| row.get(1)).unwrap_or_default();
-        Ok(ddl::managed_options(&cluster.name, create)
-            .map(|options| ClusterDefinition::Managed { options })
-            .map_err(|answer| {
-                format!("SHOW CREATE CLUSTER answered in a form that is not known: {answer}")
-            }))
-    }
-
-    /// What follows the relation's name in an index's definition; the inner error is an answer of a
-    /// form that is not known.
-    ///
-    /// # Errors
-    /// The server's.
-    pub async fn index_key(
-        &self,
-        session: &Session,
-        index: &Object,
-    ) -> Result<Result<String, String>, MaterializeError> {
-        let Some(schema) = self.schemas.get(&index.schema_id) else {
-            return Ok(Err("its schema cannot be found".to_owned()));
-        };
-        let name = Qualified::object(&schema.database, &schema.name, &index.name);
-        let statement = Statement::new("show create index", format!("SHOW CREATE INDEX {name}"));
-        let rows = session.simple(&statement).await?;
-        let create = rows.first().and_then(|row| row.get(1)).unwrap_or_default();
-        Ok(ddl::index_key(create))
-    }
-
-    fn unmanaged_definition(&self, cluster: &Cluster) -> Result<ClusterDefinition, String> {
-        cluster
-            .replicas
-            .iter()
-            .map(|(name, size, availability_zone)| {
-                Ok(ReplicaDefinition {
-                    name: name.clone(),
-                    size: size
-                        .clone()
-                        .ok_or_else(|| format!("replica {name} has no size"))?,
-                    availability_zone: availability_zone.clone(),
-                })
-            })
-            .collect::<Result<Vec<_>, String>>()
-            .map(|replicas| ClusterDefinition::Unmanaged { replicas })
     }
 }
 
