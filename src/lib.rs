@@ -11,6 +11,8 @@ pub mod artifacts;
 pub mod build;
 /// The command line: arguments, output, signals, exit codes.
 pub mod cli;
+/// What `cutover serve` decides by the clock.
+pub mod daemon;
 /// The saga: states, `next(state, event)`, the steps of a deployment and its recovery.
 pub mod deployment;
 /// The one table from error class to retry behaviour, exit code and wording.
@@ -29,5 +31,7 @@ pub mod release;
 pub mod retry;
 /// The configuration tree.
 pub mod settings;
+/// Where a project comes from: a git repository, fetched, or a folder.
+pub mod source;
 /// The journal.
 pub mod store;

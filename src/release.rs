@@ -2,24 +2,33 @@
 //! journal and dbt. The command line and the daemon both begin here.
 
 use crate::artifacts::{ArtifactError, Artifacts, Key};
+use crate::build::environment::Variables;
 use crate::build::{BuildError, Dbt, Invoker, environment};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
-use crate::failure::{Class, Classify};
+use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::catalog;
 use crate::materialize::session::SessionOptions;
 use crate::materialize::{Address, Materialize, SslMode};
 use crate::plan::{Plan, Refusal, RefusalName, Refused};
 use crate::progress::Reporter;
+use crate::project::Project;
 use crate::project::profiles::{self, Credentials};
-use crate::project::{Arguments, Environment, Project};
 use crate::settings::{Loaded, Override, Sources};
 use crate::settings::{Settings, SettingsError};
-use crate::store::{Store, StoreError};
+use crate::source::{Source, SourceError};
+use crate::store::{Deployment, Store, StoreError};
+use opening::Opening;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
+pub use connection::ConnectionError;
 pub use planning::Wishes;
+
+/// A `profiles.yml` from the configuration.
+mod connection;
+/// Which project an environment is.
+mod opening;
 
 /// From the project, the baseline and the server to a plan.
 mod planning;
@@ -46,6 +55,15 @@ pub struct Release {
     pub settings: Settings,
     /// The dbt project and its profile.
     pub project: Project,
+    /// The commit of the project, where it comes from a repository.
+    pub revision: Option<String>,
+    /// The repository that the project comes from.
+    pub source: Option<Source>,
+    /// Where relative paths of journal, artifacts and runs begin.
+    base: PathBuf,
+    /// What dbt must see of the environment besides what the settings allow.
+    secrets: Variables,
+    wanted: Wanted,
 }
 
 /// Why an environment could not be opened.
@@ -75,6 +93,12 @@ pub enum ReleaseError {
     /// The plan or a step.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
+    /// The repository.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The connection of the configuration.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
     /// A working folder could not be made.
     #[error("cannot use the folder {}", path.display())]
     Folder {
@@ -97,6 +121,8 @@ impl Classify for ReleaseError {
             Self::Build(error) => error.class(),
             Self::Materialize(error) => error.class(),
             Self::Deployment(error) => error.class(),
+            Self::Source(error) => error.class(),
+            Self::Connection(error) => error.class(),
             Self::Folder { .. } => Class::Transient,
         }
     }
@@ -111,6 +137,8 @@ impl Classify for ReleaseError {
             Self::Build(error) => error.hint(),
             Self::Materialize(error) => error.hint(),
             Self::Deployment(error) => error.hint(),
+            Self::Source(error) => error.hint(),
+            Self::Connection(error) => error.hint(),
             Self::Folder { .. } => {
                 Some("check the folder's permissions and the free space".to_owned())
             }
@@ -150,37 +178,86 @@ impl Release {
     /// # Errors
     /// Faults of the configuration and of the project's files.
     pub fn open(wanted: &Wanted) -> Result<Self, ReleaseError> {
-        let loaded = configuration(wanted)?;
-        let base = loaded
-            .file
-            .as_deref()
-            .and_then(Path::parent)
-            .unwrap_or(&wanted.working_directory)
-            .to_owned();
-        let mut settings = loaded.settings;
-        let named = wanted.environment.clone();
-        if settings.environments.is_empty() && settings.project.target.is_none() {
-            settings.project.target = named.clone();
-        }
-        let absolute = |path: &Option<PathBuf>| path.as_ref().map(|path| base.join(path));
-        let arguments = Arguments {
-            project_dir: absolute(&settings.project.directory),
-            profiles_dir: absolute(&settings.project.profiles_directory),
-            profile: settings.project.profile.clone(),
-            target: settings.project.target.clone(),
-            target_path: None,
-            vars: Some(serde_json::json!(settings.project.vars).to_string()),
+        let opening = Opening::of(wanted)?;
+        let checkout = opening.source.as_ref().map(Source::present).transpose()?;
+        opening.open(checkout)
+    }
+
+    /// As [`Release::open`], with the project's repository fetched first, where it comes from one.
+    /// Nobody else changes the work tree while the release lives.
+    ///
+    /// # Errors
+    /// As [`Release::open`] and [`Source::fetch`].
+    pub async fn fetch(wanted: &Wanted, cancel: &CancellationToken) -> Result<Self, ReleaseError> {
+        let opening = Opening::of(wanted)?;
+        let checkout = match &opening.source {
+            Some(source) => Some(source.fetch(None, cancel).await?),
+            None => None,
         };
-        let project = Project::open(
-            &arguments,
-            &Environment::of_process(),
-            &wanted.working_directory,
-        )?;
-        Ok(Self {
-            environment: named.unwrap_or_else(|| project.profile.target.clone()),
-            settings,
-            project,
-        })
+        opening.open(checkout)
+    }
+
+    /// The same environment with the project at another commit, which is fetched; `None` when it is
+    /// at that commit, when none is named, or when the project comes from no repository.
+    ///
+    /// # Errors
+    /// As [`Release::fetch`].
+    pub async fn at(
+        &self,
+        revision: Option<&str>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, ReleaseError> {
+        let (Some(source), Some(revision)) = (&self.source, revision) else {
+            return Ok(None);
+        };
+        let present = source.present().ok();
+        let is_there = present.is_some_and(|present| present.revision.as_str() == revision);
+        if is_there && self.revision.as_deref() == Some(revision) {
+            return Ok(None);
+        }
+        let revision = revision.parse().map_err(SourceError::from)?;
+        let mut opening = Opening::of(&self.wanted)?;
+        // Its lock on the work tree is this release's.
+        opening.source = Some(source.clone());
+        let checkout = source.fetch(Some(&revision), cancel).await?;
+        opening.open(Some(checkout)).map(Some)
+    }
+
+    /// The same environment with the project at the commit that the deployment was planned from;
+    /// `None` when it is. Where dbt has no part any more, or is to have none, a commit that cannot be
+    /// had is a warning: a rollback does not wait for a repository.
+    ///
+    /// # Errors
+    /// As [`Release::at`].
+    pub async fn as_planned(
+        &self,
+        deployment: &Deployment,
+        is_abort: bool,
+        reporter: &Reporter,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, ReleaseError> {
+        let revision = deployment.request.revision.as_deref();
+        match self.at(revision, cancel).await {
+            Err(ReleaseError::Source(error))
+                if error.class() != Class::Interrupted
+                    && (is_abort || !deployment.state.is_before_cutover()) =>
+            {
+                reporter.warning(format!(
+                    "the commit of the deployment was not fetched: {}",
+                    with_causes(&error)
+                ));
+                Ok(None)
+            }
+            ended => ended,
+        }
+    }
+
+    /// What was fetched, in one sentence; `None` when the project comes from no repository.
+    #[must_use]
+    pub fn fetched(&self) -> Option<String> {
+        let source = self.source.as_ref()?;
+        let revision = self.revision.as_deref()?;
+        Some(format!("the project is {} at {revision}", source.address()))
     }
 
     /// Makes sure that what the journal holds was planned for the project, target and database of
@@ -230,8 +307,8 @@ impl Release {
     /// # Errors
     /// See [`Store::open`].
     pub async fn store(&self) -> Result<Store, ReleaseError> {
-        let store = Store::open(&self.settings.store.url, self.folder()).await?;
-        keep_out_of_git(&self.folder().join(".cutover"))?;
+        let store = Store::open(&self.settings.store.url, &self.base).await?;
+        keep_out_of_git(&self.base.join(".cutover"))?;
         Ok(store)
     }
 
@@ -241,8 +318,8 @@ impl Release {
     /// See [`Artifacts::open`].
     pub fn artifacts(&self) -> Result<Artifacts, ReleaseError> {
         let settings = &self.settings.artifacts;
-        let artifacts = Artifacts::open(&settings.url, &settings.texts(), self.folder())?;
-        keep_out_of_git(&self.folder().join(".cutover"))?;
+        let artifacts = Artifacts::open(&settings.url, &settings.texts(), &self.base)?;
+        keep_out_of_git(&self.base.join(".cutover"))?;
         Ok(artifacts)
     }
 
@@ -270,7 +347,7 @@ impl Release {
     /// The folder in which each run has its own.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
-        self.folder().join(&self.settings.runs.directory)
+        self.base.join(&self.settings.runs.directory)
     }
 
     /// dbt, with this run folder, which is created.
@@ -296,7 +373,8 @@ impl Release {
             self.folder(),
             path.as_deref(),
         )?;
-        let environment = environment::allowed(std::env::vars_os(), &settings.environment);
+        let mut environment = environment::allowed(std::env::vars_os(), &settings.environment);
+        environment.extend(self.secrets.clone());
         let vars = self.settings.project.vars.clone().into_iter().collect();
         let profile = &self.project.profile;
         Ok(Builds {

@@ -9,12 +9,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use connection::Connection;
 pub use fault::{Fault, SettingsError};
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
+pub use schedule::{Missed, Schedule};
 pub use secret::{SecretError, SecretRef};
+pub use source::Source;
 
+/// The connection without a `profiles.yml`.
+pub mod connection;
+/// When releases begin by themselves.
+pub mod schedule;
 /// References to secrets.
 pub mod secret;
+/// The git repository of a project.
+pub mod source;
 
 mod fault;
 mod load;
@@ -49,6 +58,12 @@ impl Serialize for Span {
 pub struct Settings {
     /// Where the dbt project is.
     pub project: Project,
+    /// The git repository that the project comes from.
+    pub source: Source,
+    /// When releases begin by themselves.
+    pub schedule: Schedule,
+    /// The connection, where `profiles.yml` is not to say it.
+    pub connection: Connection,
     /// Named environments and what they change.
     pub environments: BTreeMap<String, Environment>,
     /// How dbt is run.
@@ -109,6 +124,12 @@ pub struct Project {
 pub struct Environment {
     /// Where the project is; given keys replace the general ones.
     pub project: Project,
+    /// The git repository; given keys replace the general ones, here and below.
+    pub source: Source,
+    /// When releases begin by themselves.
+    pub schedule: Schedule,
+    /// The connection.
+    pub connection: Connection,
     /// Who decides on the promotion.
     pub promotion: Option<Policy>,
     /// Who decides on the cleanup.

@@ -77,6 +77,16 @@ impl Commands {
     fn open(&self, target: &Target, more: Vec<Override>) -> Result<Release, ReleaseError> {
         Release::open(&self.wanted(target, more))
     }
+
+    /// As `open`, with the project's repository fetched first, where it comes from one.
+    async fn fetched(
+        &self,
+        target: &Target,
+        more: Vec<Override>,
+        stop: &CancellationToken,
+    ) -> Result<Release, ReleaseError> {
+        Release::fetch(&self.wanted(target, more), stop).await
+    }
 }
 
 fn overrides(global: &Global, working_directory: &Path) -> Vec<Override> {

@@ -1,7 +1,7 @@
 //! What types cannot say about a configuration.
 
 use super::fault::Fault;
-use super::{Settings, Span};
+use super::{Schedule, Settings, Span};
 use crate::artifacts::{self, ArtifactError};
 use crate::failure::Classify;
 use crate::plan::RefusalName;
@@ -17,10 +17,16 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// The longest name of an environment, in bytes.
 const LONGEST_NAME: usize = 128;
 
-struct Faults(Vec<Fault>);
+pub(super) struct Faults(pub(super) Vec<Fault>);
 
 impl Faults {
-    fn unless(&mut self, good: bool, path: &str, message: impl Into<String>, remedy: &str) {
+    pub(super) fn unless(
+        &mut self,
+        good: bool,
+        path: &str,
+        message: impl Into<String>,
+        remedy: &str,
+    ) {
         if !good {
             self.0.push(Fault {
                 place: String::new(),
@@ -54,7 +60,7 @@ impl Faults {
         );
     }
 
-    fn span(&mut self, path: &str, span: Span, zero: bool) {
+    pub(super) fn span(&mut self, path: &str, span: Span, zero: bool) {
         self.unless(
             zero || !span.0.is_zero(),
             path,
@@ -140,6 +146,9 @@ impl Settings {
         }
         faults.words("allow", &self.allow);
         faults.vars("project.vars", &self.project.vars);
+        self.source.check("source", &mut faults);
+        self.schedule.check("schedule", &mut faults);
+        self.connection.check("connection", &mut faults);
         self.texts(&mut faults);
         self.named(&mut faults);
         faults.0
@@ -230,6 +239,14 @@ impl Settings {
             );
             faults.words(&format!("{path}.allow"), &environment.allow);
             faults.vars(&format!("{path}.project.vars"), &environment.project.vars);
+            environment.source.check(&format!("{path}.source"), faults);
+            let connection = &environment.connection;
+            connection.check(&format!("{path}.connection"), faults);
+            // What the environment leaves as it is has its faults reported once.
+            if environment.schedule != Schedule::default() {
+                let schedule = environment.schedule.or(&self.schedule);
+                schedule.check(&format!("{path}.schedule"), faults);
+            }
             if let Some(soak) = environment.soak {
                 faults.span(&format!("{path}.soak"), soak, true);
             }

@@ -24,6 +24,9 @@ pub struct Request {
     pub allow: Vec<String>,
     /// Whether missing production schemas and clusters are created.
     pub bootstrap: bool,
+    /// The commit that was planned, where the project comes from a repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// How much of the project a deployment takes.

@@ -24,7 +24,8 @@ pub(super) async fn plan(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
-    let release = commands.open(&arguments.target, strategy(&arguments.scope))?;
+    let flags = strategy(&arguments.scope);
+    let release = commands.fetched(&arguments.target, flags, stop).await?;
     let store = release.store().await?;
     let planned = planned(
         &release,
@@ -46,7 +47,8 @@ pub(super) async fn deploy(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
-    let release = commands.open(&arguments.target, flags(arguments))?;
+    let flags = flags(arguments);
+    let release = commands.fetched(&arguments.target, flags, stop).await?;
     let store = release.store().await?;
     let lead = store
         .lead(&release.environment)
@@ -66,6 +68,9 @@ pub(super) async fn deploy(
     }
     let (reporter, news) = Reporter::channel();
     let renderer = output.render(news);
+    if let Some(fetched) = release.fetched() {
+        reporter.note(fetched);
+    }
     let work = Work {
         release: &release,
         store: &store,
@@ -107,7 +112,10 @@ pub(super) async fn deploy(
         folder.remove()?;
         return nothing_to_do(&release, output);
     }
-    let request = request(&release.settings, &arguments.scope, &plan);
+    let request = Request {
+        revision: release.revision.clone(),
+        ..request(&release.settings, &arguments.scope, &plan)
+    };
     let deployment = store
         .create(&lead, NewDeployment { plan, request })
         .await
@@ -216,6 +224,7 @@ fn request(settings: &Settings, scope: &Scope, plan: &Plan) -> Request {
             .map(|name| name.to_string())
             .collect(),
         bootstrap: scope.bootstrap,
+        revision: None,
     }
 }
 
@@ -250,6 +259,9 @@ async fn planned(
     reporter: &Reporter,
     stop: &CancellationToken,
 ) -> Result<(Plan, Folder), CommandError> {
+    // A deployment that was finished first may have needed another commit.
+    let again = release.at(release.revision.as_deref(), stop).await?;
+    let release = again.as_ref().unwrap_or(release);
     // What the project does not say is not worth waiting for dbt.
     release.project.deployment().map_err(ReleaseError::from)?;
     let folder = Folder::of(release);

@@ -197,17 +197,23 @@ impl Work<'_> {
         stop: &CancellationToken,
         event: Option<Event>,
     ) -> Result<Deployment, ReleaseError> {
-        let folder = self.release.runs().join(&deployment.id);
-        let builds = self.release.builds(&folder, &self.reporter, stop)?;
-        let materialize = self.release.materialize();
-        let artifacts = self.release.artifacts()?;
+        let is_abort = event == Some(Event::AbortRequested);
+        let planned = self
+            .release
+            .as_planned(&deployment, is_abort, &self.reporter, stop)
+            .await?;
+        let release = planned.as_ref().unwrap_or(self.release);
+        let folder = release.runs().join(&deployment.id);
+        let builds = release.builds(&folder, &self.reporter, stop)?;
+        let materialize = release.materialize();
+        let artifacts = release.artifacts()?;
         let context = Context {
             materialize: &materialize,
             artifacts: &artifacts,
-            artifact_key: self.release.artifact_key(),
+            artifact_key: release.artifact_key(),
             store: self.store,
             lead: self.lead,
-            settings: &self.release.settings,
+            settings: &release.settings,
             builds: &builds,
             reporter: self.reporter.clone(),
             cancel: stop.clone(),
