@@ -197,6 +197,19 @@ impl Release {
         opening.open(checkout)
     }
 
+    /// The journal of the environment, or of the configuration. A project that comes from a
+    /// repository need not be fetched for it.
+    ///
+    /// # Errors
+    /// Faults of the configuration, and as [`Store::open`].
+    pub async fn journal(wanted: &Wanted) -> Result<Store, ReleaseError> {
+        let opening = Opening::of(wanted)?;
+        match opening.journal()? {
+            Some((url, base)) => open_store(&url, &base).await,
+            None => opening.open(None)?.store().await,
+        }
+    }
+
     /// The same environment with the project at another commit, which is fetched; `None` when it is
     /// at that commit, when none is named, or when the project comes from no repository.
     ///
@@ -307,9 +320,7 @@ impl Release {
     /// # Errors
     /// See [`Store::open`].
     pub async fn store(&self) -> Result<Store, ReleaseError> {
-        let store = Store::open(&self.settings.store.url, &self.base).await?;
-        keep_out_of_git(&self.base.join(".cutover"))?;
-        Ok(store)
+        open_store(&self.settings.store.url, &self.base).await
     }
 
     /// Opens the artifact store.
@@ -468,6 +479,12 @@ fn address(credentials: &Credentials) -> Address {
         ssl_key: credentials.sslkey.clone(),
         options,
     }
+}
+
+async fn open_store(url: &str, base: &Path) -> Result<Store, ReleaseError> {
+    let store = Store::open(url, base).await?;
+    keep_out_of_git(&base.join(".cutover"))?;
+    Ok(store)
 }
 
 /// The journal and the runs are nobody's source code.

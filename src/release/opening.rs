@@ -65,6 +65,19 @@ impl Opening {
         })
     }
 
+    /// The journal's URL and where a relative one begins, where no project decides that.
+    pub(super) fn journal(&self) -> Result<Option<(String, PathBuf)>, ReleaseError> {
+        let mut named = self.settings.environments.values();
+        // Without a name the journal of all of them is meant.
+        let is_base = self.source.is_some()
+            || self.wanted.environment.is_none()
+                && named.any(|environment| environment.source.url.is_some());
+        match is_base {
+            true => Ok(Some((self.settings.store.url.clone(), self.absolute()?))),
+            false => Ok(None),
+        }
+    }
+
     /// The environment's name as far as it is known before the project is read.
     fn name(&self) -> &str {
         let target = self.settings.project.target.as_deref();

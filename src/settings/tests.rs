@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+/// Sources, schedules and connections.
+mod sections;
+
 /// A folder with a configuration file.
 fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");

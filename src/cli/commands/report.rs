@@ -10,7 +10,7 @@ use crate::cli::output::views::{
     DeploymentView, EffectView, EventView, HistoryView, ShowView, StatusEntry, StatusView,
 };
 use crate::cli::{CommandError, Output};
-use crate::release::ReleaseError;
+use crate::release::{Release, ReleaseError};
 use crate::store::{Store, StoreError, Summary};
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ async fn store(commands: &Commands, environment: Option<&String>) -> Result<Stor
     let target = Target {
         environment: environment.cloned(),
     };
-    Ok(commands.open(&target, Vec::new())?.store().await?)
+    Ok(Release::journal(&commands.wanted(&target, Vec::new())).await?)
 }
 
 pub(super) async fn status(commands: &Commands, arguments: &Status, output: &Output) -> Answer {
