@@ -520,7 +520,7 @@ async fn a_deployment_is_made_from_its_commit() {
         .exits(2)
         .says("is not fetched")
         .says("fetch it");
-    let _replay = Replay::named(&mut world, "live").await;
+    let replay = Replay::named(&mut world, "live").await;
     let deployed = world.cutover(&["deploy", "live"]).await.exits(0);
     let first = repository.git(&["rev-parse", "HEAD"]);
     deployed.says(&format!("at {first}"));
@@ -536,13 +536,43 @@ async fn a_deployment_is_made_from_its_commit() {
     // The branch goes on, and somebody looks at what a release of it would be.
     repository.write("dbt/models/note.yml", "version: 2\n");
     let second = repository.commit("second");
-    world.cutover(&["plan", "live"]).await.exits(0);
+    world
+        .cutover(&["plan", "live"])
+        .await
+        .exits(3)
+        .says("deployment-active");
     let record = || std::fs::read_to_string(place.join("revision.json")).expect("a record");
     assert!(record().contains(&second));
     world.cutover(&["promote", "live"]).await.exits(0);
     assert!(record().contains(&first));
     assert!(!place.join("tree/dbt/models/note.yml").exists());
     world.serves(3).await;
+    world.nothing_left().await;
+
+    // A deployment that was killed is finished from its commit, then the new one is released.
+    replay.hold();
+    let killed = world.spawn(&["deploy", "live"]);
+    support::eventually("a build", async || replay.is_building().then_some(())).await;
+    support::send(killed.id(), nix::sys::signal::Signal::SIGKILL);
+    killed.ended().await;
+    let status = world.cutover(&["status", "live"]).await.exits(0).document();
+    let interrupted = status["environments"][0]["deployment"]["id"].clone();
+    let interrupted = interrupted.as_str().expect("an id").to_owned();
+    repository.write("dbt/models/note.yml", "version: 2\nmodels: []\n");
+    let third = repository.commit("third");
+    // How many builds there were depends on when the killed one's dbt ends.
+    replay.makes(7, false);
+    replay.go_on();
+    let deployed = world.cutover(&["deploy", "live"]).await.exits(0);
+    let last = deployed.result()["deployment"]["id"].clone();
+    let last = last.as_str().expect("an id").to_owned();
+    for (id, commit) in [(interrupted, &second), (last, &third)] {
+        let shown = world.cutover(&["show", &id]).await.exits(0);
+        assert_eq!(&revision(&shown), commit);
+        assert_eq!(shown.document()["state"], "done", "{shown}");
+    }
+    assert!(record().contains(&third));
+    world.serves(7).await;
     world.nothing_left().await;
 }
 
