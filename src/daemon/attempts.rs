@@ -99,9 +99,10 @@ mod tests {
         assert_eq!(wait(4, 9_999_999), Verdict::GivenUp);
         assert_eq!(
             wait(1, 900),
-            Verdict::WaitUntil(at(1200)),
+            Verdict::WaitUntil(at(1300)),
             "a clock put back"
         );
+        assert_eq!(wait(1, 600), Verdict::Try, "a clock put back far");
     }
 
     proptest! {
