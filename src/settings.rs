@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use checks::Check;
 pub use fault::{Fault, SettingsError};
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 
+/// Checks by SQL.
+pub mod checks;
 mod fault;
 mod load;
 mod show;
@@ -75,6 +78,10 @@ pub struct Settings {
     pub soak: Span,
     /// Who decides on the cleanup.
     pub cleanup: Policy,
+    /// Checks by SQL.
+    pub checks: Vec<Check>,
+    /// Time between two runs of the checks during the soak.
+    pub soak_check_interval: Span,
     /// Repointing of sinks.
     pub sinks: Sinks,
     /// Refusals accepted by name.
@@ -113,6 +120,8 @@ pub struct Environment {
     pub soak: Option<Span>,
     /// Refusals accepted by name, added to the general ones.
     pub allow: Vec<String>,
+    /// Checks by SQL, added to the general ones.
+    pub checks: Vec<Check>,
 }
 
 /// How dbt is run.

@@ -1,5 +1,6 @@
 //! What types cannot say about a configuration.
 
+use super::checks::named_twice;
 use super::fault::Fault;
 use super::{Settings, Span};
 use crate::artifacts::{self, ArtifactError};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// The longest time that can be set; sums of such times with a clock never overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The longest name of an environment, in bytes.
 const LONGEST_NAME: usize = 128;
@@ -112,6 +113,7 @@ impl Settings {
             ("readiness.timeout", self.readiness.timeout, false),
             ("cutover.backoff_max", self.cutover.backoff_max, false),
             ("soak", self.soak, true),
+            ("soak_check_interval", self.soak_check_interval, false),
             ("sinks.alter_timeout", self.sinks.alter_timeout, false),
             ("sinks.healthy_timeout", self.sinks.healthy_timeout, false),
         ];
@@ -229,6 +231,11 @@ impl Settings {
                 "choose a short word",
             );
             faults.words(&format!("{path}.allow"), &environment.allow);
+            let checks = format!("{path}.checks");
+            let twice = named_twice(&self.checks, &environment.checks).into_iter();
+            faults
+                .0
+                .extend(twice.map(|found| Fault::of_check(&checks, found)));
             faults.vars(&format!("{path}.project.vars"), &environment.project.vars);
             if let Some(soak) = environment.soak {
                 faults.span(&format!("{path}.soak"), soak, true);

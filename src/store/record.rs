@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use crate::deployment::state::{Event, State};
 use crate::plan::Plan;
-use crate::settings::{Policy, Span};
+use crate::settings::{Check, Policy, Span};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct Request {
     pub allow: Vec<String>,
     /// Whether missing production schemas and clusters are created.
     pub bootstrap: bool,
+    /// The checks in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
 }
 
 /// How much of the project a deployment takes.

@@ -153,6 +153,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             soak: Span(Duration::from_millis(90_500)),
             allow: vec!["source-rebuilt".to_owned()],
             bootstrap: true,
+            checks: Vec::new(),
         },
     }
 }

@@ -119,6 +119,7 @@ fn deployment() -> NewDeployment {
             soak: settings.soak,
             allow: Vec::new(),
             bootstrap: false,
+            checks: Vec::new(),
         },
     }
 }

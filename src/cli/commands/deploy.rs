@@ -11,7 +11,8 @@ use crate::plan::{Mode, Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::progress::Reporter;
 use crate::release::{Release, ReleaseError, Wishes};
 use crate::settings::Override;
-use crate::settings::{Policy, Settings};
+use crate::settings::checks::Moment;
+use crate::settings::{Check, Policy, Settings};
 use crate::store::{Deployment, Kind, NewDeployment, Request, Store};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -216,6 +217,7 @@ fn request(settings: &Settings, scope: &Scope, plan: &Plan) -> Request {
             .map(|name| name.to_string())
             .collect(),
         bootstrap: scope.bootstrap,
+        checks: settings.checks.clone(),
     }
 }
 
@@ -296,12 +298,14 @@ fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
             plan.tests.len()
         ),
     ];
+    would.extend(would_check(settings, Moment::Before));
     match settings.promotion {
         Policy::Automatic => {
             would.push("swap them with production in one transaction".to_owned());
         }
         Policy::Manual => would.push("wait for `cutover promote`, then swap".to_owned()),
     }
+    would.extend(would_check(settings, Moment::Soak));
     match settings.cleanup {
         Policy::Automatic => would.push(format!(
             "drop the old side after a soak of {}",
@@ -312,6 +316,16 @@ fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
     would
 }
 
+fn would_check(settings: &Settings, moment: Moment) -> Option<String> {
+    let is_then = |check: &&Check| check.run().contains(&moment);
+    let number = settings.checks.iter().filter(is_then).count();
+    let what = match moment {
+        Moment::Before => "on the new side, before anything is swapped",
+        Moment::Soak => "on production, and bring the old side back if one fails",
+    };
+    (number > 0).then(|| format!("run {number} checks {what}"))
+}
+
 fn would_replace(plan: &Plan, settings: &Settings) -> Vec<String> {
     let views: Vec<String> = plan
         .replacements
@@ -319,13 +333,16 @@ fn would_replace(plan: &Plan, settings: &Settings) -> Vec<String> {
         .map(|view| format!("{}.{}", view.schema, view.name))
         .collect();
     let views = views.join(", ");
-    vec![
+    let mut would = vec![
         format!("create a replacement of {views} beside it"),
         "wait until it is hydrated and fresh".to_owned(),
         format!("run {} tests on it", plan.tests.len()),
-        match settings.promotion {
-            Policy::Automatic => format!("apply it to {views} in one statement"),
-            Policy::Manual => format!("wait for `cutover promote`, then apply it to {views}"),
-        },
-    ]
+    ];
+    would.extend(would_check(settings, Moment::Before));
+    would.push(match settings.promotion {
+        Policy::Automatic => format!("apply it to {views} in one statement"),
+        Policy::Manual => format!("wait for `cutover promote`, then apply it to {views}"),
+    });
+    would.extend(would_check(settings, Moment::Soak));
+    would
 }
