@@ -5,6 +5,7 @@
 //! go on is stuck and says so.
 
 use super::baseline;
+use super::checks;
 use super::context::Context;
 use super::cutover::{self, Direction, Swapped};
 use super::dress;
@@ -111,7 +112,8 @@ impl<'a> Engine<'a> {
                     }
                     event
                 }
-                State::Done | State::Aborted | State::RolledBack => return Ok(state),
+                State::Done | State::Aborted => return Ok(state),
+                State::RolledBack => return self.rolled_back().await,
                 State::Failed => {
                     return Err(DeploymentError::Unwound {
                         id: self.deployment.id.clone(),
@@ -143,6 +145,30 @@ impl<'a> Engine<'a> {
 
     fn cleans_up(&self, until: Until) -> bool {
         until.clean_up || self.deployment.request.cleanup == Policy::Automatic
+    }
+
+    /// A rollback that somebody asked for is what was asked; one that a check caused is a failure.
+    async fn rolled_back(&self) -> Result<State, DeploymentError> {
+        match checks::caused_rollback(&self.context, &self.deployment).await? {
+            Some(reason) => Err(DeploymentError::RolledBackByCheck {
+                id: self.deployment.id.clone(),
+                reason,
+            }),
+            None => Ok(State::RolledBack),
+        }
+    }
+
+    /// The checks of the soak, and the soak itself where it is waited for.
+    async fn soak(&self, until: Until) -> Result<Event, DeploymentError> {
+        let (context, deployment) = (&self.context, &self.deployment);
+        let is_waited_for = self.cleans_up(until) && !until.clean_up;
+        if let Some(reason) = checks::soak(context, deployment, is_waited_for).await? {
+            return Ok(Event::RollbackRequested { reason });
+        }
+        if is_waited_for {
+            settle::soak(context, deployment).await?;
+        }
+        Ok(Event::Soaked)
     }
 
     fn reason(&self) -> String {
@@ -219,6 +245,7 @@ impl<'a> Engine<'a> {
             }
             State::Verifying => {
                 context.builds.test(&deployment.plan).await?;
+                checks::before(context, deployment).await?;
                 baseline::keep(context, deployment).await?;
                 cutover::rehearse(context, deployment).await?;
                 Ok(Event::Verified)
@@ -240,10 +267,7 @@ impl<'a> Engine<'a> {
             State::Soaking => {
                 settle::settle(context, deployment, Serving::Green).await?;
                 baseline::publish(context, deployment).await?;
-                if self.cleans_up(until) && !until.clean_up {
-                    settle::soak(context, deployment).await?;
-                }
-                Ok(Event::Soaked)
+                self.soak(until).await
             }
             State::CleaningUp => {
                 takedown::drop_side(context, deployment, Goes::Old).await?;
@@ -299,6 +323,7 @@ impl<'a> Engine<'a> {
                     .builds
                     .test_in_place(&deployment.plan, &name)
                     .await?;
+                checks::before(context, deployment).await?;
                 baseline::unmoved(context, deployment).await?;
                 replace::verify(context, deployment).await?;
                 Ok(Event::Verified)
@@ -316,10 +341,7 @@ impl<'a> Engine<'a> {
                 let id = replace::applied_id(context, deployment).await?;
                 baseline::keep_in_place(context, deployment, &id).await?;
                 baseline::publish(context, deployment).await?;
-                if self.cleans_up(until) && !until.clean_up {
-                    settle::soak(context, deployment).await?;
-                }
-                Ok(Event::Soaked)
+                self.soak(until).await
             }
             State::CleaningUp => {
                 self.drop_control().await?;
