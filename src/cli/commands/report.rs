@@ -7,9 +7,11 @@ use crate::cli::handlers::Answer;
 use crate::cli::output::Advice;
 use crate::cli::output::advice::Circumstances;
 use crate::cli::output::views::{
-    DeploymentView, EffectView, EventView, HistoryView, ShowView, StatusEntry, StatusView,
+    CheckedView, DeploymentView, EffectView, EventView, HistoryView, ShowView, StatusEntry,
+    StatusView,
 };
 use crate::cli::{CommandError, Output};
+use crate::deployment::checks;
 use crate::release::ReleaseError;
 use crate::store::{Store, StoreError, Summary};
 use std::collections::BTreeSet;
@@ -105,10 +107,15 @@ async fn record(store: &Store, id: &str) -> Result<ShowView, StoreError> {
     let deployment = store.deployment(id).await?;
     let events = store.events(&deployment.id).await?;
     let effects = store.effects(&deployment.id).await?;
+    let checks = checks::recorded(&effects)?;
     Ok(ShowView {
         deployment: view(&deployment),
         request: serde_json::to_value(&deployment.request).unwrap_or_default(),
         plan: Some(deployment.plan),
+        checks: checks
+            .into_iter()
+            .map(|(moment, outcome)| CheckedView { moment, outcome })
+            .collect(),
         events: events
             .into_iter()
             .map(|recorded| EventView {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use baseline::{BaselineLive, BaselineView, ExportView, ImportView, PointerView};
 pub use list::{ListView, ListedView};
-pub use record::{EffectView, EventView, ShowView};
+pub use record::{CheckedView, EffectView, EventView, ShowView};
 
 mod baseline;
 mod list;

@@ -4,10 +4,12 @@ use super::{DeploymentView, indented};
 use crate::cli::output::clock::between;
 use crate::cli::output::tables::table;
 use crate::cli::output::{Page, View, format};
+use crate::deployment::checks::Outcome;
 use crate::deployment::state::{Event, State};
 use crate::plan::Plan;
 use crate::plan::render::escape::visible;
 use crate::plan::render::{self, Detail};
+use crate::settings::checks::Moment;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -43,6 +45,16 @@ pub struct EffectView {
     pub finished_at: Option<Timestamp>,
 }
 
+/// One check as it last ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckedView {
+    /// `before` the swap, or during the `soak`.
+    pub moment: Moment,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
 /// `show`
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShowView {
@@ -53,6 +65,8 @@ pub struct ShowView {
     pub request: Value,
     /// What was planned; `None` when it was never planned.
     pub plan: Option<Plan>,
+    /// The checks by SQL that have run, in order.
+    pub checks: Vec<CheckedView>,
     /// What happened, in order.
     pub events: Vec<EventView>,
     /// What was done, in order.
@@ -120,6 +134,10 @@ impl View for ShowView {
                 text.push_str(&format!("  {state:<13} {length}\n"));
             }
         }
+        if !self.checks.is_empty() {
+            text.push('\n');
+            text.push_str(&self.checks_table());
+        }
         if !self.events.is_empty() {
             text.push('\n');
             text.push_str(&self.events_table());
@@ -133,6 +151,29 @@ impl View for ShowView {
 }
 
 impl ShowView {
+    fn checks_table(&self) -> String {
+        let number = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
+        let rows = self.checks.iter().map(|check| {
+            let outcome = &check.outcome;
+            [
+                visible(&outcome.name).into_owned(),
+                check.moment.as_str().to_owned(),
+                outcome.verdict.as_str().to_owned(),
+                number(outcome.blue),
+                number(outcome.green),
+                outcome.runs.to_string(),
+                format::moment(outcome.at),
+                visible(&outcome.says).into_owned(),
+            ]
+        });
+        table(
+            [
+                "CHECK", "WHEN", "VERDICT", "OLD", "NEW", "RUNS", "LAST", "WHY",
+            ],
+            rows,
+        )
+    }
+
     fn events_table(&self) -> String {
         let rows = self.events.iter().map(|event| {
             [
