@@ -89,6 +89,7 @@ pub(super) async fn soak(
     };
     run.begin().await?;
     if let Some(reason) = verdict::failure(Moment::Soak, &run.outcomes) {
+        still_swapped(context, deployment).await?;
         return Ok(Some(reason));
     }
     let has_run = run.outcomes.len() == run.checks.len();
@@ -272,18 +273,20 @@ impl<'a> Run<'a> {
         for check in self.checks.clone() {
             let before = self.outcomes.iter().find(|one| one.name == check.name());
             let before = before.cloned();
-            let finding = match self.one(check).await {
+            let answer = self.one(check).await;
+            if let Err(MaterializeError::Deadline { .. }) = &answer {
+                // Whichever connection it was, its state is unknown.
+                self.session = None;
+                self.context.materialize.forget().await;
+            }
+            let finding = match answer.or_else(|error| self.finding_of(check, error)) {
                 Ok(finding) => finding,
-                Err(error) => match self.finding_of(check, error) {
-                    Ok(finding) => finding,
-                    Err(error @ MaterializeError::Deadline { .. }) => {
-                        self.session = None;
-                        unanswered = Some(error);
-                        outcomes.extend(before);
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                },
+                Err(error @ MaterializeError::Deadline { .. }) => {
+                    unanswered = Some(error);
+                    outcomes.extend(before);
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             outcomes.push(Outcome {
                 name: check.name().to_owned(),

@@ -81,19 +81,24 @@ impl Places {
 }
 
 /// The cluster on which the checks run: as dbt's tests, a green one before the swap, so that production
-/// does not feel them. `None` is the role's own.
+/// does not feel them. `None`, the role's own, only where neither profile nor plan name one: it may well
+/// be missing, and then every check would be refused.
 pub(super) fn cluster(plan: &Plan, moment: Moment, profile: Option<&str>) -> Option<String> {
+    let tests = plan.test_cluster.as_deref();
     let replaced = plan.replacements.first().map(|view| view.cluster.as_str());
-    let production = profile.or(replaced);
-    match moment {
-        Moment::Soak => production.map(str::to_owned),
-        Moment::Before => {
-            let green = [plan.test_cluster.as_deref(), production]
-                .into_iter()
-                .flatten()
-                .find_map(|name| plan.clusters.iter().find(|cluster| cluster.name == name))
-                .map(|cluster| cluster.green.clone());
-            green.or_else(|| production.map(str::to_owned))
-        }
-    }
+    let swapped = plan
+        .clusters
+        .iter()
+        .find(|cluster| !cluster.scratch)
+        .map(|cluster| cluster.name.as_str());
+    let name = match moment {
+        Moment::Before => tests.or(profile),
+        Moment::Soak => profile.or(tests),
+    };
+    let name = name.or(replaced).or(swapped)?;
+    let green = plan.clusters.iter().find(|cluster| cluster.name == name);
+    Some(match (moment, green) {
+        (Moment::Before, Some(cluster)) => cluster.green.clone(),
+        (Moment::Before, None) | (Moment::Soak, _) => name.to_owned(),
+    })
 }

@@ -175,9 +175,11 @@ fn production_does_not_feel_the_checks_on_green() {
     assert_eq!(before(&plan, None), Some(green.clone()));
     assert_eq!(before(&plan, Some("other")), Some(green.clone()));
     plan.test_cluster = None;
-    assert_eq!(before(&plan, Some(&name)), Some(green));
+    assert_eq!(before(&plan, Some(&name)), Some(green.clone()));
     assert_eq!(before(&plan, Some("other")), Some("other".to_owned()));
-    assert_eq!(before(&plan, None), None);
+    assert_eq!(before(&plan, None), Some(green));
+    let soak = cluster(&plan, Moment::Soak, None);
+    assert_eq!(soak.as_deref(), Some(name.as_str()));
     let soak = cluster(&plan, Moment::Soak, Some(&name));
     assert_eq!(soak.as_deref(), Some(name.as_str()));
     assert_eq!(before(&in_place(), None), Some("compute".to_owned()));
