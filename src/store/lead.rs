@@ -79,10 +79,17 @@ pub struct Holder {
     pub host: Option<String>,
     /// When it began to lead.
     pub since: Timestamp,
+    /// Where it answers, when it is a daemon: the base URL of its API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// Takes the lead of `environment` beside the database file at `database`, at once or not at all.
-pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreError> {
+pub(super) fn take(
+    database: &Path,
+    environment: &str,
+    address: Option<String>,
+) -> Result<Lead, StoreError> {
     let path = lock_path(database, environment);
     let failed = |action: &'static str| {
         let place = path.display().to_string();
@@ -110,6 +117,7 @@ pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreErro
         pid: std::process::id(),
         host: None,
         since: super::now(),
+        address,
     };
     // The lock is what counts; a full disk must not keep anyone from leading.
     if let Err(error) = write_holder(&mut file, &holder) {
@@ -122,6 +130,33 @@ pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreErro
         epoch: 0,
         lock: Lock::File(file),
     })
+}
+
+/// Who leads `environment` beside the database file at `database`: `None` when nobody does,
+/// `Some(None)` when it cannot be read who. Those who look do not disturb each other, and what
+/// stands in the file stays.
+pub(super) fn look(
+    database: &Path,
+    environment: &str,
+) -> Result<Option<Option<Holder>>, StoreError> {
+    let path = lock_path(database, environment);
+    let failed = |action: &'static str| {
+        let place = path.display().to_string();
+        move |error: std::io::Error| super::files::failure(&place, action, error)
+    };
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("opening the lock file")(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => {
+            let _ = file.unlock();
+            Ok(None)
+        }
+        Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&mut file))),
+        Err(TryLockError::Error(error)) => Err(failed("locking")(error)),
+    }
 }
 
 fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {

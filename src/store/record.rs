@@ -175,6 +175,7 @@ impl Effect {
         document: &serde_json::Value,
     ) -> Result<T, StoreError> {
         T::deserialize(document).map_err(|error| StoreError::Unreadable {
+            record: "deployment",
             id: self.deployment_id.clone(),
             what: format!("the {what} of the effect {:?}", self.key),
             source: error.into(),
@@ -185,8 +186,7 @@ impl Effect {
 /// Why a deployment with these events is in `state`: the last sentence that still explains it.
 #[must_use]
 pub(super) fn reason(state: State, events: &[Event]) -> Option<String> {
-    // Not every backend takes this character outside of a document.
-    told(state, events).map(|reason| reason.replace('\0', "\u{fffd}"))
+    told(state, events).map(|reason| super::storable(reason.to_owned()))
 }
 
 fn told(state: State, events: &[Event]) -> Option<&str> {

@@ -34,6 +34,7 @@ impl Keeper {
     pub(super) async fn take(
         address: &Arc<Address>,
         environment: &str,
+        answers_at: Option<String>,
     ) -> Result<(Self, i64), StoreError> {
         let (stop, stopped) = oneshot::channel();
         let (taken, outcome) = oneshot::channel();
@@ -41,6 +42,7 @@ impl Keeper {
             key: lock_key(&address.schema, environment),
             address: address.clone(),
             environment: environment.to_owned(),
+            answers_at,
         };
         let thread = link::thread("lead", &address.place(), async move || {
             match lock.take().await {
@@ -81,6 +83,8 @@ struct Lock {
     address: Arc<Address>,
     environment: String,
     key: i64,
+    /// Where the leader answers, for those who are refused.
+    answers_at: Option<String>,
 }
 
 impl Lock {
@@ -97,16 +101,18 @@ impl Lock {
             .client
             .query_typed_one(
                 "/* store.lead */
-                INSERT INTO leads (environment, epoch, host, pid, since)
-                VALUES ($1, 1, $2, $3, $4)
+                INSERT INTO leads (environment, epoch, host, pid, since, address, seen_at)
+                VALUES ($1, 1, $2, $3, $4, $5, now())
                 ON CONFLICT (environment) DO UPDATE SET epoch = leads.epoch + 1,
-                    host = excluded.host, pid = excluded.pid, since = excluded.since
+                    host = excluded.host, pid = excluded.pid, since = excluded.since,
+                    address = excluded.address, seen_at = now()
                 RETURNING epoch",
                 &[
                     (&self.environment, Type::TEXT),
                     (&host(), Type::TEXT),
                     (&i64::from(std::process::id()), Type::INT8),
                     (&crate::store::stamp(crate::store::now()), Type::TEXT),
+                    (&self.answers_at, Type::TEXT),
                 ],
             )
             .await?;
@@ -252,10 +258,14 @@ async fn try_lock(client: &impl GenericClient, key: i64) -> Result<bool, Fault> 
     Ok(row.try_get(0)?)
 }
 
-async fn holder(client: &impl GenericClient, environment: &str) -> Result<Option<Holder>, Fault> {
+/// Who led an environment last.
+pub(super) async fn holder(
+    client: &impl GenericClient,
+    environment: &str,
+) -> Result<Option<Holder>, Fault> {
     let rows = client
         .query_typed(
-            "/* store.holder */ SELECT host, pid, since FROM leads WHERE environment = $1",
+            "/* store.holder */ SELECT host, pid, since, address FROM leads WHERE environment = $1",
             &[(&environment, Type::TEXT)],
         )
         .await?;
@@ -269,6 +279,7 @@ async fn holder(client: &impl GenericClient, environment: &str) -> Result<Option
             pid,
             host: Some(row.try_get(0)?),
             since,
+            address: row.try_get(3)?,
         }),
         (Err(_), _) | (_, Err(_)) => None,
     })
