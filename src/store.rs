@@ -57,6 +57,7 @@ mod outbox;
 mod postgres;
 mod record;
 mod requests;
+mod retention;
 mod row;
 mod runs;
 mod schema;

@@ -4,8 +4,9 @@
 //! environment. It ends with the process, however that ends. The file itself stays: what stands in it
 //! only tells a refused process who the holder is.
 //!
-//! In PostgreSQL it is an advisory lock of a connection. It may be lost while the process lives, so
-//! there every write compares an epoch too; see [`super::postgres`].
+//! In PostgreSQL it is an advisory lock of a connection. It may be lost while the process lives, also
+//! because the process was paused for so long that another one has taken its place, so there every
+//! write compares an epoch too; see [`super::postgres`].
 
 use super::error::StoreError;
 use super::postgres::Keeper;
@@ -17,6 +18,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
 
 /// The longest file name part that an environment's name becomes, in bytes.
 const LONGEST_PART: usize = 120;
@@ -30,6 +32,8 @@ pub struct Lead {
     pub(super) place: String,
     /// Which lead of the environment it is, where leads are counted.
     pub(super) epoch: i64,
+    /// Cancelled when another process has taken the lead over.
+    lost: CancellationToken,
     /// Held for its lock.
     lock: Lock,
 }
@@ -48,12 +52,26 @@ impl Lead {
         &self.environment
     }
 
+    /// Ends when another process has taken the lead over, as soon as this one can know; never
+    /// beside an SQLite file, where the lock ends with the process and not before. What is written
+    /// with a lost lead is refused in any case, with [`StoreError::Superseded`].
+    pub fn lost(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.lost.clone().cancelled_owned()
+    }
+
     /// The proof of a lead that a connection to a server holds.
-    pub(super) fn kept(environment: String, place: String, epoch: i64, keeper: Keeper) -> Self {
+    pub(super) fn kept(
+        environment: String,
+        place: String,
+        epoch: i64,
+        keeper: Keeper,
+        lost: CancellationToken,
+    ) -> Self {
         Self {
             environment,
             place,
             epoch,
+            lost,
             lock: Lock::Server(keeper),
         }
     }
@@ -128,6 +146,7 @@ pub(super) fn take(
         place: database.display().to_string(),
         // The file's lock cannot be lost while the process lives.
         epoch: 0,
+        lost: CancellationToken::new(),
         lock: Lock::File(file),
     })
 }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::types::Type;
+use tokio_util::sync::CancellationToken;
 
 pub(super) use keeper::Keeper;
 
@@ -41,6 +42,8 @@ mod open;
 mod outbox;
 /// Answers that were given.
 mod requests;
+/// What is forgotten.
+mod retention;
 /// Statements about deployments, for more than one piece of work.
 mod rows;
 /// What the daemon set out to do.
@@ -100,8 +103,10 @@ impl Postgres {
         environment: String,
         address: Option<String>,
     ) -> Result<Lead, StoreError> {
-        let (keeper, epoch) = Keeper::take(&self.address, &environment, address).await?;
-        Ok(Lead::kept(environment, self.place(), epoch, keeper))
+        let lost = CancellationToken::new();
+        let taking = Keeper::take(&self.address, &environment, address, lost.clone());
+        let (keeper, epoch) = taking.await?;
+        Ok(Lead::kept(environment, self.place(), epoch, keeper, lost))
     }
 
     /// Whether somebody leads an environment.

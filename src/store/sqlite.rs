@@ -23,6 +23,8 @@ mod open;
 mod outbox;
 /// Answers that were given.
 mod requests;
+/// What is forgotten.
+mod retention;
 /// What the daemon set out to do.
 mod runs;
 

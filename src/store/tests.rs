@@ -99,6 +99,7 @@ mod fold;
 mod leads;
 mod outbox;
 mod requests;
+mod retention;
 mod runs;
 
 pub(super) fn new_deployment(environment: &str) -> NewDeployment {
