@@ -38,7 +38,10 @@ mod stage;
 pub mod state;
 /// Dropping one side by recorded ids.
 mod takedown;
+/// What can be asked of a deployment under way, and when.
+pub mod verb;
 
 pub use context::Context;
 pub use engine::{Engine, Until};
 pub use error::DeploymentError;
+pub use verb::Verb;

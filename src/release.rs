@@ -19,7 +19,11 @@ use crate::store::{Store, StoreError};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
+pub use conduct::{Driving, Folder};
 pub use planning::Wishes;
+
+/// From a wish to a deployment that is driven.
+mod conduct;
 
 /// From the project, the baseline and the server to a plan.
 mod planning;

@@ -6,6 +6,7 @@ use super::arguments::{
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
+use crate::deployment::Verb;
 use crate::release::{self, Release, ReleaseError, Wanted};
 use crate::settings::Log;
 use crate::settings::Override;
@@ -143,7 +144,7 @@ impl Handlers for Commands {
     }
 
     async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
-        step::run(self, step::Verb::Promote, arguments, output, stop).await
+        step::run(self, Verb::Promote, arguments, output, stop).await
     }
 
     async fn rollback(
@@ -152,19 +153,19 @@ impl Handlers for Commands {
         output: &Output,
         stop: &CancellationToken,
     ) -> Answer {
-        step::run(self, step::Verb::Rollback, arguments, output, stop).await
+        step::run(self, Verb::Rollback, arguments, output, stop).await
     }
 
     async fn abort(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
-        step::run(self, step::Verb::Abort, arguments, output, stop).await
+        step::run(self, Verb::Abort, arguments, output, stop).await
     }
 
     async fn resume(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
-        step::run(self, step::Verb::Resume, arguments, output, stop).await
+        step::run(self, Verb::Resume, arguments, output, stop).await
     }
 
     async fn cleanup(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
-        step::run(self, step::Verb::Cleanup, arguments, output, stop).await
+        step::run(self, Verb::Cleanup, arguments, output, stop).await
     }
 
     async fn status(&self, arguments: &Status, output: &Output, _: &CancellationToken) -> Answer {

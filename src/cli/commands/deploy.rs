@@ -1,21 +1,19 @@
 //! `plan` and `deploy`.
 
-use super::step::{Work, outcome};
+use super::step::outcome;
 use super::{Commands, overriding, success};
 use crate::cli::arguments::{self, Deploy, Scope};
 use crate::cli::handlers::Answer;
 use crate::cli::output::views::{DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::{DeploymentError, Until};
-use crate::plan::{Mode, Plan, Refusal, RefusalName, Refused, Strategy};
+use crate::plan::{Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::progress::Reporter;
-use crate::release::{Release, ReleaseError, Wishes};
+use crate::release::{Driving, Release, ReleaseError, Wishes};
 use crate::settings::Override;
 use crate::settings::{Policy, Settings};
-use crate::store::{Deployment, Kind, NewDeployment, Request, Store};
+use crate::store::Deployment;
 use serde_json::json;
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 pub(super) async fn plan(
@@ -26,15 +24,10 @@ pub(super) async fn plan(
 ) -> Answer {
     let release = commands.open(&arguments.target, strategy(&arguments.scope))?;
     let store = release.store().await?;
-    let planned = planned(
-        &release,
-        &store,
-        &arguments.scope,
-        &Reporter::silent(),
-        stop,
-    )
-    .await;
-    let (plan, folder) = planned?;
+    let wishes = wishes(&release, &arguments.scope);
+    let (plan, folder) = release
+        .planned(&store, &wishes, &Reporter::silent(), stop)
+        .await?;
     folder.remove()?;
     output.plan(&plan, arguments.format);
     success()
@@ -66,20 +59,22 @@ pub(super) async fn deploy(
     }
     let (reporter, news) = Reporter::channel();
     let renderer = output.render(news);
-    let work = Work {
-        release: &release,
+    let driving = Driving {
         store: &store,
         lead: &lead,
         reporter: reporter.clone(),
+        stop,
     };
     let is_free = match active {
-        Some(active) => finish_interrupted(&work, active, stop).await,
+        Some(active) => finish_interrupted(&release, &driving, active).await,
         None => Ok(()),
     };
+    let wishes = wishes(&release, &arguments.scope);
     let planned = match is_free {
         Ok(()) => {
             reporter.note("planning: dbt parses the project");
-            planned(&release, &store, &arguments.scope, &reporter, stop).await
+            let planned = release.planned(&store, &wishes, &reporter, stop).await;
+            planned.map_err(CommandError::from)
         }
         Err(error) => Err(error),
     };
@@ -107,13 +102,10 @@ pub(super) async fn deploy(
         folder.remove()?;
         return nothing_to_do(&release, output);
     }
-    let request = request(&release.settings, &arguments.scope, &plan);
-    let deployment = store
-        .create(&lead, NewDeployment { plan, request })
-        .await
-        .map_err(ReleaseError::from)?;
-    folder.becomes(&release.runs().join(&deployment.id))?;
-    let ended = work.drive(deployment, Until::default(), stop, None).await;
+    let deployment = release.record(&store, &lead, plan, folder, &wishes).await?;
+    let ended = release
+        .drive(&driving, deployment, Until::default(), None)
+        .await;
     renderer.finish().await;
     outcome(&release, ended?, output)
 }
@@ -123,25 +115,25 @@ pub(super) async fn deploy(
 /// # Errors
 /// `deployment-active` when it waits for a person afterwards; what stopped it.
 async fn finish_interrupted(
-    work: &Work<'_>,
+    release: &Release,
+    driving: &Driving<'_>,
     active: Deployment,
-    stop: &CancellationToken,
 ) -> Result<(), CommandError> {
-    work.reporter.note(format!(
+    driving.reporter.note(format!(
         "the deployment {} was interrupted while {}; finishing it first",
         active.id, active.state
     ));
-    let active = work
+    let active = driving
         .store
-        .take_up(work.lead, &active.id)
+        .take_up(driving.lead, &active.id)
         .await
         .map_err(ReleaseError::from)?;
-    match work.drive(active, Until::default(), stop, None).await {
+    match release.drive(driving, active, Until::default(), None).await {
         Ok(ended) if ended.state.is_terminal() => Ok(()),
         Ok(waiting) => Err(already_active(&waiting)),
         // It was given up: production is as it was before, and the way is free.
         Err(ReleaseError::Deployment(error @ DeploymentError::Unwound { .. })) => {
-            work.reporter.warning(error.to_string());
+            driving.reporter.warning(error.to_string());
             Ok(())
         }
         Err(error) => Err(error.into()),
@@ -196,86 +188,12 @@ fn strategy(scope: &Scope) -> Vec<Override> {
         .collect()
 }
 
-fn allowed(settings: &Settings, scope: &Scope) -> BTreeSet<RefusalName> {
-    // Words of the configuration were checked when it was loaded.
-    let configured = settings.allow.iter().filter_map(|word| word.parse().ok());
-    configured.chain(scope.allow.iter().copied()).collect()
-}
-
-fn request(settings: &Settings, scope: &Scope, plan: &Plan) -> Request {
-    Request {
-        kind: match plan.mode {
-            Mode::Full => Kind::Full,
-            Mode::Slim => Kind::Changed,
-        },
-        promotion: settings.promotion,
-        cleanup: settings.cleanup,
-        soak: settings.soak,
-        allow: allowed(settings, scope)
-            .into_iter()
-            .map(|name| name.to_string())
-            .collect(),
-        bootstrap: scope.bootstrap,
-    }
-}
-
-/// The folder of a run that has no deployment yet.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn of(release: &Release) -> Self {
-        let name = format!("planning-{}", uuid::Uuid::now_v7());
-        Self(release.runs().join(name))
-    }
-
-    fn remove(self) -> Result<(), ReleaseError> {
-        std::fs::remove_dir_all(&self.0).map_err(|source| ReleaseError::Folder {
-            path: self.0.clone(),
-            source,
-        })
-    }
-
-    fn becomes(self, place: &std::path::Path) -> Result<(), ReleaseError> {
-        std::fs::rename(&self.0, place).map_err(|source| ReleaseError::Folder {
-            path: place.to_owned(),
-            source,
-        })
-    }
-}
-
-async fn planned(
-    release: &Release,
-    store: &Store,
-    scope: &Scope,
-    reporter: &Reporter,
-    stop: &CancellationToken,
-) -> Result<(Plan, Folder), CommandError> {
-    // What the project does not say is not worth waiting for dbt.
-    release.project.deployment().map_err(ReleaseError::from)?;
-    let folder = Folder::of(release);
-    let builds = release.builds(&folder.0, reporter, stop)?;
-    let wishes = Wishes {
+fn wishes(release: &Release, scope: &Scope) -> Wishes {
+    Wishes {
         full: scope.full,
         bootstrap: scope.bootstrap,
-        allow: allowed(&release.settings, scope),
+        allow: release.allowed(&scope.allow),
         selection: scope.selection.selection(),
-    };
-    let materialize = release.materialize();
-    let plan = match release.artifacts() {
-        Ok(artifacts) => {
-            release
-                .plan(&builds, &materialize, &artifacts, store, &wishes)
-                .await
-        }
-        Err(error) => Err(error),
-    };
-    match plan {
-        Ok(plan) => Ok((plan, folder)),
-        Err(error) => {
-            // A folder that stays does no harm; the error is what matters.
-            let _ = folder.remove();
-            Err(error.into())
-        }
     }
 }
 

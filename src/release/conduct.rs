@@ -1,0 +1,167 @@
+//! From a wish to a deployment that is driven: plan, record, drive. The command line and the daemon
+//! conduct releases with the same code.
+
+use super::{Release, ReleaseError, Wishes};
+use crate::deployment::state::Event;
+use crate::deployment::{Context, Engine, Until};
+use crate::plan::{Mode, Plan, RefusalName};
+use crate::progress::Reporter;
+use crate::store::{Deployment, Kind, Lead, NewDeployment, Request, Store};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// The folder of a run that has no deployment yet.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    fn of(release: &Release) -> Self {
+        let name = format!("planning-{}", uuid::Uuid::now_v7());
+        Self(release.runs().join(name))
+    }
+
+    /// Removes it, when the plan is not carried out.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(self) -> Result<(), ReleaseError> {
+        std::fs::remove_dir_all(&self.0).map_err(|source| ReleaseError::Folder {
+            path: self.0.clone(),
+            source,
+        })
+    }
+
+    fn becomes(self, place: &Path) -> Result<(), ReleaseError> {
+        std::fs::rename(&self.0, place).map_err(|source| ReleaseError::Folder {
+            path: place.to_owned(),
+            source,
+        })
+    }
+}
+
+impl Release {
+    /// The refusals that the configuration accepts, and these.
+    #[must_use]
+    pub fn allowed(&self, more: &[RefusalName]) -> BTreeSet<RefusalName> {
+        // Words of the configuration were checked when it was loaded.
+        let configured = self.settings.allow.iter();
+        configured
+            .filter_map(|word| word.parse().ok())
+            .chain(more.iter().copied())
+            .collect()
+    }
+
+    /// Plans a release in a folder of its own.
+    ///
+    /// # Errors
+    /// See [`Release::plan`]; the folder is removed then.
+    pub async fn planned(
+        &self,
+        store: &Store,
+        wishes: &Wishes,
+        reporter: &Reporter,
+        stop: &CancellationToken,
+    ) -> Result<(Plan, Folder), ReleaseError> {
+        // What the project does not say is not worth waiting for dbt.
+        self.project.deployment()?;
+        let folder = Folder::of(self);
+        let builds = self.builds(&folder.0, reporter, stop)?;
+        let materialize = self.materialize();
+        let plan = match self.artifacts() {
+            Ok(artifacts) => {
+                self.plan(&builds, &materialize, &artifacts, store, wishes)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        match plan {
+            Ok(plan) => Ok((plan, folder)),
+            Err(error) => {
+                // A folder that stays does no harm; the error is what matters.
+                let _ = folder.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// Records a deployment of the plan, with what was asked for.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn record(
+        &self,
+        store: &Store,
+        lead: &Lead,
+        plan: Plan,
+        folder: Folder,
+        wishes: &Wishes,
+    ) -> Result<Deployment, ReleaseError> {
+        let request = self.request(wishes, &plan);
+        let deployment = store.create(lead, NewDeployment { plan, request }).await?;
+        folder.becomes(&self.runs().join(&deployment.id))?;
+        Ok(deployment)
+    }
+
+    fn request(&self, wishes: &Wishes, plan: &Plan) -> Request {
+        Request {
+            kind: match plan.mode {
+                Mode::Full => Kind::Full,
+                Mode::Slim => Kind::Changed,
+            },
+            promotion: self.settings.promotion,
+            cleanup: self.settings.cleanup,
+            soak: self.settings.soak,
+            allow: wishes.allow.iter().map(ToString::to_string).collect(),
+            bootstrap: wishes.bootstrap,
+        }
+    }
+
+    /// Drives a deployment and gives it back as it ended. `event` is what was asked of it.
+    ///
+    /// # Errors
+    /// See [`Engine::drive`].
+    pub async fn drive(
+        &self,
+        driving: &Driving<'_>,
+        deployment: Deployment,
+        until: Until,
+        event: Option<Event>,
+    ) -> Result<Deployment, ReleaseError> {
+        let folder = self.runs().join(&deployment.id);
+        let builds = self.builds(&folder, &driving.reporter, driving.stop)?;
+        let materialize = self.materialize();
+        let artifacts = self.artifacts()?;
+        let context = Context {
+            materialize: &materialize,
+            artifacts: &artifacts,
+            artifact_key: self.artifact_key(),
+            store: driving.store,
+            lead: driving.lead,
+            settings: &self.settings,
+            builds: &builds,
+            reporter: driving.reporter.clone(),
+            cancel: driving.stop.clone(),
+        };
+        let mut engine = Engine::new(context, deployment);
+        engine.unstick().await?;
+        if let Some(event) = event {
+            engine.apply(event).await?;
+        }
+        engine.drive(until).await?;
+        Ok(engine.deployment().clone())
+    }
+}
+
+/// What a deployment is driven with.
+#[derive(Debug)]
+pub struct Driving<'a> {
+    /// The journal.
+    pub store: &'a Store,
+    /// The proof that nobody else works on the environment.
+    pub lead: &'a Lead,
+    /// Where news go.
+    pub reporter: Reporter,
+    /// Set when the drive is to stop at the next boundary.
+    pub stop: &'a CancellationToken,
+}
