@@ -11,6 +11,8 @@ pub mod artifacts;
 pub mod build;
 /// The command line: arguments, output, signals, exit codes.
 pub mod cli;
+/// The daemon: workers, schedule, requests.
+pub mod daemon;
 /// The saga: states, `next(state, event)`, the steps of a deployment and its recovery.
 pub mod deployment;
 /// The one table from error class to retry behaviour, exit code and wording.
