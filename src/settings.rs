@@ -11,6 +11,10 @@ use std::time::Duration;
 
 pub use fault::{Fault, SettingsError};
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
+pub use secret::{SecretError, SecretRef};
+
+/// References to secrets.
+pub mod secret;
 
 mod fault;
 mod load;
