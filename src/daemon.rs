@@ -74,7 +74,8 @@ impl Daemon {
     }
 
     /// Takes an environment in and gives the receiving end of what is asked of it.
-    pub(crate) fn take_in(&self, environment: &str) -> mpsc::Receiver<Request> {
+    #[must_use]
+    pub fn take_in(&self, environment: &str) -> mpsc::Receiver<Request> {
         let (requests, receiver) = mpsc::channel(WAITING_REQUESTS);
         let known = Known {
             requests,
@@ -87,12 +88,13 @@ impl Daemon {
     }
 
     /// Lets an environment go.
-    pub(crate) fn let_go(&self, environment: &str) {
+    pub fn let_go(&self, environment: &str) {
         self.environments_mut().remove(environment);
         self.board.remove(environment);
     }
 
-    pub(crate) fn set_store(&self, environment: &str, store: Option<Store>) {
+    /// Sets the journal of an environment, or that it cannot be opened at present.
+    pub fn set_store(&self, environment: &str, store: Option<Store>) {
         if let Some(known) = self.environments_mut().get_mut(environment) {
             known.store = store;
         }

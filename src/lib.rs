@@ -17,8 +17,12 @@ pub mod daemon;
 pub mod deployment;
 /// The one table from error class to retry behaviour, exit code and wording.
 pub mod failure;
+/// The HTTP API of the daemon.
+pub mod http;
 /// Every statement that is sent to Materialize, and the connection that sends it.
 pub mod materialize;
+/// What is counted and measured.
+pub mod metrics;
 /// What a release will do, worked out without touching anything.
 pub mod plan;
 /// What a running deployment tells its observers.

@@ -10,9 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use fault::{Fault, SettingsError};
+pub use http::Http;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 pub use secret::{SecretError, SecretRef};
 
+/// The section `http`.
+pub mod http;
 /// References to secrets.
 pub mod secret;
 
@@ -83,6 +86,8 @@ pub struct Settings {
     pub sinks: Sinks,
     /// Refusals accepted by name.
     pub allow: Vec<String>,
+    /// The HTTP API of the daemon.
+    pub http: Http,
     /// The program's own log.
     pub log: Log,
 }

@@ -193,22 +193,11 @@ pub struct Selecting {
 }
 
 impl Selecting {
-    /// The selection, when there is one. What is excluded is excluded from everything that changed.
+    /// The selection, when there is one.
     #[must_use]
     pub fn selection(&self) -> Option<Selection> {
-        if self.select.is_empty() && self.exclude.is_empty() && self.selector.is_none() {
-            return None;
-        }
-        let changed = || vec!["state:modified".to_owned(), "state:new".to_owned()];
-        Some(Selection {
-            select: match (&self.selector, self.select.is_empty()) {
-                (None, true) => changed(),
-                (Some(_), _) | (None, false) => self.select.clone(),
-            },
-            exclude: self.exclude.clone(),
-            selector: self.selector.clone(),
-            indirect: IndirectSelection::default(),
-        })
+        let (select, exclude) = (self.select.clone(), self.exclude.clone());
+        Selection::of_changes(select, exclude, self.selector.clone())
     }
 }
 

@@ -142,6 +142,7 @@ impl Settings {
         faults.vars("project.vars", &self.project.vars);
         self.texts(&mut faults);
         self.named(&mut faults);
+        faults.0.extend(self.http.faults(&self.environments));
         faults.0
     }
 

@@ -102,21 +102,8 @@ pub(super) fn outcome(release: &Release, deployment: Deployment, output: &Output
     );
     output.result(&OutcomeView {
         environment: release.environment.clone(),
-        deployment: Some(view(&deployment)),
+        deployment: Some(DeploymentView::from(&deployment)),
         advice: Some(advice),
     });
     success()
-}
-
-/// A deployment as it is printed.
-pub(super) fn view(deployment: &Deployment) -> DeploymentView {
-    DeploymentView {
-        id: deployment.id.clone(),
-        environment: deployment.environment.clone(),
-        state: deployment.state,
-        created_at: deployment.created_at,
-        updated_at: deployment.updated_at,
-        finished_at: deployment.finished_at,
-        reason: deployment.reason.clone(),
-    }
 }

@@ -9,8 +9,9 @@ use crate::deployment::state::State;
 use crate::failure::Class;
 use crate::plan::render::escape::{visible, visible_lines};
 use crate::settings::Loaded;
+use crate::store::{Deployment, Summary};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use baseline::{BaselineLive, BaselineView, ExportView, ImportView, PointerView};
@@ -22,7 +23,7 @@ mod list;
 mod record;
 
 /// One deployment without its plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeploymentView {
     /// Its id.
     pub id: String,
@@ -45,6 +46,34 @@ impl DeploymentView {
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
         Some(between(self.created_at, self.finished_at?))
+    }
+}
+
+impl From<&Deployment> for DeploymentView {
+    fn from(deployment: &Deployment) -> Self {
+        Self {
+            id: deployment.id.clone(),
+            environment: deployment.environment.clone(),
+            state: deployment.state,
+            created_at: deployment.created_at,
+            updated_at: deployment.updated_at,
+            finished_at: deployment.finished_at,
+            reason: deployment.reason.clone(),
+        }
+    }
+}
+
+impl From<Summary> for DeploymentView {
+    fn from(summary: Summary) -> Self {
+        Self {
+            id: summary.id,
+            environment: summary.environment,
+            state: summary.state,
+            created_at: summary.created_at,
+            updated_at: summary.updated_at,
+            finished_at: summary.finished_at,
+            reason: summary.reason,
+        }
     }
 }
 
@@ -173,7 +202,7 @@ impl View for StatusView {
 }
 
 /// `history`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HistoryView {
     /// The latest first.
     pub deployments: Vec<DeploymentView>,

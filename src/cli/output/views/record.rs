@@ -8,13 +8,14 @@ use crate::deployment::state::{Event, State};
 use crate::plan::Plan;
 use crate::plan::render::escape::visible;
 use crate::plan::render::{self, Detail};
+use crate::store::{Deployment, Effect, RecordedEvent};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
 /// One event of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventView {
     /// Its number, from 1.
     pub seq: i64,
@@ -26,8 +27,19 @@ pub struct EventView {
     pub state_after: State,
 }
 
+impl From<RecordedEvent> for EventView {
+    fn from(recorded: RecordedEvent) -> Self {
+        Self {
+            seq: i64::from(recorded.seq),
+            at: recorded.at,
+            event: recorded.event,
+            state_after: recorded.state_after,
+        }
+    }
+}
+
 /// One effect of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EffectView {
     /// What it is, for example `create-schema:marts_dbt_deploy`.
     pub key: String,
@@ -44,7 +56,7 @@ pub struct EffectView {
 }
 
 /// `show`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShowView {
     /// The deployment.
     #[serde(flatten)]
@@ -60,6 +72,28 @@ pub struct ShowView {
 }
 
 impl ShowView {
+    /// The record of a deployment.
+    #[must_use]
+    pub fn new(deployment: Deployment, events: Vec<RecordedEvent>, effects: Vec<Effect>) -> Self {
+        Self {
+            deployment: DeploymentView::from(&deployment),
+            request: serde_json::to_value(&deployment.request).unwrap_or_default(),
+            plan: Some(deployment.plan),
+            events: events.into_iter().map(EventView::from).collect(),
+            effects: effects
+                .into_iter()
+                .map(|effect| EffectView {
+                    key: effect.key,
+                    attempt: effect.attempt,
+                    intent: effect.intent,
+                    started_at: effect.started_at,
+                    result: effect.result,
+                    finished_at: effect.finished_at,
+                })
+                .collect(),
+        }
+    }
+
     /// The states it was in and how long, in order; one that goes on lasts until `now`.
     #[must_use]
     pub fn stays(&self, now: Timestamp) -> Vec<(State, Duration)> {
