@@ -50,8 +50,9 @@ deny: ## Check licences, bans and advisories of dependencies
 	    echo 'deny: advisories skipped, the RustSec database cannot be reached'; \
 	fi
 
-bench: venv postgres ## Measure planning, releases and the journal, beside dbt and its macros
+bench: venv postgres ## Measure planning, releases, the journal and the API, beside dbt and its macros
 	$(CARGO) bench --locked -p cutover --bench journal </dev/null
+	$(CARGO) bench --locked -p cutover --bench http </dev/null
 	$(CARGO) bench --locked -p cutover --bench release </dev/null
 	$(CARGO) bench --locked -p cutover --bench plan </dev/null
 

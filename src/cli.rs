@@ -26,6 +26,8 @@ pub mod handlers;
 pub mod logging;
 /// Everything that is printed.
 pub mod output;
+/// The commands over a daemon.
+pub mod remote;
 /// SIGINT and SIGTERM.
 pub mod signals;
 

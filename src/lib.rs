@@ -11,6 +11,8 @@ pub mod artifacts;
 pub mod build;
 /// The command line: arguments, output, signals, exit codes.
 pub mod cli;
+/// A client of the daemon's HTTP API.
+pub mod client;
 /// The daemon: workers, schedule, requests.
 pub mod daemon;
 /// The saga: states, `next(state, event)`, the steps of a deployment and its recovery.

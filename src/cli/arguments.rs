@@ -1,5 +1,6 @@
 //! Commands and flags. What is wrong here ends with exit code 2 before anything is opened.
 
+use crate::client::Address;
 use crate::plan::RefusalName;
 use crate::project::manifest::ResourceType;
 use crate::project::select::{self, IndirectSelection, Selection};
@@ -69,6 +70,15 @@ pub struct Global {
     /// Show only the result and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     pub quiet: bool,
+    /// Ask this daemon instead of acting here: http(s)://HOST:PORT or unix:PATH
+    #[arg(long, global = true, env = "CUTOVER_SERVER", value_name = "URL", help_heading = GLOBAL)]
+    pub server: Option<Address>,
+    /// File with the token for --server (also: the token itself in CUTOVER_TOKEN)
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
+    pub token_file: Option<PathBuf>,
+    /// Certificates that are trusted for --server beside the system's, PEM
+    #[arg(long, global = true, env = "CUTOVER_CA_FILE", value_name = "FILE", help_heading = GLOBAL)]
+    pub ca_file: Option<PathBuf>,
     /// Folder of dbt_project.yml
     #[arg(long, global = true, env = "DBT_PROJECT_DIR", value_name = "DIR", help_heading = DBT)]
     pub project_dir: Option<PathBuf>,
@@ -248,6 +258,9 @@ pub struct Deploy {
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// With --server: do not wait for the end
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// `cutover promote`, `rollback`, `abort`, `resume` and `cleanup`
@@ -259,6 +272,9 @@ pub struct Step {
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// With --server: do not wait for the end
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// `cutover status`

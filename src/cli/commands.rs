@@ -124,6 +124,16 @@ fn overriding(flag: &str, path: &str, value: Value) -> Override {
     }
 }
 
+/// Nobody goes on with it when this process ends.
+fn waits(no_wait: bool) -> Result<(), CommandError> {
+    if !no_wait {
+        return Ok(());
+    }
+    let error = anyhow::anyhow!("--no-wait needs a daemon that goes on");
+    Err(CommandError::new(crate::failure::Class::Usage, error)
+        .with_hint("name it with --server or in CUTOVER_SERVER"))
+}
+
 /// Ends a command well.
 fn success() -> Answer {
     Ok(Ending::Success)

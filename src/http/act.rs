@@ -97,7 +97,16 @@ impl Posted {
                 "send `Content-Type: application/json`",
             ));
         }
-        serde_json::from_slice(&self.body).map_err(|error| Problem::body(&error))
+        let body = serde_json::from_slice(&self.body).map_err(|error| Problem::body(&error))?;
+        // A list would be taken for the members in their order.
+        if self.body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::new(
+                Kind::InvalidBody,
+                "invalid type: the body is not an object",
+                "send a JSON object as /v1/openapi.json describes it",
+            ));
+        }
+        Ok(body)
     }
 
     fn idempotency(&self) -> Result<Option<Idempotency>, Problem> {

@@ -1,7 +1,7 @@
 //! `plan` and `deploy`.
 
 use super::step::outcome;
-use super::{Commands, overriding, success};
+use super::{Commands, overriding, success, waits};
 use crate::cli::arguments::{self, Deploy, Scope};
 use crate::cli::handlers::Answer;
 use crate::cli::output::views::{DryRunView, OutcomeView};
@@ -39,6 +39,7 @@ pub(super) async fn deploy(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    waits(arguments.no_wait)?;
     let release = commands.open(&arguments.target, flags(arguments))?;
     let store = release.store().await?;
     let lead = store

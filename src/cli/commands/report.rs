@@ -49,6 +49,7 @@ async fn entry(store: &Store, environment: String) -> Result<StatusEntry, StoreE
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
+        daemon: None,
         advice: latest.as_ref().map(|deployment| {
             Advice::new(
                 deployment.state,

@@ -1,6 +1,6 @@
 //! `promote`, `rollback`, `abort`, `resume` and `cleanup`: they act on the deployment under way.
 
-use super::{Commands, success};
+use super::{Commands, success, waits};
 use crate::cli::Output;
 use crate::cli::arguments::Step;
 use crate::cli::handlers::Answer;
@@ -20,6 +20,7 @@ pub(super) async fn run(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    waits(arguments.no_wait)?;
     let release = commands.open(&arguments.target, Vec::new())?;
     let store = release.store().await?;
     let lead = store

@@ -150,6 +150,7 @@ pub(crate) fn status() -> StatusView {
             ..record(state, state.is_terminal(), reason)
         };
         StatusEntry {
+            daemon: None,
             environment: environment.to_owned(),
             deployment: Some(deployment),
             advice: Some(advice(state, environment, promotion, is_running)),
@@ -158,6 +159,7 @@ pub(crate) fn status() -> StatusView {
     StatusView {
         environments: vec![
             StatusEntry {
+                daemon: None,
                 environment: "dev".to_owned(),
                 deployment: None,
                 advice: None,

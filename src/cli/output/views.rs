@@ -5,6 +5,7 @@
 use super::clock::between;
 use super::tables::table;
 use super::{Advice, Page, View, format};
+use crate::daemon::board::{Activity, Role};
 use crate::deployment::state::State;
 use crate::failure::Class;
 use crate::plan::render::escape::{visible, visible_lines};
@@ -163,6 +164,47 @@ pub struct StatusEntry {
     pub deployment: Option<DeploymentView>,
     /// What comes next; `None` when there never was a deployment.
     pub advice: Option<Advice>,
+    /// What the daemon says of it, where one was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<DaemonEntry>,
+}
+
+/// What a daemon says of an environment besides its deployment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DaemonEntry {
+    /// Whether it may act on the environment.
+    pub role: Role,
+    /// Where the leader answers, when that is another process and known.
+    pub leader: Option<String>,
+    /// What is being done.
+    pub activity: Activity,
+    /// When the schedule fires next.
+    pub next_run: Option<Timestamp>,
+    /// The revision of the project that was looked at last.
+    pub revision: Option<String>,
+    /// What keeps it from its work.
+    pub problem: Option<String>,
+}
+
+impl DaemonEntry {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        match (self.role, &self.leader) {
+            (Role::Leader, _) => {}
+            (Role::Starting, _) => lines.push("the daemon is starting".to_owned()),
+            (Role::Standby, Some(leader)) => lines.push(format!("led by {leader}")),
+            (Role::Standby, None) => lines.push("led by another process".to_owned()),
+        }
+        if self.activity == Activity::Planning {
+            lines.push("a release is being planned".to_owned());
+        }
+        lines.extend(self.problem.clone());
+        lines.extend(
+            self.next_run
+                .map(|at| format!("next run {}", format::moment(at))),
+        );
+        lines
+    }
 }
 
 impl View for StatusView {
@@ -186,6 +228,7 @@ impl View for StatusView {
                 next.extend(reason);
                 next.extend(advice.commands.iter().map(|c| format!("$ {c}")));
             }
+            next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));
             [
                 visible(&entry.environment).into_owned(),
                 id,
