@@ -1,26 +1,25 @@
 //! The HTTP API over real connections: who may ask, what is answered, and that every answer is as
 //! docs/openapi.json says. Then the client, and the real `cutover --server`.
 
+#[path = "http/client.rs"]
+mod client;
 #[path = "http/daemon.rs"]
 mod daemon;
+#[path = "http/listen.rs"]
+mod listen;
 #[path = "http/openapi.rs"]
 mod openapi;
 
-use cutover::client::{Address, Client, Item, Options};
+use cutover::client::Item;
 use cutover::daemon::board::{News, Role};
 use cutover::daemon::request::Command;
-use cutover::failure::{Class, Classify};
-use cutover::http::document::{Act, Release};
+use cutover::http::ROUTES;
 use cutover::http::problem::Kind;
-use cutover::http::{self, HttpError, ROUTES};
 use cutover::progress::Progress;
-use daemon::{OF_CI, PROMOTER, READER, RELEASER, World, settings};
+use daemon::{OF_CI, PROMOTER, READER, RELEASER, World};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command as Program, Output};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -242,7 +241,7 @@ async fn what_is_read_is_the_board_and_the_journal() {
         .json();
     assert_eq!(list["deployments"].as_array().map(Vec::len), Some(1));
     assert_eq!(list["deployments"][0]["id"], world.ids[1].as_str());
-    for limit in ["0", "1001", "-1", "x", "1&more=1"] {
+    for limit in ["0", "10001", "-1", "x", "1&more=1"] {
         let path = format!("/v1/environments/prod/deployments?limit={limit}");
         get(&world, &path, READER)
             .await
@@ -596,337 +595,4 @@ async fn metrics_count_requests_and_name_no_token() {
             "{line}"
         );
     }
-}
-
-#[tokio::test]
-async fn a_reload_changes_tokens_and_keeps_what_was_when_it_fails() {
-    let world = World::start(|_| {}).await;
-    let new = "reader-of-tomorrow-1";
-    let write =
-        |text: &str| std::fs::write(world.base.path().join("reader"), text).expect("written");
-    write("too short");
-    let error = world
-        .handle
-        .reload(&world.settings, world.base.path())
-        .expect_err("weak");
-    assert!(matches!(error, HttpError::Token { .. }) && !error.to_string().contains("too short"));
-    assert_eq!(get(&world, "/v1/environments", READER).await.status, 200);
-    write(new);
-    world
-        .handle
-        .reload(&world.settings, world.base.path())
-        .expect("reloaded");
-    get(&world, "/v1/environments", READER)
-        .await
-        .is(401, "unauthorized");
-    assert_eq!(get(&world, "/v1/environments", new).await.status, 200);
-}
-
-#[tokio::test]
-async fn what_cannot_be_listened_on_is_said_at_once() {
-    let world = World::start(|_| {}).await;
-    let base = world.base.path();
-    let bind = async |change: fn(&mut cutover::settings::http::Http)| {
-        let mut settings = settings(&world.base);
-        settings.socket = None;
-        change(&mut settings);
-        http::bind(&settings, base).await.map(drop)
-    };
-    let mut occupied = settings(&world.base);
-    occupied.listen = Some(world.address);
-    let error = http::bind(&occupied, base).await.expect_err("occupied");
-    assert!(matches!(error, HttpError::Listen { .. }), "{error}");
-    assert_eq!(error.class(), Class::Refused);
-    let error = http::bind(&world.settings, base).await.expect_err("in use");
-    assert!(matches!(error, HttpError::SocketInUse { .. }), "{error}");
-    std::fs::write(base.join("file"), "x").expect("written");
-    for (result, said) in [
-        (
-            bind(|http| http.socket = Some("file".into())).await,
-            "is not a socket",
-        ),
-        (
-            bind(|http| http.socket = Some("x".repeat(200).into())).await,
-            "more than",
-        ),
-        (
-            bind(|http| http.socket = Some("file/below.sock".into())).await,
-            "cannot make",
-        ),
-        (
-            bind(|http| http.tls.certificate = Some("none.pem".into())).await,
-            "",
-        ),
-        (
-            bind(|http| {
-                http.tls.certificate = Some("none.pem".into());
-                http.tls.key = Some("none.key".into());
-            })
-            .await,
-            "http.tls.certificate",
-        ),
-        (
-            bind(|http| {
-                http.tls.certificate = Some("file".into());
-                http.tls.key = Some("file".into());
-            })
-            .await,
-            "no certificate",
-        ),
-    ] {
-        match result {
-            Ok(()) => assert_eq!(said, "", "half of tls is the configuration's fault"),
-            Err(error) => assert!(error.to_string().contains(said), "{error}"),
-        }
-    }
-    assert_eq!(std::fs::read(base.join("file")).expect("still there"), b"x");
-}
-
-#[tokio::test]
-async fn the_socket_is_for_its_owner_and_a_stale_one_is_replaced() {
-    let world = World::start(|_| {}).await;
-    let mode = std::fs::metadata(&world.socket)
-        .expect("a socket")
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(
-        world.client().environments().await.expect("no token").len(),
-        3
-    );
-    world.stop.cancel();
-    world.serving.await.expect("served");
-    let base = world.base.path();
-    drop(std::os::unix::net::UnixListener::bind(base.join("d.sock")).expect("a stale socket"));
-    let listeners = http::bind(&world.settings, base).await.expect("replaced");
-    assert!(std::os::unix::net::UnixStream::connect(base.join("d.sock")).is_ok());
-    drop(listeners);
-}
-
-/// Makes a certificate that signs itself.
-fn certificate(folder: &Path, name: &str) {
-    let file = |end: &str| folder.join(format!("{name}.{end}"));
-    let made = Program::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ])
-        .args(["-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-keyout")
-        .arg(file("key"))
-        .arg("-out")
-        .arg(file("pem"))
-        .output()
-        .expect("openssl");
-    assert!(made.status.success(), "{made:?}");
-}
-
-#[tokio::test]
-async fn tokens_travel_over_tls() {
-    let files = tempfile::tempdir().expect("a folder");
-    certificate(files.path(), "one");
-    certificate(files.path(), "two");
-    let (one, two) = (files.path().join("one.pem"), files.path().join("two.pem"));
-    let mut world = World::start(|http| {
-        http.tls.certificate = Some(one.clone());
-        http.tls.key = Some(one.with_extension("key"));
-    })
-    .await;
-    let address: Address = format!("https://{}", world.address)
-        .parse()
-        .expect("an address");
-    let client = |ca: Option<&Path>| {
-        let options = Options {
-            token: Some(READER.to_owned().into()),
-            ca_file: ca.map(Path::to_owned),
-        };
-        Client::connect(&address, &options).expect("a client")
-    };
-    assert_eq!(
-        client(Some(&one))
-            .environments()
-            .await
-            .expect("an answer")
-            .len(),
-        3
-    );
-    let error = client(None)
-        .environments()
-        .await
-        .expect_err("nobody vouches");
-    assert_eq!(error.class(), Class::Transient);
-    raw(&world, b"GET /healthz HTTP/1.1\r\n\r\n").await;
-    world.settings.tls.certificate = Some(two.clone());
-    world.settings.tls.key = Some(one.with_extension("key"));
-    world
-        .handle
-        .reload(&world.settings, world.base.path())
-        .expect_err("another's key");
-    assert!(client(Some(&one)).environments().await.is_ok());
-    world.settings.tls.key = Some(two.with_extension("key"));
-    world
-        .handle
-        .reload(&world.settings, world.base.path())
-        .expect("reloaded");
-    assert!(client(Some(&two)).environments().await.is_ok());
-    assert!(client(Some(&one)).environments().await.is_err());
-}
-
-#[tokio::test]
-async fn the_client_knows_every_route() {
-    let world = World::start(|_| {}).await;
-    let client = world.client();
-    assert_eq!(client.ready().await.expect("ready").status, "ready");
-    assert_eq!(
-        client.environment("prod").await.expect("one").role,
-        Role::Leader
-    );
-    assert_eq!(
-        client.plan("prod").await.expect("a plan").environment,
-        "prod"
-    );
-    assert_eq!(
-        client
-            .deployments("prod", 5)
-            .await
-            .expect("a list")
-            .deployments
-            .len(),
-        2
-    );
-    let id = &world.ids[1];
-    let record = client.deployment(id).await.expect("a record");
-    assert_eq!((&record.deployment.id, record.effects.len()), (id, 1));
-    assert_eq!(
-        client.events(id).await.expect("events").events,
-        record.events
-    );
-    let release = Release {
-        select: vec!["a+".to_owned()],
-        ..Release::default()
-    };
-    let accepted = client
-        .release("prod", &release, "k1")
-        .await
-        .expect("accepted");
-    assert_eq!(
-        accepted,
-        client.release("prod", &release, "k1").await.expect("again")
-    );
-    let act = Act {
-        deployment: Some("id".to_owned()),
-    };
-    let verb = cutover::deployment::Verb::Abort;
-    let accepted = client
-        .act("prod", verb, &act, "k2")
-        .await
-        .expect("accepted");
-    assert_eq!(accepted.deployment.as_deref(), Some("id"));
-    let error = client.environment("a/b ?").await.expect_err("none");
-    assert_eq!((error.status(), error.class()), (Some(404), Class::Usage));
-    assert!(error.to_string().contains(r#""a/b ?""#), "{error}");
-}
-
-async fn cutover(world: &World, arguments: &[&str]) -> Output {
-    let mut program = Program::new(env!("CARGO_BIN_EXE_cutover"));
-    program
-        .args(arguments)
-        .current_dir(world.base.path())
-        .env_remove("CUTOVER_TOKEN")
-        .env("CUTOVER_SERVER", format!("unix:{}", world.socket.display()));
-    let ended = tokio::task::spawn_blocking(move || program.output()).await;
-    ended.expect("joined").expect("started")
-}
-
-fn code(output: &Output) -> (i32, String) {
-    let text = [&output.stdout[..], &output.stderr[..]].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    (output.status.code().unwrap_or(-1), text)
-}
-
-#[tokio::test]
-async fn the_command_line_asks_a_daemon() {
-    let world = World::start(|_| {}).await;
-    for (arguments, expected, said) in [
-        (&["status"][..], 0, "prod"),
-        (&["history", "prod"], 0, "a model fails"),
-        (&["show", &world.ids[0]], 0, "Time in each state"),
-        (&["show", "ffff"], 2, "there is no deployment"),
-        (&["status", "nowhere"], 2, "nowhere"),
-        (&["promote"], 2, "several environments"),
-        (&["promote", "prod"], 3, "cannot promote"),
-        (&["cleanup", "prod"], 3, "no deployment under way"),
-        (&["deploy", "ci"], 4, "http://other:8425"),
-        (&["plan", "prod"], 2, "--server"),
-        (&["check"], 2, "--server"),
-        (&["config", "show"], 2, "--server"),
-        (&["deploy", "prod", "--dry-run"], 2, "--dry-run"),
-        (&["deploy", "prod", "--soak", "5m"], 2, "--soak"),
-        (&["deploy", "prod", "--no-wait"], 0, "accepted (run run-"),
-    ] {
-        let (code, text) = code(&cutover(&world, arguments).await);
-        assert_eq!(code, expected, "{arguments:?}: {text}");
-        assert!(text.contains(said), "{arguments:?}: {text}");
-    }
-    let (status, text) = code(&cutover(&world, &["deploy", "prod", "--full"]).await);
-    assert_eq!(status, 0, "{text}");
-    for word in ["building", "hydrating", "done"] {
-        assert!(text.contains(word), "{text}");
-    }
-    let (status, text) = code(&cutover(&world, &["resume", "prod"]).await);
-    assert_eq!(status, 1, "{text}");
-    assert!(text.contains("failed: a model fails"), "{text}");
-    let output = cutover(&world, &["abort", "prod", "--output", "json"]).await;
-    let (status, text) = code(&output);
-    assert_eq!(status, 0, "{text}");
-    let last: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
-    assert_eq!(
-        (&last["event"], &last["deployment"]["state"]),
-        (&json!("result"), &json!("aborted"))
-    );
-    let output = cutover(&world, &["status", "--output", "json"]).await;
-    let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(
-        status["environments"][1]["daemon"]["role"], "leader",
-        "{status}"
-    );
-    world.stop.cancel();
-    world.serving.await.expect("served");
-    let gone = Program::new(env!("CARGO_BIN_EXE_cutover"))
-        .args(["status", "--server", "http://127.0.0.1:1"])
-        .output();
-    let (status, text) = code(&gone.expect("started"));
-    assert_eq!(status, 4, "{text}");
-}
-
-#[tokio::test]
-async fn a_token_comes_from_a_file_or_the_environment() {
-    let world = World::start(|_| {}).await;
-    let url = format!("http://{}", world.address);
-    let run = |token: Option<&str>, file: Option<&str>| {
-        let mut program = Program::new(env!("CARGO_BIN_EXE_cutover"));
-        program
-            .args(["status", "--server", &url])
-            .current_dir(world.base.path());
-        program.env_remove("CUTOVER_TOKEN");
-        program.envs(token.map(|token| ("CUTOVER_TOKEN", token)));
-        program.args(file.into_iter().flat_map(|file| ["--token-file", file]));
-        async move {
-            let ended = tokio::task::spawn_blocking(move || program.output()).await;
-            code(&ended.expect("joined").expect("started"))
-        }
-    };
-    assert_eq!(run(None, None).await.0, 2);
-    assert_eq!(run(Some(OF_CI), None).await.0, 0);
-    assert_eq!(run(None, Some("reader")).await.0, 0);
-    assert_eq!(run(None, Some("missing")).await.0, 2);
-    let (status, text) = run(Some("guess-0123456789abc"), None).await;
-    assert!(status == 2 && !text.contains("guess"), "{text}");
 }

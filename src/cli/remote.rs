@@ -198,8 +198,7 @@ impl Handlers for Remote {
     }
 
     async fn history(&self, arguments: &History, output: &Output, _: &Stop) -> Answer {
-        // The daemon lists no more than this at a time.
-        let limit = arguments.limit.min(1000);
+        let limit = arguments.limit;
         let names = match &arguments.environment {
             Some(name) => vec![name.clone()],
             None => {

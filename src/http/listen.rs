@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::Shared;
 
-/// How many connections are open at a time; more wait to be accepted.
+/// How many connections each place has open at a time; more wait to be accepted.
 const CONNECTIONS: usize = 1024;
 
 /// How long a client may take for the head of a request, or for a TLS handshake.
@@ -78,15 +78,40 @@ pub(super) async fn serve(
     router: Router,
     stop: &CancellationToken,
 ) {
+    // Each with room of its own: a crowd at the address does not keep the owner from the socket.
+    let over_address = async {
+        match address {
+            Some(address) => accept(Place::Address(address), &router, stop).await,
+            None => stop.cancelled().await,
+        }
+    };
+    let over_socket = async {
+        match socket {
+            Some(socket) => accept(Place::Socket(socket), &router, stop).await,
+            None => stop.cancelled().await,
+        }
+    };
+    tokio::join!(over_address, over_socket);
+}
+
+/// One of the places that are listened on.
+enum Place {
+    Address(Address),
+    Socket(Socket),
+}
+
+async fn accept(place: Place, router: &Router, stop: &CancellationToken) {
     let mut connections = JoinSet::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            break;
+        let permit = tokio::select! {
+            () = stop.cancelled() => break,
+            permit = Arc::clone(&room).acquire_owned() => permit,
         };
+        let Ok(permit) = permit else { break };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = next(address.as_ref(), socket.as_ref()) => accepted,
+            accepted = place.next() => accepted,
             // Those that ended are let go on the way.
             Some(_) = connections.join_next() => continue,
         };
@@ -101,7 +126,7 @@ pub(super) async fn serve(
             }
         }
     }
-    drop((address, socket));
+    drop(place);
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
         tracing::warn!("answers that took too long were cut off");
@@ -114,26 +139,16 @@ enum Accepted {
     Unix(UnixStream),
 }
 
-async fn next(address: Option<&Address>, socket: Option<&Socket>) -> io::Result<Accepted> {
-    let tcp = async {
-        match address {
-            Some(address) => {
+impl Place {
+    async fn next(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Address(address) => {
                 let (stream, peer) = address.listener.accept().await?;
                 let tls = address.tls.get();
                 Ok(Accepted::Tcp(stream, peer.ip(), (*tls).clone()))
             }
-            None => std::future::pending().await,
+            Self::Socket(socket) => Ok(Accepted::Unix(socket.listener.accept().await?.0)),
         }
-    };
-    let unix = async {
-        match socket {
-            Some(socket) => Ok(Accepted::Unix(socket.listener.accept().await?.0)),
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        accepted = tcp => accepted,
-        accepted = unix => accepted,
     }
 }
 

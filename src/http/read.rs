@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub const OPENAPI: &str = include_str!("../../docs/openapi.json");
 
 /// How many deployments are listed where no number is given, and at most.
-const LISTED: (u32, u32) = (20, 1000);
+const LISTED: (u32, u32) = (20, 10_000);
 
 type Asked = Extension<Arc<Caller>>;
 pub(super) type Named = Result<Path<String>, PathRejection>;

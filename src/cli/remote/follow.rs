@@ -75,7 +75,10 @@ impl<'a> Followed<'a> {
         let environment = &self.before.environment;
         // Listened to before anything can happen. Without it the board is enough.
         let mut news = self.client.news(Some(environment)).await.ok();
-        let accepted = self.wish.ask(self.client, environment, key).await?;
+        let accepted = tokio::select! {
+            accepted = self.wish.ask(self.client, environment, key) => accepted?,
+            () = stop.cancelled() => return Err(self.unanswered()),
+        };
         let (reporter, progress) = Reporter::channel();
         let renderer = output.render(progress);
         reporter.note(accepted.would);
@@ -142,6 +145,13 @@ impl<'a> Followed<'a> {
             }
             shown = status;
         }
+    }
+
+    fn unanswered(&self) -> CommandError {
+        let name = &self.before.environment;
+        let message = format!("interrupted before the daemon answered for {name}");
+        CommandError::new(Class::Interrupted, anyhow!(message))
+            .with_hint("`cutover status` shows whether it was taken up")
     }
 
     fn left(&self) -> CommandError {
