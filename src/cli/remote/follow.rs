@@ -132,6 +132,11 @@ impl<'a> Followed<'a> {
             if !is_listening {
                 show_changes(&shown, &status, reporter);
             }
+            if let Some(problem) = &status.problem
+                && shown.problem != status.problem
+            {
+                reporter.warning(problem);
+            }
             let before = &self.before;
             has_moved |= !view::rests(status.activity)
                 || status.activity != before.activity
