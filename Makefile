@@ -10,10 +10,10 @@ VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 
-.PHONY: help build demo test parity lint deny bench matrix venv s3 postgres clean
+.PHONY: help build demo test parity lint deny bench matrix deploy-check venv s3 postgres clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 build: ## Build cutover and the stand-in for Materialize
 	$(CARGO) build --locked --workspace
@@ -57,6 +57,9 @@ bench: venv postgres ## Measure planning, releases and the journal, beside dbt a
 
 matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour and a half)
 	CUTOVER_TEST_MATRIX=full $(CARGO) test --locked -p cutover --test crash_matrix -- --nocapture --test-threads 2 </dev/null
+
+deploy-check: ## Check the files of deploy/ with the tools that are installed
+	@.ci/deploy-check
 
 venv: $(STAMP) ## Make .venv with the pinned dbt
 
