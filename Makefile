@@ -10,10 +10,10 @@ VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 
-.PHONY: help build demo test parity lint deny bench matrix venv s3 postgres clean
+.PHONY: help build demo test parity lint deny bench matrix deploy-check venv s3 postgres clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 build: ## Build cutover and the stand-in for Materialize
 	$(CARGO) build --locked --workspace
@@ -50,13 +50,17 @@ deny: ## Check licences, bans and advisories of dependencies
 	    echo 'deny: advisories skipped, the RustSec database cannot be reached'; \
 	fi
 
-bench: venv postgres ## Measure planning, releases and the journal, beside dbt and its macros
+bench: venv postgres ## Measure planning, releases, the journal and the API, beside dbt and its macros
 	$(CARGO) bench --locked -p cutover --bench journal </dev/null
+	$(CARGO) bench --locked -p cutover --bench http </dev/null
 	$(CARGO) bench --locked -p cutover --bench release </dev/null
 	$(CARGO) bench --locked -p cutover --bench plan </dev/null
 
 matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour and a half)
 	CUTOVER_TEST_MATRIX=full $(CARGO) test --locked -p cutover --test crash_matrix -- --nocapture --test-threads 2 </dev/null
+
+deploy-check: ## Check the files of deploy/ with the tools that are installed
+	@.ci/deploy-check
 
 venv: $(STAMP) ## Make .venv with the pinned dbt
 

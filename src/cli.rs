@@ -26,6 +26,8 @@ pub mod handlers;
 pub mod logging;
 /// Everything that is printed.
 pub mod output;
+/// The commands over a daemon.
+pub mod remote;
 /// SIGINT and SIGTERM.
 pub mod signals;
 
@@ -65,6 +67,7 @@ async fn dispatch<H: Handlers>(
         Command::Show(arguments) => handlers.show(arguments, output, stop).await,
         Command::Ls(arguments) => handlers.ls(arguments, output, stop).await,
         Command::Check(arguments) => handlers.check(arguments, output, stop).await,
+        Command::Serve => handlers.serve(output, stop).await,
         Command::Baseline(BaselineCommand::Show(arguments)) => {
             handlers.baseline_show(arguments, output, stop).await
         }

@@ -4,10 +4,26 @@
 //! can be forgotten. A worker acts only while it leads its environment, and writes only with the
 //! proof of that. One worker does one thing at a time, so releases of an environment never overlap.
 
+/// Whether a revision that failed may be tried again.
+pub mod attempts;
 /// What the daemon shows of itself and its environments.
 pub mod board;
+/// What systemd is told.
+mod notice;
+/// Telling people.
+mod notify;
 /// What is asked of the daemon.
 pub mod request;
+/// When releases begin.
+pub mod schedule;
+/// From a configuration to a daemon that runs.
+pub mod serve;
+/// SIGUSR1, SIGUSR2 and SIGHUP.
+mod signals;
+/// One environment's worker.
+mod worker;
+
+pub use serve::{ServeError, serve};
 
 use board::Board;
 use request::{Accepted, Command, Declined, Idempotency, Request};
@@ -16,6 +32,7 @@ use std::sync::{PoisonError, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
 use crate::settings::Loaded;
 use crate::store::Store;
 use std::sync::Arc;
@@ -74,7 +91,8 @@ impl Daemon {
     }
 
     /// Takes an environment in and gives the receiving end of what is asked of it.
-    pub(crate) fn take_in(&self, environment: &str) -> mpsc::Receiver<Request> {
+    #[must_use]
+    pub fn take_in(&self, environment: &str) -> mpsc::Receiver<Request> {
         let (requests, receiver) = mpsc::channel(WAITING_REQUESTS);
         let known = Known {
             requests,
@@ -87,12 +105,13 @@ impl Daemon {
     }
 
     /// Lets an environment go.
-    pub(crate) fn let_go(&self, environment: &str) {
+    pub fn let_go(&self, environment: &str) {
         self.environments_mut().remove(environment);
         self.board.remove(environment);
     }
 
-    pub(crate) fn set_store(&self, environment: &str, store: Option<Store>) {
+    /// Sets the journal of an environment, or that it cannot be opened at present.
+    pub fn set_store(&self, environment: &str, store: Option<Store>) {
         if let Some(known) = self.environments_mut().get_mut(environment) {
             known.store = store;
         }
@@ -111,6 +130,18 @@ impl Daemon {
         let environments = self.environments.read();
         let environments = environments.unwrap_or_else(PoisonError::into_inner);
         environments.keys().cloned().collect()
+    }
+
+    /// The environments that SIGUSR1 and SIGUSR2 are for, sorted.
+    #[must_use]
+    pub fn obeying_signals(&self) -> Vec<String> {
+        let loaded = self.settings();
+        let obeys = |name: &String| {
+            let own = loaded.settings.environments.get(name);
+            own.and_then(|own| own.obeys_signals)
+                .unwrap_or(loaded.settings.obeys_signals)
+        };
+        self.names().into_iter().filter(obeys).collect()
     }
 
     /// Asks an environment's worker, and waits until it has accepted or declined.

@@ -10,6 +10,8 @@
 mod baseline;
 /// dbt's part: parse, build and test in the run's folder.
 pub mod builds;
+/// Checks by SQL on both sides.
+pub mod checks;
 /// What every step works with.
 pub mod context;
 /// The swap, forwards and backwards.

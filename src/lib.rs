@@ -11,14 +11,20 @@ pub mod artifacts;
 pub mod build;
 /// The command line: arguments, output, signals, exit codes.
 pub mod cli;
+/// A client of the daemon's HTTP API.
+pub mod client;
 /// The daemon: workers, schedule, requests.
 pub mod daemon;
 /// The saga: states, `next(state, event)`, the steps of a deployment and its recovery.
 pub mod deployment;
 /// The one table from error class to retry behaviour, exit code and wording.
 pub mod failure;
+/// The HTTP API of the daemon.
+pub mod http;
 /// Every statement that is sent to Materialize, and the connection that sends it.
 pub mod materialize;
+/// What is counted and measured.
+pub mod metrics;
 /// What a release will do, worked out without touching anything.
 pub mod plan;
 /// What a running deployment tells its observers.
@@ -31,5 +37,7 @@ pub mod release;
 pub mod retry;
 /// The configuration tree.
 pub mod settings;
+/// Where a project comes from: a git repository, fetched, or a folder.
+pub mod source;
 /// The journal.
 pub mod store;

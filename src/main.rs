@@ -4,11 +4,18 @@ use anyhow::Context;
 use clap::Parser;
 use cutover::cli::arguments::{Arguments, Global};
 use cutover::cli::commands::Commands;
+use cutover::cli::remote::Remote;
 use cutover::cli::{CommandError, Output, logging, run};
+use cutover::client::Address;
 use cutover::failure::Class;
+use cutover::settings::{Log, Settings};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
+
+/// The stack of each thread: a deployment is driven many calls deep, on these threads by the daemon.
+/// What is not used of it costs nothing.
+const STACK: usize = 16 << 20;
 
 /// How long tasks that nobody waits for may take to end.
 const LEFTOVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -16,22 +23,45 @@ const LEFTOVER_TIMEOUT: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let output = Output::stdio(&arguments.global);
-    let (commands, runtime) = match prepare(&arguments.global, &output) {
-        Ok(prepared) => prepared,
-        Err(error) => return output.error(&error),
+    let conducted = match &arguments.global.server {
+        Some(server) => remotely(server, &arguments, &output),
+        None => here(&arguments, &output),
     };
-    let code = runtime.block_on(run(&arguments, &commands, &output));
-    runtime.shutdown_timeout(LEFTOVER_TIMEOUT);
-    code
+    conducted.unwrap_or_else(|error| output.error(&error))
 }
 
-fn prepare(global: &Global, output: &Output) -> Result<(Commands, Runtime), CommandError> {
-    let commands = Commands::new(global)?;
-    logging::start(&commands.log()?, global.verbose, output)?;
-    let runtime = Builder::new_multi_thread()
+fn here(arguments: &Arguments, output: &Output) -> Result<ExitCode, CommandError> {
+    let commands = Commands::new(&arguments.global)?;
+    let runtime = prepare(
+        &commands.log(&arguments.command)?,
+        &arguments.global,
+        output,
+    )?;
+    let code = runtime.block_on(run(arguments, &commands, output));
+    runtime.shutdown_timeout(LEFTOVER_TIMEOUT);
+    Ok(code)
+}
+
+/// The configuration is the daemon's; none is read here.
+fn remotely(
+    server: &Address,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<ExitCode, CommandError> {
+    let log = Settings::defaults()?.log;
+    let runtime = prepare(&log, &arguments.global, output)?;
+    let remote = Remote::new(server, &arguments.global)?;
+    let code = runtime.block_on(run(arguments, &remote, output));
+    runtime.shutdown_timeout(LEFTOVER_TIMEOUT);
+    Ok(code)
+}
+
+fn prepare(log: &Log, global: &Global, output: &Output) -> Result<Runtime, CommandError> {
+    logging::start(log, global.verbose, output)?;
+    Builder::new_multi_thread()
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .context("the runtime cannot be started")
-        .map_err(|error| CommandError::new(Class::Transient, error))?;
-    Ok((commands, runtime))
+        .map_err(|error| CommandError::new(Class::Transient, error))
 }

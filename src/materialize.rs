@@ -6,6 +6,8 @@
 
 /// What the server holds: schemas, clusters, objects and who may do what.
 pub mod catalog;
+/// The queries of checks by SQL.
+pub mod checks;
 /// Statements that create, alter and drop.
 pub mod ddl;
 /// What can go wrong between this process and the server.

@@ -2,11 +2,11 @@
 //! and later a server's event stream. Losing an event never matters; the journal is the record.
 
 use crate::deployment::state::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// One piece of news of a deployment, in the order in which it happened.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Progress {
     /// The deployment entered a state.
@@ -57,8 +57,23 @@ pub enum Progress {
     },
 }
 
+impl Progress {
+    /// The word that tells kinds of progress apart.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Progress::State { .. } => "state",
+            Progress::Note { .. } => "note",
+            Progress::Warning { .. } => "warning",
+            Progress::Node { .. } => "node",
+            Progress::Readiness { .. } => "readiness",
+            Progress::Work { .. } => "work",
+        }
+    }
+}
+
 /// How far the planned objects of one cluster are.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterReadiness {
     /// The production name of the cluster.
     pub cluster: String,

@@ -2,28 +2,40 @@
 //! journal and dbt. The command line and the daemon both begin here.
 
 use crate::artifacts::{ArtifactError, Artifacts, Key};
+use crate::build::environment::Variables;
 use crate::build::{BuildError, Dbt, Invoker, environment};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
-use crate::failure::{Class, Classify};
+use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::catalog;
 use crate::materialize::session::SessionOptions;
 use crate::materialize::{Address, Materialize, SslMode};
 use crate::plan::{Plan, Refusal, RefusalName, Refused};
 use crate::progress::Reporter;
+use crate::project::Project;
 use crate::project::profiles::{self, Credentials};
-use crate::project::{Arguments, Environment, Project};
 use crate::settings::{Loaded, Override, Sources};
 use crate::settings::{Settings, SettingsError};
-use crate::store::{Store, StoreError};
+use crate::source::{Source, SourceError};
+use crate::store::{Deployment, Store, StoreError};
+use opening::Opening;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use conduct::{Driving, Folder};
+pub use connection::ConnectionError;
 pub use planning::Wishes;
+pub use revision::{Revision, fetch, resolve};
 
 /// From a wish to a deployment that is driven.
 mod conduct;
+/// A `profiles.yml` from the configuration.
+mod connection;
+/// Which project an environment is.
+mod opening;
+/// What a project is at.
+mod revision;
 
 /// From the project, the baseline and the server to a plan.
 mod planning;
@@ -39,6 +51,8 @@ pub struct Wanted {
     pub environment: Option<String>,
     /// The folder in which the search for the project begins, absolute.
     pub working_directory: PathBuf,
+    /// The configuration of the environment, where it was read already.
+    pub loaded: Option<Arc<Loaded>>,
 }
 
 /// An environment, opened. Nothing of it was touched.
@@ -50,6 +64,15 @@ pub struct Release {
     pub settings: Settings,
     /// The dbt project and its profile.
     pub project: Project,
+    /// The commit of the project, where it comes from a repository.
+    pub revision: Option<String>,
+    /// The repository that the project comes from.
+    pub source: Option<Source>,
+    /// Where relative paths of journal, artifacts and runs begin.
+    base: PathBuf,
+    /// What dbt must see of the environment besides what the settings allow.
+    secrets: Variables,
+    wanted: Wanted,
 }
 
 /// Why an environment could not be opened.
@@ -79,6 +102,12 @@ pub enum ReleaseError {
     /// The plan or a step.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
+    /// The repository.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The connection of the configuration.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
     /// A working folder could not be made.
     #[error("cannot use the folder {}", path.display())]
     Folder {
@@ -101,6 +130,8 @@ impl Classify for ReleaseError {
             Self::Build(error) => error.class(),
             Self::Materialize(error) => error.class(),
             Self::Deployment(error) => error.class(),
+            Self::Source(error) => error.class(),
+            Self::Connection(error) => error.class(),
             Self::Folder { .. } => Class::Transient,
         }
     }
@@ -115,6 +146,8 @@ impl Classify for ReleaseError {
             Self::Build(error) => error.hint(),
             Self::Materialize(error) => error.hint(),
             Self::Deployment(error) => error.hint(),
+            Self::Source(error) => error.hint(),
+            Self::Connection(error) => error.hint(),
             Self::Folder { .. } => {
                 Some("check the folder's permissions and the free space".to_owned())
             }
@@ -127,17 +160,25 @@ impl Classify for ReleaseError {
 /// # Errors
 /// Faults of the configuration, and an environment that it does not know.
 pub fn configuration(wanted: &Wanted) -> Result<Loaded, SettingsError> {
-    let sources = Sources::of_process(
-        wanted.config.clone(),
-        project_folder(&wanted.working_directory),
-        wanted.overrides.clone(),
-    );
-    let loaded = Settings::load(&sources)?;
+    if let Some(loaded) = &wanted.loaded {
+        return Ok(Loaded::clone(loaded));
+    }
+    let loaded = Settings::load(&sources(wanted))?;
     // Without configured environments a name means the dbt target of that name.
     if loaded.settings.environments.is_empty() {
         return Ok(loaded);
     }
     loaded.for_environment(wanted.environment.as_deref())
+}
+
+/// Where the configuration is read from.
+#[must_use]
+pub fn sources(wanted: &Wanted) -> Sources {
+    Sources::of_process(
+        wanted.config.clone(),
+        project_folder(&wanted.working_directory),
+        wanted.overrides.clone(),
+    )
 }
 
 /// The nearest folder upwards with a dbt project, else the folder itself.
@@ -154,37 +195,99 @@ impl Release {
     /// # Errors
     /// Faults of the configuration and of the project's files.
     pub fn open(wanted: &Wanted) -> Result<Self, ReleaseError> {
-        let loaded = configuration(wanted)?;
-        let base = loaded
-            .file
-            .as_deref()
-            .and_then(Path::parent)
-            .unwrap_or(&wanted.working_directory)
-            .to_owned();
-        let mut settings = loaded.settings;
-        let named = wanted.environment.clone();
-        if settings.environments.is_empty() && settings.project.target.is_none() {
-            settings.project.target = named.clone();
-        }
-        let absolute = |path: &Option<PathBuf>| path.as_ref().map(|path| base.join(path));
-        let arguments = Arguments {
-            project_dir: absolute(&settings.project.directory),
-            profiles_dir: absolute(&settings.project.profiles_directory),
-            profile: settings.project.profile.clone(),
-            target: settings.project.target.clone(),
-            target_path: None,
-            vars: Some(serde_json::json!(settings.project.vars).to_string()),
+        let opening = Opening::of(wanted)?;
+        let checkout = opening.source.as_ref().map(Source::present).transpose()?;
+        opening.open(checkout)
+    }
+
+    /// As [`Release::open`], with the project's repository fetched first, where it comes from one.
+    /// Nobody else changes the work tree while the release lives.
+    ///
+    /// # Errors
+    /// As [`Release::open`] and [`Source::fetch`].
+    pub async fn fetch(wanted: &Wanted, cancel: &CancellationToken) -> Result<Self, ReleaseError> {
+        let opening = Opening::of(wanted)?;
+        let checkout = match &opening.source {
+            Some(source) => Some(source.fetch(None, cancel).await?),
+            None => None,
         };
-        let project = Project::open(
-            &arguments,
-            &Environment::of_process(),
-            &wanted.working_directory,
-        )?;
-        Ok(Self {
-            environment: named.unwrap_or_else(|| project.profile.target.clone()),
-            settings,
-            project,
-        })
+        opening.open(checkout)
+    }
+
+    /// The journal of the environment, or of the configuration. A project that comes from a
+    /// repository need not be fetched for it.
+    ///
+    /// # Errors
+    /// Faults of the configuration, and as [`Store::open`].
+    pub async fn journal(wanted: &Wanted) -> Result<Store, ReleaseError> {
+        let opening = Opening::of(wanted)?;
+        match opening.journal()? {
+            Some((url, base)) => open_store(&url, &base).await,
+            None => opening.open(None)?.store().await,
+        }
+    }
+
+    /// The same environment with the project at another commit, which is fetched; `None` when it is
+    /// at that commit, when none is named, or when the project comes from no repository.
+    ///
+    /// # Errors
+    /// As [`Release::fetch`].
+    pub async fn at(
+        &self,
+        revision: Option<&str>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, ReleaseError> {
+        let (Some(source), Some(revision)) = (&self.source, revision) else {
+            return Ok(None);
+        };
+        let present = source.present().ok();
+        let is_there = present.is_some_and(|present| present.revision.as_str() == revision);
+        if is_there && self.revision.as_deref() == Some(revision) {
+            return Ok(None);
+        }
+        let revision = revision.parse().map_err(SourceError::from)?;
+        let mut opening = Opening::of(&self.wanted)?;
+        // Its lock on the work tree is this release's.
+        opening.source = Some(source.clone());
+        let checkout = source.fetch(Some(&revision), cancel).await?;
+        opening.open(Some(checkout)).map(Some)
+    }
+
+    /// The same environment with the project at the commit that the deployment was planned from;
+    /// `None` when it is. Where dbt has no part any more, or is to have none, a commit that cannot be
+    /// had is a warning: a rollback does not wait for a repository.
+    ///
+    /// # Errors
+    /// As [`Release::at`].
+    pub async fn as_planned(
+        &self,
+        deployment: &Deployment,
+        is_abort: bool,
+        reporter: &Reporter,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, ReleaseError> {
+        let revision = deployment.request.revision.as_deref();
+        match self.at(revision, cancel).await {
+            Err(ReleaseError::Source(error))
+                if error.class() != Class::Interrupted
+                    && (is_abort || !deployment.state.is_before_cutover()) =>
+            {
+                reporter.warning(format!(
+                    "the commit of the deployment was not fetched: {}",
+                    with_causes(&error)
+                ));
+                Ok(None)
+            }
+            ended => ended,
+        }
+    }
+
+    /// What was fetched, in one sentence; `None` when the project comes from no repository.
+    #[must_use]
+    pub fn fetched(&self) -> Option<String> {
+        let source = self.source.as_ref()?;
+        let revision = self.revision.as_deref()?;
+        Some(format!("the project is {} at {revision}", source.address()))
     }
 
     /// Makes sure that what the journal holds was planned for the project, target and database of
@@ -234,9 +337,7 @@ impl Release {
     /// # Errors
     /// See [`Store::open`].
     pub async fn store(&self) -> Result<Store, ReleaseError> {
-        let store = Store::open(&self.settings.store.url, self.folder()).await?;
-        keep_out_of_git(&self.folder().join(".cutover"))?;
-        Ok(store)
+        open_store(&self.settings.store.url, &self.base).await
     }
 
     /// Opens the artifact store.
@@ -245,8 +346,8 @@ impl Release {
     /// See [`Artifacts::open`].
     pub fn artifacts(&self) -> Result<Artifacts, ReleaseError> {
         let settings = &self.settings.artifacts;
-        let artifacts = Artifacts::open(&settings.url, &settings.texts(), self.folder())?;
-        keep_out_of_git(&self.folder().join(".cutover"))?;
+        let artifacts = Artifacts::open(&settings.url, &settings.texts(), &self.base)?;
+        keep_out_of_git(&self.base.join(".cutover"))?;
         Ok(artifacts)
     }
 
@@ -274,7 +375,7 @@ impl Release {
     /// The folder in which each run has its own.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
-        self.folder().join(&self.settings.runs.directory)
+        self.base.join(&self.settings.runs.directory)
     }
 
     /// dbt, with this run folder, which is created.
@@ -300,7 +401,8 @@ impl Release {
             self.folder(),
             path.as_deref(),
         )?;
-        let environment = environment::allowed(std::env::vars_os(), &settings.environment);
+        let mut environment = environment::allowed(std::env::vars_os(), &settings.environment);
+        environment.extend(self.secrets.clone());
         let vars = self.settings.project.vars.clone().into_iter().collect();
         let profile = &self.project.profile;
         Ok(Builds {
@@ -394,6 +496,12 @@ fn address(credentials: &Credentials) -> Address {
         ssl_key: credentials.sslkey.clone(),
         options,
     }
+}
+
+async fn open_store(url: &str, base: &Path) -> Result<Store, ReleaseError> {
+    let store = Store::open(url, base).await?;
+    keep_out_of_git(&base.join(".cutover"))?;
+    Ok(store)
 }
 
 /// The journal and the runs are nobody's source code.

@@ -9,12 +9,34 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use checks::Check;
+pub use connection::Connection;
+pub use daemon::Daemon;
 pub use fault::{Fault, SettingsError};
+pub use http::Http;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
+pub use notify::{Format, Topic, Webhook};
+pub use schedule::{Missed, Schedule};
+pub use secret::{SecretError, SecretRef};
+pub use source::Source;
 
+/// Checks by SQL.
+pub mod checks;
+/// The connection without a `profiles.yml`.
+pub mod connection;
+mod daemon;
 mod fault;
+/// The section `http`.
+pub mod http;
 mod load;
+mod notify;
+/// When releases begin by themselves.
+pub mod schedule;
+/// References to secrets.
+pub mod secret;
 mod show;
+/// The git repository of a project.
+pub mod source;
 mod tree;
 mod validate;
 
@@ -45,6 +67,12 @@ impl Serialize for Span {
 pub struct Settings {
     /// Where the dbt project is.
     pub project: Project,
+    /// The git repository that the project comes from.
+    pub source: Source,
+    /// When releases begin by themselves.
+    pub schedule: Schedule,
+    /// The connection, where `profiles.yml` is not to say it.
+    pub connection: Connection,
     /// Named environments and what they change.
     pub environments: BTreeMap<String, Environment>,
     /// How dbt is run.
@@ -75,10 +103,24 @@ pub struct Settings {
     pub soak: Span,
     /// Who decides on the cleanup.
     pub cleanup: Policy,
+    /// Checks by SQL.
+    pub checks: Vec<Check>,
+    /// Time between two runs of the checks during the soak.
+    pub soak_check_interval: Span,
     /// Repointing of sinks.
     pub sinks: Sinks,
     /// Refusals accepted by name.
     pub allow: Vec<String>,
+    /// How the daemon itself behaves.
+    pub daemon: Daemon,
+    /// Whether SIGUSR1 and SIGUSR2 to the daemon are for the environment.
+    pub obeys_signals: bool,
+    /// Who can be told.
+    pub webhooks: Vec<Webhook>,
+    /// Which of the webhooks are told; all of them without.
+    pub notify: Option<Vec<String>>,
+    /// The HTTP API of the daemon.
+    pub http: Http,
     /// The program's own log.
     pub log: Log,
 }
@@ -105,6 +147,12 @@ pub struct Project {
 pub struct Environment {
     /// Where the project is; given keys replace the general ones.
     pub project: Project,
+    /// The git repository; given keys replace the general ones, here and below.
+    pub source: Source,
+    /// When releases begin by themselves.
+    pub schedule: Schedule,
+    /// The connection.
+    pub connection: Connection,
     /// Who decides on the promotion.
     pub promotion: Option<Policy>,
     /// Who decides on the cleanup.
@@ -113,6 +161,18 @@ pub struct Environment {
     pub soak: Option<Span>,
     /// Refusals accepted by name, added to the general ones.
     pub allow: Vec<String>,
+    /// How much a release takes.
+    pub scope: Option<Scope>,
+    /// How a release takes the place of what serves.
+    pub strategy: Option<Strategy>,
+    /// What is done about objects of production that are not as they were promoted.
+    pub on_drift: Option<OnDrift>,
+    /// Whether SIGUSR1 and SIGUSR2 to the daemon are for it.
+    pub obeys_signals: Option<bool>,
+    /// Which of the webhooks are told of it.
+    pub notify: Option<Vec<String>>,
+    /// Checks by SQL, added to the general ones.
+    pub checks: Vec<Check>,
 }
 
 /// How dbt is run.

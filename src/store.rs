@@ -2,7 +2,7 @@
 //!
 //! What is durable: each deployment with its plan and request, written whole before the first
 //! effect; every event that moved it; every effect's intent, written before the effect, and its
-//! result. A method that returned `Ok` survives a power cut.
+//! result; each run of the daemon; what others are to be told of all this; answers to requests. A method that returned `Ok` survives a power cut.
 //!
 //! Invariants: one active deployment per environment, by an index; the stored state is the fold of
 //! the stored events through [`state::next`]; only the process that holds the [`Lead`] of an
@@ -19,7 +19,32 @@ use uuid::Uuid;
 pub use error::StoreError;
 pub use lead::{Holder, Lead};
 pub use location::{Location, masked};
+pub use outbox::{Due, Message};
 pub use record::{Deployment, Effect, Kind, NewDeployment, RecordedEvent, Request, Summary};
+pub use requests::Remembered;
+pub use runs::{Cause, NewRun, Outcome, Run, UnknownWord};
+
+/// Calls a method of whichever backend there is.
+macro_rules! backend {
+    ($store:ident.$method:ident($($argument:expr),*)) => {
+        match &*$store.backend {
+            crate::store::Backend::Sqlite(sqlite) => sqlite.$method($($argument),*).await,
+            crate::store::Backend::Postgres(postgres) => postgres.$method($($argument),*).await,
+        }
+    };
+}
+
+/// As [`backend!`], for what writes: the boundaries at which tests kill the process.
+macro_rules! written {
+    ($store:ident.$method:ident($($argument:expr),*)) => {{
+        #[cfg(feature = "fault-points")]
+        crate::store::fault::point(crate::store::fault::Side::Before);
+        let written = backend!($store.$method($($argument),*));
+        #[cfg(feature = "fault-points")]
+        crate::store::fault::point(crate::store::fault::Side::After);
+        written
+    }};
+}
 
 mod address;
 mod error;
@@ -28,9 +53,13 @@ mod fault;
 mod files;
 mod lead;
 mod location;
+mod outbox;
 mod postgres;
 mod record;
+mod requests;
+mod retention;
 mod row;
+mod runs;
 mod schema;
 mod sqlite;
 
@@ -50,28 +79,6 @@ pub struct Store {
 enum Backend {
     Sqlite(sqlite::Sqlite),
     Postgres(postgres::Postgres),
-}
-
-/// Calls a method of whichever backend there is.
-macro_rules! backend {
-    ($store:ident.$method:ident($($argument:expr),*)) => {
-        match &*$store.backend {
-            Backend::Sqlite(sqlite) => sqlite.$method($($argument),*).await,
-            Backend::Postgres(postgres) => postgres.$method($($argument),*).await,
-        }
-    };
-}
-
-/// As [`backend!`], for what writes: the boundaries at which tests kill the process.
-macro_rules! written {
-    ($store:ident.$method:ident($($argument:expr),*)) => {{
-        #[cfg(feature = "fault-points")]
-        fault::point(fault::Side::Before);
-        let written = backend!($store.$method($($argument),*));
-        #[cfg(feature = "fault-points")]
-        fault::point(fault::Side::After);
-        written
-    }};
 }
 
 impl Store {
@@ -116,17 +123,39 @@ impl Store {
     /// # Errors
     /// [`StoreError::Led`] when another process, or another part of this one, has it.
     pub async fn lead(&self, environment: &str) -> Result<Lead, StoreError> {
+        self.lead_as(environment, None).await
+    }
+
+    /// As [`Store::lead`], and lets those who are refused know where the leader answers: the base
+    /// URL of its API.
+    ///
+    /// # Errors
+    /// As [`Store::lead`].
+    pub async fn lead_as(
+        &self,
+        environment: &str,
+        address: Option<String>,
+    ) -> Result<Lead, StoreError> {
         // `status` may hold the lock for an instant to see whether anybody does, and a server
         // needs an instant to notice that a process has ended.
         for _ in 0..4 {
-            match backend!(self.lead(environment.to_owned())) {
+            match backend!(self.lead(environment.to_owned(), address.clone())) {
                 Err(StoreError::Led { .. }) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 answer => return answer,
             }
         }
-        backend!(self.lead(environment.to_owned()))
+        backend!(self.lead(environment.to_owned(), address))
+    }
+
+    /// Who leads the environment, this process included; `None` when nobody does or it cannot be
+    /// read who.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub async fn holder(&self, environment: &str) -> Result<Option<Holder>, StoreError> {
+        backend!(self.holder(environment.to_owned()))
     }
 
     /// Makes sure that nobody has taken the lead over; nothing is recorded.
@@ -506,6 +535,14 @@ fn now() -> Timestamp {
 
 fn stamp(at: Timestamp) -> String {
     format!("{at:.3}")
+}
+
+/// Text as every backend takes it outside of a document.
+fn storable(text: String) -> String {
+    if text.contains('\0') {
+        return text.replace('\0', "\u{fffd}");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -288,7 +288,7 @@ pub(super) fn part(name: &str) -> PathPart<'_> {
 }
 
 /// [`part`] as text.
-pub(super) fn segment(name: &str) -> String {
+pub(crate) fn segment(name: &str) -> String {
     part(name).as_ref().to_owned()
 }
 

@@ -148,7 +148,7 @@ fn literal(value: &Value) -> Option<String> {
 
 /// JSON so that a YAML 1.1 reader finds the same texts in it: what YAML holds for unprintable or for a
 /// line break is escaped. Such characters stand only inside texts.
-fn as_yaml(json: &str) -> String {
+pub(crate) fn as_yaml(json: &str) -> String {
     let mut yaml = String::with_capacity(json.len());
     for character in json.chars() {
         match character {

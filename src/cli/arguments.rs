@@ -1,5 +1,6 @@
 //! Commands and flags. What is wrong here ends with exit code 2 before anything is opened.
 
+use crate::client::Address;
 use crate::plan::RefusalName;
 use crate::project::manifest::ResourceType;
 use crate::project::select::{self, IndirectSelection, Selection};
@@ -69,6 +70,15 @@ pub struct Global {
     /// Show only the result and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     pub quiet: bool,
+    /// Ask this daemon instead of acting here: http(s)://HOST:PORT or unix:PATH
+    #[arg(long, global = true, env = "CUTOVER_SERVER", value_name = "URL", help_heading = GLOBAL)]
+    pub server: Option<Address>,
+    /// File with the token for --server (also: the token itself in CUTOVER_TOKEN)
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
+    pub token_file: Option<PathBuf>,
+    /// Certificates that are trusted for --server beside the system's, PEM
+    #[arg(long, global = true, env = "CUTOVER_CA_FILE", value_name = "FILE", help_heading = GLOBAL)]
+    pub ca_file: Option<PathBuf>,
     /// Folder of dbt_project.yml
     #[arg(long, global = true, env = "DBT_PROJECT_DIR", value_name = "DIR", help_heading = DBT)]
     pub project_dir: Option<PathBuf>,
@@ -141,6 +151,11 @@ pub enum Command {
     Ls(Ls),
     /// Test everything that a deployment needs, and say what to do about each fault
     Check(Check),
+    /// Run the daemon: releases on schedule, promotions by signal, an HTTP API
+    ///
+    /// SIGUSR1 promotes what is ready, SIGUSR2 releases now, SIGHUP reads the configuration again,
+    /// SIGTERM stops at the next journalled boundary.
+    Serve,
     /// Look at what is recorded as live, take over what is, or hand it to dbt
     #[command(subcommand)]
     Baseline(BaselineCommand),
@@ -193,22 +208,11 @@ pub struct Selecting {
 }
 
 impl Selecting {
-    /// The selection, when there is one. What is excluded is excluded from everything that changed.
+    /// The selection, when there is one.
     #[must_use]
     pub fn selection(&self) -> Option<Selection> {
-        if self.select.is_empty() && self.exclude.is_empty() && self.selector.is_none() {
-            return None;
-        }
-        let changed = || vec!["state:modified".to_owned(), "state:new".to_owned()];
-        Some(Selection {
-            select: match (&self.selector, self.select.is_empty()) {
-                (None, true) => changed(),
-                (Some(_), _) | (None, false) => self.select.clone(),
-            },
-            exclude: self.exclude.clone(),
-            selector: self.selector.clone(),
-            indirect: IndirectSelection::default(),
-        })
+        let (select, exclude) = (self.select.clone(), self.exclude.clone());
+        Selection::of_changes(select, exclude, self.selector.clone())
     }
 }
 
@@ -259,6 +263,9 @@ pub struct Deploy {
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// With --server: do not wait for the end
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// `cutover promote`, `rollback`, `abort`, `resume` and `cleanup`
@@ -270,6 +277,9 @@ pub struct Step {
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// With --server: do not wait for the end
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// `cutover status`

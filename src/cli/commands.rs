@@ -1,11 +1,12 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
 use super::arguments::{
-    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Global, History, Ls, Plan, Show,
-    Status, Step, Target,
+    BaselineExport, BaselineImport, BaselineShow, Check, Command, Deploy, Global, History, Ls,
+    Plan, Show, Status, Step, Target,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
+use crate::daemon;
 use crate::deployment::Verb;
 use crate::release::{self, Release, ReleaseError, Wanted};
 use crate::settings::Log;
@@ -26,6 +27,9 @@ mod ls;
 mod report;
 /// `promote`, `rollback`, `abort`, `resume` and `cleanup`
 mod step;
+
+/// What the daemon logs when the configuration does not say.
+const DAEMON_LEVEL: &str = "cutover=info,warn";
 
 /// The commands over real files, a real journal and a real server.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ impl Commands {
                 config: global.config.clone(),
                 overrides: overrides(global, &working_directory),
                 environment: None,
+                loaded: None,
                 working_directory: global
                     .project_dir
                     .as_ref()
@@ -60,12 +65,19 @@ impl Commands {
         })
     }
 
-    /// What the configuration says about the program's own log.
+    /// What the configuration says about the program's own log when this command runs.
     ///
     /// # Errors
     /// Faults of the configuration.
-    pub fn log(&self) -> Result<Log, CommandError> {
-        Ok(release::configuration(&self.wanted)?.settings.log)
+    pub fn log(&self, command: &Command) -> Result<Log, CommandError> {
+        let loaded = release::configuration(&self.wanted)?;
+        let is_set = loaded.changes().any(|(key, _)| key == "log.level");
+        let mut log = loaded.settings.log;
+        // Nobody sits before a daemon; its log is what it says.
+        if matches!(command, Command::Serve) && !is_set {
+            DAEMON_LEVEL.clone_into(&mut log.level);
+        }
+        Ok(log)
     }
 
     fn wanted(&self, target: &Target, more: Vec<Override>) -> Wanted {
@@ -77,6 +89,16 @@ impl Commands {
 
     fn open(&self, target: &Target, more: Vec<Override>) -> Result<Release, ReleaseError> {
         Release::open(&self.wanted(target, more))
+    }
+
+    /// As `open`, with the project's repository fetched first, where it comes from one.
+    async fn fetched(
+        &self,
+        target: &Target,
+        more: Vec<Override>,
+        stop: &CancellationToken,
+    ) -> Result<Release, ReleaseError> {
+        Release::fetch(&self.wanted(target, more), stop).await
     }
 }
 
@@ -122,6 +144,16 @@ fn overriding(flag: &str, path: &str, value: Value) -> Override {
         path: path.to_owned(),
         value,
     }
+}
+
+/// Nobody goes on with it when this process ends.
+fn waits(no_wait: bool) -> Result<(), CommandError> {
+    if !no_wait {
+        return Ok(());
+    }
+    let error = anyhow::anyhow!("--no-wait needs a daemon that goes on");
+    Err(CommandError::new(crate::failure::Class::Usage, error)
+        .with_hint("name it with --server or in CUTOVER_SERVER"))
 }
 
 /// Ends a command well.
@@ -186,6 +218,17 @@ impl Handlers for Commands {
 
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer {
         check::check(self, arguments, output, stop).await
+    }
+
+    async fn serve(&self, output: &Output, stop: &CancellationToken) -> Answer {
+        output.remark("serving until SIGTERM");
+        daemon::serve(
+            release::sources(&self.wanted),
+            self.wanted.clone(),
+            stop.clone(),
+        )
+        .await?;
+        success()
     }
 
     async fn baseline_show(

@@ -63,6 +63,8 @@ pub trait Handlers {
     async fn ls(&self, arguments: &Ls, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover check`
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover serve`
+    async fn serve(&self, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover baseline show`
     async fn baseline_show(
         &self,

@@ -27,8 +27,8 @@ pub use advice::{Advice, Circumstances};
 pub use clock::Clock;
 pub use renderer::Renderer;
 pub use views::{
-    CheckView, DeploymentView, DryRunView, EffectView, EventView, Finding, HistoryView, ListView,
-    ListedView, OutcomeView, ShowView, StatusEntry, StatusView, Verdict,
+    CheckView, CheckedView, DeploymentView, DryRunView, EffectView, EventView, Finding,
+    HistoryView, ListView, ListedView, OutcomeView, ShowView, StatusEntry, StatusView, Verdict,
 };
 
 /// What happens next to a deployment and what an operator may do.

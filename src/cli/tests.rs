@@ -72,6 +72,9 @@ impl Handlers for Fake {
     async fn check(&self, _: &Check, _: &Output, _: &Stop) -> Answer {
         self.note("check")
     }
+    async fn serve(&self, _: &Output, _: &Stop) -> Answer {
+        self.note("serve")
+    }
     async fn baseline_show(&self, _: &BaselineShow, _: &Output, _: &Stop) -> Answer {
         self.note("baseline show")
     }

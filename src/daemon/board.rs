@@ -4,7 +4,7 @@
 use crate::deployment::state::State;
 use crate::progress::{ClusterReadiness, Progress};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::broadcast;
@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 const NEWS: usize = 1024;
 
 /// Whether this process may act on an environment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The journal has not been opened yet, or does not answer.
@@ -26,7 +26,7 @@ pub enum Role {
 }
 
 /// What an environment's worker does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// Nothing; it waits for the schedule or a request.
@@ -47,7 +47,7 @@ pub enum Activity {
 }
 
 /// The deployment under way, or the latest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentStatus {
     /// Its id.
     pub id: String,
@@ -64,7 +64,7 @@ pub struct DeploymentStatus {
 }
 
 /// One environment as the daemon sees it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Its name.
     pub environment: String,
@@ -87,7 +87,7 @@ pub struct Status {
 }
 
 /// One piece of news of an environment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct News {
     /// The environment.
     pub environment: String,
@@ -148,13 +148,15 @@ impl Board {
         self.write().remove(environment);
     }
 
-    pub(crate) fn change(&self, environment: &str, change: impl FnOnce(&mut Status)) {
+    /// Changes what is shown of an environment, where there is one.
+    pub fn change(&self, environment: &str, change: impl FnOnce(&mut Status)) {
         if let Some(status) = self.write().get_mut(environment) {
             change(Arc::make_mut(status));
         }
     }
 
-    pub(crate) fn tell(&self, news: News) {
+    /// Tells whoever listens.
+    pub fn tell(&self, news: News) {
         // Nobody need listen.
         let _ = self.news.send(Arc::new(news));
     }

@@ -5,6 +5,7 @@ use crate::deployment::state::State;
 use crate::failure::{Class, Classify};
 use crate::plan::RefusalName;
 use crate::project::select::Selection;
+use crate::store::Cause;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -25,6 +26,8 @@ pub enum Command {
 /// What is wished of a release.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Start {
+    /// Who or what asks.
+    pub cause: Cause,
     /// All of `vars.deployment`, whatever changed.
     pub full: bool,
     /// Whether missing schemas and clusters are created.

@@ -63,6 +63,10 @@ pub(super) mod key {
     pub const APPLY_BACK: &str = "apply replacement back";
     /// Keeping what serves again after a replacement was undone.
     pub const KEEP_BACK: &str = "keep artifacts back";
+    /// The checks on green. Result: a list of [`super::super::checks::Outcome`].
+    pub const CHECKS_BEFORE: &str = "checks before";
+    /// The checks during the soak; each run replaces the result, which is as of the checks before.
+    pub const CHECKS_SOAK: &str = "checks soak";
     /// The swap.
     pub const SWAP: &str = "swap";
     /// The swap back.

@@ -126,6 +126,26 @@ pub(super) async fn rehearse(
     }
 }
 
+/// Makes sure that both sides are as they were when the swap was rehearsed. Reads only.
+pub(super) async fn is_unchanged(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    let ids = context.recorded_ids(deployment).await?;
+    let green = recorded_green(context, deployment).await?;
+    let moved = context.moved_indexes(deployment).await?;
+    let secret = Context::secret(deployment);
+    let check = expected(
+        deployment,
+        &ids,
+        &green,
+        &moved,
+        &secret,
+        Direction::Forward,
+    );
+    check(&read_names(context).await?).map_err(|mismatch| not_rehearsed(&mismatch))
+}
+
 /// What ended the last of the attempts that the settings allow.
 fn in_each_attempt(context: &Context<'_>, error: &MaterializeError) -> String {
     let attempts = context.settings.cutover.attempts;

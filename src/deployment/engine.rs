@@ -5,6 +5,7 @@
 //! go on is stuck and says so.
 
 use super::baseline;
+use super::checks;
 use super::context::Context;
 use super::cutover::{self, Direction, Swapped};
 use super::dress;
@@ -111,7 +112,8 @@ impl<'a> Engine<'a> {
                     }
                     event
                 }
-                State::Done | State::Aborted | State::RolledBack => return Ok(state),
+                State::Done | State::Aborted => return Ok(state),
+                State::RolledBack => return self.rolled_back().await,
                 State::Failed => {
                     return Err(DeploymentError::Unwound {
                         id: self.deployment.id.clone(),
@@ -145,6 +147,30 @@ impl<'a> Engine<'a> {
         until.clean_up || self.deployment.request.cleanup == Policy::Automatic
     }
 
+    /// A rollback that somebody asked for is what was asked; one that a check caused is a failure.
+    async fn rolled_back(&self) -> Result<State, DeploymentError> {
+        match checks::caused_rollback(&self.context, &self.deployment).await? {
+            Some(reason) => Err(DeploymentError::RolledBackByCheck {
+                id: self.deployment.id.clone(),
+                reason,
+            }),
+            None => Ok(State::RolledBack),
+        }
+    }
+
+    /// The checks of the soak, and the soak itself where it is waited for.
+    async fn soak(&self, until: Until) -> Result<Event, DeploymentError> {
+        let (context, deployment) = (&self.context, &self.deployment);
+        let is_waited_for = self.cleans_up(until) && !until.clean_up;
+        if let Some(reason) = checks::soak(context, deployment, is_waited_for).await? {
+            return Ok(Event::RollbackRequested { reason });
+        }
+        if is_waited_for {
+            settle::soak(context, deployment).await?;
+        }
+        Ok(Event::Soaked)
+    }
+
     fn reason(&self) -> String {
         self.failure
             .clone()
@@ -160,7 +186,8 @@ impl<'a> Engine<'a> {
         let mut waiting = pauses();
         loop {
             let began = Instant::now();
-            let error = match self.attempt(state, until).await {
+            // On the heap: what the steps keep between them would make a deep stack.
+            let error = match Box::pin(self.attempt(state, until)).await {
                 Ok(event) => return Ok(event),
                 Err(error) => error,
             };
@@ -219,6 +246,7 @@ impl<'a> Engine<'a> {
             }
             State::Verifying => {
                 context.builds.test(&deployment.plan).await?;
+                checks::before(context, deployment).await?;
                 baseline::keep(context, deployment).await?;
                 cutover::rehearse(context, deployment).await?;
                 Ok(Event::Verified)
@@ -240,10 +268,7 @@ impl<'a> Engine<'a> {
             State::Soaking => {
                 settle::settle(context, deployment, Serving::Green).await?;
                 baseline::publish(context, deployment).await?;
-                if self.cleans_up(until) && !until.clean_up {
-                    settle::soak(context, deployment).await?;
-                }
-                Ok(Event::Soaked)
+                self.soak(until).await
             }
             State::CleaningUp => {
                 takedown::drop_side(context, deployment, Goes::Old).await?;
@@ -299,6 +324,7 @@ impl<'a> Engine<'a> {
                     .builds
                     .test_in_place(&deployment.plan, &name)
                     .await?;
+                checks::before(context, deployment).await?;
                 baseline::unmoved(context, deployment).await?;
                 replace::verify(context, deployment).await?;
                 Ok(Event::Verified)
@@ -316,10 +342,7 @@ impl<'a> Engine<'a> {
                 let id = replace::applied_id(context, deployment).await?;
                 baseline::keep_in_place(context, deployment, &id).await?;
                 baseline::publish(context, deployment).await?;
-                if self.cleans_up(until) && !until.clean_up {
-                    settle::soak(context, deployment).await?;
-                }
-                Ok(Event::Soaked)
+                self.soak(until).await
             }
             State::CleaningUp => {
                 self.drop_control().await?;
@@ -381,6 +404,38 @@ impl<'a> Engine<'a> {
         })
     }
 
+    /// Looks whether a deployment that is ready could be promoted now. Reads, and changes nothing.
+    ///
+    /// # Errors
+    /// The server's and the journal's; [`DeploymentError::Interrupted`].
+    pub async fn recheck(&self) -> Result<Recheck, DeploymentError> {
+        let (context, deployment) = (&self.context, &self.deployment);
+        let in_place = deployment.plan.strategy == Strategy::Replace;
+        let looked = async {
+            baseline::unmoved(context, deployment).await?;
+            if in_place {
+                replace::verify(context, deployment).await
+            } else {
+                cutover::is_unchanged(context, deployment).await
+            }
+        };
+        match looked.await {
+            Ok(()) => {}
+            Err(DeploymentError::Failed(why)) => return Ok(Recheck::Stale(why)),
+            Err(error) => return Err(error),
+        }
+        let ready = if in_place {
+            replace::wait(context, deployment).await
+        } else {
+            hydrate::wait(context, deployment).await
+        };
+        match ready {
+            Ok(()) => Ok(Recheck::Ready),
+            Err(DeploymentError::Failed(why)) => Ok(Recheck::NotReady(why)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Goes on from where the deployment got stuck, after a person has looked.
     ///
     /// # Errors
@@ -395,6 +450,17 @@ impl<'a> Engine<'a> {
         })?;
         self.apply(Event::Unstuck { state: at }).await
     }
+}
+
+/// Whether a deployment that waits to be promoted still could be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recheck {
+    /// It could.
+    Ready,
+    /// Not at present, for this reason.
+    NotReady(String),
+    /// Not any more: production is not what it was planned for.
+    Stale(String),
 }
 
 fn no_step(state: State) -> DeploymentError {

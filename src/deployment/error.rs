@@ -44,6 +44,14 @@ pub enum DeploymentError {
         /// Why it failed.
         reason: String,
     },
+    /// A check failed during the soak, and the old side serves again.
+    #[error("the deployment {id} was swapped in and ROLLED BACK because {reason}")]
+    RolledBackByCheck {
+        /// The deployment.
+        id: String,
+        /// Which checks failed, with their numbers.
+        reason: String,
+    },
     /// The swap was not made; green is still ready.
     #[error("the swap was not made: {0}")]
     Declined(String),
@@ -96,7 +104,9 @@ impl Classify for DeploymentError {
             Self::Artifacts(error) => error.class(),
             Self::Project(_) | Self::Manifest(_) => Class::Usage,
             Self::Refused(error) => error.class(),
-            Self::Failed(_) | Self::Unwound { .. } => Class::Permanent,
+            Self::Failed(_) | Self::Unwound { .. } | Self::RolledBackByCheck { .. } => {
+                Class::Permanent
+            }
             Self::Declined(_) | Self::NotRehearsed(_) => Class::Conflict,
             Self::Stuck(_) => Class::Stuck,
             Self::NotNow(_) | Self::NoDeployment(_) => Class::Refused,
@@ -120,6 +130,9 @@ impl Classify for DeploymentError {
                 "green is untouched: run `cutover resume` (or `cutover promote`, if that is what met it) when the catalog is quieter, raise `cutover.attempts`, or run `cutover abort`"
                     .to_owned(),
             ),
+            Self::RolledBackByCheck { id, .. } => Some(format!(
+                "the old side serves production again and the new side is gone; `cutover show {id}` has every check with its numbers; correct the cause and deploy again"
+            )),
             Self::NoDeployment(_) => Some("`cutover history` shows what was".to_owned()),
             Self::NotNow(_) => Some("`cutover status` shows what can be done now".to_owned()),
             Self::Full { path, .. } => Some(format!(

@@ -220,14 +220,14 @@ async fn repoint(
     }
 }
 
-/// Waits until the soak is over, counted from the swap as the journal has it.
-pub(super) async fn soak(
+/// How much of the soak is left, counted from the swap as the journal has it.
+pub(super) async fn left_of_soak(
     context: &Context<'_>,
     deployment: &Deployment,
-) -> Result<(), DeploymentError> {
+) -> Result<Duration, DeploymentError> {
     let soak = deployment.request.soak.0;
     if soak.is_zero() {
-        return Ok(());
+        return Ok(soak);
     }
     let swapped_at = context
         .store
@@ -239,13 +239,29 @@ pub(super) async fn soak(
         .map_or_else(Timestamp::now, |recorded| recorded.at);
     let passed =
         Duration::try_from(Timestamp::now().duration_since(swapped_at)).unwrap_or_default();
-    let left = soak.saturating_sub(passed);
-    context.reporter.note(format!(
-        "soaking for {}; `cutover rollback` brings the old side back",
-        humantime::format_duration(Duration::from_secs(left.as_secs()))
-    ));
+    Ok(soak.saturating_sub(passed))
+}
+
+/// Waits until the soak is over.
+pub(super) async fn soak(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    let left = left_of_soak(context, deployment).await?;
+    if left.is_zero() {
+        return Ok(());
+    }
+    announce_soak(context, left);
     tokio::select! {
         () = context.cancel.cancelled() => context.interrupted(deployment),
         () = tokio::time::sleep(left) => Ok(()),
     }
+}
+
+/// Says how long the soak lasts, and what it is for.
+pub(super) fn announce_soak(context: &Context<'_>, left: Duration) {
+    context.reporter.note(format!(
+        "soaking for {}; `cutover rollback` brings the old side back",
+        humantime::format_duration(Duration::from_secs(left.as_secs()))
+    ));
 }

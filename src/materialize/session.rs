@@ -376,19 +376,45 @@ impl Session {
         sql: &str,
         parameters: &[&str],
     ) -> Result<Vec<Row>, MaterializeError> {
+        self.query_bounded(label, sql, parameters, self.deadline)
+            .await
+    }
+
+    /// As [`Session::query`], with the deadline that the session was given for this query.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub async fn query_within(
+        &self,
+        label: &'static str,
+        sql: &str,
+        parameters: &[&str],
+        deadline: Duration,
+    ) -> Result<Vec<Row>, MaterializeError> {
+        self.query_bounded(label, sql, parameters, deadline + GRACE)
+            .await
+    }
+
+    async fn query_bounded(
+        &self,
+        label: &'static str,
+        sql: &str,
+        parameters: &[&str],
+        deadline: Duration,
+    ) -> Result<Vec<Row>, MaterializeError> {
         tracing::debug!(label, "query");
         let typed: Vec<(&(dyn ToSql + Sync), Type)> = parameters
             .iter()
             .map(|text| (text as &(dyn ToSql + Sync), Type::TEXT))
             .collect();
         let sql = format!("/* cutover: {label} */ {sql}");
-        tokio::time::timeout(self.deadline, self.client.query_typed(&sql, &typed))
+        tokio::time::timeout(deadline, self.client.query_typed(&sql, &typed))
             .await
             .map_err(|_| MaterializeError::Deadline {
                 label,
-                seconds: self.deadline.as_secs(),
+                seconds: deadline.as_secs(),
             })?
-            .map_err(|error| MaterializeError::from_client(label, self.deadline.as_secs(), error))
+            .map_err(|error| MaterializeError::from_client(label, deadline.as_secs(), error))
     }
 }
 

@@ -3,7 +3,6 @@
 //! The schema version is looked at before the rest, so that a file of another version is called that and
 //! not "broken". The text is held once while it is read; nothing of it is kept as raw JSON afterwards.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,8 @@ use serde::Deserializer as _;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
+
+use decode::Key;
 
 /// Why an artifact could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +137,7 @@ impl<'de> Visitor<'de> for &mut Header {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+        while let Some(Key(key)) = map.next_key()? {
             if key == "metadata" {
                 self.metadata = Some(map.next_value()?);
                 return Ok(());
@@ -258,12 +259,18 @@ fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
 
 /// Field decoders for the looseness of dbt's JSON.
 pub(super) mod decode {
+    use std::borrow::Cow;
     use std::collections::BTreeMap;
     use std::fmt;
     use std::marker::PhantomData;
 
     use serde::de::{Error as _, MapAccess, Visitor};
     use serde::{Deserialize, Deserializer};
+
+    /// A key of an object, borrowed where it is written without escapes; a `Cow` alone never borrows.
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    pub(crate) struct Key<'k>(#[serde(borrow)] pub(crate) Cow<'k, str>);
 
     /// `null` where a value is expected means the value's default.
     pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -280,28 +287,41 @@ pub(super) mod decode {
         D: Deserializer<'de>,
         T: Deserialize<'de>,
     {
-        struct ById<T>(PhantomData<T>);
+        each_by_id(deserializer, |_| ())
+    }
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for ById<T> {
+    /// As [`by_id`]; each value is handed out once before it is kept.
+    pub(crate) fn each_by_id<'de, D, T>(
+        deserializer: D,
+        each: impl FnMut(&mut T),
+    ) -> Result<BTreeMap<String, T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Deserialize<'de>,
+    {
+        struct ById<T, F>(F, PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, F: FnMut(&mut T)> Visitor<'de> for ById<T, F> {
             type Value = BTreeMap<String, T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a map by unique_id")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut values = BTreeMap::new();
                 while let Some(id) = map.next_key::<String>()? {
-                    let value = map
+                    let mut value = map
                         .next_value()
                         .map_err(|error| A::Error::custom(format_args!("`{id}`: {error}")))?;
+                    (self.0)(&mut value);
                     values.insert(id, value);
                 }
                 Ok(values)
             }
         }
 
-        deserializer.deserialize_map(ById(PhantomData))
+        deserializer.deserialize_map(ById(each, PhantomData))
     }
 
     /// A list of texts, or nothing; `null` among them becomes an empty text.

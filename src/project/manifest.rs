@@ -12,6 +12,7 @@ mod resource;
 #[cfg(test)]
 pub(crate) mod sample;
 mod semantic;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ pub use node::{
 };
 pub use resource::Resource;
 pub use semantic::{Exposure, Macro, Metric, SavedQuery, SemanticModel, Source, UnitTest};
+pub use shared::Shared;
 
 const KIND: artifact::Kind = artifact::Kind {
     name: "manifest",
@@ -171,7 +173,7 @@ pub struct Manifest {
     /// Who wrote it.
     pub metadata: Metadata,
     /// Models, seeds, snapshots, tests, analyses and operations; enabled ones only.
-    #[serde(deserialize_with = "decode::by_id")]
+    #[serde(deserialize_with = "nodes")]
     pub nodes: BTreeMap<String, Node>,
     /// Tables that others write.
     #[serde(default, deserialize_with = "decode::by_id")]
@@ -217,6 +219,13 @@ pub struct Disabled {
     /// The promise about its columns.
     #[serde(default, deserialize_with = "decode::or_default")]
     pub contract: Contract,
+}
+
+fn nodes<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Node>, D::Error> {
+    let mut common = node::Common::default();
+    decode::each_by_id(deserializer, |node| common.share(node))
 }
 
 /// dbt keeps every disabled thing of an id in a list and looks at the first.

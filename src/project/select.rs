@@ -171,6 +171,29 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// What a release begins with; `None` when nothing was asked for. What is excluded is excluded
+    /// from everything that changed.
+    #[must_use]
+    pub fn of_changes(
+        select: Vec<String>,
+        exclude: Vec<String>,
+        selector: Option<String>,
+    ) -> Option<Self> {
+        if select.is_empty() && exclude.is_empty() && selector.is_none() {
+            return None;
+        }
+        let changed = || vec!["state:modified".to_owned(), "state:new".to_owned()];
+        Some(Self {
+            select: match (&selector, select.is_empty()) {
+                (None, true) => changed(),
+                (Some(_), _) | (None, false) => select,
+            },
+            exclude,
+            selector,
+            indirect: IndirectSelection::default(),
+        })
+    }
+
     /// What it means, with the selectors of the project.
     ///
     /// # Errors

@@ -2,8 +2,12 @@
 //! conduct releases with the same code.
 
 use super::{Release, ReleaseError, Wishes};
+use crate::artifacts::Artifacts;
+use crate::deployment::builds::Builds;
+use crate::deployment::engine::Recheck;
 use crate::deployment::state::Event;
 use crate::deployment::{Context, Engine, Until};
+use crate::materialize::Materialize;
 use crate::plan::{Mode, Plan, RefusalName};
 use crate::progress::Reporter;
 use crate::store::{Deployment, Kind, Lead, NewDeployment, Request, Store};
@@ -63,6 +67,10 @@ impl Release {
         reporter: &Reporter,
         stop: &CancellationToken,
     ) -> Result<(Plan, Folder), ReleaseError> {
+        // A deployment that was finished first may have needed another commit.
+        if let Some(again) = self.at(self.revision.as_deref(), stop).await? {
+            return Box::pin(again.planned(store, wishes, reporter, stop)).await;
+        }
         // What the project does not say is not worth waiting for dbt.
         self.project.deployment()?;
         let folder = Folder::of(self);
@@ -114,6 +122,8 @@ impl Release {
             soak: self.settings.soak,
             allow: wishes.allow.iter().map(ToString::to_string).collect(),
             bootstrap: wishes.bootstrap,
+            revision: self.revision.clone(),
+            checks: self.settings.checks.clone(),
         }
     }
 
@@ -128,22 +138,15 @@ impl Release {
         until: Until,
         event: Option<Event>,
     ) -> Result<Deployment, ReleaseError> {
-        let folder = self.runs().join(&deployment.id);
-        let builds = self.builds(&folder, &driving.reporter, driving.stop)?;
-        let materialize = self.materialize();
-        let artifacts = self.artifacts()?;
-        let context = Context {
-            materialize: &materialize,
-            artifacts: &artifacts,
-            artifact_key: self.artifact_key(),
-            store: driving.store,
-            lead: driving.lead,
-            settings: &self.settings,
-            builds: &builds,
-            reporter: driving.reporter.clone(),
-            cancel: driving.stop.clone(),
-        };
-        let mut engine = Engine::new(context, deployment);
+        let is_abort = event == Some(Event::AbortRequested);
+        let planned = self
+            .as_planned(&deployment, is_abort, &driving.reporter, driving.stop)
+            .await?;
+        if let Some(planned) = planned {
+            return Box::pin(planned.drive(driving, deployment, until, event)).await;
+        }
+        let parts = self.parts(driving, &deployment)?;
+        let mut engine = Engine::new(self.context(driving, &parts), deployment);
         engine.unstick().await?;
         if let Some(event) = event {
             engine.apply(event).await?;
@@ -151,6 +154,50 @@ impl Release {
         engine.drive(until).await?;
         Ok(engine.deployment().clone())
     }
+
+    /// Looks whether a deployment that is ready could be promoted now; see [`Engine::recheck`].
+    ///
+    /// # Errors
+    /// See [`Engine::recheck`].
+    pub async fn recheck(
+        &self,
+        driving: &Driving<'_>,
+        deployment: Deployment,
+    ) -> Result<Recheck, ReleaseError> {
+        let parts = self.parts(driving, &deployment)?;
+        let engine = Engine::new(self.context(driving, &parts), deployment);
+        Ok(engine.recheck().await?)
+    }
+
+    fn parts(&self, driving: &Driving<'_>, deployment: &Deployment) -> Result<Parts, ReleaseError> {
+        let folder = self.runs().join(&deployment.id);
+        Ok(Parts {
+            builds: self.builds(&folder, &driving.reporter, driving.stop)?,
+            materialize: self.materialize(),
+            artifacts: self.artifacts()?,
+        })
+    }
+
+    fn context<'a>(&'a self, driving: &Driving<'a>, parts: &'a Parts) -> Context<'a> {
+        Context {
+            materialize: &parts.materialize,
+            artifacts: &parts.artifacts,
+            artifact_key: self.artifact_key(),
+            store: driving.store,
+            lead: driving.lead,
+            settings: &self.settings,
+            builds: &parts.builds,
+            reporter: driving.reporter.clone(),
+            cancel: driving.stop.clone(),
+        }
+    }
+}
+
+/// What is opened for each drive.
+struct Parts {
+    builds: Builds,
+    materialize: Materialize,
+    artifacts: Artifacts,
 }
 
 /// What a deployment is driven with.

@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration. All faults of all layers are reported at once.
 
+use super::checks::CheckFault;
 use crate::failure::{Class, Classify};
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +16,18 @@ pub struct Fault {
     pub message: String,
     /// What to write instead.
     pub remedy: String,
+}
+
+impl Fault {
+    /// A fault of one check in the list that stands at `path`.
+    pub(super) fn of_check(path: &str, found: CheckFault) -> Self {
+        Self {
+            place: String::new(),
+            path: format!("{path}{}", found.place),
+            message: found.message,
+            remedy: found.remedy,
+        }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -221,8 +221,11 @@ impl Loaded {
             if value.is_null() && path.get(1).is_none_or(|key| key != "vars") {
                 continue;
             }
-            let value = match (values.get("allow"), value) {
-                (Some(Value::Array(general)), Value::Array(own)) if path == ["allow"] => {
+            let general = path.first().and_then(|key| values.get(key));
+            let value = match (general, value) {
+                (Some(Value::Array(general)), Value::Array(own))
+                    if path == ["allow"] || path == ["checks"] =>
+                {
                     let mut all = general.clone();
                     all.extend(own.iter().filter(|word| !general.contains(word)).cloned());
                     Value::Array(all)
@@ -290,7 +293,8 @@ impl Loaded {
             .iter()
             .find(|(known, _)| {
                 let known = known.join(".");
-                known == path || path.starts_with(&format!("{known}."))
+                let below = path.strip_prefix(&known);
+                below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
             })
             .or_else(|| {
                 self.origins

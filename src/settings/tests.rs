@@ -8,6 +8,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+/// Checks by SQL in a configuration.
+mod checks;
+/// Sources, schedules and connections.
+mod sections;
+
 /// A folder with a configuration file.
 fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");

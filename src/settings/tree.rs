@@ -4,6 +4,7 @@
 //! in its type. A value fits a key when the whole tree of defaults with only that value changed can
 //! be read; every key of a layer is tried alone, so that one fault does not hide the next.
 
+use super::checks;
 use super::fault::Fault;
 use super::{Environment, Settings};
 use serde_json::{Map, Value};
@@ -108,6 +109,18 @@ impl Tree {
         };
         let node = match self.node(path) {
             Some(Node::Leaf) => {
+                let found = match json(given) {
+                    Ok(list) if is_checks(path) => checks::faults_of(&list),
+                    Ok(_) | Err(_) => Vec::new(),
+                };
+                if !found.is_empty() {
+                    let base = path.join(".");
+                    faults.extend(found.into_iter().map(|found| Fault {
+                        place: place.to_owned(),
+                        ..Fault::of_check(&base, found)
+                    }));
+                    return;
+                }
                 match json(given).and_then(|value| self.fits(path, &value).map(|()| value)) {
                     Ok(value) => layer.set(path, value, place),
                     Err(message) => faults.push(fault(path, message, self.example(path))),
@@ -308,6 +321,15 @@ pub(super) fn is_free(parent: &str, key: &str) -> bool {
         (parent, key),
         ("project", "vars") | ("artifacts", "options")
     )
+}
+
+/// Whether the checks stand there, of which each has keys of its own.
+fn is_checks(path: &[String]) -> bool {
+    match path {
+        [only] => only == "checks",
+        [first, _, last] => first == "environments" && last == "checks",
+        _ => false,
+    }
 }
 
 fn known_case(path: &[String], below: &Map<String, Value>) -> Path {

@@ -1,7 +1,8 @@
 //! What types cannot say about a configuration.
 
+use super::checks::named_twice;
 use super::fault::Fault;
-use super::{Settings, Span};
+use super::{Schedule, Settings, Span};
 use crate::artifacts::{self, ArtifactError};
 use crate::failure::Classify;
 use crate::plan::RefusalName;
@@ -12,15 +13,21 @@ use std::time::Duration;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// The longest time that can be set; sums of such times with a clock never overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The longest name of an environment, in bytes.
 const LONGEST_NAME: usize = 128;
 
-struct Faults(Vec<Fault>);
+pub(super) struct Faults(pub(super) Vec<Fault>);
 
 impl Faults {
-    fn unless(&mut self, good: bool, path: &str, message: impl Into<String>, remedy: &str) {
+    pub(super) fn unless(
+        &mut self,
+        good: bool,
+        path: &str,
+        message: impl Into<String>,
+        remedy: &str,
+    ) {
         if !good {
             self.0.push(Fault {
                 place: String::new(),
@@ -54,7 +61,7 @@ impl Faults {
         );
     }
 
-    fn span(&mut self, path: &str, span: Span, zero: bool) {
+    pub(super) fn span(&mut self, path: &str, span: Span, zero: bool) {
         self.unless(
             zero || !span.0.is_zero(),
             path,
@@ -112,8 +119,21 @@ impl Settings {
             ("readiness.timeout", self.readiness.timeout, false),
             ("cutover.backoff_max", self.cutover.backoff_max, false),
             ("soak", self.soak, true),
+            ("soak_check_interval", self.soak_check_interval, false),
             ("sinks.alter_timeout", self.sinks.alter_timeout, false),
             ("sinks.healthy_timeout", self.sinks.healthy_timeout, false),
+            (
+                "daemon.recheck_interval",
+                self.daemon.recheck_interval,
+                false,
+            ),
+            (
+                "daemon.takeover_interval",
+                self.daemon.takeover_interval,
+                false,
+            ),
+            ("daemon.stop_timeout", self.daemon.stop_timeout, false),
+            ("daemon.retry_max", self.daemon.retry_max, false),
         ];
         for (path, span, zero) in spans {
             faults.span(path, span, zero);
@@ -140,9 +160,27 @@ impl Settings {
         }
         faults.words("allow", &self.allow);
         faults.vars("project.vars", &self.project.vars);
+        self.source.check("source", &mut faults);
+        self.schedule.check("schedule", &mut faults);
+        self.connection.check("connection", &mut faults);
+        super::Webhook::check(&self.webhooks, &mut faults);
+        self.notified("notify", self.notify.as_deref(), &mut faults);
         self.texts(&mut faults);
         self.named(&mut faults);
+        faults.0.extend(self.http.faults(&self.environments));
         faults.0
+    }
+
+    /// Whoever is to be told must be a webhook.
+    fn notified(&self, path: &str, names: Option<&[String]>, faults: &mut Faults) {
+        for name in names.unwrap_or_default() {
+            faults.unless(
+                self.webhooks.iter().any(|hook| hook.name == *name),
+                path,
+                format!("there is no webhook {name:?}"),
+                "write the name of one of the webhooks",
+            );
+        }
     }
 
     fn texts(&self, faults: &mut Faults) {
@@ -229,7 +267,25 @@ impl Settings {
                 "choose a short word",
             );
             faults.words(&format!("{path}.allow"), &environment.allow);
+            let checks = format!("{path}.checks");
+            let twice = named_twice(&self.checks, &environment.checks).into_iter();
+            faults
+                .0
+                .extend(twice.map(|found| Fault::of_check(&checks, found)));
             faults.vars(&format!("{path}.project.vars"), &environment.project.vars);
+            environment.source.check(&format!("{path}.source"), faults);
+            let connection = &environment.connection;
+            connection.check(&format!("{path}.connection"), faults);
+            // What the environment leaves as it is has its faults reported once.
+            if environment.schedule != Schedule::default() {
+                let schedule = environment.schedule.or(&self.schedule);
+                schedule.check(&format!("{path}.schedule"), faults);
+            }
+            self.notified(
+                &format!("{path}.notify"),
+                environment.notify.as_deref(),
+                faults,
+            );
             if let Some(soak) = environment.soak {
                 faults.span(&format!("{path}.soak"), soak, true);
             }

@@ -178,6 +178,20 @@ pub enum StoreError {
         /// Some of the deployments, newest first.
         ids: Vec<String>,
     },
+    /// There is no such run.
+    #[error("there is no run {id:?}")]
+    RunNotFound {
+        /// What was asked for.
+        id: String,
+    },
+    /// The run has ended, nothing more comes of it.
+    #[error("run {id} has ended ({outcome})")]
+    RunFinished {
+        /// The run.
+        id: String,
+        /// What came of it.
+        outcome: super::Outcome,
+    },
     /// The event does not fit the state; nothing was changed.
     #[error("deployment {id} was not changed")]
     Transition {
@@ -205,9 +219,11 @@ pub enum StoreError {
         key: String,
     },
     /// A stored word or document means nothing to this version.
-    #[error("{what} of deployment {id} cannot be read")]
+    #[error("{what} of {record} {id} cannot be read")]
     Unreadable {
-        /// The deployment.
+        /// What kind of record it is.
+        record: &'static str,
+        /// Which one, by its id.
         id: String,
         /// Which column or document.
         what: String,
@@ -238,10 +254,20 @@ struct Held<'a>(Option<&'a super::Holder>);
 impl fmt::Display for Held<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(super::Holder { pid, host, since }) => {
-                let on = host.as_ref().map(|host| format!(" on {host}"));
-                let on = on.unwrap_or_default();
-                write!(f, " (process {pid}{on}, since {since:.3})")
+            Some(super::Holder {
+                pid,
+                host,
+                since,
+                address,
+            }) => {
+                write!(f, " (process {pid}")?;
+                if let Some(host) = host {
+                    write!(f, " on {host}")?;
+                }
+                if let Some(address) = address {
+                    write!(f, " at {address}")?;
+                }
+                write!(f, ", since {since:.3})")
             }
             None => Ok(()),
         }
@@ -259,6 +285,7 @@ impl Classify for StoreError {
             | StoreError::ReadOnly { .. }
             | StoreError::Denied { .. }
             | StoreError::NotFound { .. }
+            | StoreError::RunNotFound { .. }
             | StoreError::Ambiguous { .. } => Class::Usage,
             StoreError::Led { .. }
             | StoreError::Superseded { .. }
@@ -274,6 +301,7 @@ impl Classify for StoreError {
             | StoreError::Unexpected { .. }
             | StoreError::WrongLead { .. }
             | StoreError::EffectNotBegun { .. }
+            | StoreError::RunFinished { .. }
             | StoreError::Unreadable { .. }
             | StoreError::Unwritable { .. }
             | StoreError::Diverged { .. } => Class::Stuck,
@@ -351,6 +379,8 @@ impl Classify for StoreError {
             | StoreError::WrongLead { .. }
             | StoreError::Ended { .. }
             | StoreError::EffectNotBegun { .. }
+            | StoreError::RunNotFound { .. }
+            | StoreError::RunFinished { .. }
             | StoreError::Unwritable { .. } => return None,
         };
         Some(hint)

@@ -4,8 +4,9 @@
 //! environment. It ends with the process, however that ends. The file itself stays: what stands in it
 //! only tells a refused process who the holder is.
 //!
-//! In PostgreSQL it is an advisory lock of a connection. It may be lost while the process lives, so
-//! there every write compares an epoch too; see [`super::postgres`].
+//! In PostgreSQL it is an advisory lock of a connection. It may be lost while the process lives, also
+//! because the process was paused for so long that another one has taken its place, so there every
+//! write compares an epoch too; see [`super::postgres`].
 
 use super::error::StoreError;
 use super::postgres::Keeper;
@@ -17,6 +18,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
 
 /// The longest file name part that an environment's name becomes, in bytes.
 const LONGEST_PART: usize = 120;
@@ -30,6 +32,8 @@ pub struct Lead {
     pub(super) place: String,
     /// Which lead of the environment it is, where leads are counted.
     pub(super) epoch: i64,
+    /// Cancelled when another process has taken the lead over.
+    lost: CancellationToken,
     /// Held for its lock.
     lock: Lock,
 }
@@ -48,12 +52,26 @@ impl Lead {
         &self.environment
     }
 
+    /// Ends when another process has taken the lead over, as soon as this one can know; never
+    /// beside an SQLite file, where the lock ends with the process and not before. What is written
+    /// with a lost lead is refused in any case, with [`StoreError::Superseded`].
+    pub fn lost(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.lost.clone().cancelled_owned()
+    }
+
     /// The proof of a lead that a connection to a server holds.
-    pub(super) fn kept(environment: String, place: String, epoch: i64, keeper: Keeper) -> Self {
+    pub(super) fn kept(
+        environment: String,
+        place: String,
+        epoch: i64,
+        keeper: Keeper,
+        lost: CancellationToken,
+    ) -> Self {
         Self {
             environment,
             place,
             epoch,
+            lost,
             lock: Lock::Server(keeper),
         }
     }
@@ -79,10 +97,17 @@ pub struct Holder {
     pub host: Option<String>,
     /// When it began to lead.
     pub since: Timestamp,
+    /// Where it answers, when it is a daemon: the base URL of its API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// Takes the lead of `environment` beside the database file at `database`, at once or not at all.
-pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreError> {
+pub(super) fn take(
+    database: &Path,
+    environment: &str,
+    address: Option<String>,
+) -> Result<Lead, StoreError> {
     let path = lock_path(database, environment);
     let failed = |action: &'static str| {
         let place = path.display().to_string();
@@ -110,6 +135,7 @@ pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreErro
         pid: std::process::id(),
         host: None,
         since: super::now(),
+        address,
     };
     // The lock is what counts; a full disk must not keep anyone from leading.
     if let Err(error) = write_holder(&mut file, &holder) {
@@ -120,8 +146,36 @@ pub(super) fn take(database: &Path, environment: &str) -> Result<Lead, StoreErro
         place: database.display().to_string(),
         // The file's lock cannot be lost while the process lives.
         epoch: 0,
+        lost: CancellationToken::new(),
         lock: Lock::File(file),
     })
+}
+
+/// Who leads `environment` beside the database file at `database`: `None` when nobody does,
+/// `Some(None)` when it cannot be read who. Those who look do not disturb each other, and what
+/// stands in the file stays.
+pub(super) fn look(
+    database: &Path,
+    environment: &str,
+) -> Result<Option<Option<Holder>>, StoreError> {
+    let path = lock_path(database, environment);
+    let failed = |action: &'static str| {
+        let place = path.display().to_string();
+        move |error: std::io::Error| super::files::failure(&place, action, error)
+    };
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("opening the lock file")(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => {
+            let _ = file.unlock();
+            Ok(None)
+        }
+        Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&mut file))),
+        Err(TryLockError::Error(error)) => Err(failed("locking")(error)),
+    }
 }
 
 fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {

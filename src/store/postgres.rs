@@ -12,17 +12,21 @@
 use super::Proof;
 use super::address::Address;
 use super::error::StoreError;
-use super::lead::Lead;
+use super::lead::{Holder, Lead};
 use super::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
 use fault::Fault;
-use link::{Link, Value};
+use link::Link;
+use rows::{
+    EFFECT, HEAD, add_event, covered, documents_of, effect_row, effects_of, events_of, existing,
+    has_event, head_of, head_row, number, text, update,
+};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::types::Type;
-use tokio_postgres::{GenericClient, Row};
+use tokio_util::sync::CancellationToken;
 
 pub(super) use keeper::Keeper;
 
@@ -34,6 +38,16 @@ mod keeper;
 mod link;
 /// Checks and migrations.
 mod open;
+/// What others are to be told.
+mod outbox;
+/// Answers that were given.
+mod requests;
+/// What is forgotten.
+mod retention;
+/// Statements about deployments, for more than one piece of work.
+mod rows;
+/// What the daemon set out to do.
+mod runs;
 
 type Job = Box<dyn for<'a> FnOnce(&'a mut Link) -> Pin<Box<dyn Future<Output = ()> + 'a>> + Send>;
 
@@ -44,10 +58,6 @@ pub(super) struct Postgres {
     jobs: Option<mpsc::UnboundedSender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
-
-const HEAD: &str =
-    "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason";
-const EFFECT: &str = "deployment_id, key, attempt, intent, started_at, result, finished_at";
 
 impl Postgres {
     /// Opens the journal, made and migrated where needed. Does not wait for a server that is away.
@@ -88,9 +98,15 @@ impl Postgres {
     }
 
     /// Takes the lead of an environment.
-    pub(super) async fn lead(&self, environment: String) -> Result<Lead, StoreError> {
-        let (keeper, epoch) = Keeper::take(&self.address, &environment).await?;
-        Ok(Lead::kept(environment, self.place(), epoch, keeper))
+    pub(super) async fn lead(
+        &self,
+        environment: String,
+        address: Option<String>,
+    ) -> Result<Lead, StoreError> {
+        let lost = CancellationToken::new();
+        let taking = Keeper::take(&self.address, &environment, address, lost.clone());
+        let (keeper, epoch) = taking.await?;
+        Ok(Lead::kept(environment, self.place(), epoch, keeper, lost))
     }
 
     /// Whether somebody leads an environment.
@@ -99,6 +115,22 @@ impl Postgres {
         self.call(async move |link| {
             link.read(async |client| Ok(keeper::is_held(client, key).await?))
                 .await
+        })
+        .await
+    }
+
+    /// Who leads an environment.
+    pub(super) async fn holder(&self, environment: String) -> Result<Option<Holder>, StoreError> {
+        let key = keeper::lock_key(&self.address.schema, &environment);
+        self.call(async move |link| {
+            link.read(async |client| {
+                if keeper::is_held(client, key).await? {
+                    keeper::holder(client, &environment).await
+                } else {
+                    Ok(None)
+                }
+            })
+            .await
         })
         .await
     }
@@ -154,7 +186,7 @@ impl Postgres {
                             ],
                         )
                         .await?;
-                    add_event(transaction, &head.id, &first).await
+                    add_event(transaction, &head, &first).await
                 },
                 // The id is new with every call.
                 async |transaction, ()| {
@@ -183,7 +215,7 @@ impl Postgres {
                         let head = covered(transaction, &proof, &id).await?;
                         let change = decide(head, events_of(transaction, &id).await?)?;
                         if let Some(event) = &change.event {
-                            add_event(transaction, &id, event).await?;
+                            add_event(transaction, &change.head, event).await?;
                         }
                         update(transaction, &change.head).await?;
                         let documents = documents_of(transaction, &id).await?;
@@ -403,191 +435,6 @@ impl Drop for Postgres {
             let _ = thread.join();
         }
     }
-}
-
-fn text(value: &String) -> Value<'_> {
-    (value, Type::TEXT)
-}
-
-async fn head_of(client: &impl GenericClient, wanted: &Wanted) -> Result<Option<Head>, Fault> {
-    let (condition, value) = match wanted {
-        Wanted::Id(id) => ("/* store.by_id */ id = $1", id),
-        Wanted::Active(environment) => (
-            "/* store.active */ environment = $1 AND active",
-            environment,
-        ),
-        Wanted::Latest(environment) => ("/* store.latest */ environment = $1", environment),
-    };
-    let rows = client
-        .query_typed(
-            &format!(
-                "/* store.head */
-                SELECT {HEAD} FROM deployments WHERE {condition} ORDER BY number DESC LIMIT 1"
-            ),
-            &[text(value)],
-        )
-        .await?;
-    rows.first().map(head_row).transpose()
-}
-
-async fn existing(client: &impl GenericClient, id: &str) -> Result<Head, Fault> {
-    head_of(client, &Wanted::Id(id.to_owned()))
-        .await?
-        .ok_or_else(|| StoreError::NotFound { id: id.to_owned() }.into())
-}
-
-/// The deployment, when the proof is for its environment: all writes about that are one after the
-/// other already, by the lock on its row in `leads`.
-async fn covered(client: &impl GenericClient, proof: &Proof, id: &str) -> Result<Head, Fault> {
-    let head = existing(client, id).await?;
-    proof.covers(&head.environment)?;
-    Ok(head)
-}
-
-async fn update(client: &impl GenericClient, head: &Head) -> Result<(), Fault> {
-    client
-        .execute_typed(
-            "/* store.update_deployment */
-            UPDATE deployments SET state = $2, active = $3, attempt = $4, updated_at = $5,
-                finished_at = $6, reason = $7
-            WHERE id = $1",
-            &[
-                text(&head.id),
-                text(&head.state),
-                (&head.active, Type::BOOL),
-                (&i64::from(head.attempt), Type::INT8),
-                text(&head.updated_at),
-                (&head.finished_at, Type::TEXT),
-                (&head.reason, Type::TEXT),
-            ],
-        )
-        .await?;
-    Ok(())
-}
-
-async fn documents_of(client: &impl GenericClient, id: &str) -> Result<Documents, Fault> {
-    let row = client
-        .query_typed_one(
-            "/* store.documents */
-            SELECT plan, request FROM deployments WHERE id = $1",
-            &[(&id, Type::TEXT)],
-        )
-        .await?;
-    Ok(Documents {
-        plan: row.try_get(0)?,
-        request: row.try_get(1)?,
-    })
-}
-
-async fn events_of(client: &impl GenericClient, id: &str) -> Result<Vec<EventRow>, Fault> {
-    let rows = client
-        .query_typed(
-            "/* store.events */
-            SELECT seq, at, kind, body, state_after FROM events
-            WHERE deployment_id = $1 ORDER BY seq",
-            &[(&id, Type::TEXT)],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(EventRow {
-                seq: number(row, 0)?,
-                at: row.try_get(1)?,
-                kind: row.try_get(2)?,
-                body: row.try_get(3)?,
-                state_after: row.try_get(4)?,
-            })
-        })
-        .collect()
-}
-
-async fn add_event(client: &impl GenericClient, id: &str, event: &EventRow) -> Result<(), Fault> {
-    client
-        .execute_typed(
-            "/* store.add_event */
-            INSERT INTO events (deployment_id, seq, at, kind, body, state_after)
-            VALUES ($1, $2, $3, $4, $5, $6)",
-            &[
-                (&id, Type::TEXT),
-                (&i64::from(event.seq), Type::INT8),
-                text(&event.at),
-                text(&event.kind),
-                text(&event.body),
-                text(&event.state_after),
-            ],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Whether exactly this event is there.
-async fn has_event(client: &impl GenericClient, id: &str, event: &EventRow) -> Result<bool, Fault> {
-    let rows = client
-        .query_typed(
-            "/* store.has_event */
-            SELECT at = $3 AND body = $4 FROM events WHERE deployment_id = $1 AND seq = $2",
-            &[
-                (&id, Type::TEXT),
-                (&i64::from(event.seq), Type::INT8),
-                text(&event.at),
-                text(&event.body),
-            ],
-        )
-        .await?;
-    Ok(match rows.first() {
-        Some(row) => row.try_get(0)?,
-        None => false,
-    })
-}
-
-async fn effects_of(
-    client: &impl GenericClient,
-    id: &str,
-    key: Option<&str>,
-) -> Result<Vec<EffectRow>, Fault> {
-    let rows = client
-        .query_typed(
-            &format!(
-                "/* store.effects */
-                SELECT {EFFECT} FROM effects
-                WHERE deployment_id = $1 AND ($2 IS NULL OR key = $2) ORDER BY number"
-            ),
-            &[(&id, Type::TEXT), (&key, Type::TEXT)],
-        )
-        .await?;
-    rows.iter().map(effect_row).collect()
-}
-
-fn head_row(row: &Row) -> Result<Head, Fault> {
-    Ok(Head {
-        id: row.try_get(0)?,
-        environment: row.try_get(1)?,
-        state: row.try_get(2)?,
-        active: row.try_get(3)?,
-        attempt: number(row, 4)?,
-        created_at: row.try_get(5)?,
-        updated_at: row.try_get(6)?,
-        finished_at: row.try_get(7)?,
-        reason: row.try_get(8)?,
-    })
-}
-
-fn effect_row(row: &Row) -> Result<EffectRow, Fault> {
-    Ok(EffectRow {
-        deployment_id: row.try_get(0)?,
-        key: row.try_get(1)?,
-        attempt: number(row, 2)?,
-        intent: row.try_get(3)?,
-        started_at: row.try_get(4)?,
-        result: row.try_get(5)?,
-        finished_at: row.try_get(6)?,
-    })
-}
-
-/// A counter; the columns are wider than what is ever counted.
-fn number(row: &Row, column: usize) -> Result<u32, Fault> {
-    let stored: i64 = row.try_get(column)?;
-    u32::try_from(stored).map_err(|_| Fault::Strange(format!("the counter {stored}")))
 }
 
 #[cfg(test)]

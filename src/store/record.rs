@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use crate::deployment::state::{Event, State};
 use crate::plan::Plan;
-use crate::settings::{Policy, Span};
+use crate::settings::{Check, Policy, Span};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,12 @@ pub struct Request {
     pub allow: Vec<String>,
     /// Whether missing production schemas and clusters are created.
     pub bootstrap: bool,
+    /// The commit that was planned, where the project comes from a repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The checks in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
 }
 
 /// How much of the project a deployment takes.
@@ -175,6 +181,7 @@ impl Effect {
         document: &serde_json::Value,
     ) -> Result<T, StoreError> {
         T::deserialize(document).map_err(|error| StoreError::Unreadable {
+            record: "deployment",
             id: self.deployment_id.clone(),
             what: format!("the {what} of the effect {:?}", self.key),
             source: error.into(),
@@ -185,8 +192,7 @@ impl Effect {
 /// Why a deployment with these events is in `state`: the last sentence that still explains it.
 #[must_use]
 pub(super) fn reason(state: State, events: &[Event]) -> Option<String> {
-    // Not every backend takes this character outside of a document.
-    told(state, events).map(|reason| reason.replace('\0', "\u{fffd}"))
+    told(state, events).map(|reason| super::storable(reason.to_owned()))
 }
 
 fn told(state: State, events: &[Event]) -> Option<&str> {

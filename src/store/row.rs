@@ -74,15 +74,16 @@ impl Head {
     pub(super) fn state(&self) -> Result<State, StoreError> {
         self.state
             .parse()
-            .map_err(|error| unreadable(&self.id, "the state", error))
+            .map_err(|error| Of::deployment(&self.id).unreadable("the state", error))
     }
 
     pub(super) fn summary(self) -> Result<Summary, StoreError> {
+        let of = Of::deployment(&self.id);
         Ok(Summary {
             state: self.state()?,
-            created_at: time(&self.id, "created_at", &self.created_at)?,
-            updated_at: time(&self.id, "updated_at", &self.updated_at)?,
-            finished_at: optional_time(&self.id, "finished_at", self.finished_at.as_deref())?,
+            created_at: of.time("created_at", &self.created_at)?,
+            updated_at: of.time("updated_at", &self.updated_at)?,
+            finished_at: of.optional_time("finished_at", self.finished_at.as_deref())?,
             id: self.id,
             environment: self.environment,
             attempt: self.attempt,
@@ -102,8 +103,8 @@ impl Head {
             reason,
         } = self.summary()?;
         Ok(Deployment {
-            plan: document(&id, "the plan", &documents.plan)?,
-            request: document(&id, "the request", &documents.request)?,
+            plan: Of::deployment(&id).document("the plan", &documents.plan)?,
+            request: Of::deployment(&id).document("the request", &documents.request)?,
             id,
             environment,
             state,
@@ -118,60 +119,83 @@ impl Head {
 
 impl EventRow {
     pub(super) fn recorded(&self, id: &str) -> Result<RecordedEvent, StoreError> {
+        let of = Of::deployment(id);
         let what = |part: &str| format!("{part} of event {}", self.seq);
         Ok(RecordedEvent {
             seq: self.seq,
-            at: time(id, &what("the time"), &self.at)?,
-            event: document(id, &what("the body"), &self.body)?,
+            at: of.time(&what("the time"), &self.at)?,
+            event: of.document(&what("the body"), &self.body)?,
             state_after: self
                 .state_after
                 .parse()
-                .map_err(|error| unreadable(id, &what("the state"), error))?,
+                .map_err(|error| of.unreadable(&what("the state"), error))?,
         })
     }
 }
 
 impl EffectRow {
     pub(super) fn effect(self) -> Result<Effect, StoreError> {
-        let id = &self.deployment_id;
+        let of = Of::deployment(&self.deployment_id);
         let what = |part: &str| format!("{part} of the effect {:?}", self.key);
         Ok(Effect {
             attempt: self.attempt,
-            intent: document(id, &what("the intent"), &self.intent)?,
-            started_at: time(id, &what("the start"), &self.started_at)?,
+            intent: of.document(&what("the intent"), &self.intent)?,
+            started_at: of.time(&what("the start"), &self.started_at)?,
             result: self
                 .result
                 .as_deref()
-                .map(|result| document(id, &what("the result"), result))
+                .map(|result| of.document(&what("the result"), result))
                 .transpose()?,
-            finished_at: optional_time(id, &what("the end"), self.finished_at.as_deref())?,
+            finished_at: of.optional_time(&what("the end"), self.finished_at.as_deref())?,
             deployment_id: self.deployment_id,
             key: self.key,
         })
     }
 }
 
-fn unreadable(id: &str, what: &str, source: impl Into<Cause>) -> StoreError {
-    StoreError::Unreadable {
-        id: id.to_owned(),
-        what: what.to_owned(),
-        source: source.into(),
+/// What is being read, for the error when it means nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Of<'a> {
+    /// What kind of record it is, for people.
+    pub record: &'static str,
+    pub id: &'a str,
+}
+
+impl<'a> Of<'a> {
+    fn deployment(id: &'a str) -> Self {
+        Self {
+            record: "deployment",
+            id,
+        }
     }
-}
 
-fn document<T: DeserializeOwned>(id: &str, what: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| unreadable(id, what, error))
-}
+    pub(super) fn unreadable(self, what: &str, source: impl Into<Cause>) -> StoreError {
+        StoreError::Unreadable {
+            record: self.record,
+            id: self.id.to_owned(),
+            what: what.to_owned(),
+            source: source.into(),
+        }
+    }
 
-fn time(id: &str, what: &str, text: &str) -> Result<Timestamp, StoreError> {
-    text.parse()
-        .map_err(|error: jiff::Error| unreadable(id, what, error))
-}
+    pub(super) fn document<T: DeserializeOwned>(
+        self,
+        what: &str,
+        text: &str,
+    ) -> Result<T, StoreError> {
+        serde_json::from_str(text).map_err(|error| self.unreadable(what, error))
+    }
 
-fn optional_time(
-    id: &str,
-    what: &str,
-    text: Option<&str>,
-) -> Result<Option<Timestamp>, StoreError> {
-    text.map(|text| time(id, what, text)).transpose()
+    pub(super) fn time(self, what: &str, text: &str) -> Result<Timestamp, StoreError> {
+        text.parse()
+            .map_err(|error: jiff::Error| self.unreadable(what, error))
+    }
+
+    pub(super) fn optional_time(
+        self,
+        what: &str,
+        text: Option<&str>,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        text.map(|text| self.time(what, text)).transpose()
+    }
 }

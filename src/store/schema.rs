@@ -33,12 +33,12 @@ pub(super) fn compare(
 }
 
 /// A history without the tables that it speaks of is not ours to repair.
-pub(super) fn complete(
+pub(super) fn complete<'a>(
     place: &str,
     tables: &[String],
-    expected: &[&str],
+    expected: impl Iterator<Item = &'a &'a [&'a str]>,
 ) -> Result<(), StoreError> {
-    for table in expected {
+    for table in expected.copied().flatten() {
         if !tables.iter().any(|found| found == table) {
             return Err(StoreError::Corrupt {
                 place: place.to_owned(),

@@ -8,7 +8,8 @@
 
 use super::Proof;
 use super::error::StoreError;
-use super::lead::{self, Lead};
+use super::lead::{self, Holder, Lead};
+use super::outbox::MessageRow;
 use super::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,14 @@ use tokio::sync::oneshot;
 
 /// Checks, migrations and pragmas on the way to a connection.
 mod open;
+/// What others are to be told.
+mod outbox;
+/// Answers that were given.
+mod requests;
+/// What is forgotten.
+mod retention;
+/// What the daemon set out to do.
+mod runs;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -95,19 +104,28 @@ impl Sqlite {
     }
 
     /// Takes the lead of an environment.
-    pub(super) async fn lead(&self, environment: String) -> Result<Lead, StoreError> {
+    pub(super) async fn lead(
+        &self,
+        environment: String,
+        address: Option<String>,
+    ) -> Result<Lead, StoreError> {
         let path = self.path.clone();
-        self.call(move |_| Ok(lead::take(&path, &environment)?))
+        self.call(move |_| Ok(lead::take(&path, &environment, address)?))
             .await
     }
 
-    /// Whether somebody leads an environment; finds out by trying.
+    /// Whether somebody leads an environment.
     pub(super) async fn is_led(&self, environment: String) -> Result<bool, StoreError> {
-        match self.lead(environment).await {
-            Ok(_) => Ok(false),
-            Err(StoreError::Led { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
+        let path = self.path.clone();
+        self.call(move |_| Ok(lead::look(&path, &environment)?.is_some()))
+            .await
+    }
+
+    /// Who leads an environment.
+    pub(super) async fn holder(&self, environment: String) -> Result<Option<Holder>, StoreError> {
+        let path = self.path.clone();
+        self.call(move |_| Ok(lead::look(&path, &environment)?.flatten()))
+            .await
     }
 
     /// The lock of a file ends with the process and not before: whoever asks still leads.
@@ -156,7 +174,7 @@ impl Sqlite {
                     documents.plan,
                     documents.request
                 ])?;
-            add_event(&transaction, &head.id, &first)?;
+            add_event(&transaction, &head, &first)?;
             Ok(transaction.commit()?)
         })
         .await
@@ -175,11 +193,10 @@ impl Sqlite {
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let head = existing(&transaction, &id)?;
             proof.covers(&head.environment)?;
-            let change = decide(head, events_of(&transaction, &id)?)?;
-            if let Some(event) = &change.event {
-                add_event(&transaction, &id, event)?;
+            let Change { head, event } = decide(head, events_of(&transaction, &id)?)?;
+            if let Some(event) = &event {
+                add_event(&transaction, &head, event)?;
             }
-            let head = change.head;
             transaction
                 .prepare_cached(
                     "/* store.update_deployment */
@@ -440,7 +457,8 @@ fn events_of(connection: &Connection, id: &str) -> rusqlite::Result<Vec<EventRow
         .collect()
 }
 
-fn add_event(connection: &Connection, id: &str, event: &EventRow) -> rusqlite::Result<()> {
+/// Adds an event, and what is told about it; `head` is the deployment after it.
+fn add_event(connection: &Connection, head: &Head, event: &EventRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "/* store.add_event */
@@ -448,14 +466,14 @@ fn add_event(connection: &Connection, id: &str, event: &EventRow) -> rusqlite::R
             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
-            id,
+            head.id,
             event.seq,
             event.at,
             event.kind,
             event.body,
             event.state_after
         ])?;
-    Ok(())
+    outbox::add_message(connection, &MessageRow::of_event(head, event))
 }
 
 fn head_row(row: &Row<'_>) -> rusqlite::Result<Head> {

@@ -119,6 +119,8 @@ fn deployment() -> NewDeployment {
             soak: settings.soak,
             allow: Vec::new(),
             bootstrap: false,
+            revision: None,
+            checks: Vec::new(),
         },
     }
 }

@@ -231,6 +231,11 @@ impl Running {
         self.stdout.text()
     }
 
+    /// What it has printed on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Waits for its end.
     pub async fn ended(mut self) -> Outcome {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;

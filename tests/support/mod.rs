@@ -15,6 +15,7 @@
 
 mod catalog;
 mod command;
+mod daemon;
 mod disk;
 mod fake;
 mod postgres;
@@ -26,6 +27,7 @@ mod world;
 
 pub use catalog::Snapshot;
 pub use command::{Outcome, Running, send};
+pub use daemon::Daemon;
 pub use disk::Disk;
 pub use fake::{FakeDbt, SUPPORTED as SUPPORTED_DBT};
 pub use postgres::{JournalServer, Stop};

@@ -24,7 +24,7 @@ pub(super) async fn check(
     stop: &CancellationToken,
 ) -> Answer {
     let mut findings = Findings::default();
-    match commands.open(&arguments.target, Vec::new()) {
+    match commands.fetched(&arguments.target, Vec::new(), stop).await {
         Ok(release) => {
             findings.ok(
                 "project",

@@ -1,7 +1,7 @@
 //! `plan` and `deploy`.
 
 use super::step::outcome;
-use super::{Commands, overriding, success};
+use super::{Commands, overriding, success, waits};
 use crate::cli::arguments::{self, Deploy, Scope};
 use crate::cli::handlers::Answer;
 use crate::cli::output::views::{DryRunView, OutcomeView};
@@ -11,7 +11,8 @@ use crate::plan::{Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::progress::Reporter;
 use crate::release::{Driving, Release, ReleaseError, Wishes};
 use crate::settings::Override;
-use crate::settings::{Policy, Settings};
+use crate::settings::checks::Moment;
+use crate::settings::{Check, Policy, Settings};
 use crate::store::Deployment;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,8 @@ pub(super) async fn plan(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
-    let release = commands.open(&arguments.target, strategy(&arguments.scope))?;
+    let flags = strategy(&arguments.scope);
+    let release = commands.fetched(&arguments.target, flags, stop).await?;
     let store = release.store().await?;
     let wishes = wishes(&release, &arguments.scope);
     let (plan, folder) = release
@@ -39,7 +41,9 @@ pub(super) async fn deploy(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
-    let release = commands.open(&arguments.target, flags(arguments))?;
+    waits(arguments.no_wait)?;
+    let flags = flags(arguments);
+    let release = commands.fetched(&arguments.target, flags, stop).await?;
     let store = release.store().await?;
     let lead = store
         .lead(&release.environment)
@@ -59,6 +63,9 @@ pub(super) async fn deploy(
     }
     let (reporter, news) = Reporter::channel();
     let renderer = output.render(news);
+    if let Some(fetched) = release.fetched() {
+        reporter.note(fetched);
+    }
     let driving = Driving {
         store: &store,
         lead: &lead,
@@ -214,12 +221,14 @@ fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
             plan.tests.len()
         ),
     ];
+    would.extend(would_check(settings, Moment::Before));
     match settings.promotion {
         Policy::Automatic => {
             would.push("swap them with production in one transaction".to_owned());
         }
         Policy::Manual => would.push("wait for `cutover promote`, then swap".to_owned()),
     }
+    would.extend(would_check(settings, Moment::Soak));
     match settings.cleanup {
         Policy::Automatic => would.push(format!(
             "drop the old side after a soak of {}",
@@ -230,6 +239,16 @@ fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
     would
 }
 
+fn would_check(settings: &Settings, moment: Moment) -> Option<String> {
+    let is_then = |check: &&Check| check.run().contains(&moment);
+    let number = settings.checks.iter().filter(is_then).count();
+    let what = match moment {
+        Moment::Before => "on the new side, before anything is swapped",
+        Moment::Soak => "on production, and bring the old side back if one fails",
+    };
+    (number > 0).then(|| format!("run {number} checks {what}"))
+}
+
 fn would_replace(plan: &Plan, settings: &Settings) -> Vec<String> {
     let views: Vec<String> = plan
         .replacements
@@ -237,13 +256,16 @@ fn would_replace(plan: &Plan, settings: &Settings) -> Vec<String> {
         .map(|view| format!("{}.{}", view.schema, view.name))
         .collect();
     let views = views.join(", ");
-    vec![
+    let mut would = vec![
         format!("create a replacement of {views} beside it"),
         "wait until it is hydrated and fresh".to_owned(),
         format!("run {} tests on it", plan.tests.len()),
-        match settings.promotion {
-            Policy::Automatic => format!("apply it to {views} in one statement"),
-            Policy::Manual => format!("wait for `cutover promote`, then apply it to {views}"),
-        },
-    ]
+    ];
+    would.extend(would_check(settings, Moment::Before));
+    would.push(match settings.promotion {
+        Policy::Automatic => format!("apply it to {views} in one statement"),
+        Policy::Manual => format!("wait for `cutover promote`, then apply it to {views}"),
+    });
+    would.extend(would_check(settings, Moment::Soak));
+    would
 }

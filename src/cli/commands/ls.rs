@@ -31,9 +31,20 @@ pub(super) async fn ls(
     // What the command line says wrong is not worth waiting for dbt.
     let selectors = Selectors::read(&project.path, &project.renderer(), selection.indirect)?;
     let spec = selection.parse(&selectors)?;
-    let past = Past::read(&spec, arguments.state.as_deref(), &project.target_path)?;
-    let new = match &arguments.manifest {
-        Some(file) => Manifest::read(file)?,
+    // Both manifests may be large, and each takes one processor.
+    let (past, given) = std::thread::scope(|scope| {
+        let given = arguments.manifest.as_deref();
+        let given = given.map(|file| scope.spawn(|| Manifest::read(file)));
+        let past = Past::read(&spec, arguments.state.as_deref(), &project.target_path);
+        let given = given.map(|reading| {
+            let read = reading.join();
+            read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        (past, given)
+    });
+    let past = past?;
+    let new = match given {
+        Some(manifest) => manifest?,
         None => parsed(&release, stop).await?,
     };
     let graph = new.graph()?;

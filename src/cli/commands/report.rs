@@ -1,17 +1,14 @@
 //! `status`, `history` and `show`: they read the journal and nothing else.
 
-use super::step::view;
 use super::{Commands, success};
 use crate::cli::arguments::{History, Show, Status, Target};
 use crate::cli::handlers::Answer;
 use crate::cli::output::Advice;
 use crate::cli::output::advice::Circumstances;
-use crate::cli::output::views::{
-    DeploymentView, EffectView, EventView, HistoryView, ShowView, StatusEntry, StatusView,
-};
+use crate::cli::output::views::{DeploymentView, HistoryView, ShowView, StatusEntry, StatusView};
 use crate::cli::{CommandError, Output};
-use crate::release::ReleaseError;
-use crate::store::{Store, StoreError, Summary};
+use crate::release::{Release, ReleaseError};
+use crate::store::{Store, StoreError};
 use std::collections::BTreeSet;
 
 /// The most deployments whose environments `status` lists.
@@ -21,7 +18,7 @@ async fn store(commands: &Commands, environment: Option<&String>) -> Result<Stor
     let target = Target {
         environment: environment.cloned(),
     };
-    Ok(commands.open(&target, Vec::new())?.store().await?)
+    Ok(Release::journal(&commands.wanted(&target, Vec::new())).await?)
 }
 
 pub(super) async fn status(commands: &Commands, arguments: &Status, output: &Output) -> Answer {
@@ -52,6 +49,7 @@ async fn entry(store: &Store, environment: String) -> Result<StatusEntry, StoreE
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
+        daemon: None,
         advice: latest.as_ref().map(|deployment| {
             Advice::new(
                 deployment.state,
@@ -63,7 +61,7 @@ async fn entry(store: &Store, environment: String) -> Result<StatusEntry, StoreE
                 },
             )
         }),
-        deployment: latest.as_ref().map(view),
+        deployment: latest.as_ref().map(DeploymentView::from),
         environment,
     })
 }
@@ -75,21 +73,9 @@ pub(super) async fn history(commands: &Commands, arguments: &History, output: &O
         .await
         .map_err(ReleaseError::from)?;
     output.document(&HistoryView {
-        deployments: deployments.into_iter().map(summary).collect(),
+        deployments: deployments.into_iter().map(DeploymentView::from).collect(),
     });
     success()
-}
-
-fn summary(summary: Summary) -> DeploymentView {
-    DeploymentView {
-        id: summary.id,
-        environment: summary.environment,
-        state: summary.state,
-        created_at: summary.created_at,
-        updated_at: summary.updated_at,
-        finished_at: summary.finished_at,
-        reason: summary.reason,
-    }
 }
 
 pub(super) async fn show(commands: &Commands, arguments: &Show, output: &Output) -> Answer {
@@ -105,29 +91,5 @@ async fn record(store: &Store, id: &str) -> Result<ShowView, StoreError> {
     let deployment = store.deployment(id).await?;
     let events = store.events(&deployment.id).await?;
     let effects = store.effects(&deployment.id).await?;
-    Ok(ShowView {
-        deployment: view(&deployment),
-        request: serde_json::to_value(&deployment.request).unwrap_or_default(),
-        plan: Some(deployment.plan),
-        events: events
-            .into_iter()
-            .map(|recorded| EventView {
-                seq: i64::from(recorded.seq),
-                at: recorded.at,
-                event: recorded.event,
-                state_after: recorded.state_after,
-            })
-            .collect(),
-        effects: effects
-            .into_iter()
-            .map(|effect| EffectView {
-                key: effect.key,
-                attempt: effect.attempt,
-                intent: effect.intent,
-                started_at: effect.started_at,
-                result: effect.result,
-                finished_at: effect.finished_at,
-            })
-            .collect(),
-    })
+    ShowView::new(deployment, events, effects)
 }

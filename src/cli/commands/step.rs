@@ -1,6 +1,6 @@
 //! `promote`, `rollback`, `abort`, `resume` and `cleanup`: they act on the deployment under way.
 
-use super::{Commands, success};
+use super::{Commands, success, waits};
 use crate::cli::Output;
 use crate::cli::arguments::Step;
 use crate::cli::handlers::Answer;
@@ -20,6 +20,7 @@ pub(super) async fn run(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    waits(arguments.no_wait)?;
     let release = commands.open(&arguments.target, Vec::new())?;
     let store = release.store().await?;
     let lead = store
@@ -102,21 +103,8 @@ pub(super) fn outcome(release: &Release, deployment: Deployment, output: &Output
     );
     output.result(&OutcomeView {
         environment: release.environment.clone(),
-        deployment: Some(view(&deployment)),
+        deployment: Some(DeploymentView::from(&deployment)),
         advice: Some(advice),
     });
     success()
-}
-
-/// A deployment as it is printed.
-pub(super) fn view(deployment: &Deployment) -> DeploymentView {
-    DeploymentView {
-        id: deployment.id.clone(),
-        environment: deployment.environment.clone(),
-        state: deployment.state,
-        created_at: deployment.created_at,
-        updated_at: deployment.updated_at,
-        finished_at: deployment.finished_at,
-        reason: deployment.reason.clone(),
-    }
 }

@@ -3,14 +3,16 @@
 use super::advice::Circumstances;
 use super::capture::at;
 use super::{
-    Advice, CheckView, DeploymentView, EffectView, EventView, Finding, HistoryView, OutcomeView,
-    ShowView, StatusEntry, StatusView, Verdict,
+    Advice, CheckView, CheckedView, DeploymentView, EffectView, EventView, Finding, HistoryView,
+    OutcomeView, ShowView, StatusEntry, StatusView, Verdict,
 };
+use crate::deployment::checks::{self, Outcome};
 use crate::deployment::state::{Event, State};
 use crate::failure::Class;
 use crate::plan::render::sample::shop;
 use crate::progress::{ClusterReadiness, Progress};
 use crate::settings::Policy;
+use crate::settings::checks::Moment;
 use serde_json::json;
 
 const ID: &str = "0198c3f2-1a2b-7c3d-8e4f-5a6b7c8d9e0f";
@@ -150,6 +152,7 @@ pub(crate) fn status() -> StatusView {
             ..record(state, state.is_terminal(), reason)
         };
         StatusEntry {
+            daemon: None,
             environment: environment.to_owned(),
             deployment: Some(deployment),
             advice: Some(advice(state, environment, promotion, is_running)),
@@ -158,6 +161,7 @@ pub(crate) fn status() -> StatusView {
     StatusView {
         environments: vec![
             StatusEntry {
+                daemon: None,
                 environment: "dev".to_owned(),
                 deployment: None,
                 advice: None,
@@ -218,6 +222,18 @@ pub(crate) fn show() -> ShowView {
             ),
             event(5, 192, Event::UnwoundAfterFailure, State::Failed),
         ],
+        checks: vec![CheckedView {
+            moment: Moment::Before,
+            outcome: Outcome {
+                name: "totals keep their rows".to_owned(),
+                verdict: checks::Verdict::Passed,
+                blue: Some(3),
+                green: Some(3),
+                says: "the new side has 3 rows and the old side 3: 0 apart, 0 allowed".to_owned(),
+                at: at(190),
+                runs: 1,
+            },
+        }],
         effects: vec![
             EffectView {
                 key: "create-schema:marts_dbt_deploy".to_owned(),

@@ -5,24 +5,26 @@
 use super::clock::between;
 use super::tables::table;
 use super::{Advice, Page, View, format};
+use crate::daemon::board::{Activity, Role};
 use crate::deployment::state::State;
 use crate::failure::Class;
 use crate::plan::render::escape::{visible, visible_lines};
 use crate::settings::Loaded;
+use crate::store::{Deployment, Summary};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use baseline::{BaselineLive, BaselineView, ExportView, ImportView, PointerView};
 pub use list::{ListView, ListedView};
-pub use record::{EffectView, EventView, ShowView};
+pub use record::{CheckedView, EffectView, EventView, ShowView};
 
 mod baseline;
 mod list;
 mod record;
 
 /// One deployment without its plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeploymentView {
     /// Its id.
     pub id: String,
@@ -45,6 +47,34 @@ impl DeploymentView {
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
         Some(between(self.created_at, self.finished_at?))
+    }
+}
+
+impl From<&Deployment> for DeploymentView {
+    fn from(deployment: &Deployment) -> Self {
+        Self {
+            id: deployment.id.clone(),
+            environment: deployment.environment.clone(),
+            state: deployment.state,
+            created_at: deployment.created_at,
+            updated_at: deployment.updated_at,
+            finished_at: deployment.finished_at,
+            reason: deployment.reason.clone(),
+        }
+    }
+}
+
+impl From<Summary> for DeploymentView {
+    fn from(summary: Summary) -> Self {
+        Self {
+            id: summary.id,
+            environment: summary.environment,
+            state: summary.state,
+            created_at: summary.created_at,
+            updated_at: summary.updated_at,
+            finished_at: summary.finished_at,
+            reason: summary.reason,
+        }
     }
 }
 
@@ -134,6 +164,47 @@ pub struct StatusEntry {
     pub deployment: Option<DeploymentView>,
     /// What comes next; `None` when there never was a deployment.
     pub advice: Option<Advice>,
+    /// What the daemon says of it, where one was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<DaemonEntry>,
+}
+
+/// What a daemon says of an environment besides its deployment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DaemonEntry {
+    /// Whether it may act on the environment.
+    pub role: Role,
+    /// Where the leader answers, when that is another process and known.
+    pub leader: Option<String>,
+    /// What is being done.
+    pub activity: Activity,
+    /// When the schedule fires next.
+    pub next_run: Option<Timestamp>,
+    /// The revision of the project that was looked at last.
+    pub revision: Option<String>,
+    /// What keeps it from its work.
+    pub problem: Option<String>,
+}
+
+impl DaemonEntry {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        match (self.role, &self.leader) {
+            (Role::Leader, _) => {}
+            (Role::Starting, _) => lines.push("the daemon is starting".to_owned()),
+            (Role::Standby, Some(leader)) => lines.push(format!("led by {leader}")),
+            (Role::Standby, None) => lines.push("led by another process".to_owned()),
+        }
+        if self.activity == Activity::Planning {
+            lines.push("a release is being planned".to_owned());
+        }
+        lines.extend(self.problem.clone());
+        lines.extend(
+            self.next_run
+                .map(|at| format!("next run {}", format::moment(at))),
+        );
+        lines
+    }
 }
 
 impl View for StatusView {
@@ -157,6 +228,7 @@ impl View for StatusView {
                 next.extend(reason);
                 next.extend(advice.commands.iter().map(|c| format!("$ {c}")));
             }
+            next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));
             [
                 visible(&entry.environment).into_owned(),
                 id,
@@ -173,7 +245,7 @@ impl View for StatusView {
 }
 
 /// `history`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HistoryView {
     /// The latest first.
     pub deployments: Vec<DeploymentView>,

@@ -1,6 +1,5 @@
 //! A node's rendered configuration: the keys that a release uses, and the rest as JSON.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -8,8 +7,9 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::super::artifact::decode;
+use super::super::artifact::decode::{self, Key};
 use super::digest::as_set;
+use super::shared::Shared;
 
 /// The rendered configuration of a node.
 #[derive(Clone, Debug, Serialize)]
@@ -32,7 +32,7 @@ pub struct Config {
     #[serde(serialize_with = "as_set")]
     pub tags: Vec<String>,
     /// Free data of the user.
-    pub meta: Map<String, Value>,
+    pub meta: Shared<Map<String, Value>>,
     /// The group that owns it.
     pub group: Option<String>,
     /// Which descriptions become comments.
@@ -47,7 +47,7 @@ pub struct Config {
     pub grants: Map<String, Value>,
     /// Every other key.
     #[serde(flatten)]
-    pub rest: BTreeMap<String, Value>,
+    pub rest: Shared<BTreeMap<String, Value>>,
 }
 
 /// By hand: what serde derives for `flatten` holds every value twice.
@@ -68,7 +68,8 @@ impl<'de> Visitor<'de> for Entries {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
         let mut config = Config::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        let mut rest = BTreeMap::new();
+        while let Some(Key(key)) = map.next_key()? {
             match &*key {
                 "enabled" => config.enabled = map.next_value()?,
                 "materialized" => config.materialized = map.next_value()?,
@@ -86,10 +87,11 @@ impl<'de> Visitor<'de> for Entries {
                 "severity" => config.severity = map.next_value()?,
                 "grants" => config.grants = or_default(&mut map)?,
                 _ => {
-                    config.rest.insert(key.into_owned(), map.next_value()?);
+                    rest.insert(key.into_owned(), map.next_value()?);
                 }
             }
         }
+        config.rest = rest.into();
         Ok(config)
     }
 }
@@ -123,14 +125,14 @@ impl Default for Config {
             schema: None,
             alias: None,
             tags: Vec::new(),
-            meta: Map::new(),
+            meta: Shared::default(),
             group: None,
             persist_docs: PersistDocs::default(),
             contract: ContractConfig::default(),
             store_failures: None,
             severity: None,
             grants: Map::new(),
-            rest: BTreeMap::new(),
+            rest: Shared::default(),
         }
     }
 }

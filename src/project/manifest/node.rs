@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::super::artifact::decode;
 use super::config::Config;
 use super::digest::as_set;
+use super::shared::Shared;
 
 /// dbt's kinds of resources (`dbt.artifacts.resources.types.NodeType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -187,7 +188,7 @@ pub struct Node {
     pub tags: Vec<String>,
     /// Free data of the user.
     #[serde(default, deserialize_with = "decode::or_default")]
-    pub meta: Map<String, Value>,
+    pub meta: Shared<Map<String, Value>>,
     /// Of a versioned model: a number or a text.
     #[serde(default)]
     pub version: Option<Value>,
@@ -233,6 +234,22 @@ pub struct Node {
     /// Of a function.
     #[serde(default)]
     pub returns: Option<Value>,
+}
+
+/// What nodes have in common with those before them in the file.
+#[derive(Default)]
+pub(super) struct Common {
+    meta: Shared<Map<String, Value>>,
+    config: Shared<BTreeMap<String, Value>>,
+}
+
+impl Common {
+    pub(super) fn share(&mut self, node: &mut Node) {
+        node.config.rest.share(&mut self.config);
+        node.config.meta.share(&mut self.meta);
+        // dbt writes the configured `meta` a second time at the node.
+        node.meta.share(&mut self.meta);
+    }
 }
 
 impl Node {

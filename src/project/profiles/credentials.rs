@@ -78,7 +78,7 @@ pub enum SslMode {
 }
 
 impl SslMode {
-    const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Disable,
         Self::Allow,
         Self::Prefer,
@@ -99,7 +99,7 @@ impl SslMode {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.as_str() == text)
     }
 }

@@ -3,6 +3,10 @@
 //! The lock ends with its connection, and so with the process, however that ends. It may also end
 //! while the process lives: then it is taken again, unless another process has led meanwhile. What
 //! that one did is safe in any case, because it counted the epoch up and every write compares it.
+//!
+//! A process that is paused, or whose machine is gone, leaves its connection open. So the process says
+//! every two seconds that it lives, and whoever finds the lock taken and nobody who lives ends that
+//! connection.
 
 use super::fault::Fault;
 use super::link::{self, Connected, Value};
@@ -16,11 +20,25 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Transaction};
+use tokio_util::sync::CancellationToken;
 
 /// How long giving the lock back may take; after that the server finds out by itself.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How often the leader says that it lives.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// For how long a leader that says nothing keeps its lock, in seconds of the server's clock.
+const LEASE: f64 = 8.0;
+
+/// How long a leader that just says nothing, because the server itself was held up, is waited for.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// How long the server may take to end a connection.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// The thread whose connection holds the lock. Dropping it gives the lock back.
 #[derive(Debug)]
@@ -30,10 +48,13 @@ pub(in crate::store) struct Keeper {
 }
 
 impl Keeper {
-    /// Takes the lock, at once or not at all, and counts the epoch up.
+    /// Takes the lock, at once or not at all, and counts the epoch up. `lost` is cancelled when
+    /// another process has taken the lead over.
     pub(super) async fn take(
         address: &Arc<Address>,
         environment: &str,
+        answers_at: Option<String>,
+        lost: CancellationToken,
     ) -> Result<(Self, i64), StoreError> {
         let (stop, stopped) = oneshot::channel();
         let (taken, outcome) = oneshot::channel();
@@ -41,12 +62,13 @@ impl Keeper {
             key: lock_key(&address.schema, environment),
             address: address.clone(),
             environment: environment.to_owned(),
+            answers_at,
         };
         let thread = link::thread("lead", &address.place(), async move || {
             match lock.take().await {
                 Ok((connected, epoch)) => {
                     if taken.send(Ok(epoch)).is_ok() {
-                        lock.keep(connected, epoch, stopped).await;
+                        lock.keep(connected, epoch, stopped, lost).await;
                     } else {
                         lock.give_back(connected).await;
                     }
@@ -76,17 +98,41 @@ impl Drop for Keeper {
     }
 }
 
+/// The backend that holds the lock $1 although nobody was seen leading the environment $2 for $3
+/// seconds. A connection that is younger than that may have the lock without having said so yet, and a
+/// leader of an earlier version never says anything.
+const STALE: &str = "pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (l.classid::int8 << 32 | l.objid::int8) = $1
+        AND a.backend_start < now() - make_interval(secs => $3)
+        AND NOT EXISTS (SELECT 1 FROM leads WHERE environment = $2
+            AND (seen_at IS NULL OR seen_at >= now() - make_interval(secs => $3)))";
+
+/// Why a connection holds the lock no more.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// It is given back.
+    Stopped,
+    /// The connection is lost.
+    Away,
+    /// Another process leads.
+    Superseded,
+}
+
 /// What is locked.
 struct Lock {
     address: Arc<Address>,
     environment: String,
     key: i64,
+    /// Where the leader answers, for those who are refused.
+    answers_at: Option<String>,
 }
 
 impl Lock {
     async fn take(&self) -> Result<(Connected, i64), Fault> {
         let connected = link::connect(&self.address).await?;
-        if !try_lock(&connected.client, self.key).await? {
+        if !try_lock(&connected.client, self.key).await? && !self.take_over(&connected).await? {
             let holder = holder(&connected.client, &self.environment).await?;
             return Err(Fault::Store(StoreError::Led {
                 environment: self.environment.clone(),
@@ -97,32 +143,107 @@ impl Lock {
             .client
             .query_typed_one(
                 "/* store.lead */
-                INSERT INTO leads (environment, epoch, host, pid, since)
-                VALUES ($1, 1, $2, $3, $4)
+                INSERT INTO leads (environment, epoch, host, pid, since, address, seen_at)
+                VALUES ($1, 1, $2, $3, $4, $5, now())
                 ON CONFLICT (environment) DO UPDATE SET epoch = leads.epoch + 1,
-                    host = excluded.host, pid = excluded.pid, since = excluded.since
+                    host = excluded.host, pid = excluded.pid, since = excluded.since,
+                    address = excluded.address, seen_at = now()
                 RETURNING epoch",
                 &[
                     (&self.environment, Type::TEXT),
                     (&host(), Type::TEXT),
                     (&i64::from(std::process::id()), Type::INT8),
                     (&crate::store::stamp(crate::store::now()), Type::TEXT),
+                    (&self.answers_at, Type::TEXT),
                 ],
             )
             .await?;
         Ok((connected, row.try_get(0)?))
     }
 
+    /// Takes the lock from a holder that was not seen alive for the time of the lease.
+    async fn take_over(&self, connected: &Connected) -> Result<bool, Fault> {
+        let client = &connected.client;
+        if !self.is_stale(client).await? {
+            return Ok(false);
+        }
+        // After the server was held up, what it does first is by chance.
+        tokio::time::sleep(GRACE).await;
+        let ended = match self.end_stale(client).await {
+            Ok(ended) => ended,
+            Err(fault) if !fault.may_pass() => {
+                let environment = &self.environment;
+                tracing::warn!(
+                    environment,
+                    ?fault,
+                    "the connection of a silent leader cannot be ended"
+                );
+                return Ok(false);
+            }
+            Err(fault) => return Err(fault),
+        };
+        if !ended {
+            return try_lock(client, self.key).await;
+        }
+        let environment = &self.environment;
+        tracing::warn!(environment, "the connection of a silent leader was ended");
+        let taken = tokio::time::timeout(ENDING, async {
+            while !try_lock(client, self.key).await? {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok(true)
+        });
+        taken.await.unwrap_or(Ok(false))
+    }
+
+    async fn is_stale(&self, client: &impl GenericClient) -> Result<bool, Fault> {
+        let sql = format!("/* store.is_stale */ SELECT 1 FROM {STALE}");
+        let rows = client.query_typed(&sql, &self.named()).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Ends the connection of a holder that is stale; whether there was one.
+    async fn end_stale(&self, client: &impl GenericClient) -> Result<bool, Fault> {
+        let sql = format!("/* store.end_stale */ SELECT pg_terminate_backend(l.pid) FROM {STALE}");
+        let rows = client.query_typed(&sql, &self.named()).await?;
+        Ok(!rows.is_empty())
+    }
+
+    fn named(&self) -> [Value<'_>; 3] {
+        [
+            (&self.key, Type::INT8),
+            (&self.environment, Type::TEXT),
+            (&LEASE, Type::FLOAT8),
+        ]
+    }
+
     /// Holds the lock until told to stop, and takes it again when its connection is lost.
-    async fn keep(&self, first: Connected, epoch: i64, mut stopped: oneshot::Receiver<()>) {
+    async fn keep(
+        &self,
+        first: Connected,
+        epoch: i64,
+        mut stopped: oneshot::Receiver<()>,
+        lost: CancellationToken,
+    ) {
         let mut current = first;
         loop {
-            tokio::select! {
-                _ = &mut stopped => return self.give_back(current).await,
-                _ = &mut current.driver => {}
-            }
+            let end = tokio::select! {
+                _ = &mut stopped => End::Stopped,
+                _ = &mut current.driver => End::Away,
+                end = self.beat(&current.client, epoch) => end,
+            };
             let environment = &self.environment;
+            match end {
+                End::Stopped => return self.give_back(current).await,
+                End::Away => {}
+                End::Superseded => {
+                    tracing::warn!(environment, "another process has taken the lead");
+                    return lost.cancel();
+                }
+            }
             tracing::info!(environment, "the connection that holds the lead was lost");
+            // One that only fell silent must not keep the lock from the next.
+            current.driver.abort();
             let again = tokio::select! {
                 _ = &mut stopped => return,
                 again = self.retake(epoch) => again,
@@ -131,8 +252,33 @@ impl Lock {
                 Some(connected) => current = connected,
                 None => {
                     tracing::warn!(environment, "another process has taken the lead");
-                    return;
+                    return lost.cancel();
                 }
+            }
+        }
+    }
+
+    /// Says again and again that this process lives. Ends when nobody answers for the time of the
+    /// lease, or when the lead is another's.
+    async fn beat(&self, client: &impl GenericClient, epoch: i64) -> End {
+        let mut beats = tokio::time::interval(BEAT);
+        // After a pause of the process one beat is enough.
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beats.tick().await;
+            let named: [Value<'_>; 2] = [(&self.environment, Type::TEXT), (&epoch, Type::INT8)];
+            let said = client.execute_typed(
+                "/* store.beat */
+                UPDATE leads SET seen_at = now() WHERE environment = $1 AND epoch = $2",
+                &named,
+            );
+            match tokio::time::timeout(Duration::from_secs_f64(LEASE), said).await {
+                Ok(Ok(0)) => return End::Superseded,
+                Ok(Ok(_)) => {}
+                // A connection that is lost is noticed by who drives it; a row that somebody
+                // locks is free at the next beat.
+                Ok(Err(error)) => tracing::debug!(%error, "the lead was not confirmed"),
+                Err(_) => return End::Away,
             }
         }
     }
@@ -252,10 +398,14 @@ async fn try_lock(client: &impl GenericClient, key: i64) -> Result<bool, Fault> 
     Ok(row.try_get(0)?)
 }
 
-async fn holder(client: &impl GenericClient, environment: &str) -> Result<Option<Holder>, Fault> {
+/// Who led an environment last.
+pub(super) async fn holder(
+    client: &impl GenericClient,
+    environment: &str,
+) -> Result<Option<Holder>, Fault> {
     let rows = client
         .query_typed(
-            "/* store.holder */ SELECT host, pid, since FROM leads WHERE environment = $1",
+            "/* store.holder */ SELECT host, pid, since, address FROM leads WHERE environment = $1",
             &[(&environment, Type::TEXT)],
         )
         .await?;
@@ -269,6 +419,7 @@ async fn holder(client: &impl GenericClient, environment: &str) -> Result<Option
             pid,
             host: Some(row.try_get(0)?),
             since,
+            address: row.try_get(3)?,
         }),
         (Err(_), _) | (_, Err(_)) => None,
     })

@@ -12,8 +12,11 @@ mod embedded {
     refinery::embed_migrations!("migrations/postgres");
 }
 
-/// The tables without which a history of migrations is a lie.
-const TABLES: [&str; 4] = ["deployments", "events", "effects", "leads"];
+/// The tables without which a history of migrations is a lie, by migration.
+const TABLES: [&[&str]; 2] = [
+    &["deployments", "events", "effects", "leads"],
+    &["runs", "outbox", "deliveries", "requests"],
+];
 
 /// Connects once; makes or migrates the schema where needed.
 pub(super) async fn open(address: &Address) -> Result<Connected, Fault> {
@@ -95,7 +98,7 @@ async fn pending(client: &mut Client, address: &Address) -> Result<bool, Fault> 
     let runner = embedded::migrations::runner();
     crate::store::schema::compare(&place(), &applied, runner.get_migrations())?;
     if !applied.is_empty() {
-        crate::store::schema::complete(&place(), &tables, &TABLES)?;
+        crate::store::schema::complete(&place(), &tables, TABLES.iter().take(applied.len()))?;
     }
     Ok(applied.len() < runner.get_migrations().len())
 }

@@ -408,3 +408,109 @@ async fn a_write_whose_caller_is_gone_is_finished() {
     let after = store.deployment(&id).await.expect("found");
     assert_eq!(after.state, State::Staging);
 }
+
+/// The parent starts this test again as a child that leads, and pauses it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_leader_is_replaced_and_learns_of_it() {
+    const URL: &str = "CUTOVER_TEST_PAUSED_URL";
+    const FOLDER: &str = "CUTOVER_TEST_PAUSED_FOLDER";
+    if let (Ok(url), Ok(folder)) = (std::env::var(URL), std::env::var(FOLDER)) {
+        let folder = std::path::PathBuf::from(folder);
+        let store = Store::open(&url, &folder).await.expect("opens");
+        let lead = store.lead("prod").await.expect("nobody leads");
+        let new = new_deployment("prod");
+        let id = store.create(&lead, new).await.expect("created").id;
+        std::fs::write(folder.join("leading"), &id).expect("written");
+        lead.lost().await;
+        let refusal = store.apply(&lead, &id, &Event::StagingStarted).await;
+        std::fs::write(folder.join("lost"), format!("{refusal:?}")).expect("written");
+        return;
+    }
+    let bed = Bed::on(On::Postgres);
+    let store = bed.open().await;
+    let path = "store::postgres::tests::a_paused_leader_is_replaced_and_learns_of_it";
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", path])
+        .env(URL, &bed.url)
+        .env(FOLDER, bed.folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("started");
+    let written = async |name: &str| {
+        let start = Instant::now();
+        loop {
+            match std::fs::read_to_string(bed.folder.path().join(name)) {
+                Ok(text) if !text.is_empty() => return text,
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "no {name}");
+        }
+    };
+    let id = written("leading").await;
+    // One that lives keeps its lead for longer than the lease.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let led = store.lead("prod").await;
+    assert!(matches!(led, Err(StoreError::Led { .. })), "{led:?}");
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    kill(pid, Signal::SIGSTOP).expect("paused");
+    let start = Instant::now();
+    let lead = loop {
+        match store.lead("prod").await {
+            Ok(lead) => break lead,
+            Err(StoreError::Led { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error) => panic!("{error:?}"),
+        }
+        assert!(start.elapsed() < Duration::from_secs(15), "still led");
+    };
+    assert!(start.elapsed() > Duration::from_secs(5), "too early");
+    kill(pid, Signal::SIGCONT).expect("goes on");
+    let refusal = written("lost").await;
+    assert!(refusal.contains("Superseded"), "{refusal}");
+    assert!(child.wait().expect("ended").success());
+    // And the new one keeps it.
+    assert!(store.is_led("prod").await.expect("read"));
+    store
+        .apply(&lead, &id, &Event::StagingStarted)
+        .await
+        .expect("the new one leads");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_one_of_many_replaces_a_silent_leader() {
+    let bed = Bed::on(On::Postgres);
+    let (old, stale, _) = begun(&bed).await;
+    // The server's view of a process that fell silent: nobody beats, the connection is old.
+    let admin = bed.admin().await;
+    let key = keeper::lock_key(&bed.address().schema, "silent");
+    let taken = admin
+        .query_one("SELECT pg_try_advisory_lock($1)", &[&key])
+        .await
+        .expect("asked");
+    assert!(taken.get::<_, bool>(0));
+    admin
+        .batch_execute(
+            "INSERT INTO leads (environment, epoch, host, pid, since, seen_at)
+            VALUES ('silent', 1, 'gone', 1, '2031-01-01T00:00:00.000Z', now() - interval '9 s')",
+        )
+        .await
+        .expect("written");
+    // A connection that is that young may be about to say that it leads.
+    let early = old.lead("silent").await;
+    assert!(matches!(early, Err(StoreError::Led { .. })), "{early:?}");
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = bed.open().await;
+        tasks.spawn(async move { store.lead("silent").await });
+    }
+    let outcomes = tasks.join_all().await;
+    let leading = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(leading, 1, "{outcomes:?}");
+    for refusal in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        assert!(matches!(refusal, StoreError::Led { .. }), "{refusal:?}");
+    }
+    assert!(admin.is_closed());
+    // Others are not touched.
+    let still = old.still_leads(&stale).await;
+    still.expect("it leads");
+}

@@ -102,15 +102,10 @@ fn parse(text: &str) -> Result<Statement, SqlError> {
 /// What the parser does not know: `f(x).*` travels as an alias, `current_user()` loses its
 /// parentheses, `TABLE t` becomes a SELECT.
 fn prepare(text: &str) -> Result<String, SqlError> {
+    let text = &selected(text)?;
     let tokens = lexer::tokens(text)?;
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    if let Some(first) = tokens.first()
-        && first.kind == Kind::Word("table".to_owned())
-    {
-        out.push_str("SELECT * FROM");
-        at = first.end;
-    }
     for window in tokens.windows(3) {
         if let [close, dot, star] = window
             && close.kind == Kind::Symbol(')')
@@ -138,6 +133,24 @@ fn prepare(text: &str) -> Result<String, SqlError> {
             out.push_str(&text[at..*end]);
             at = close.end;
         }
+    }
+    out.push_str(&text[at..]);
+    Ok(out)
+}
+
+/// `TABLE t` as a SELECT where a query begins: first, in parentheses, or behind those of a WITH.
+fn selected(text: &str) -> Result<String, SqlError> {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    let mut before: Option<Kind> = None;
+    for token in lexer::tokens(text)? {
+        let begins = matches!(before, None | Some(Kind::Symbol('(' | ')')));
+        if begins && token.kind == Kind::Word("table".to_owned()) {
+            out.push_str(&text[at..token.start]);
+            out.push_str("SELECT * FROM");
+            at = token.end;
+        }
+        before = Some(token.kind);
     }
     out.push_str(&text[at..]);
     Ok(out)

@@ -335,8 +335,8 @@ pub enum Statement {
     Mutation(&'static str),
     /// COPY
     Copy,
-    /// BEGIN
-    Begin,
+    /// BEGIN, with READ ONLY or without
+    Begin { read_only: bool },
     /// COMMIT
     Commit,
     /// ROLLBACK

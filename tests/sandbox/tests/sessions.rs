@@ -155,6 +155,34 @@ async fn a_read_transaction_does_not_cross_a_swap() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_says_so_only_reads() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let client = connect(&sandbox.url()).await;
+    all(
+        &client,
+        &["CREATE TABLE t (a int)", "INSERT INTO t VALUES (1)"],
+    )
+    .await;
+    let query = "SELECT count(*) FROM (WITH b AS (SELECT a FROM t) TABLE b\n) AS found";
+    for begin in ["BEGIN READ ONLY", "BEGIN TRANSACTION READ ONLY"] {
+        for refused in [
+            "INSERT INTO t VALUES (2)",
+            "CREATE SCHEMA s",
+            "ALTER TABLE t RENAME TO u",
+        ] {
+            client.batch_execute(begin).await.unwrap();
+            let rows = client.query(query, &[]).await.unwrap();
+            assert_eq!(rows[0].get::<_, i64>(0), 1);
+            all(&client, &["ROLLBACK", begin]).await;
+            let error = client.batch_execute(refused).await.unwrap_err();
+            assert_eq!(error.code().unwrap().code(), "25006", "{refused}");
+            client.batch_execute("ROLLBACK").await.unwrap();
+        }
+    }
+    all(&client, &["BEGIN", "INSERT INTO t VALUES (2)", "COMMIT"]).await;
+}
+
+#[tokio::test]
 async fn ambiguous_references_refuse_a_swap() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let client = connect(&sandbox.url()).await;

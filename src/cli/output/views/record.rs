@@ -4,17 +4,21 @@ use super::{DeploymentView, indented};
 use crate::cli::output::clock::between;
 use crate::cli::output::tables::table;
 use crate::cli::output::{Page, View, format};
+use crate::deployment::checks;
+use crate::deployment::checks::Outcome;
 use crate::deployment::state::{Event, State};
 use crate::plan::Plan;
 use crate::plan::render::escape::visible;
 use crate::plan::render::{self, Detail};
+use crate::settings::checks::Moment;
+use crate::store::{Deployment, Effect, RecordedEvent, StoreError};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
 /// One event of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventView {
     /// Its number, from 1.
     pub seq: i64,
@@ -26,8 +30,19 @@ pub struct EventView {
     pub state_after: State,
 }
 
+impl From<RecordedEvent> for EventView {
+    fn from(recorded: RecordedEvent) -> Self {
+        Self {
+            seq: i64::from(recorded.seq),
+            at: recorded.at,
+            event: recorded.event,
+            state_after: recorded.state_after,
+        }
+    }
+}
+
 /// One effect of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EffectView {
     /// What it is, for example `create-schema:marts_dbt_deploy`.
     pub key: String,
@@ -43,8 +58,18 @@ pub struct EffectView {
     pub finished_at: Option<Timestamp>,
 }
 
+/// One check as it last ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckedView {
+    /// `before` the swap, or during the `soak`.
+    pub moment: Moment,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
 /// `show`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShowView {
     /// The deployment.
     #[serde(flatten)]
@@ -53,6 +78,8 @@ pub struct ShowView {
     pub request: Value,
     /// What was planned; `None` when it was never planned.
     pub plan: Option<Plan>,
+    /// The checks by SQL that have run, in order.
+    pub checks: Vec<CheckedView>,
     /// What happened, in order.
     pub events: Vec<EventView>,
     /// What was done, in order.
@@ -60,6 +87,39 @@ pub struct ShowView {
 }
 
 impl ShowView {
+    /// The record of a deployment.
+    ///
+    /// # Errors
+    /// Verdicts that cannot be read.
+    pub fn new(
+        deployment: Deployment,
+        events: Vec<RecordedEvent>,
+        effects: Vec<Effect>,
+    ) -> Result<Self, StoreError> {
+        let checks = checks::recorded(&effects)?;
+        Ok(Self {
+            checks: checks
+                .into_iter()
+                .map(|(moment, outcome)| CheckedView { moment, outcome })
+                .collect(),
+            deployment: DeploymentView::from(&deployment),
+            request: serde_json::to_value(&deployment.request).unwrap_or_default(),
+            plan: Some(deployment.plan),
+            events: events.into_iter().map(EventView::from).collect(),
+            effects: effects
+                .into_iter()
+                .map(|effect| EffectView {
+                    key: effect.key,
+                    attempt: effect.attempt,
+                    intent: effect.intent,
+                    started_at: effect.started_at,
+                    result: effect.result,
+                    finished_at: effect.finished_at,
+                })
+                .collect(),
+        })
+    }
+
     /// The states it was in and how long, in order; one that goes on lasts until `now`.
     #[must_use]
     pub fn stays(&self, now: Timestamp) -> Vec<(State, Duration)> {
@@ -120,6 +180,10 @@ impl View for ShowView {
                 text.push_str(&format!("  {state:<13} {length}\n"));
             }
         }
+        if !self.checks.is_empty() {
+            text.push('\n');
+            text.push_str(&self.checks_table());
+        }
         if !self.events.is_empty() {
             text.push('\n');
             text.push_str(&self.events_table());
@@ -133,6 +197,29 @@ impl View for ShowView {
 }
 
 impl ShowView {
+    fn checks_table(&self) -> String {
+        let number = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
+        let rows = self.checks.iter().map(|check| {
+            let outcome = &check.outcome;
+            [
+                visible(&outcome.name).into_owned(),
+                check.moment.as_str().to_owned(),
+                outcome.verdict.as_str().to_owned(),
+                number(outcome.blue),
+                number(outcome.green),
+                outcome.runs.to_string(),
+                format::moment(outcome.at),
+                visible(&outcome.says).into_owned(),
+            ]
+        });
+        table(
+            [
+                "CHECK", "WHEN", "VERDICT", "OLD", "NEW", "RUNS", "LAST", "WHY",
+            ],
+            rows,
+        )
+    }
+
     fn events_table(&self) -> String {
         let rows = self.events.iter().map(|event| {
             [

@@ -71,7 +71,7 @@ fn of_node<'n>(node: &'n Node, key: &str) -> Cow<'n, Value> {
         "schema" => text(schema),
         "alias" => text(alias),
         "tags" => Value::from(tags.clone()),
-        "meta" => Value::from(meta.clone()),
+        "meta" => Value::from((**meta).clone()),
         "group" => text(group),
         "persist_docs" | "contract" | "grants" if is_test => Value::Null,
         "persist_docs" => Value::from(persist_docs.given.clone()),

@@ -148,7 +148,7 @@ impl Session {
             return Err(aborted().into());
         }
         match statement {
-            Statement::Begin => Ok(self.begin_transaction()),
+            Statement::Begin { read_only } => Ok(self.begin_transaction(*read_only)),
             Statement::Commit => self.commit().await,
             Statement::Rollback => self.rollback().await,
             Statement::Set { name, value, local } => self.set(name, value.as_deref(), *local),
@@ -210,7 +210,7 @@ impl Session {
         }
     }
 
-    fn begin_transaction(&mut self) -> Answer {
+    fn begin_transaction(&mut self, read_only: bool) -> Answer {
         match &mut self.transaction {
             Some(open) if open.explicit => Answer {
                 notices: vec![Notice::new("there is already a transaction in progress")],
@@ -221,7 +221,11 @@ impl Session {
                 Answer::tag("BEGIN")
             }
             None => {
-                self.transaction = Some(Transaction::new(true, self.variables.clone()));
+                let mut transaction = Transaction::new(true, self.variables.clone());
+                if read_only {
+                    transaction.mode = Mode::Read(None);
+                }
+                self.transaction = Some(transaction);
                 Answer::tag("BEGIN")
             }
         }

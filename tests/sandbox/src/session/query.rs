@@ -19,7 +19,7 @@ pub(super) fn backend_text<'a>(statement: &'a Statement, text: &'a str) -> Optio
             Some(text)
         }
         Statement::Show(Show::Query(query)) => Some(query),
-        Statement::Begin
+        Statement::Begin { .. }
         | Statement::Commit
         | Statement::Rollback
         | Statement::Set { .. }

@@ -9,7 +9,7 @@ use crate::lexer::Kind;
 pub(super) fn statement(p: &mut Parser<'_>, first: &str) -> Result<Statement, SqlError> {
     p.expect(first)?;
     match first {
-        "begin" | "start" => Ok(Statement::Begin),
+        "begin" | "start" => Ok(begin(p)),
         "commit" | "end" => Ok(Statement::Commit),
         "rollback" | "abort" => Ok(Statement::Rollback),
         "set" => set(p),
@@ -33,6 +33,13 @@ pub(super) fn statement(p: &mut Parser<'_>, first: &str) -> Result<Statement, Sq
         "fetch" => fetch(p),
         "close" => Ok(Statement::Close(p.ident()?)),
         _ => Err(p.expected("a statement")),
+    }
+}
+
+/// Of the modes only READ ONLY changes anything: isolation is always the strictest.
+fn begin(p: &mut Parser<'_>) -> Statement {
+    Statement::Begin {
+        read_only: p.seek("read only"),
     }
 }
 

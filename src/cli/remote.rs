@@ -1,0 +1,253 @@
+//! The commands over a daemon: `--server`. What a daemon does is asked of it; what needs the
+//! project's files is refused.
+
+use super::arguments::{
+    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Global, History, Ls, Plan, Show,
+    Status, Step,
+};
+use super::handlers::{Answer, Ending, Handlers};
+use super::output::HistoryView;
+use super::output::views::StatusView;
+use super::{CommandError, Output};
+use crate::client::{Address, Client, Options};
+use crate::daemon::board;
+use crate::deployment::Verb;
+use crate::failure::Class;
+use crate::http::document::{Act, Release};
+use anyhow::{Context, anyhow};
+use follow::{Followed, Wish};
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Waiting for what was asked.
+mod follow;
+/// The board as the command line shows it.
+mod view;
+
+/// The variable with the token itself.
+const TOKEN: &str = "CUTOVER_TOKEN";
+
+/// The commands over a daemon.
+#[derive(Debug)]
+pub struct Remote {
+    client: Client,
+}
+
+impl Remote {
+    /// The commands over the daemon at `server`.
+    ///
+    /// # Errors
+    /// A token or a certificate that cannot be read.
+    pub fn new(server: &Address, global: &Global) -> Result<Self, CommandError> {
+        let usage = |error| CommandError::new(Class::Usage, error);
+        let token = match &global.token_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("the token in {} cannot be read", path.display()))
+                    .map_err(usage)?;
+                Some(text.trim().to_owned())
+            }
+            None => std::env::var(TOKEN).ok(),
+        };
+        let options = Options {
+            token: token
+                .filter(|token| !token.is_empty())
+                .map(SecretString::from),
+            ca_file: global.ca_file.clone(),
+        };
+        Ok(Self {
+            client: Client::connect(server, &options)?,
+        })
+    }
+
+    /// The environment that is meant: the only one, where none is named.
+    async fn environment(&self, name: Option<&String>) -> Result<board::Status, CommandError> {
+        if let Some(name) = name {
+            return Ok(self.client.environment(name).await?);
+        }
+        let mut all = self.client.environments().await?;
+        match (all.pop(), all.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (None, _) => Err(usage(
+                "the daemon has no environment that the caller may see",
+                "see the section environments of its configuration, and the token's",
+            )),
+            (Some(last), false) => {
+                let mut names: Vec<String> = all.into_iter().map(|s| s.environment).collect();
+                names.push(last.environment);
+                Err(usage(
+                    format!("the daemon has several environments: {}", names.join(", ")),
+                    "name one of them",
+                ))
+            }
+        }
+    }
+
+    async fn step(&self, verb: Verb, step: &Step, output: &Output, stop: &Stop) -> Answer {
+        if step.dry_run {
+            return Err(elsewhere("--dry-run"));
+        }
+        let before = self.environment(step.target.environment.as_ref()).await?;
+        let wish = Wish::Act(verb, Act::default());
+        self.ask(before, wish, step.no_wait, output, stop).await
+    }
+
+    async fn ask(
+        &self,
+        before: board::Status,
+        wish: Wish,
+        no_wait: bool,
+        output: &Output,
+        stop: &Stop,
+    ) -> Answer {
+        let key = Uuid::now_v7().to_string();
+        if no_wait {
+            let accepted = wish.ask(&self.client, &before.environment, &key).await?;
+            output.document(&view::AcceptedView(accepted));
+            return Ok(Ending::Success);
+        }
+        let followed = Followed::new(&self.client, before, wish);
+        followed.until_it_ends(&key, output, stop).await
+    }
+}
+
+type Stop = CancellationToken;
+
+fn usage(message: impl Into<String>, hint: &str) -> CommandError {
+    CommandError::new(Class::Usage, anyhow!(message.into())).with_hint(hint)
+}
+
+/// What a daemon is not asked.
+fn elsewhere(what: &str) -> CommandError {
+    usage(
+        format!("{what} does not go together with --server"),
+        "use it where the project is, without --server and CUTOVER_SERVER; a daemon goes by its own configuration",
+    )
+}
+
+fn not_here(command: &str) -> Answer {
+    Err(elsewhere(&format!("`cutover {command}`")))
+}
+
+/// What of a release's flags a daemon takes.
+fn release(deploy: &Deploy) -> Result<Release, CommandError> {
+    let flags = [
+        ("--dry-run", deploy.dry_run),
+        ("--promotion", deploy.promotion.is_some()),
+        ("--cleanup", deploy.cleanup.is_some()),
+        ("--soak", deploy.soak.is_some()),
+        ("--strategy", deploy.scope.strategy.is_some()),
+    ];
+    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+        return Err(elsewhere(flag));
+    }
+    let selection = &deploy.scope.selection;
+    Ok(Release {
+        full: deploy.scope.full,
+        bootstrap: deploy.scope.bootstrap,
+        allow: deploy.scope.allow.clone(),
+        select: selection.select.clone(),
+        exclude: selection.exclude.clone(),
+        selector: selection.selector.clone(),
+    })
+}
+
+impl Handlers for Remote {
+    async fn plan(&self, _: &Plan, _: &Output, _: &Stop) -> Answer {
+        not_here("plan")
+    }
+
+    async fn deploy(&self, arguments: &Deploy, output: &Output, stop: &Stop) -> Answer {
+        let wish = Wish::Release(release(arguments)?);
+        let name = arguments.target.environment.as_ref();
+        let before = self.environment(name).await?;
+        self.ask(before, wish, arguments.no_wait, output, stop)
+            .await
+    }
+
+    async fn promote(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
+        self.step(Verb::Promote, arguments, output, stop).await
+    }
+
+    async fn rollback(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
+        self.step(Verb::Rollback, arguments, output, stop).await
+    }
+
+    async fn abort(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
+        self.step(Verb::Abort, arguments, output, stop).await
+    }
+
+    async fn resume(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
+        self.step(Verb::Resume, arguments, output, stop).await
+    }
+
+    async fn cleanup(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
+        self.step(Verb::Cleanup, arguments, output, stop).await
+    }
+
+    async fn status(&self, arguments: &Status, output: &Output, _: &Stop) -> Answer {
+        let found = match &arguments.environment {
+            Some(name) => vec![self.client.environment(name).await?],
+            None => self.client.environments().await?,
+        };
+        output.document(&StatusView {
+            environments: found.into_iter().map(view::entry).collect(),
+        });
+        Ok(Ending::Success)
+    }
+
+    async fn history(&self, arguments: &History, output: &Output, _: &Stop) -> Answer {
+        let limit = arguments.limit;
+        let names = match &arguments.environment {
+            Some(name) => vec![name.clone()],
+            None => {
+                let all = self.client.environments().await?;
+                all.into_iter().map(|status| status.environment).collect()
+            }
+        };
+        let mut deployments = Vec::new();
+        for name in names {
+            let listed = self.client.deployments(&name, limit).await?;
+            deployments.extend(listed.deployments);
+        }
+        deployments.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        deployments.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
+        output.document(&HistoryView { deployments });
+        Ok(Ending::Success)
+    }
+
+    async fn show(&self, arguments: &Show, output: &Output, _: &Stop) -> Answer {
+        let record = self.client.deployment(&arguments.deployment).await?;
+        output.document_as(&record, arguments.format);
+        Ok(Ending::Success)
+    }
+
+    async fn ls(&self, _: &Ls, _: &Output, _: &Stop) -> Answer {
+        not_here("ls")
+    }
+
+    async fn check(&self, _: &Check, _: &Output, _: &Stop) -> Answer {
+        not_here("check")
+    }
+
+    async fn baseline_show(&self, _: &BaselineShow, _: &Output, _: &Stop) -> Answer {
+        not_here("baseline show")
+    }
+
+    async fn baseline_import(&self, _: &BaselineImport, _: &Output, _: &Stop) -> Answer {
+        not_here("baseline import")
+    }
+
+    async fn baseline_export(&self, _: &BaselineExport, _: &Output, _: &Stop) -> Answer {
+        not_here("baseline export")
+    }
+
+    async fn serve(&self, _: &Output, _: &CancellationToken) -> Answer {
+        not_here("serve")
+    }
+
+    async fn config_show(&self, _: &Output, _: &Stop) -> Answer {
+        not_here("config show")
+    }
+}

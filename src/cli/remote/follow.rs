@@ -1,0 +1,266 @@
+//! Waiting for what was asked: news over a stream while there is one, the board in any case. The
+//! board decides; news are only shown.
+
+use super::view;
+use crate::cli::handlers::{Answer, Ending};
+use crate::cli::output::OutcomeView;
+use crate::cli::{CommandError, Output};
+use crate::client::{Client, ClientError, Item, News};
+use crate::daemon::board::{DeploymentStatus, Status};
+use crate::daemon::request::Accepted;
+use crate::deployment::state::State;
+use crate::deployment::{DeploymentError, Verb};
+use crate::failure::Class;
+use crate::http::document::{Act, Release};
+use crate::progress::{Progress, Reporter};
+use anyhow::anyhow;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// The pause between two looks at the board.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A worker that has shown no change for so long had nothing to do.
+const NOTHING_TO_DO: Duration = Duration::from_secs(5);
+
+/// How long a daemon that does not answer is waited for; it may be started anew.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Wish {
+    /// A release.
+    Release(Release),
+    /// Something of the deployment under way.
+    Act(Verb, Act),
+}
+
+impl Wish {
+    pub(super) async fn ask(
+        &self,
+        client: &Client,
+        environment: &str,
+        key: &str,
+    ) -> Result<Accepted, ClientError> {
+        match self {
+            Wish::Release(release) => client.release(environment, release, key).await,
+            Wish::Act(verb, act) => client.act(environment, *verb, act, key).await,
+        }
+    }
+}
+
+/// What was asked, and the board as it was before.
+pub(super) struct Followed<'a> {
+    client: &'a Client,
+    before: Status,
+    wish: Wish,
+}
+
+impl<'a> Followed<'a> {
+    pub(super) fn new(client: &'a Client, before: Status, wish: Wish) -> Self {
+        Self {
+            client,
+            before,
+            wish,
+        }
+    }
+
+    /// Asks, and shows progress until nothing goes on without a person.
+    pub(super) async fn until_it_ends(
+        self,
+        key: &str,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        let environment = &self.before.environment;
+        // Listened to before anything can happen. Without it the board is enough.
+        let mut news = self.client.news(Some(environment)).await.ok();
+        let accepted = tokio::select! {
+            accepted = self.wish.ask(self.client, environment, key) => accepted?,
+            () = stop.cancelled() => return Err(self.unanswered()),
+        };
+        let (reporter, progress) = Reporter::channel();
+        let renderer = output.render(progress);
+        reporter.note(accepted.would);
+        let after = self.rest(&mut news, &reporter, stop).await;
+        renderer.finish().await;
+        self.outcome(after?, output)
+    }
+
+    /// The board when the worker rests again.
+    async fn rest(
+        &self,
+        news: &mut Option<News>,
+        reporter: &Reporter,
+        stop: &CancellationToken,
+    ) -> Result<Status, CommandError> {
+        let mut shown = self.before.clone();
+        let mut has_moved = false;
+        let mut quiet_since = Instant::now();
+        let mut away_since = None;
+        loop {
+            let is_listening = news.is_some();
+            tokio::select! {
+                () = stop.cancelled() => return Err(self.left()),
+                () = tokio::time::sleep(PAUSE) => {}
+                item = next(news) => {
+                    quiet_since = Instant::now();
+                    match item {
+                        Ok(Some(Item::News(news))) => {
+                            let is_state = matches!(news.progress, Progress::State { .. });
+                            reporter.send(news.progress);
+                            if !is_state {
+                                continue;
+                            }
+                        }
+                        Ok(Some(Item::Missed(_))) => {}
+                        Ok(None) | Err(_) => *news = None,
+                    }
+                }
+            }
+            let status = match self.client.environment(&self.before.environment).await {
+                Ok(status) => status,
+                Err(error) => {
+                    let since = *away_since.get_or_insert_with(Instant::now);
+                    if !error.is_lost() || since.elapsed() > AWAY {
+                        return Err(error.into());
+                    }
+                    continue;
+                }
+            };
+            away_since = None;
+            if !is_listening {
+                show_changes(&shown, &status, reporter);
+            }
+            if let Some(problem) = &status.problem
+                && shown.problem != status.problem
+            {
+                reporter.warning(problem);
+            }
+            let before = &self.before;
+            has_moved |= !view::rests(status.activity)
+                || status.activity != before.activity
+                || status.deployment != before.deployment;
+            if shown != status {
+                quiet_since = Instant::now();
+            }
+            let is_over = has_moved || quiet_since.elapsed() > NOTHING_TO_DO;
+            if view::rests(status.activity) && is_over {
+                return Ok(status);
+            }
+            shown = status;
+        }
+    }
+
+    fn unanswered(&self) -> CommandError {
+        let name = &self.before.environment;
+        let message = format!("interrupted before the daemon answered for {name}");
+        CommandError::new(Class::Interrupted, anyhow!(message))
+            .with_hint("`cutover status` shows whether it was taken up")
+    }
+
+    fn left(&self) -> CommandError {
+        let name = &self.before.environment;
+        let message = format!("no longer waiting for {name}; the daemon goes on");
+        CommandError::new(Class::Interrupted, anyhow!(message))
+            .with_hint("`cutover status` shows how far it is, `cutover abort` gives it up")
+    }
+
+    /// How it ended, with the classes that the local command has.
+    fn outcome(&self, after: Status, output: &Output) -> Answer {
+        let environment = &self.before.environment;
+        let is_new = after.deployment != self.before.deployment;
+        let is_release = matches!(self.wish, Wish::Release(_));
+        let Some(found) = after.deployment.as_ref().filter(|_| is_new || !is_release) else {
+            if let Some(problem) = after.problem {
+                return Err(CommandError::new(Class::Refused, anyhow!(problem)));
+            }
+            output.result(&OutcomeView {
+                environment: environment.clone(),
+                deployment: None,
+                advice: None,
+            });
+            return Ok(Ending::Success);
+        };
+        if let Some(error) = self.failure(found, after.problem.as_ref()) {
+            return Err(error);
+        }
+        output.result(&OutcomeView {
+            environment: environment.clone(),
+            deployment: Some(view::deployment(environment, found)),
+            advice: view::advice(&after),
+        });
+        Ok(Ending::Success)
+    }
+
+    fn failure(&self, found: &DeploymentStatus, problem: Option<&String>) -> Option<CommandError> {
+        let reason = || {
+            let said = found.reason.as_ref().or(problem);
+            said.cloned()
+                .unwrap_or_else(|| format!("it is {}", found.state))
+        };
+        let id = || found.id.clone();
+        let is_forward = match &self.wish {
+            Wish::Release(_) => true,
+            Wish::Act(verb, _) => *verb == Verb::Promote,
+        };
+        let error = match found.state {
+            State::Failed => DeploymentError::Unwound {
+                id: id(),
+                reason: reason(),
+            },
+            State::Stuck => DeploymentError::Stuck(reason()),
+            State::Aborted if is_forward => {
+                DeploymentError::Failed(format!("the deployment {} was aborted", found.id))
+            }
+            State::RolledBack if is_forward => DeploymentError::Failed(format!(
+                "the deployment {} was rolled back: {}",
+                found.id,
+                reason()
+            )),
+            State::Ready if matches!(self.wish, Wish::Act(Verb::Promote, _)) => {
+                DeploymentError::Declined(reason())
+            }
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::Hydrating
+            | State::Verifying
+            | State::Ready
+            | State::CuttingOver
+            | State::Soaking
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::RollingBack
+            | State::RolledBack => return None,
+        };
+        Some(error.into())
+    }
+}
+
+async fn next(news: &mut Option<News>) -> Result<Option<Item>, ClientError> {
+    match news {
+        Some(news) => news.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Without a stream, what the board says of progress.
+fn show_changes(shown: &Status, status: &Status, reporter: &Reporter) {
+    let place = |status: &Status| {
+        let deployment = status.deployment.as_ref();
+        deployment.map(|found| (found.id.clone(), found.state))
+    };
+    if let Some((deployment, state)) = place(status)
+        && place(shown) != place(status)
+    {
+        reporter.send(Progress::State { deployment, state });
+    }
+    if shown.readiness != status.readiness {
+        let clusters = status.readiness.clone();
+        reporter.send(Progress::Readiness { clusters });
+    }
+}

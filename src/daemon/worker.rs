@@ -1,0 +1,482 @@
+//! One environment's worker: it leads or stands by, waits, releases, and drives what is under way.
+//!
+//! What it knows itself (what was asked, what it waits for) is a shortcut; after a restart the
+//! journal says everything that matters. It does one thing at a time: a request is answered at once,
+//! also while a deployment is driven, and carried out when the drive has reached a boundary.
+
+use super::board::{Activity, DeploymentStatus, News, Role};
+use super::request::{Declined, Request};
+use super::{Daemon, Metrics, notify};
+use crate::deployment::Verb;
+use crate::failure::{Class, Classify, with_causes};
+use crate::progress::Progress;
+use crate::release::{Release, ReleaseError, Wanted};
+use crate::retry::Pauses;
+use crate::settings::Loaded;
+use crate::store::{Deployment, Lead, Outcome, Store, StoreError};
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Answering requests.
+mod answer;
+/// Driving a deployment while requests are answered.
+mod attend;
+/// Waiting for the schedule, the source or a request.
+mod idle;
+/// Planning a release and recording it.
+mod launch;
+/// Waiting until somebody decides.
+mod patience;
+/// Whether the project is another one than before.
+mod project;
+
+/// The shortest pause before something that failed is tried again.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+
+use answer::Now;
+
+/// What a worker is made from.
+pub(super) struct Worker {
+    daemon: Arc<Daemon>,
+    metrics: Arc<Metrics>,
+    environment: String,
+    wanted: Wanted,
+    settings: watch::Receiver<Arc<Loaded>>,
+    requests: mpsc::Receiver<Request>,
+    stop: CancellationToken,
+    /// Where this daemon answers, for whoever is refused the lead.
+    address: Option<String>,
+    /// Where relative paths of the daemon's own files begin.
+    base: PathBuf,
+    memory: Memory,
+}
+
+/// What the worker remembers while it leads.
+#[derive(Default)]
+struct Memory {
+    /// What was asked of the deployment under way and is not done yet.
+    asked: Option<Verb>,
+    /// The deployment and state in which a drive came to rest.
+    rested: Option<(String, crate::deployment::state::State)>,
+    /// The deployment that this process took up.
+    taken: Option<String>,
+    /// The run that the deployment under way belongs to.
+    run: Option<String>,
+    /// A release that is to be made as soon as nothing is under way.
+    next: Option<launch::Trigger>,
+    /// When that one is due, where not at once.
+    next_at: Option<Timestamp>,
+    /// The firing of the schedule that was handled last.
+    handled: Option<Timestamp>,
+    /// When the source was last asked for its revision.
+    looked: Option<Timestamp>,
+    /// Why what waits to be promoted must not be promoted any more.
+    stale: Option<String>,
+    /// Pauses between attempts at what fails.
+    pauses: Option<Pauses>,
+}
+
+/// Why leading ended.
+enum Ended {
+    /// The daemon stops, or the environment is not configured any more.
+    Stopped,
+    /// Another process leads, or the journal is lost.
+    Lost(String),
+}
+
+/// What ended a wait.
+enum Woken {
+    /// The time was up.
+    Elapsed,
+    /// Somebody asks for something.
+    Asked(Request),
+    /// The configuration changed.
+    Configured,
+}
+
+/// What a leader works with.
+struct Leading<'a> {
+    worker: &'a mut Worker,
+    store: &'a Store,
+    lead: &'a Lead,
+}
+
+impl Worker {
+    pub(super) fn new(
+        daemon: Arc<Daemon>,
+        metrics: Arc<Metrics>,
+        wanted: Wanted,
+        environment: String,
+        settings: watch::Receiver<Arc<Loaded>>,
+        stop: CancellationToken,
+        (address, base): (Option<String>, PathBuf),
+    ) -> Self {
+        let requests = daemon.take_in(&environment);
+        Self {
+            daemon,
+            metrics,
+            environment,
+            wanted,
+            settings,
+            requests,
+            stop,
+            address,
+            base,
+            memory: Memory::default(),
+        }
+    }
+
+    /// Works until it is told to stop.
+    #[tracing::instrument(name = "environment", skip_all, fields(environment = %self.environment))]
+    pub(super) async fn run(mut self) {
+        let mut pauses = self.pauses();
+        while !self.stop.is_cancelled() {
+            let store = match self.open_store().await {
+                Ok(store) => store,
+                Err(error) => {
+                    self.show_problem(&error);
+                    let pause = pauses.next_pause().unwrap_or(SHORTEST_PAUSE);
+                    self.decline_for(pause, &Role::Starting).await;
+                    continue;
+                }
+            };
+            self.daemon
+                .set_store(&self.environment, Some(store.clone()));
+            match store.lead_as(&self.environment, self.address.clone()).await {
+                Ok(lead) => {
+                    pauses = self.pauses();
+                    self.lead(&store, Arc::new(lead)).await;
+                }
+                Err(StoreError::Led { holder, .. }) => {
+                    pauses = self.pauses();
+                    let leader = holder.and_then(|holder| holder.address);
+                    self.stand_by(&store, leader).await;
+                }
+                Err(error) => {
+                    self.show_problem(&error);
+                    let pause = pauses.next_pause().unwrap_or(SHORTEST_PAUSE);
+                    self.decline_for(pause, &Role::Starting).await;
+                }
+            }
+        }
+        self.daemon.let_go(&self.environment);
+        self.metrics.forget(&self.environment);
+    }
+
+    async fn lead(&mut self, store: &Store, lead: Arc<Lead>) {
+        tracing::info!("leads");
+        self.change(|status| {
+            status.role = Role::Leader;
+            status.leader = None;
+            status.problem = None;
+        });
+        self.metrics.role(&self.environment, Role::Leader);
+        self.memory = Memory::default();
+        let telling = tokio::spawn(notify::deliver(
+            store.clone(),
+            Arc::clone(&lead),
+            Arc::clone(&self.metrics),
+            self.settings.clone(),
+            self.base.clone(),
+        ));
+        let mut leading = Leading {
+            worker: self,
+            store,
+            lead: &lead,
+        };
+        let ended = leading.run().await;
+        telling.abort();
+        // The lead is given up with its last proof.
+        let _ = telling.await;
+        self.metrics.role(&self.environment, Role::Starting);
+        match ended {
+            Ended::Stopped => tracing::info!("gives the lead up"),
+            Ended::Lost(why) => {
+                tracing::warn!(why, "lost the lead");
+                self.change(|status| {
+                    status.role = Role::Starting;
+                    status.activity = Activity::Idle;
+                });
+            }
+        }
+    }
+
+    /// Shows what another process does, for as long as one try to lead takes.
+    async fn stand_by(&mut self, store: &Store, leader: Option<String>) {
+        let latest = match store.active(&self.environment).await {
+            Ok(Some(active)) => Ok(Some(active)),
+            Ok(None) => store.latest(&self.environment).await,
+            Err(error) => Err(error),
+        };
+        match latest {
+            Ok(latest) => {
+                if self.role() != Role::Standby {
+                    tracing::info!(?leader, "stands by");
+                }
+                self.metrics.role(&self.environment, Role::Standby);
+                self.change(|status| {
+                    status.role = Role::Standby;
+                    status.activity = Activity::Idle;
+                    status.leader = leader;
+                    status.problem = None;
+                    status.deployment = latest.as_ref().map(DeploymentStatus::of);
+                });
+            }
+            Err(error) => self.show_problem(&error),
+        }
+        let pause = self.settings.borrow().settings.daemon.takeover_interval.0;
+        self.decline_for(pause, &Role::Standby).await;
+    }
+
+    /// Waits, and declines what is asked meanwhile.
+    async fn decline_for(&mut self, pause: Duration, role: &Role) {
+        if *role == Role::Starting {
+            self.change(|status| status.role = Role::Starting);
+        }
+        let until = tokio::time::Instant::now() + pause;
+        loop {
+            let woken = tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep_until(until) => return,
+                request = self.requests.recv() => request,
+            };
+            let Some(request) = woken else { return };
+            let leader = self.daemon.board.one(&self.environment);
+            let leader = leader.and_then(|status| status.leader.clone());
+            let _ = request.answer.send(Err(Declined::NotLeading { leader }));
+        }
+    }
+
+    async fn open_store(&self) -> Result<Store, ReleaseError> {
+        Release::journal(&self.wanted()).await
+    }
+
+    /// The configuration of the environment.
+    fn loaded(&self) -> Arc<Loaded> {
+        Arc::clone(&self.settings.borrow())
+    }
+
+    /// The environment with the configuration that is in force.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            loaded: Some(self.loaded()),
+            ..self.wanted.clone()
+        }
+    }
+
+    fn open(&self) -> Result<Release, ReleaseError> {
+        Release::open(&self.wanted())
+    }
+
+    fn pauses(&self) -> Pauses {
+        let longest = self.settings.borrow().settings.daemon.retry_max.0;
+        Pauses::endless(SHORTEST_PAUSE, longest)
+    }
+
+    fn role(&self) -> Role {
+        let status = self.daemon.board.one(&self.environment);
+        status.map_or(Role::Starting, |status| status.role)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut super::board::Status)) {
+        self.daemon.board.change(&self.environment, change);
+    }
+
+    /// Logs what keeps the worker from its work and shows it.
+    fn show_problem(&self, error: &(impl Classify + 'static)) {
+        let said = with_causes(error);
+        let hint = error
+            .hint()
+            .unwrap_or_else(|| error.class().hint().to_owned());
+        self.show_trouble(error.class(), format!("{said}; {hint}"));
+    }
+
+    fn show_trouble(&self, class: Class, text: String) {
+        let status = self.daemon.board.one(&self.environment);
+        let is_new = status.is_none_or(|status| status.problem.as_ref() != Some(&text));
+        if is_new {
+            match class {
+                Class::Transient | Class::Conflict | Class::Interrupted => {
+                    tracing::warn!("{text}");
+                }
+                Class::Usage | Class::Refused | Class::Permanent | Class::Stuck => {
+                    tracing::error!("{text}");
+                }
+            }
+        }
+        self.change(|status| status.problem = Some(text));
+    }
+
+    fn tell(&self, deployment: Option<&str>, progress: Progress) {
+        match &progress {
+            Progress::State { state, .. } => {
+                let state = *state;
+                tracing::info!(%state, "entered");
+                let now = Timestamp::now();
+                let mut before = None;
+                self.change(|status| {
+                    status.readiness.clear();
+                    if let Some(shown) = &mut status.deployment
+                        && Some(shown.id.as_str()) == deployment
+                    {
+                        before = Some((shown.state, now.duration_since(shown.since)));
+                        shown.state = state;
+                        shown.since = now;
+                    }
+                });
+                let seconds = before.map_or(0.0, |(_, stay)| stay.as_secs_f64());
+                let from = before.map(|(from, _)| from);
+                self.metrics
+                    .state_entered(&self.environment, from, state, seconds);
+            }
+            Progress::Readiness { clusters } => {
+                self.metrics.readiness(&self.environment, clusters);
+                let clusters = clusters.clone();
+                self.change(|status| status.readiness = clusters);
+            }
+            Progress::Note { text } => tracing::info!(deployment, "{text}"),
+            Progress::Warning { text } => tracing::warn!(deployment, "{text}"),
+            Progress::Node {
+                unique_id, status, ..
+            } => tracing::debug!(deployment, unique_id, status, "node"),
+            Progress::Work { what, item, .. } => tracing::debug!(deployment, what, item, "work"),
+        }
+        self.daemon.board.tell(News {
+            environment: self.environment.clone(),
+            deployment: deployment.map(str::to_owned),
+            at: Timestamp::now(),
+            progress,
+        });
+    }
+}
+
+impl Leading<'_> {
+    async fn run(&mut self) -> Ended {
+        if let Err(ended) = self.recover().await {
+            return ended;
+        }
+        loop {
+            if self.worker.stop.is_cancelled() {
+                return Ended::Stopped;
+            }
+            let turn = match self.store.active(&self.worker.environment).await {
+                Ok(Some(deployment)) => self.attend(deployment).await,
+                Ok(None) => self.idle().await,
+                Err(error) => self.trouble(&error).await,
+            };
+            if let Err(ended) = turn {
+                return ended;
+            }
+        }
+    }
+
+    /// Ends the runs that an earlier leader left open; the one of the deployment under way goes on.
+    async fn recover(&mut self) -> Result<(), Ended> {
+        let environment = self.worker.environment.clone();
+        let recovered = async {
+            let active = self.store.active(&environment).await?;
+            let mut kept = None;
+            for run in self.store.open_runs(&environment).await? {
+                let Some(id) = &run.deployment else {
+                    let detail = Some("the process that planned it ended");
+                    self.conclude(&run.id, Outcome::Interrupted, detail).await?;
+                    continue;
+                };
+                if active.as_ref().is_some_and(|active| active.id == *id) {
+                    kept = Some(run.id);
+                    continue;
+                }
+                let ended = self.store.deployment(id).await?;
+                self.finish_as(&run.id, &ended).await?;
+            }
+            Ok::<_, StoreError>(kept)
+        };
+        match recovered.await {
+            Ok(run) => {
+                self.worker.memory.run = run;
+                Ok(())
+            }
+            Err(error) => self.trouble(&error).await,
+        }
+    }
+
+    /// Waits before something that failed is tried again; requests end the wait.
+    async fn trouble(&mut self, error: &(impl Classify + 'static)) -> Result<(), Ended> {
+        if let Some(ended) = lost(error) {
+            return Err(ended);
+        }
+        self.worker.show_problem(error);
+        self.worker.change(|status| {
+            status.activity = match error.class() {
+                Class::Stuck => Activity::WaitingForAPerson,
+                Class::Usage
+                | Class::Refused
+                | Class::Conflict
+                | Class::Transient
+                | Class::Permanent
+                | Class::Interrupted => Activity::WaitingForADependency,
+            };
+        });
+        let mut pauses = match self.worker.memory.pauses.take() {
+            Some(pauses) => pauses,
+            None => self.worker.pauses(),
+        };
+        let pause = pauses.next_pause().unwrap_or(SHORTEST_PAUSE);
+        self.worker.memory.pauses = Some(pauses);
+        match self.wait(pause).await? {
+            Woken::Elapsed | Woken::Configured => {}
+            Woken::Asked(request) => {
+                self.take(request, Now::Driving).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a time, a request, or a change of the configuration.
+    async fn wait(&mut self, pause: Duration) -> Result<Woken, Ended> {
+        let worker = &mut *self.worker;
+        tokio::select! {
+            () = worker.stop.cancelled() => Err(Ended::Stopped),
+            () = self.lead.lost() => Err(Ended::Lost("another process has taken it".to_owned())),
+            request = worker.requests.recv() => request.map(Woken::Asked).ok_or(Ended::Stopped),
+            changed = worker.settings.changed() => match changed {
+                Ok(()) => Ok(Woken::Configured),
+                Err(_) => Err(Ended::Stopped),
+            },
+            () = tokio::time::sleep(pause) => Ok(Woken::Elapsed),
+        }
+    }
+}
+
+impl DeploymentStatus {
+    /// The status of a deployment that the journal holds.
+    #[must_use]
+    pub fn of(deployment: &Deployment) -> Self {
+        Self {
+            id: deployment.id.clone(),
+            state: deployment.state,
+            created_at: deployment.created_at,
+            since: deployment.updated_at,
+            finished_at: deployment.finished_at,
+            reason: deployment.reason.clone(),
+        }
+    }
+}
+
+/// Why leading ended, when the error says that it did.
+fn lost(error: &(impl Classify + 'static)) -> Option<Ended> {
+    // Wherever it came up: the chain of causes holds the journal's own error.
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let text = error.to_string();
+    while let Some(found) = cause {
+        if let Some(StoreError::Superseded { .. }) = found.downcast_ref::<StoreError>() {
+            return Some(Ended::Lost(text));
+        }
+        cause = found.source();
+    }
+    None
+}

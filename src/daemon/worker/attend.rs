@@ -1,0 +1,216 @@
+//! Driving the deployment under way, while requests are answered.
+
+use super::answer::{Now, Taken};
+use super::{Ended, Leading, lost};
+use crate::daemon::board::{Activity, DeploymentStatus};
+use crate::deployment::state::State;
+use crate::deployment::{DeploymentError, Until, Verb, verb};
+use crate::failure::{Class, Classify, with_causes};
+use crate::progress::Reporter;
+use crate::release::{Driving, Release, ReleaseError};
+use crate::store::{Deployment, Outcome, StoreError};
+use tracing::Instrument;
+
+impl Leading<'_> {
+    /// Moves the deployment under way on, or waits with it for a decision.
+    pub(super) async fn attend(&mut self, deployment: Deployment) -> Result<(), Ended> {
+        let status = DeploymentStatus::of(&deployment);
+        self.worker.change(|shown| shown.deployment = Some(status));
+        let memory = &self.worker.memory;
+        let is_at_rest = deployment.state == State::Stuck
+            || memory
+                .rested
+                .as_ref()
+                .is_some_and(|(id, state)| *id == deployment.id && *state == deployment.state);
+        if memory.asked.is_none() && is_at_rest {
+            return self.wait_with(deployment).await;
+        }
+        let span = tracing::info_span!("deployment", deployment_id = %deployment.id);
+        let id = deployment.id.clone();
+        let driven = match self.drive(deployment).instrument(span).await {
+            Ok(driven) => Ok(driven),
+            Err(error) => match lost(&error) {
+                Some(ended) => return Err(ended),
+                None => Err(error),
+            },
+        };
+        match driven {
+            Ok(Some(driven)) => {
+                self.worker.memory.asked = None;
+                self.worker.memory.pauses = None;
+                self.worker.change(|status| status.problem = None);
+                self.came_to_rest(&driven, None).await
+            }
+            // A request interrupted it; the next turn does what was asked.
+            Ok(None) => Ok(()),
+            Err(error) => self.after(&id, error).await,
+        }
+    }
+
+    /// Opens the environment and drives. `None` when a request, or the stop, interrupted it.
+    async fn drive(&mut self, deployment: Deployment) -> Result<Option<Deployment>, ReleaseError> {
+        let release = self.open_for(&deployment).await?;
+        self.worker.change(|status| {
+            status.activity = Activity::Releasing;
+        });
+        let at = verb::stuck_at(self.store, &deployment).await?;
+        let asked = self.worker.memory.asked;
+        let (event, until) = match asked {
+            Some(verb) => match verb.event(at) {
+                Ok(event) => (event, verb.until()),
+                Err(error) => {
+                    // It moved on between the answer and the boundary.
+                    tracing::warn!(%error, "what was asked does not fit any more");
+                    self.worker.memory.asked = None;
+                    return Ok(None);
+                }
+            },
+            None => (None, Until::default()),
+        };
+        let deployment = if self.worker.memory.taken.as_ref() == Some(&deployment.id) {
+            deployment
+        } else {
+            let taken = self.store.take_up(self.lead, &deployment.id).await?;
+            self.worker.memory.taken = Some(taken.id.clone());
+            taken
+        };
+        let id = deployment.id.clone();
+        let stop = self.worker.stop.child_token();
+        let (reporter, mut news) = Reporter::channel();
+        let driving = Driving {
+            store: self.store,
+            lead: self.lead,
+            reporter,
+            stop: &stop,
+        };
+        let drive = release.drive(&driving, deployment, until, event);
+        tokio::pin!(drive);
+        let lead = self.lead;
+        let driven = loop {
+            tokio::select! {
+                biased;
+                driven = &mut drive => break driven,
+                Some(progress) = news.recv() => self.worker.tell(Some(&id), progress),
+                () = lead.lost(), if !stop.is_cancelled() => stop.cancel(),
+                Some(request) = self.worker.requests.recv() => {
+                    let before = self.worker.memory.asked;
+                    // What was asked already is under way.
+                    if let Taken::Act = self.take(request, Now::Driving).await
+                        && self.worker.memory.asked != before
+                        && !is_carried_out_anyway(self.worker.memory.asked)
+                    {
+                        stop.cancel();
+                    }
+                }
+            }
+        };
+        while let Ok(progress) = news.try_recv() {
+            self.worker.tell(Some(&id), progress);
+        }
+        match driven {
+            Ok(driven) => Ok(Some(driven)),
+            Err(ReleaseError::Deployment(DeploymentError::Interrupted { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The environment as the deployment was planned in it.
+    async fn open_for(&mut self, deployment: &Deployment) -> Result<Release, ReleaseError> {
+        let release = self.worker.open()?;
+        release.is_planned_here(&deployment.id, &deployment.plan)?;
+        if self.worker.memory.taken.as_ref() != Some(&deployment.id) {
+            let materialize = release.materialize();
+            release
+                .is_planned_on(&materialize, &deployment.id, &deployment.plan)
+                .await?;
+        }
+        Ok(release)
+    }
+
+    /// What follows a drive that failed.
+    async fn after(&mut self, id: &str, error: ReleaseError) -> Result<(), Ended> {
+        let now = match self.store.deployment(id).await {
+            Ok(now) => now,
+            Err(error) => return self.trouble(&error).await,
+        };
+        if now.state.is_terminal() || now.state == State::Stuck {
+            self.worker.memory.asked = None;
+            self.worker.show_problem(&error);
+            return self.came_to_rest(&now, Some(with_causes(&error))).await;
+        }
+        match error.class() {
+            // Whatever was asked is tried again: others changed the catalog, or something is away.
+            Class::Conflict
+            | Class::Transient
+            | Class::Interrupted
+            | Class::Usage
+            | Class::Refused
+            | Class::Permanent
+            | Class::Stuck => self.trouble(&error).await,
+        }
+    }
+
+    /// Records that a deployment ended, or remembers that it waits.
+    async fn came_to_rest(
+        &mut self,
+        deployment: &Deployment,
+        detail: Option<String>,
+    ) -> Result<(), Ended> {
+        let status = DeploymentStatus::of(deployment);
+        self.worker.change(|shown| shown.deployment = Some(status));
+        if !deployment.state.is_terminal() {
+            self.worker.memory.rested = Some((deployment.id.clone(), deployment.state));
+            return Ok(());
+        }
+        let stale = self.worker.memory.stale.take();
+        self.worker.memory.rested = None;
+        self.worker.memory.taken = None;
+        if let Some(run) = self.worker.memory.run.take() {
+            let detail = detail
+                .or(deployment.reason.clone())
+                .or(stale.map(|why| format!("it was stale: {why}")));
+            let outcome = Outcome::of(deployment.state);
+            if let Err(error) = self.conclude(&run, outcome, detail.as_deref()).await {
+                self.worker.memory.run = Some(run);
+                return self.trouble(&error).await;
+            }
+            return self.retry_later(&run).await;
+        }
+        Ok(())
+    }
+
+    /// Finishes a run as its deployment ended.
+    pub(super) async fn finish_as(
+        &mut self,
+        run: &str,
+        ended: &Deployment,
+    ) -> Result<(), StoreError> {
+        let outcome = Outcome::of(ended.state);
+        self.conclude(run, outcome, ended.reason.as_deref()).await
+    }
+
+    /// Records how a run ended.
+    pub(super) async fn conclude(
+        &mut self,
+        run: &str,
+        outcome: Outcome,
+        detail: Option<&str>,
+    ) -> Result<(), StoreError> {
+        match self.store.finish_run(self.lead, run, outcome, detail).await {
+            Ok(_) => {}
+            // Its answer was lost before.
+            Err(StoreError::RunFinished { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        tracing::info!(run, %outcome, detail, "the run ended");
+        self.worker
+            .metrics
+            .run_ended(&self.worker.environment, outcome.as_str());
+        Ok(())
+    }
+}
+
+/// Whether the drive that is under way does it by itself.
+fn is_carried_out_anyway(asked: Option<Verb>) -> bool {
+    matches!(asked, Some(Verb::Resume))
+}

@@ -1,0 +1,182 @@
+//! Waiting for the schedule, the source or a request, while nothing is under way.
+
+use super::answer::Now;
+use super::launch::Trigger;
+use super::{Ended, Leading, Woken};
+use crate::daemon::board::{Activity, DeploymentStatus};
+use crate::daemon::request::Start;
+use crate::daemon::schedule::Schedule;
+use crate::store::{Cause, NewRun, Outcome};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// The longest that a wait lasts before the clock is looked at again; it may have been set.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// A firing that is handled later than this was missed.
+const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
+
+/// What comes next by itself.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// A release, now.
+    Release(Trigger),
+    /// Something, after this time.
+    In(Duration),
+    /// Nothing.
+    Never,
+}
+
+impl Leading<'_> {
+    /// One turn of waiting; ends when something was released or asked for.
+    pub(super) async fn idle(&mut self) -> Result<(), Ended> {
+        self.worker.memory.asked = None;
+        self.show_idle().await?;
+        loop {
+            let pause = match self.due().await? {
+                Due::Release(trigger) => return self.launch(trigger).await,
+                Due::In(pause) => pause.min(LONGEST_WAIT),
+                Due::Never => LONGEST_WAIT,
+            };
+            match self.wait(pause).await? {
+                Woken::Elapsed | Woken::Configured => {}
+                Woken::Asked(request) => {
+                    self.take(request, Now::Driving).await;
+                }
+            }
+        }
+    }
+
+    async fn show_idle(&mut self) -> Result<(), Ended> {
+        let latest = match self.store.latest(&self.worker.environment).await {
+            Ok(latest) => latest,
+            Err(error) => return self.trouble(&error).await,
+        };
+        self.worker.change(|status| {
+            status.activity = Activity::Idle;
+            status.readiness.clear();
+            status.deployment = latest.as_ref().map(DeploymentStatus::of);
+        });
+        Ok(())
+    }
+
+    /// What is due now, or when the next thing is.
+    pub(super) async fn due(&mut self) -> Result<Due, Ended> {
+        let now = Timestamp::now();
+        let mut soonest: Option<Timestamp> = None;
+        if self.worker.memory.next.is_some() {
+            let at = self.worker.memory.next_at.unwrap_or(now);
+            if at <= now {
+                self.worker.memory.next_at = None;
+                if let Some(trigger) = self.worker.memory.next.take() {
+                    return Ok(Due::Release(trigger));
+                }
+            }
+            soonest = Some(at);
+        }
+        if let Some(schedule) = self.schedule() {
+            let handled = self.handled(now).await?;
+            if let Some(firing) = schedule.latest_due(handled, now) {
+                self.worker.memory.handled = Some(firing);
+                let late = now.duration_since(schedule.due(firing));
+                if late <= ON_TIME || schedule.missed(Some(handled), now).is_some() {
+                    return Ok(Due::Release(Trigger::by(Cause::Schedule, Some(firing))));
+                }
+                self.record_missed(firing).await?;
+            }
+            let handled = self.worker.memory.handled;
+            let next = schedule.pending(handled, now).map(|at| schedule.due(at));
+            self.show_next(next);
+            soonest = soonest.into_iter().chain(next).min();
+        } else {
+            self.show_next(None);
+        }
+        if let Some(poll) = self.poll() {
+            match self.polled(poll, now).await {
+                Due::Release(trigger) => return Ok(Due::Release(trigger)),
+                Due::In(pause) => {
+                    let at = now.saturating_add(pause).unwrap_or(now);
+                    soonest = soonest.into_iter().chain([at]).min();
+                }
+                Due::Never => {}
+            }
+        }
+        Ok(match soonest {
+            Some(at) => {
+                let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                // A clock has no finer ticks than the journal's.
+                Due::In(left.max(Duration::from_millis(1)))
+            }
+            None => Due::Never,
+        })
+    }
+
+    fn show_next(&self, next: Option<Timestamp>) {
+        self.worker.change(|status| status.next_run = next);
+        let environment = &self.worker.environment;
+        self.worker.metrics.next_run(environment, next);
+    }
+
+    /// The environment's schedule. It was checked when the configuration was read.
+    fn schedule(&self) -> Option<Schedule> {
+        let loaded = self.worker.loaded();
+        let schedule = Schedule::parse(&loaded.settings.schedule, &self.worker.environment);
+        schedule.ok().flatten()
+    }
+
+    /// The firing that was handled last; before the first one, the moment at which this process
+    /// began to wait.
+    async fn handled(&mut self, now: Timestamp) -> Result<Timestamp, Ended> {
+        if let Some(handled) = self.worker.memory.handled {
+            return Ok(handled);
+        }
+        let recorded = self.store.last_scheduled(&self.worker.environment).await;
+        let handled = match recorded {
+            Ok(recorded) => recorded.unwrap_or(now),
+            Err(error) => {
+                self.trouble(&error).await?;
+                return Ok(now);
+            }
+        };
+        self.worker.memory.handled = Some(handled);
+        Ok(handled)
+    }
+
+    /// Records firings that nobody was there for and that are not made up for.
+    async fn record_missed(&mut self, scheduled_for: Timestamp) -> Result<(), Ended> {
+        let recorded = async {
+            let run = self
+                .store
+                .begin_run(
+                    self.lead,
+                    NewRun {
+                        cause: Cause::Schedule,
+                        scheduled_for: Some(scheduled_for),
+                        revision: None,
+                    },
+                )
+                .await?;
+            let detail = "nobody was there when the schedule fired, and schedule.missed is skip";
+            self.conclude(&run.id, Outcome::Skipped, Some(detail)).await
+        };
+        match recorded.await {
+            Ok(()) => Ok(()),
+            Err(error) => self.trouble(&error).await,
+        }
+    }
+}
+
+impl Trigger {
+    /// A release that begins by itself.
+    pub(super) fn by(cause: Cause, scheduled_for: Option<Timestamp>) -> Self {
+        Self {
+            cause,
+            scheduled_for,
+            run: None,
+            start: Start {
+                cause,
+                ..Start::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Planning a release and recording it.
+
+use super::answer::{Now, Taken};
+use super::{Ended, Leading, lost};
+use crate::daemon::attempts::{Attempts, Verdict};
+use crate::daemon::board::Activity;
+use crate::daemon::request::Start;
+use crate::failure::{Class, Classify, with_causes};
+use crate::plan::Plan;
+use crate::progress::Reporter;
+use crate::release::{self, Folder, Release, ReleaseError, Wanted, Wishes};
+use crate::settings::Loaded;
+use crate::store::{Cause, Lead, NewRun, Outcome, Run, Store};
+use jiff::Timestamp;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How many runs are looked through for the one that says what became of a revision.
+const LOOK_BACK: u32 = 200;
+
+/// What set a release off.
+#[derive(Debug, Clone)]
+pub(super) struct Trigger {
+    /// Who or what.
+    pub(super) cause: Cause,
+    /// The firing of the schedule.
+    pub(super) scheduled_for: Option<Timestamp>,
+    /// The run that was begun for it already.
+    pub(super) run: Option<String>,
+    /// What is wished.
+    pub(super) start: Start,
+}
+
+/// What planning led to.
+enum Prepared {
+    /// There is something to release.
+    Planned(Box<Planned>),
+    /// There is nothing to do, or nothing is to be done.
+    Ended(Outcome, Option<String>),
+}
+
+struct Planned {
+    release: Release,
+    plan: Plan,
+    folder: Folder,
+    wishes: Wishes,
+}
+
+/// What planning works with.
+struct Preparation<'a> {
+    store: &'a Store,
+    lead: &'a Lead,
+    loaded: &'a Loaded,
+    wanted: &'a Wanted,
+    environment: &'a str,
+    trigger: &'a Trigger,
+    run: &'a str,
+    reporter: Reporter,
+    stop: &'a CancellationToken,
+}
+
+impl Leading<'_> {
+    /// Plans a release and records its deployment; the next turn drives it.
+    pub(super) async fn launch(&mut self, trigger: Trigger) -> Result<(), Ended> {
+        self.worker
+            .change(|status| status.activity = Activity::Planning);
+        if let Some(scheduled_for) = trigger.scheduled_for {
+            let late = Timestamp::now().duration_since(scheduled_for);
+            let late = Duration::try_from(late).unwrap_or_default();
+            self.worker
+                .metrics
+                .fired_late(&self.worker.environment, late);
+        }
+        let run = match &trigger.run {
+            Some(run) => run.clone(),
+            None => {
+                let new = NewRun {
+                    cause: trigger.cause,
+                    scheduled_for: trigger.scheduled_for,
+                    revision: None,
+                };
+                match self.store.begin_run(self.lead, new).await {
+                    Ok(run) => run.id,
+                    Err(error) => {
+                        self.worker.memory.next = Some(trigger);
+                        return self.trouble(&error).await;
+                    }
+                }
+            }
+        };
+        tracing::info!(run, cause = %trigger.cause, "plans a release");
+        let stop = self.worker.stop.child_token();
+        let prepared = self.prepared(&trigger, &run, &stop).await;
+        match prepared {
+            Ok(Prepared::Planned(planned)) => self.begin(&run, *planned).await,
+            Ok(Prepared::Ended(outcome, detail)) => {
+                self.worker.change(|status| status.problem = None);
+                self.over(&trigger, &run, outcome, detail).await
+            }
+            Err(error) => {
+                if let Some(ended) = lost(&error) {
+                    return Err(ended);
+                }
+                let asked = self.worker.memory.asked.take();
+                let outcome = match error.class() {
+                    Class::Interrupted if asked.is_some() => Outcome::Aborted,
+                    Class::Interrupted | Class::Transient | Class::Conflict => Outcome::Interrupted,
+                    Class::Refused => Outcome::Refused,
+                    Class::Usage | Class::Permanent | Class::Stuck => Outcome::Failed,
+                };
+                if asked.is_none() && !stop.is_cancelled() {
+                    self.worker.show_problem(&error);
+                }
+                self.over(&trigger, &run, outcome, Some(with_causes(&error)))
+                    .await
+            }
+        }
+    }
+
+    /// Plans while requests are answered.
+    async fn prepared(
+        &mut self,
+        trigger: &Trigger,
+        run: &str,
+        stop: &CancellationToken,
+    ) -> Result<Prepared, ReleaseError> {
+        let (reporter, mut news) = Reporter::channel();
+        let loaded = self.worker.loaded();
+        let (wanted, environment) = (self.worker.wanted(), self.worker.environment.clone());
+        let preparation = Preparation {
+            store: self.store,
+            lead: self.lead,
+            loaded: &loaded,
+            wanted: &wanted,
+            environment: &environment,
+            trigger,
+            run,
+            reporter,
+            stop,
+        };
+        let preparing = preparation.plan();
+        tokio::pin!(preparing);
+        let lead = self.lead;
+        loop {
+            tokio::select! {
+                biased;
+                prepared = &mut preparing => return prepared,
+                Some(progress) = news.recv() => self.worker.tell(None, progress),
+                () = lead.lost(), if !stop.is_cancelled() => stop.cancel(),
+                Some(request) = self.worker.requests.recv() => {
+                    if let Taken::Act = self.take(request, Now::Planning).await {
+                        stop.cancel();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn begin(&mut self, run: &str, planned: Planned) -> Result<(), Ended> {
+        let Planned {
+            release,
+            plan,
+            folder,
+            wishes,
+        } = planned;
+        let recorded = release
+            .record(self.store, self.lead, plan, folder, &wishes)
+            .await;
+        let deployment = match recorded {
+            Ok(deployment) => deployment,
+            Err(error) => return self.trouble(&error).await,
+        };
+        self.worker.memory.taken = Some(deployment.id.clone());
+        self.worker.memory.run = Some(run.to_owned());
+        self.worker.memory.asked = None;
+        match self.store.attach_run(self.lead, run, &deployment.id).await {
+            Ok(_) => Ok(()),
+            Err(error) => self.trouble(&error).await,
+        }
+    }
+
+    /// Records a run that led to no deployment, and whether it is tried again.
+    async fn over(
+        &mut self,
+        trigger: &Trigger,
+        run: &str,
+        outcome: Outcome,
+        detail: Option<String>,
+    ) -> Result<(), Ended> {
+        if let Err(error) = self.conclude(run, outcome, detail.as_deref()).await {
+            return self.trouble(&error).await;
+        }
+        if outcome == Outcome::Interrupted && !self.worker.stop.is_cancelled() {
+            // Something is away; this says nothing about the project.
+            let mut pauses = match self.worker.memory.pauses.take() {
+                Some(pauses) => pauses,
+                None => self.worker.pauses(),
+            };
+            let pause = pauses.next_pause().unwrap_or(super::SHORTEST_PAUSE);
+            self.worker.memory.pauses = Some(pauses);
+            self.worker.memory.next = Some(Trigger {
+                run: None,
+                ..trigger.clone()
+            });
+            self.worker.memory.next_at = Timestamp::now().checked_add(pause).ok();
+            return Ok(());
+        }
+        self.worker.memory.pauses = None;
+        self.retry_later(run).await
+    }
+
+    /// After a failure of what began by itself: when it is tried again, if at all.
+    pub(super) async fn retry_later(&mut self, run: &str) -> Result<(), Ended> {
+        let environment = &self.worker.environment;
+        let judged = async {
+            let run = self.store.run(run).await?;
+            let is_failure = matches!(run.outcome, Some(Outcome::Failed | Outcome::Refused));
+            let (Some(revision), true, true) =
+                (&run.revision, is_failure, begins_by_itself(run.cause))
+            else {
+                return Ok(None);
+            };
+            let (failures, last) = self
+                .store
+                .failures_in_a_row(environment, Some(revision))
+                .await?;
+            let attempts = Attempts::of(&self.worker.loaded().settings.schedule);
+            Ok(last.map(|last| attempts.verdict(failures, last, Timestamp::now())))
+        };
+        match judged.await {
+            Ok(None) => Ok(()),
+            Ok(Some(Verdict::GivenUp)) => {
+                self.worker.show_trouble(
+                    Class::Permanent,
+                    "this revision failed too often and is not tried again until the project changes or somebody asks".to_owned(),
+                );
+                Ok(())
+            }
+            Ok(Some(verdict @ (Verdict::Try | Verdict::WaitUntil(_)))) => {
+                let at = if let Verdict::WaitUntil(at) = verdict {
+                    at
+                } else {
+                    Timestamp::now()
+                };
+                tracing::info!(%at, "will be tried again");
+                if self.worker.memory.next.is_none() {
+                    self.worker.memory.next = Some(Trigger::by(Cause::Retry, None));
+                    self.worker.memory.next_at = Some(at);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let error: crate::store::StoreError = error;
+                self.trouble(&error).await
+            }
+        }
+    }
+}
+
+impl Preparation<'_> {
+    async fn plan(self) -> Result<Prepared, ReleaseError> {
+        let (release, revision) = release::fetch(self.wanted, self.stop).await?;
+        if let Some(fetched) = release.fetched() {
+            self.reporter.note(fetched);
+        }
+        self.store
+            .revise_run(self.lead, self.run, revision.as_str())
+            .await?;
+        if begins_by_itself(self.trigger.cause)
+            && let Some((outcome, why)) = self.needless(&revision).await?
+        {
+            return Ok(Prepared::Ended(outcome, Some(why)));
+        }
+        let start = &self.trigger.start;
+        let wishes = Wishes {
+            full: start.full,
+            bootstrap: start.bootstrap,
+            allow: release.allowed(&start.allow),
+            selection: start.selection.clone(),
+        };
+        let (plan, folder) = release
+            .planned(self.store, &wishes, &self.reporter, self.stop)
+            .await?;
+        if plan.is_empty() {
+            folder.remove()?;
+            return Ok(Prepared::Ended(Outcome::NothingToDo, None));
+        }
+        Ok(Prepared::Planned(Box::new(Planned {
+            release,
+            plan,
+            folder,
+            wishes,
+        })))
+    }
+
+    /// Why a release that begins by itself is not made of this revision.
+    async fn needless(
+        &self,
+        revision: &release::Revision,
+    ) -> Result<Option<(Outcome, String)>, ReleaseError> {
+        let runs = self.store.runs(Some(self.environment), LOOK_BACK).await?;
+        let last = runs
+            .iter()
+            .find(|run| run.outcome.is_some_and(says_something));
+        let is_the_same = |run: &Run| run.revision.as_deref() == Some(revision.as_str());
+        match last.filter(|run| is_the_same(run)).map(|run| run.outcome) {
+            Some(Some(Outcome::RolledBack)) => {
+                return Ok(Some((
+                    Outcome::Skipped,
+                    "this revision was rolled back; it is not released again until the project changes or somebody asks".to_owned(),
+                )));
+            }
+            Some(Some(Outcome::Released | Outcome::NothingToDo)) if revision.is_commit() => {
+                return Ok(Some((
+                    Outcome::NothingToDo,
+                    "the commit has not changed".to_owned(),
+                )));
+            }
+            Some(_) | None => {}
+        }
+        let (failures, last) = self
+            .store
+            .failures_in_a_row(self.environment, Some(revision.as_str()))
+            .await?;
+        let attempts = Attempts::of(&self.loaded.settings.schedule);
+        let Some(last) = last else {
+            return Ok(None);
+        };
+        Ok(match attempts.verdict(failures, last, Timestamp::now()) {
+            Verdict::Try => None,
+            Verdict::WaitUntil(at) => Some((
+                Outcome::Skipped,
+                format!(
+                    "this revision failed {failures} times in a row; it is tried again at {at}"
+                ),
+            )),
+            Verdict::GivenUp => Some((
+                Outcome::Skipped,
+                format!(
+                    "this revision failed {failures} times in a row; it is not tried again until the project changes or somebody asks"
+                ),
+            )),
+        })
+    }
+}
+
+/// Whether nobody asked for the release.
+fn begins_by_itself(cause: Cause) -> bool {
+    match cause {
+        Cause::Schedule | Cause::Change | Cause::Retry | Cause::Recovery => true,
+        Cause::Signal | Cause::Api => false,
+    }
+}
+
+/// Whether the outcome says something about the revision.
+pub(super) fn says_something(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::NothingToDo
+        | Outcome::Released
+        | Outcome::RolledBack
+        | Outcome::Failed
+        | Outcome::Refused => true,
+        Outcome::Aborted | Outcome::Skipped | Outcome::Interrupted | Outcome::Stuck => false,
+    }
+}

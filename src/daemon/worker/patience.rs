@@ -1,0 +1,186 @@
+//! Waiting until somebody decides, while looking whether what waits is still what it was.
+
+use super::answer::{Now, Taken};
+use super::idle::Due;
+use super::launch::Trigger;
+use super::{Ended, Leading, Woken, lost};
+use crate::daemon::board::Activity;
+use crate::daemon::request::Start;
+use crate::deployment::engine::Recheck;
+use crate::deployment::state::State;
+use crate::deployment::{DeploymentError, Verb};
+use crate::failure::Class;
+use crate::progress::Reporter;
+use crate::release::{Driving, ReleaseError};
+use crate::store::{Cause, Deployment, NewRun, Outcome};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// The longest that a wait lasts before the clock is looked at again; it may have been set.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+impl Leading<'_> {
+    /// Waits until something is asked of the deployment, or it turns out to be stale.
+    pub(super) async fn wait_with(&mut self, deployment: Deployment) -> Result<(), Ended> {
+        let activity = match deployment.state {
+            State::Ready => Activity::WaitingForPromotion,
+            State::Soaking => Activity::WaitingForCleanup,
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::Hydrating
+            | State::Verifying
+            | State::CuttingOver
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::Failed
+            | State::RollingBack
+            | State::RolledBack
+            | State::Stuck => Activity::WaitingForAPerson,
+        };
+        self.worker.change(|status| status.activity = activity);
+        let recheck = self.worker.loaded().settings.daemon.recheck_interval.0;
+        let mut look_at = tokio::time::Instant::now() + recheck;
+        while self.worker.memory.asked.is_none() {
+            let now = tokio::time::Instant::now();
+            if activity == Activity::WaitingForPromotion && now >= look_at {
+                self.look_again(&deployment).await?;
+                look_at = tokio::time::Instant::now() + recheck;
+                continue;
+            }
+            let due = self.due().await?;
+            if let Due::Release(trigger) = due {
+                self.skip(&deployment, trigger).await?;
+                continue;
+            }
+            let pause = match due {
+                Due::In(pause) => pause.min(LONGEST_WAIT),
+                Due::Never | Due::Release(_) => LONGEST_WAIT,
+            };
+            let pause = pause.min(
+                look_at
+                    .saturating_duration_since(now)
+                    .max(Duration::from_millis(1)),
+            );
+            if let Woken::Asked(request) = self.wait(pause).await?
+                && let Taken::Act = self.take(request, Now::Driving).await
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Records that the schedule fired and nothing could be done about it.
+    async fn skip(&mut self, deployment: &Deployment, trigger: Trigger) -> Result<(), Ended> {
+        let skipped = async {
+            let run = self
+                .store
+                .begin_run(
+                    self.lead,
+                    NewRun {
+                        cause: trigger.cause,
+                        scheduled_for: trigger.scheduled_for,
+                        revision: None,
+                    },
+                )
+                .await?;
+            let detail = format!(
+                "the deployment {} is {} and waits for a decision",
+                deployment.id, deployment.state
+            );
+            self.conclude(&run.id, Outcome::Skipped, Some(&detail))
+                .await
+        };
+        match skipped.await {
+            Ok(()) => Ok(()),
+            Err(error) => self.trouble(&error).await,
+        }
+    }
+
+    /// Looks whether what waits could still be promoted, and sees to it that what is stale is given
+    /// up and planned anew. A request interrupts the look.
+    async fn look_again(&mut self, deployment: &Deployment) -> Result<(), Ended> {
+        let stop = self.worker.stop.child_token();
+        let (reporter, mut news) = Reporter::channel();
+        let (store, lead) = (self.store, self.lead);
+        let release = match self.worker.open() {
+            Ok(release) => release,
+            Err(error) => {
+                self.worker.show_problem(&error);
+                return Ok(());
+            }
+        };
+        let changed = self.project_changed(deployment).await;
+        let driving = Driving {
+            store,
+            lead,
+            reporter,
+            stop: &stop,
+        };
+        let look = release.recheck(&driving, deployment.clone());
+        tokio::pin!(look);
+        let mut acts = false;
+        let found = loop {
+            tokio::select! {
+                biased;
+                found = &mut look => break found,
+                Some(progress) = news.recv() => self.worker.tell(Some(&deployment.id), progress),
+                Some(request) = self.worker.requests.recv() => {
+                    if let Taken::Act = self.take(request, Now::Driving).await {
+                        acts = true;
+                        stop.cancel();
+                    }
+                }
+            }
+        };
+        if acts {
+            return Ok(());
+        }
+        let stale = match (found, changed) {
+            (Ok(Recheck::Stale(why)), _) => why,
+            (Ok(Recheck::Ready | Recheck::NotReady(_)), Some(why)) => why,
+            (Ok(Recheck::Ready), None) => {
+                self.worker.change(|status| status.problem = None);
+                return Ok(());
+            }
+            (Ok(Recheck::NotReady(why)), None) => {
+                self.worker
+                    .show_trouble(Class::Transient, format!("not ready at present: {why}"));
+                return Ok(());
+            }
+            (Err(ReleaseError::Deployment(DeploymentError::Interrupted { .. })), _) => {
+                return Ok(());
+            }
+            (Err(error), _) => {
+                if let Some(ended) = lost(&error) {
+                    return Err(ended);
+                }
+                self.worker.show_problem(&error);
+                return Ok(());
+            }
+        };
+        tracing::warn!(
+            stale,
+            "what is ready is stale; it is given up and planned anew"
+        );
+        self.worker.memory.stale = Some(stale);
+        self.worker.memory.asked = Some(Verb::Abort);
+        if self.worker.memory.next.is_none() {
+            self.worker.memory.next = Some(Trigger {
+                cause: Cause::Change,
+                scheduled_for: None,
+                run: None,
+                start: Start {
+                    cause: Cause::Change,
+                    ..Start::default()
+                },
+            });
+            self.worker.memory.next_at = Some(Timestamp::now());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! What can be asked of a worker.
+
+use super::access::Caller;
+use super::document::{Act, Release};
+use super::problem::{Kind, Problem};
+use super::read::{Named, named, names, parameter, seen};
+use super::routes::App;
+use crate::daemon::request::{Accepted, Command, Idempotency};
+use crate::deployment::Verb;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// The header with the key that makes asking twice the same as asking once.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The longest key, in bytes.
+const LONGEST_KEY: usize = 255;
+
+type Answer = Result<(StatusCode, Json<Accepted>), Problem>;
+
+/// All of a request that counts.
+pub(super) struct Posted {
+    app: Arc<App>,
+    caller: Arc<Caller>,
+    environment: String,
+    path: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+macro_rules! handlers {
+    ($($name:ident => $verb:ident;)*) => {
+        $(pub(super) async fn $name(posted: Posted) -> Answer {
+            posted.act(Verb::$verb).await
+        })*
+    };
+}
+
+handlers! {
+    promote => Promote;
+    rollback => Rollback;
+    abort => Abort;
+    cleanup => Cleanup;
+    resume => Resume;
+}
+
+pub(super) async fn release(posted: Posted) -> Answer {
+    posted.is_seen()?;
+    let wish: Release = posted.body()?;
+    let start = wish.start().map_err(|problem| {
+        let hint = "send a JSON object as /v1/openapi.json describes it";
+        Problem::new(Kind::InvalidBody, problem, hint)
+    })?;
+    posted.ask(Command::Start(start)).await
+}
+
+impl Posted {
+    async fn act(self, verb: Verb) -> Answer {
+        self.is_seen()?;
+        let Act { deployment } = self.body()?;
+        self.ask(Command::Act { verb, deployment }).await
+    }
+
+    fn is_seen(&self) -> Result<(), Problem> {
+        seen(&self.app, &self.caller, &self.environment).map(|_| ())
+    }
+
+    async fn ask(self, command: Command) -> Answer {
+        let idempotency = self.idempotency()?;
+        let daemon = &self.app.daemon;
+        let answer = daemon.ask(&self.environment, command, idempotency).await;
+        match answer {
+            Ok(accepted) => Ok((StatusCode::ACCEPTED, Json(accepted))),
+            Err(declined) => {
+                let names = names(&self.app, &self.caller);
+                Err(Problem::declined(&declined, &names))
+            }
+        }
+    }
+
+    fn body<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        if self.body.is_empty() {
+            return Ok(T::default());
+        }
+        let media_type = self.headers.get(header::CONTENT_TYPE);
+        let media_type = media_type.and_then(|value| value.to_str().ok());
+        let essence = media_type.map(|text| text.split(';').next().unwrap_or(text).trim());
+        if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+            return Err(Problem::new(
+                Kind::UnsupportedMediaType,
+                "the body is not announced as JSON",
+                "send `Content-Type: application/json`",
+            ));
+        }
+        let body = serde_json::from_slice(&self.body).map_err(|error| Problem::body(&error))?;
+        // A list would be taken for the members in their order.
+        if self.body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::new(
+                Kind::InvalidBody,
+                "invalid type: the body is not an object",
+                "send a JSON object as /v1/openapi.json describes it",
+            ));
+        }
+        Ok(body)
+    }
+
+    fn idempotency(&self) -> Result<Option<Idempotency>, Problem> {
+        let mut given = self.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(key) = given.next() else {
+            return Ok(None);
+        };
+        let key = key.to_str().ok().filter(|key| {
+            (1..=LONGEST_KEY).contains(&key.len())
+                && key.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        });
+        let (Some(key), None) = (key, given.next()) else {
+            return Err(parameter(&format!(
+                "Idempotency-Key must stand once and have from 1 to {LONGEST_KEY} characters of printable ASCII"
+            )));
+        };
+        let mut hash = Sha256::new();
+        // Neither a method nor a path contains a zero byte.
+        for part in [b"POST", self.path.as_bytes(), &self.body] {
+            hash.update(part);
+            hash.update([0]);
+        }
+        Ok(Some(Idempotency {
+            key: key.to_owned(),
+            fingerprint: hex::encode(hash.finalize()),
+        }))
+    }
+}
+
+impl FromRequest<Arc<App>> for Posted {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let name: Named = Path::from_request_parts(&mut parts, app).await;
+        let caller = parts.extensions.get::<Arc<Caller>>().cloned();
+        let caller = caller
+            .ok_or_else(|| Problem::new(Kind::Unauthorized, "a token is needed", "send a token"))?;
+        // The body is in memory already, and not larger than it may be.
+        let body = axum::body::to_bytes(body, usize::MAX).await;
+        let body = body.map_err(|error| parameter(&error.to_string()))?;
+        Ok(Self {
+            app: Arc::clone(app),
+            caller,
+            environment: named(name)?,
+            path: path(&parts.uri),
+            headers: parts.headers,
+            body,
+        })
+    }
+}
+
+fn path(uri: &Uri) -> String {
+    uri.path().to_owned()
+}

@@ -1,0 +1,360 @@
+//! The table of routes, and what every request passes before it reaches one.
+
+use super::access::{Caller, Rules, Shared};
+use super::limit::Who;
+use super::listen::Peer;
+use super::problem::{Kind, Problem};
+use super::{act, read, stream};
+use crate::daemon::Daemon;
+use crate::metrics::Metrics;
+use crate::settings::http::Scope;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// How many streams are open at a time.
+const STREAMS: usize = 64;
+
+/// What handlers share.
+#[derive(Debug)]
+pub(super) struct App {
+    pub(super) daemon: Arc<Daemon>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) rules: Shared<Rules>,
+    pub(super) streams: Arc<Semaphore>,
+    pub(super) stop: CancellationToken,
+}
+
+impl App {
+    pub(super) fn new(
+        daemon: Arc<Daemon>,
+        metrics: Arc<Metrics>,
+        rules: Shared<Rules>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            daemon,
+            metrics,
+            rules,
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            stop,
+        }
+    }
+}
+
+/// What a route asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Nothing, not even patience: probes must not fail because somebody else asks too much.
+    Nothing,
+    /// No token.
+    NoToken,
+    /// A token with the scope.
+    Scope(Scope),
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// The path with its parameters in braces.
+    pub path: &'static str,
+    needs: Needs,
+    action: Action,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Action {
+    Alive,
+    Ready,
+    Metrics,
+    Description,
+    Environments,
+    Environment,
+    Plan,
+    Deployments,
+    Deployment,
+    Events,
+    Stream,
+    StreamOfOne,
+    Release,
+    Promote,
+    Rollback,
+    Abort,
+    Cleanup,
+    Resume,
+}
+
+macro_rules! routes {
+    ($($method:literal $path:literal $needs:expr => $action:ident;)*) => {
+        /// Every route.
+        pub const ROUTES: &[Route] = &[$(Route {
+            method: $method,
+            path: $path,
+            needs: $needs,
+            action: Action::$action,
+        },)*];
+    };
+}
+
+routes! {
+    "GET" "/healthz" Needs::Nothing => Alive;
+    "GET" "/readyz" Needs::Nothing => Ready;
+    "GET" "/metrics" Needs::NoToken => Metrics;
+    "GET" "/v1/openapi.json" Needs::NoToken => Description;
+    "GET" "/v1/environments" Needs::Scope(Scope::Read) => Environments;
+    "GET" "/v1/environments/{environment}" Needs::Scope(Scope::Read) => Environment;
+    "GET" "/v1/environments/{environment}/plan" Needs::Scope(Scope::Read) => Plan;
+    "GET" "/v1/environments/{environment}/deployments" Needs::Scope(Scope::Read) => Deployments;
+    "GET" "/v1/environments/{environment}/stream" Needs::Scope(Scope::Read) => StreamOfOne;
+    "GET" "/v1/deployments/{deployment}" Needs::Scope(Scope::Read) => Deployment;
+    "GET" "/v1/deployments/{deployment}/events" Needs::Scope(Scope::Read) => Events;
+    "GET" "/v1/stream" Needs::Scope(Scope::Read) => Stream;
+    "POST" "/v1/environments/{environment}/releases" Needs::Scope(Scope::Release) => Release;
+    "POST" "/v1/environments/{environment}/abort" Needs::Scope(Scope::Release) => Abort;
+    "POST" "/v1/environments/{environment}/promote" Needs::Scope(Scope::Promote) => Promote;
+    "POST" "/v1/environments/{environment}/rollback" Needs::Scope(Scope::Promote) => Rollback;
+    "POST" "/v1/environments/{environment}/cleanup" Needs::Scope(Scope::Promote) => Cleanup;
+    "POST" "/v1/environments/{environment}/resume" Needs::Scope(Scope::Promote) => Resume;
+}
+
+impl Action {
+    fn handler(self) -> MethodRouter<Arc<App>> {
+        match self {
+            Action::Alive => get(read::alive),
+            Action::Ready => get(read::ready),
+            Action::Metrics => get(read::metrics),
+            Action::Description => get(read::description),
+            Action::Environments => get(read::environments),
+            Action::Environment => get(read::environment),
+            Action::Plan => get(read::plan),
+            Action::Deployments => get(read::deployments),
+            Action::Deployment => get(read::deployment),
+            Action::Events => get(read::events),
+            Action::Stream => get(stream::all),
+            Action::StreamOfOne => get(stream::one),
+            Action::Release => post(act::release),
+            Action::Promote => post(act::promote),
+            Action::Rollback => post(act::rollback),
+            Action::Abort => post(act::abort),
+            Action::Cleanup => post(act::cleanup),
+            Action::Resume => post(act::resume),
+        }
+    }
+}
+
+/// All routes behind what every request passes.
+pub(super) fn router(app: App) -> Router {
+    let app = Arc::new(app);
+    ROUTES
+        .iter()
+        .fold(Router::new(), |router, route| {
+            router.route(route.path, route.action.handler())
+        })
+        .fallback(|| async {
+            Problem::new(
+                Kind::NotFound,
+                "there is no such path",
+                "GET /v1/openapi.json lists what there is",
+            )
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                Kind::MethodNotAllowed,
+                "the path does not take this method",
+                "the header Allow says which it takes",
+            )
+        })
+        .layer(from_fn_with_state(Arc::clone(&app), pass))
+        .with_state(app)
+}
+
+/// Counts and logs; everything else is [`admitted`].
+async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let matched = request.extensions().get::<MatchedPath>();
+    let known = matched.and_then(|matched| known(matched.as_str()));
+    let (caller, mut answer) = match admitted(&app, known, request).await {
+        Ok((caller, request)) => {
+            let running = next.run(request);
+            let answer = match tokio::time::timeout(app.rules.get().timeout, running).await {
+                Ok(answer) => answer,
+                Err(_) => no_answer().into_response(),
+            };
+            (caller, answer)
+        }
+        Err((caller, problem)) => (caller, problem.into_response()),
+    };
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    let (took, status) = (began.elapsed(), answer.status().as_u16());
+    let route = known.map_or("unmatched", |route| route.path);
+    app.metrics.answered(route, word(&method), status, took);
+    tracing::info!(
+        %method,
+        path,
+        status,
+        ms = took.as_millis(),
+        token = caller.as_ref().map_or("-", |caller| &*caller.name),
+        "answered"
+    );
+    answer
+}
+
+/// The row of a path; rows of one path differ in their method alone.
+fn known(path: &str) -> Option<&'static Route> {
+    ROUTES.iter().find(|route| route.path == path)
+}
+
+fn no_answer() -> Problem {
+    Problem::new(
+        Kind::Timeout,
+        "there was no answer in time; what was asked may have been taken up",
+        "look before asking again, or ask again with the same Idempotency-Key",
+    )
+}
+
+/// Methods are the client's words; the metrics know these.
+fn word(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+type Refused = (Option<Arc<Caller>>, Problem);
+
+/// The caller, and the request with the body read.
+async fn admitted(
+    app: &App,
+    route: Option<&'static Route>,
+    mut request: Request,
+) -> Result<(Option<Arc<Caller>>, Request), Refused> {
+    let rules = app.rules.get();
+    let needs = route.map_or(Needs::Scope(Scope::Read), |route| route.needs);
+    if needs == Needs::Nothing {
+        return Ok((None, request));
+    }
+    let peer = request.extensions().get::<Peer>().copied();
+    let found = match peer {
+        Some(Peer::Socket) => Ok(Arc::new(Caller::of_socket())),
+        Some(Peer::Address(_)) | None => recognised(&rules, request.headers()),
+    };
+    let who = match (&found, peer) {
+        (_, Some(Peer::Socket)) => Who::Socket,
+        (Ok(caller), _) => Who::Token(Arc::clone(&caller.name)),
+        (Err(_), Some(Peer::Address(ip))) => Who::Address(ip),
+        (Err(_), None) => Who::Others,
+    };
+    let known = found.as_ref().ok().cloned();
+    if let Err(wait) = rules.limiter.take(who, Instant::now()) {
+        return Err((known, too_many(wait)));
+    }
+    if let Needs::Scope(scope) = needs {
+        let caller = found.map_err(|problem| (None, problem))?;
+        // What no route takes is said to whoever has a token.
+        if route.is_some_and(|route| takes(route, request.method())) && !caller.may(scope) {
+            return Err((known, lacks(&caller, scope)));
+        }
+        request.extensions_mut().insert(caller);
+    }
+    match buffered(request, &rules).await {
+        Ok(request) => Ok((known, request)),
+        Err(problem) => Err((known, problem)),
+    }
+}
+
+fn takes(route: &Route, method: &Method) -> bool {
+    let method = if *method == Method::HEAD {
+        "GET"
+    } else {
+        method.as_str()
+    };
+    route.method == method
+}
+
+fn recognised(rules: &Rules, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+    let hint = "send `Authorization: Bearer TOKEN` with a token of http.tokens";
+    let no = |detail: &str| Problem::new(Kind::Unauthorized, detail, hint);
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (given.next(), given.next()) else {
+        return Err(no("a token is needed, once"));
+    };
+    let (scheme, token) = value.as_bytes().split_at_checked(7).unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case(b"bearer ") {
+        return Err(no("the header Authorization does not hold a bearer token"));
+    }
+    rules
+        .recognise(token.trim_ascii())
+        .ok_or_else(|| no("the token is not known"))
+}
+
+fn lacks(caller: &Caller, scope: Scope) -> Problem {
+    Problem::new(
+        Kind::Forbidden,
+        format!(
+            "the token {:?} lacks the scope {}",
+            caller.name,
+            scope.word()
+        ),
+        "use another token, or add the scope in http.tokens",
+    )
+}
+
+fn too_many(wait: Duration) -> Problem {
+    Problem::new(
+        Kind::TooManyRequests,
+        "more requests a second than http.requests_per_second",
+        "ask again after the time in Retry-After",
+    )
+    .retry_after(wait)
+}
+
+/// The request with its whole body in memory. Bodies of a client that is slow or sends too much are
+/// given up here, before anything is asked.
+async fn buffered(request: Request, rules: &Rules) -> Result<Request, Problem> {
+    let too_large = || {
+        Problem::new(
+            Kind::BodyTooLarge,
+            format!("the body has more than {} bytes", rules.body_limit),
+            "send less, or raise http.body_limit",
+        )
+    };
+    let (parts, body) = request.into_parts();
+    let announced = parts.headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > rules.body_limit as u64) {
+        return Err(too_large());
+    }
+    let reading = to_bytes(body, rules.body_limit);
+    match tokio::time::timeout(rules.timeout, reading).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err(Problem::new(
+            Kind::SlowBody,
+            "the body did not arrive in time",
+            "send it faster; nothing was asked",
+        )),
+    }
+}

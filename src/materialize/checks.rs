@@ -1,0 +1,337 @@
+//! The queries of checks. Each runs in a read-only transaction, and every query that a user wrote
+//! stands in parentheses: what is no query is refused there by the grammar.
+
+use super::catalog::text;
+use super::error::MaterializeError;
+use super::identifier::{Ident, Qualified};
+use super::session::{Session, Statement};
+use std::time::Duration;
+
+/// The words with which a query begins.
+const WORDS: [&str; 5] = ["select", "with", "values", "show", "table"];
+
+const LABEL: &str = "check";
+
+/// Counts the rows of a relation.
+#[must_use]
+pub fn rows(relation: &Qualified<'_>) -> Statement {
+    Statement::new(
+        "check row count",
+        format!("SELECT count(*)::text FROM {relation}"),
+    )
+}
+
+/// Counts the keys of blue, and those of them that green lacks. Rows that are alike in NULL are alike.
+#[must_use]
+pub fn keys(blue: &Qualified<'_>, green: &Qualified<'_>, key: &[String]) -> Statement {
+    let columns: Vec<String> = key.iter().map(|name| Ident(name).to_string()).collect();
+    let columns = columns.join(", ");
+    Statement::new(
+        "check keys kept",
+        format!(
+            "SELECT (SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {blue}) AS kept)::text, \
+             (SELECT count(*) FROM (SELECT {columns} FROM {blue} EXCEPT SELECT {columns} FROM {green}) AS lost)::text"
+        ),
+    )
+}
+
+/// Counts the rows that a query of [`one_query`] returns; none of them leaves the server.
+#[must_use]
+pub fn no_rows(query: &str) -> Statement {
+    // The line break ends a comment at the query's end.
+    Statement::new(
+        "check no rows",
+        format!("SELECT count(*)::text FROM ({query}\n) AS found"),
+    )
+}
+
+/// The numbers in the only row of one of the statements above, on this cluster.
+///
+/// # Errors
+/// See [`MaterializeError`]; the session is of no use after any.
+pub async fn numbers(
+    session: &Session,
+    statement: &Statement,
+    cluster: Option<&str>,
+    timeout: Duration,
+) -> Result<Vec<u64>, MaterializeError> {
+    let set = |sql: String| Statement::new("check session", sql);
+    if let Some(cluster) = cluster {
+        let cluster = Ident(cluster);
+        session
+            .execute(&set(format!("SET cluster = {cluster}")))
+            .await?;
+    }
+    let milliseconds = timeout.as_millis();
+    session
+        .execute(&set(format!("SET statement_timeout = '{milliseconds}ms'")))
+        .await?;
+    session
+        .execute(&Statement::new(
+            "check begin",
+            "BEGIN TRANSACTION READ ONLY",
+        ))
+        .await?;
+    // The extended protocol takes one statement and no more.
+    let rows = session
+        .query_within(statement.label(), statement.sql(), &[], timeout)
+        .await?;
+    session
+        .execute(&Statement::new("check end", "ROLLBACK"))
+        .await?;
+    let unexpected = |what: &str| MaterializeError::Unexpected {
+        label: LABEL,
+        what: what.to_owned(),
+    };
+    let [row] = rows.as_slice() else {
+        return Err(unexpected("not one row"));
+    };
+    (0..row.len())
+        .map(|column| {
+            let number = text(row, LABEL, column)?;
+            number.parse().map_err(|_| unexpected("no count"))
+        })
+        .collect()
+}
+
+/// Whether there is a relation of this name to read from.
+///
+/// # Errors
+/// See [`MaterializeError`].
+pub async fn exists(
+    session: &Session,
+    database: &str,
+    schema: &str,
+    name: &str,
+) -> Result<bool, MaterializeError> {
+    let rows = session
+        .query("check relation", EXISTS, &[database, schema, name])
+        .await?;
+    Ok(!rows.is_empty())
+}
+
+const EXISTS: &str = "
+SELECT o.id::text
+FROM mz_catalog.mz_objects o
+JOIN mz_catalog.mz_schemas s ON s.id = o.schema_id
+JOIN mz_catalog.mz_databases d ON d.id = s.database_id
+WHERE d.name = $1 AND s.name = $2 AND o.name = $3
+  AND o.type IN ('table', 'view', 'materialized-view', 'source')";
+
+/// The text of a query without a semicolon at its end, where it is one query and nothing else.
+///
+/// # Errors
+/// Why it is not, one sentence without a final full stop.
+pub fn one_query(sql: &str) -> Result<&str, String> {
+    let mut first = None;
+    let mut end = None;
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while at < sql.len() {
+        let rest = &sql[at..];
+        let (length, token) = token(rest)?;
+        if token != Token::Blank {
+            if end.is_some() {
+                return Err("the query has more than one statement".to_owned());
+            }
+            if first.is_none() {
+                first = Some(&rest[..length]);
+            }
+        }
+        match token {
+            Token::Open => depth += 1,
+            Token::Close => {
+                depth = depth
+                    .checked_sub(1)
+                    .ok_or("the query closes a parenthesis that it did not open")?;
+            }
+            Token::End => end = Some(at),
+            Token::Blank | Token::Other => {}
+        }
+        at += length;
+    }
+    if depth > 0 {
+        return Err("the query does not close every parenthesis".to_owned());
+    }
+    let word = first.unwrap_or_default();
+    if !WORDS.contains(&word.to_ascii_lowercase().as_str()) {
+        return Err(match word {
+            "" | ";" => "there is no query".to_owned(),
+            _ => format!("a query does not begin with {word:?}"),
+        });
+    }
+    Ok(&sql[..end.unwrap_or(sql.len())])
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    /// Space or a comment.
+    Blank,
+    Open,
+    Close,
+    /// A semicolon.
+    End,
+    Other,
+}
+
+/// The token at the beginning of `rest`, which is not empty, and its length.
+fn token(rest: &str) -> Result<(usize, Token), String> {
+    let open = |what: &str| format!("{what} in the query has no end");
+    let mut characters = rest.chars();
+    let Some(character) = characters.next() else {
+        return Ok((0, Token::Blank));
+    };
+    let one = character.len_utf8();
+    Ok(match character {
+        '(' => (one, Token::Open),
+        ')' => (one, Token::Close),
+        ';' => (one, Token::End),
+        _ if character.is_whitespace() => (one, Token::Blank),
+        '-' if rest.starts_with("--") => (
+            rest.find('\n').map_or(rest.len(), |end| end + 1),
+            Token::Blank,
+        ),
+        '/' if rest.starts_with("/*") => (
+            comment(rest).ok_or_else(|| open("a comment"))?,
+            Token::Blank,
+        ),
+        '\'' | '"' => (
+            quoted(rest, character, false).ok_or_else(|| open("a quoted text"))?,
+            Token::Other,
+        ),
+        'e' | 'E' if rest[one..].starts_with('\'') => {
+            let length = quoted(&rest[one..], '\'', true).ok_or_else(|| open("a quoted text"))?;
+            (one + length, Token::Other)
+        }
+        // The server reads no dollar quotes; others do, so none are let through to anybody.
+        '$' => return Err("a query may have no dollar sign outside of quotes".to_owned()),
+        _ if is_word(character) => (
+            rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
+            Token::Other,
+        ),
+        _ => (one, Token::Other),
+    })
+}
+
+fn is_word(character: char) -> bool {
+    character == '_' || character.is_alphanumeric()
+}
+
+/// The length of a quoted text; a doubled quote stands for one.
+fn quoted(text: &str, quote: char, escapes: bool) -> Option<usize> {
+    let mut characters = text.char_indices().skip(1).peekable();
+    while let Some((at, character)) = characters.next() {
+        if escapes && character == '\\' {
+            characters.next();
+        } else if character == quote && characters.next_if(|(_, next)| *next == quote).is_none() {
+            return Some(at + quote.len_utf8());
+        }
+    }
+    None
+}
+
+/// The length of a comment; comments nest.
+fn comment(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with("/*") {
+            depth += 1;
+            at += 2;
+        } else if rest.starts_with("*/") {
+            depth -= 1;
+            at += 2;
+            if depth == 0 {
+                return Some(at);
+            }
+        } else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{keys, no_rows, one_query};
+    use crate::materialize::identifier::Qualified;
+    use proptest::prelude::*;
+
+    #[test]
+    fn one_query_is_taken_and_its_semicolon_left_out() {
+        for (sql, taken) in [
+            ("SELECT 1", "SELECT 1"),
+            ("select 1; -- end\n /* ; /* nested */ */ ", "select 1"),
+            (
+                "-- a; comment\nWITH a AS (SELECT ';)') TABLE a",
+                "-- a; comment\nWITH a AS (SELECT ';)') TABLE a",
+            ),
+            ("VALUES (E'it\\'s; (')", "VALUES (E'it\\'s; (')"),
+            (
+                "select/**/\"a;\"\"(\" from t",
+                "select/**/\"a;\"\"(\" from t",
+            ),
+            ("SHOW schemas", "SHOW schemas"),
+            ("table t -- end", "table t -- end"),
+        ] {
+            assert_eq!(one_query(sql), Ok(taken));
+        }
+    }
+
+    #[test]
+    fn what_is_no_query_is_refused() {
+        for sql in [
+            "",
+            " -- nothing",
+            ";",
+            "DROP SCHEMA s",
+            "SELECT 1; DROP SCHEMA s",
+            "SELECT 1;;",
+            "INSERT INTO t VALUES (1)",
+            "selects 1",
+            "SELECT 1) AS a; DROP SCHEMA s; SELECT (1",
+            "SELECT 1) AS a, (SELECT 2",
+            "SELECT (1",
+            "SELECT 'open",
+            "SELECT \"open",
+            "SELECT /* open /* */",
+            "SELECT $$;$$",
+            "\"select\" 1",
+        ] {
+            assert!(one_query(sql).is_err(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_query_stands_in_parentheses() {
+        assert_eq!(
+            no_rows("SELECT 1 -- one").sql(),
+            "SELECT count(*)::text FROM (SELECT 1 -- one\n) AS found"
+        );
+        let sides = ["blue", "green"].map(|schema| Qualified::object("d", schema, "t"));
+        let statement = keys(&sides[0], &sides[1], &["a".to_owned(), "b\"c".to_owned()]);
+        assert!(statement.sql().contains(
+            "SELECT \"a\", \"b\"\"c\" FROM \"d\".\"blue\".\"t\" EXCEPT SELECT \"a\", \"b\"\"c\" FROM \"d\".\"green\".\"t\""
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused(sql in r#"(select )?[a;'"()\-/*\n\\eE $ü]{0,24}"#) {
+            if let Ok(taken) = one_query(&sql) {
+                prop_assert!(sql.starts_with(taken));
+                prop_assert_eq!(one_query(taken), Ok(taken));
+            }
+        }
+
+        #[test]
+        fn quoted_text_is_no_more_than_text(text in ".*") {
+            let literal = crate::materialize::identifier::Literal(&text);
+            let sql = format!("SELECT {literal}");
+            prop_assert_eq!(one_query(&sql), Ok(sql.as_str()));
+            let name = crate::materialize::identifier::Ident(&text);
+            let sql = format!("SELECT {name} FROM t; ");
+            prop_assert_eq!(one_query(&sql), Ok(sql.strip_suffix("; ").unwrap_or(&sql)));
+        }
+    }
+}

@@ -1,0 +1,503 @@
+//! What is counted and measured. Every name stands here; docs/metrics.md explains them.
+//!
+//! Labels are bounded: environments, clusters and targets are those of the configuration and of the
+//! plans, everything else is a word of the program. What belongs to an environment that is gone, or
+//! to a cluster that is not waited for any more, disappears.
+
+use crate::daemon::board::Role;
+use crate::deployment::state::State;
+use crate::progress::ClusterReadiness;
+use jiff::Timestamp;
+use kept::{Kept, Labelled};
+use process::Process;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Families that can let labels go.
+mod kept;
+/// The process, as the system sees it.
+mod process;
+
+/// The media type of [`Metrics::text`].
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Every name, with its kind and its help. Names of counters are without `_total`, which the text has.
+pub const NAMES: [(&str, &str); 20] = [
+    (DEPLOYMENTS, "Deployments that ended"),
+    (
+        RUNS,
+        "Runs that ended: fetched, planned, and released where something changed",
+    ),
+    (
+        DEPLOYMENT_STATE,
+        "1 for the state of the deployment under way or the latest",
+    ),
+    (PHASE_DURATION, "How long deployments stayed in a state"),
+    (
+        LAG,
+        "The worst lag of a planned object behind its sources, while it is waited for",
+    ),
+    (
+        HYDRATED,
+        "Planned objects that are hydrated, while they are waited for",
+    ),
+    (PLANNED, "Planned objects, while they are waited for"),
+    (RETRIES, "Attempts that were repeated"),
+    (LATENESS, "How much later than scheduled runs began"),
+    (LEADER, "1 while this process leads the environment"),
+    (
+        NEXT_RUN,
+        "When the schedule fires next, in seconds since 1970",
+    ),
+    (NOTIFICATIONS, "Messages to people and programs"),
+    (HTTP_REQUESTS, "Requests answered"),
+    (
+        HTTP_DURATION,
+        "How long answers took, streams up to their first byte",
+    ),
+    (RELOADS, "How often the configuration was read again"),
+    (process::MEMORY, "Resident memory"),
+    (process::FILES, "Open file descriptors"),
+    (process::CPU, "User and system time"),
+    (
+        process::START,
+        "When the process started, in seconds since 1970",
+    ),
+    (BUILD, "1, with the version"),
+];
+
+const DEPLOYMENTS: &str = "cutover_deployments";
+const RUNS: &str = "cutover_runs";
+const DEPLOYMENT_STATE: &str = "cutover_deployment_state";
+const PHASE_DURATION: &str = "cutover_phase_duration_seconds";
+const LAG: &str = "cutover_lag_milliseconds";
+const HYDRATED: &str = "cutover_hydrated_objects";
+const PLANNED: &str = "cutover_planned_objects";
+const RETRIES: &str = "cutover_retries";
+const LATENESS: &str = "cutover_schedule_lateness_seconds";
+const LEADER: &str = "cutover_leader";
+const NEXT_RUN: &str = "cutover_next_run_timestamp_seconds";
+const NOTIFICATIONS: &str = "cutover_notifications";
+const HTTP_REQUESTS: &str = "cutover_http_requests";
+const HTTP_DURATION: &str = "cutover_http_request_duration_seconds";
+const RELOADS: &str = "cutover_config_reloads";
+const BUILD: &str = "cutover_build_info";
+
+/// Label sets, each with its environment first where it has one.
+macro_rules! labels {
+    ($($name:ident { $($label:ident: $type:ty),* })*) => {
+        $(
+            #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
+            struct $name { environment: String, $($label: $type),* }
+            impl Labelled for $name {
+                fn environment(&self) -> &str { &self.environment }
+            }
+        )*
+    };
+}
+
+labels! {
+    Of {}
+    Ended { outcome: &'static str }
+    Entered { state: &'static str }
+    Phase { phase: &'static str }
+    Waited { cluster: String }
+    Repeated { reason: &'static str }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Notified {
+    target: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Timed {
+    route: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Version {
+    version: &'static str,
+}
+
+/// All that is counted and measured in one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    deployments: Kept<Ended, Counter>,
+    runs: Kept<Ended, Counter>,
+    states: Kept<Entered, Gauge>,
+    phases: Kept<Phase, Histogram>,
+    lag: Kept<Waited, Gauge>,
+    hydrated: Kept<Waited, Gauge>,
+    planned: Kept<Waited, Gauge>,
+    retries: Kept<Repeated, Counter>,
+    lateness: Kept<Of, Histogram>,
+    leader: Kept<Of, Gauge>,
+    next_run: Kept<Of, Gauge>,
+    notifications: Family<Notified, Counter>,
+    requests: Family<Answered, Counter>,
+    durations: Family<Timed, Histogram, fn() -> Histogram>,
+    reloads: Family<Outcome, Counter>,
+}
+
+/// From a second to four and a half hours.
+fn long() -> Histogram {
+    Histogram::new(exponential_buckets(1.0, 2.0, 15))
+}
+
+/// From a hundredth of a second to an hour.
+fn late() -> Histogram {
+    Histogram::new([0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 3600.0])
+}
+
+/// From half a millisecond to half a minute.
+fn quick() -> Histogram {
+    Histogram::new([
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    ])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics of a process that starts now.
+    #[must_use]
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::default(),
+            deployments: Kept::new(Counter::default),
+            runs: Kept::new(Counter::default),
+            states: Kept::new(Gauge::default),
+            phases: Kept::new(long),
+            lag: Kept::new(Gauge::default),
+            hydrated: Kept::new(Gauge::default),
+            planned: Kept::new(Gauge::default),
+            retries: Kept::new(Counter::default),
+            lateness: Kept::new(late),
+            leader: Kept::new(Gauge::default),
+            next_run: Kept::new(Gauge::default),
+            notifications: Family::default(),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(quick),
+            reloads: Family::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        let help = |name: &str| {
+            let known = NAMES.iter().find(|(known, _)| *known == name);
+            known.map_or("", |(_, help)| help)
+        };
+        registry.register(DEPLOYMENTS, help(DEPLOYMENTS), self.deployments.family());
+        registry.register(RUNS, help(RUNS), self.runs.family());
+        registry.register(
+            DEPLOYMENT_STATE,
+            help(DEPLOYMENT_STATE),
+            self.states.family(),
+        );
+        registry.register(PHASE_DURATION, help(PHASE_DURATION), self.phases.family());
+        registry.register(LAG, help(LAG), self.lag.family());
+        registry.register(HYDRATED, help(HYDRATED), self.hydrated.family());
+        registry.register(PLANNED, help(PLANNED), self.planned.family());
+        registry.register(RETRIES, help(RETRIES), self.retries.family());
+        registry.register(LATENESS, help(LATENESS), self.lateness.family());
+        registry.register(LEADER, help(LEADER), self.leader.family());
+        registry.register(NEXT_RUN, help(NEXT_RUN), self.next_run.family());
+        registry.register(
+            NOTIFICATIONS,
+            help(NOTIFICATIONS),
+            self.notifications.clone(),
+        );
+        registry.register(HTTP_REQUESTS, help(HTTP_REQUESTS), self.requests.clone());
+        registry.register(HTTP_DURATION, help(HTTP_DURATION), self.durations.clone());
+        registry.register(RELOADS, help(RELOADS), self.reloads.clone());
+        let build = Family::<Version, Gauge>::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&Version { version }).set(1);
+        registry.register(BUILD, help(BUILD), build);
+        registry.register_collector(Box::new(Process::starting_now(help)));
+        self
+    }
+
+    /// All of it as text, for a scraper.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut page = String::new();
+        match text::encode(&mut page, &self.registry) {
+            Ok(()) => page,
+            Err(error) => {
+                tracing::error!(%error, "the metrics cannot be written");
+                String::new()
+            }
+        }
+    }
+
+    /// A deployment went from one state to the next after `seconds` in the first. `from` is `None`
+    /// when it was only found in `to`, as after a start.
+    pub fn state_entered(&self, environment: &str, from: Option<State>, to: State, seconds: f64) {
+        for state in State::ALL {
+            let labels = Entered {
+                environment: environment.to_owned(),
+                state: state.as_str(),
+            };
+            self.states
+                .with(labels, |gauge| gauge.set(i64::from(state == to)));
+        }
+        let Some(from) = from else { return };
+        let phase = Phase {
+            environment: environment.to_owned(),
+            phase: from.as_str(),
+        };
+        self.phases
+            .with(phase, |histogram| histogram.observe(seconds));
+        if to.is_terminal() {
+            let outcome = to.as_str();
+            self.deployments
+                .with(ended(environment, outcome), |counter| counter.inc());
+        }
+    }
+
+    /// A run ended; `outcome` is a word of the program.
+    pub fn run_ended(&self, environment: &str, outcome: &'static str) {
+        self.runs
+            .with(ended(environment, outcome), |counter| counter.inc());
+    }
+
+    /// A reading of the clusters that are waited for; those that are not in it disappear. None: the
+    /// wait is over.
+    pub fn readiness(&self, environment: &str, clusters: &[ClusterReadiness]) {
+        let waited: BTreeSet<&str> = clusters.iter().map(|c| c.cluster.as_str()).collect();
+        let is_over = |labels: &Waited| {
+            labels.environment == environment && !waited.contains(labels.cluster.as_str())
+        };
+        for kept in [&self.lag, &self.hydrated, &self.planned] {
+            kept.forget(is_over);
+        }
+        for cluster in clusters {
+            let labels = || Waited {
+                environment: environment.to_owned(),
+                cluster: cluster.cluster.clone(),
+            };
+            self.hydrated
+                .with(labels(), |gauge| gauge.set(whole(cluster.hydrated)));
+            self.planned
+                .with(labels(), |gauge| gauge.set(whole(cluster.total)));
+            match cluster.lag_ms {
+                Some(lag) => self.lag.with(labels(), |gauge| gauge.set(lag)),
+                // Unknown is no number; an old one would be a lie.
+                None => self.lag.forget(|known| *known == labels()),
+            };
+        }
+    }
+
+    /// An attempt was repeated; `reason` is a word of the program.
+    pub fn retried(&self, environment: &str, reason: &'static str) {
+        let environment = environment.to_owned();
+        let labels = Repeated {
+            environment,
+            reason,
+        };
+        self.retries.with(labels, |counter| counter.inc());
+    }
+
+    /// A scheduled run began this much late.
+    pub fn fired_late(&self, environment: &str, lateness: Duration) {
+        self.lateness.with(of(environment), |histogram| {
+            histogram.observe(lateness.as_secs_f64());
+        });
+    }
+
+    /// Whether this process leads the environment now.
+    pub fn role(&self, environment: &str, role: Role) {
+        let leads = match role {
+            Role::Leader => 1,
+            Role::Starting | Role::Standby => 0,
+        };
+        self.leader.with(of(environment), |gauge| gauge.set(leads));
+    }
+
+    /// When the schedule fires next.
+    pub fn next_run(&self, environment: &str, at: Option<Timestamp>) {
+        match at {
+            Some(at) => {
+                self.next_run
+                    .with(of(environment), |gauge| gauge.set(at.as_second()));
+            }
+            None => self
+                .next_run
+                .forget(|known| known.environment == environment),
+        }
+    }
+
+    /// A message was sent, or given up; `target` is a name of the configuration.
+    pub fn notified(&self, target: &str, outcome: &'static str) {
+        let target = target.to_owned();
+        self.notifications
+            .get_or_create(&Notified { target, outcome })
+            .inc();
+    }
+
+    /// The configuration was read again.
+    pub fn reloaded(&self, taken: bool) {
+        let outcome = if taken { "taken" } else { "refused" };
+        self.reloads.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A request was answered. `route` and `method` are of the table of routes.
+    pub fn answered(&self, route: &'static str, method: &'static str, status: u16, took: Duration) {
+        let labels = Answered {
+            route,
+            method,
+            status,
+        };
+        self.requests.get_or_create(&labels).inc();
+        let timed = self.durations.get_or_create(&Timed { route });
+        timed.observe(took.as_secs_f64());
+    }
+
+    /// Takes out everything of an environment that is no more.
+    pub fn forget(&self, environment: &str) {
+        fn of<L: Labelled>(environment: &str) -> impl Fn(&L) -> bool {
+            move |labels| labels.environment() == environment
+        }
+        self.deployments.forget(of(environment));
+        self.runs.forget(of(environment));
+        self.states.forget(of(environment));
+        self.phases.forget(of(environment));
+        self.lag.forget(of(environment));
+        self.hydrated.forget(of(environment));
+        self.planned.forget(of(environment));
+        self.retries.forget(of(environment));
+        self.lateness.forget(of(environment));
+        self.leader.forget(of(environment));
+        self.next_run.forget(of(environment));
+    }
+}
+
+fn of(environment: &str) -> Of {
+    Of {
+        environment: environment.to_owned(),
+    }
+}
+
+fn ended(environment: &str, outcome: &'static str) -> Ended {
+    Ended {
+        environment: environment.to_owned(),
+        outcome,
+    }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Metrics, NAMES};
+    use crate::daemon::board::Role;
+    use crate::deployment::state::State;
+    use crate::progress::ClusterReadiness;
+    use std::time::Duration;
+
+    fn all() -> Metrics {
+        let metrics = Metrics::new();
+        metrics.state_entered("prod", Some(State::CleaningUp), State::Done, 2.0);
+        metrics.run_ended("prod", "released");
+        metrics.readiness("prod", &[reading("serving", Some(20))]);
+        metrics.retried("prod", "conflict");
+        metrics.fired_late("prod", Duration::from_millis(3));
+        metrics.role("prod", Role::Leader);
+        metrics.next_run("prod", Some(jiff::Timestamp::UNIX_EPOCH));
+        metrics.notified("ops", "sent");
+        metrics.reloaded(true);
+        metrics.answered("/v1/environments", "GET", 200, Duration::from_millis(1));
+        metrics
+    }
+
+    fn reading(cluster: &str, lag_ms: Option<i64>) -> ClusterReadiness {
+        ClusterReadiness {
+            cluster: cluster.to_owned(),
+            hydrated: 1,
+            total: 2,
+            lag_ms,
+            lagging: None,
+            waiting_for: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_name_is_documented_and_told() {
+        let page = all().text();
+        let document = include_str!("../docs/metrics.md");
+        for (name, help) in NAMES {
+            assert!(
+                page.contains(&format!("# HELP {name} {help}")),
+                "{name}\n{page}"
+            );
+            let documented = [format!("`{name}`"), format!("`{name}_total`")];
+            assert!(documented.iter().any(|d| document.contains(d)), "{name}");
+        }
+        let told = page.lines().filter(|line| line.starts_with("# HELP"));
+        assert_eq!(told.count(), NAMES.len());
+    }
+
+    #[test]
+    fn what_is_gone_is_not_told_any_more() {
+        let metrics = all();
+        metrics.role("ci", Role::Standby);
+        metrics.readiness("prod", &[reading("batch", None)]);
+        let page = metrics.text();
+        assert!(!page.contains("serving"), "{page}");
+        assert!(page.contains(r#"cutover_planned_objects{environment="prod",cluster="batch"} 2"#));
+        assert!(!page.contains("cutover_lag_milliseconds{"), "{page}");
+        metrics.forget("prod");
+        let page = metrics.text();
+        assert!(!page.contains("prod"), "{page}");
+        assert!(
+            page.contains(r#"cutover_leader{environment="ci"} 0"#),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn one_state_is_marked_at_a_time() {
+        let metrics = all();
+        let page = metrics.text();
+        let marked: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("cutover_deployment_state{") && line.ends_with(" 1"))
+            .collect();
+        assert_eq!(
+            marked,
+            [r#"cutover_deployment_state{environment="prod",state="done"} 1"#]
+        );
+        let ended = r#"cutover_deployments_total{environment="prod",outcome="done"} 1"#;
+        assert!(page.contains(ended), "{page}");
+    }
+}

@@ -1,0 +1,598 @@
+//! The HTTP API over real connections: who may ask, what is answered, and that every answer is as
+//! docs/openapi.json says. Then the client, and the real `cutover --server`.
+
+#[path = "http/client.rs"]
+mod client;
+#[path = "http/daemon.rs"]
+mod daemon;
+#[path = "http/listen.rs"]
+mod listen;
+#[path = "http/openapi.rs"]
+mod openapi;
+
+use cutover::client::Item;
+use cutover::daemon::board::{News, Role};
+use cutover::daemon::request::Command;
+use cutover::http::ROUTES;
+use cutover::http::problem::Kind;
+use cutover::progress::Progress;
+use daemon::{OF_CI, PROMOTER, READER, RELEASER, World};
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// An answer.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// Asserts that it is this problem.
+    fn is(&self, status: u16, word: &str) -> &Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let body = self.json();
+        assert_eq!(
+            body["type"],
+            format!("urn:cutover:problem:{word}"),
+            "{body}"
+        );
+        assert_eq!(body["status"], status);
+        assert!(!body["hint"].as_str().expect("a hint").is_empty());
+        self
+    }
+}
+
+/// Asks, and compares the answer with the description where there is one.
+async fn ask(world: &World, method: &str, path: &str, token: &str, body: Option<&str>) -> Answer {
+    let method = method.parse().expect("a method");
+    let mut request = reqwest::Client::new().request(method, world.url(path));
+    if !token.is_empty() {
+        request = request.bearer_auth(token);
+    }
+    if let Some(body) = body {
+        request = request
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+    }
+    sent(request).await
+}
+
+async fn sent(request: reqwest::RequestBuilder) -> Answer {
+    let answer = request.send().await.expect("an answer");
+    Answer {
+        status: answer.status().as_u16(),
+        headers: answer.headers().clone(),
+        text: answer.text().await.expect("text"),
+    }
+}
+
+async fn get(world: &World, path: &str, token: &str) -> Answer {
+    ask(world, "GET", path, token, None).await
+}
+
+async fn post(world: &World, path: &str, token: &str, body: &str) -> Answer {
+    ask(world, "POST", path, token, Some(body)).await
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_answers_as_described() {
+    let world = World::start(|_| {}).await;
+    let document = openapi::document();
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods").keys();
+            methods.map(|method| (method.to_uppercase(), path.clone()))
+        })
+        .collect();
+    let known = ROUTES
+        .iter()
+        .map(|route| (route.method.to_owned(), route.path.to_owned()));
+    assert_eq!(described, known.collect());
+    let types = &document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"];
+    let words: Vec<Value> = Kind::ALL
+        .iter()
+        .map(|kind| json!(format!("urn:cutover:problem:{}", kind.word())))
+        .collect();
+    assert_eq!(types, &Value::Array(words));
+
+    for route in ROUTES
+        .iter()
+        .filter(|route| !route.path.ends_with("stream"))
+    {
+        let path = |environment: &str, id: &str| {
+            let path = route.path.replace("{environment}", environment);
+            path.replace("{deployment}", id)
+        };
+        let owner = if route.method == "POST" {
+            PROMOTER
+        } else {
+            READER
+        };
+        for (environment, id, token) in [
+            ("prod", world.ids[1].as_str(), owner),
+            ("prod", world.ids[1].as_str(), RELEASER),
+            ("nowhere", "ffff", RELEASER),
+            ("ci", "0", OF_CI),
+            ("prod", "0", ""),
+        ] {
+            let body = (route.method == "POST").then_some("{}");
+            let answer = ask(&world, route.method, &path(environment, id), token, body).await;
+            let media_type = answer.header("content-type");
+            let body = match media_type.contains("json") {
+                true => answer.json(),
+                false => Value::String(answer.text.clone()),
+            };
+            openapi::fits(route.method, route.path, answer.status, media_type, &body);
+            assert_eq!(answer.header("cache-control"), "no-store");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_needed_and_its_scopes_and_environments_count() {
+    let world = World::start(|_| {}).await;
+    for path in ["/healthz", "/readyz", "/metrics", "/v1/openapi.json"] {
+        assert_eq!(get(&world, path, "").await.status, 200, "{path}");
+    }
+    for token in [
+        "",
+        "short",
+        "reader-012345678",
+        "reader-01234567890",
+        "READER-0123456789",
+    ] {
+        let answer = get(&world, "/v1/environments", token).await;
+        let answer = answer.is(401, "unauthorized");
+        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        get(&world, "/nowhere", token).await.is(401, "unauthorized");
+    }
+    let basic = reqwest::Client::new().get(world.url("/v1/environments"));
+    sent(basic.basic_auth(READER, Some(READER)))
+        .await
+        .is(401, "unauthorized");
+
+    get(&world, "/v1/environments", PROMOTER)
+        .await
+        .is(403, "forbidden");
+    post(&world, "/v1/environments/prod/releases", READER, "")
+        .await
+        .is(403, "forbidden");
+    post(&world, "/v1/environments/prod/promote", RELEASER, "")
+        .await
+        .is(403, "forbidden");
+    post(&world, "/v1/environments/prod/abort", PROMOTER, "")
+        .await
+        .is(403, "forbidden");
+    // Which environments there are is not told by the lack of a scope.
+    post(&world, "/v1/environments/nowhere/promote", RELEASER, "")
+        .await
+        .is(403, "forbidden");
+
+    let names = |answer: &Answer| -> Vec<String> {
+        let body = answer.json();
+        let all = body["environments"].as_array().expect("a list").iter();
+        all.map(|one| one["environment"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    assert_eq!(
+        names(&get(&world, "/v1/environments", READER).await),
+        ["ci", "prod", "slow"]
+    );
+    assert_eq!(names(&get(&world, "/v1/environments", OF_CI).await), ["ci"]);
+    for rest in ["", "/plan", "/deployments", "/stream"] {
+        let there = get(&world, &format!("/v1/environments/prod{rest}"), OF_CI).await;
+        let not_there = get(&world, &format!("/v1/environments/none{rest}"), OF_CI).await;
+        there.is(404, "unknown-environment");
+        assert_eq!(there.text.replace("prod", "none"), not_there.text);
+    }
+    let there = post(&world, "/v1/environments/prod/promote", OF_CI, "").await;
+    let not_there = post(&world, "/v1/environments/none/promote", OF_CI, "").await;
+    assert_eq!(
+        there
+            .is(404, "unknown-environment")
+            .text
+            .replace("prod", "none"),
+        not_there.text
+    );
+    for (id, status) in [(&world.ids[0], 404), (&world.ids[2], 200)] {
+        for rest in ["", "/events"] {
+            let answer = get(&world, &format!("/v1/deployments/{id}{rest}"), OF_CI).await;
+            assert_eq!(answer.status, status, "{}", answer.text);
+        }
+    }
+    // What is ambiguous to others is not to whoever sees one of them.
+    let prefix = &world.ids[0][..8];
+    get(&world, &format!("/v1/deployments/{prefix}"), READER)
+        .await
+        .is(409, "ambiguous-deployment");
+    let mine = get(&world, &format!("/v1/deployments/{prefix}"), OF_CI).await;
+    assert_eq!(mine.json()["id"], world.ids[2].as_str(), "{}", mine.text);
+    assert_eq!(
+        world.asked.lock().expect("a lock").len(),
+        0,
+        "nothing was asked"
+    );
+}
+
+#[tokio::test]
+async fn what_is_read_is_the_board_and_the_journal() {
+    let world = World::start(|_| {}).await;
+    let list = get(&world, "/v1/environments/prod/deployments?limit=1", READER)
+        .await
+        .json();
+    assert_eq!(list["deployments"].as_array().map(Vec::len), Some(1));
+    assert_eq!(list["deployments"][0]["id"], world.ids[1].as_str());
+    for limit in ["0", "10001", "-1", "x", "1&more=1"] {
+        let path = format!("/v1/environments/prod/deployments?limit={limit}");
+        get(&world, &path, READER)
+            .await
+            .is(400, "invalid-parameter");
+    }
+    let failed = get(&world, &format!("/v1/deployments/{}", world.ids[0]), READER)
+        .await
+        .json();
+    assert_eq!(failed["state"], "failed");
+    assert_eq!(failed["reason"], "a model fails");
+    assert_eq!(failed["events"].as_array().map(Vec::len), Some(4));
+    let plan = get(&world, "/v1/environments/prod/plan", READER).await;
+    assert_eq!(plan.json()["environment"], "prod");
+    get(&world, "/v1/environments/slow/plan", READER)
+        .await
+        .is(404, "no-plan");
+    get(&world, "/v1/deployments/%20", READER)
+        .await
+        .is(404, "unknown-deployment");
+    get(&world, "/v1/deployments/%ff", READER)
+        .await
+        .is(400, "invalid-parameter");
+    get(&world, "/v1/nothing", READER)
+        .await
+        .is(404, "not-found");
+    for (method, path, allow) in [
+        ("DELETE", "/v1/environments/prod", "GET"),
+        ("GET", "/v1/environments/prod/promote", "POST"),
+        ("PUT", "/healthz", "GET"),
+    ] {
+        let answer = ask(&world, method, path, RELEASER, None).await;
+        let answer = answer.is(405, "method-not-allowed");
+        assert!(
+            answer.header("allow").contains(allow),
+            "{:?}",
+            answer.headers
+        );
+    }
+    let head = ask(&world, "HEAD", "/v1/environments/prod", READER, None).await;
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
+    world.daemon.set_store("prod", None);
+    let answer = get(&world, "/v1/environments/prod/deployments", READER).await;
+    assert!(!answer.is(503, "store").header("retry-after").is_empty());
+}
+
+#[tokio::test]
+async fn it_is_ready_when_every_environment_is() {
+    let world = World::start(|_| {}).await;
+    assert_eq!(get(&world, "/readyz", "").await.json()["status"], "ready");
+    world
+        .daemon
+        .board
+        .change("ci", |status| status.role = Role::Standby);
+    assert_eq!(get(&world, "/readyz", "").await.status, 200);
+    world
+        .daemon
+        .board
+        .change("ci", |status| status.role = Role::Starting);
+    world.daemon.set_store("prod", None);
+    let answer = get(&world, "/readyz", "").await;
+    let said = answer.is(503, "not-ready").json()["detail"].to_string();
+    assert!(said.contains("ci") && said.contains("prod"), "{said}");
+    world.daemon.stop.cancel();
+    let said = get(&world, "/readyz", "").await.json()["detail"].to_string();
+    assert!(said.contains("stopping"), "{said}");
+    assert_eq!(get(&world, "/healthz", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_declined_says_why_and_what_to_do() {
+    let world = World::start(|http| http.request_timeout.0 = Duration::from_secs(1)).await;
+    let answer = post(&world, "/v1/environments/ci/releases", RELEASER, "").await;
+    answer.is(503, "not-leading");
+    assert_eq!(answer.json()["leader"], "http://other:8425");
+    assert!(!answer.header("retry-after").is_empty());
+    post(&world, "/v1/environments/prod/promote", PROMOTER, "{}")
+        .await
+        .is(409, "not-now");
+    post(&world, "/v1/environments/prod/cleanup", PROMOTER, "")
+        .await
+        .is(409, "no-deployment");
+    post(&world, "/v1/environments/slow/releases", RELEASER, "")
+        .await
+        .is(504, "timeout");
+    world.daemon.stop.cancel();
+    post(&world, "/v1/environments/prod/releases", RELEASER, "")
+        .await
+        .is(503, "stopping");
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_ask_nothing() {
+    let world = World::start(|http| http.body_limit = 4096).await;
+    let path = "/v1/environments/prod/releases";
+    for (body, said) in [
+        ("{\n \"full\": tru }", "line 2 column"),
+        ("{", "EOF"),
+        ("[]", "invalid"),
+        ("null", "invalid"),
+        (r#"{"fulll": true}"#, "fulll"),
+        (r#"{"full": 1}"#, "boolean"),
+        (r#"{"full": true, "full": false}"#, "duplicate"),
+        (r#"{"allow": ["nonsense"]}"#, "nonsense"),
+        (r#"{"allow": ["not-owner"]}"#, "cannot be allowed"),
+        (r#"{"full": true, "select": ["a"]}"#, "takes everything"),
+        (r#"{"selector": "a", "exclude": ["b"]}"#, "in the place"),
+        ("{}{}", "trailing"),
+        ("\u{feff}{}", "expected value"),
+    ] {
+        let answer = post(&world, path, RELEASER, body).await;
+        let answer = answer.is(422, "invalid-body").json();
+        assert!(
+            answer["detail"].to_string().contains(said),
+            "{body}: {answer}"
+        );
+    }
+    let answer = post(&world, path, RELEASER, "{\n \"full\": tru }")
+        .await
+        .json();
+    assert_eq!(
+        (&answer["line"], &answer["column"]),
+        (&json!(2), &json!(13)),
+        "{answer}"
+    );
+    let plain = reqwest::Client::new()
+        .post(world.url(path))
+        .bearer_auth(RELEASER);
+    sent(plain.body("{}"))
+        .await
+        .is(415, "unsupported-media-type");
+    post(&world, path, RELEASER, &" ".repeat(4097))
+        .await
+        .is(413, "body-too-large");
+    // Announced, it is refused unread; unannounced, as soon as it is too much.
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {RELEASER}\r\ncontent-type: application/json\r\n"
+    );
+    let huge = raw(
+        &world,
+        format!("{head}content-length: 99999999999\r\n\r\n").as_bytes(),
+    )
+    .await;
+    assert!(huge.starts_with("HTTP/1.1 413"), "{huge}");
+    let chunk = format!("1000\r\n{}\r\n", " ".repeat(4096));
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{chunk}{chunk}");
+    let huge = raw(&world, chunked.as_bytes()).await;
+    assert!(huge.starts_with("HTTP/1.1 413"), "{huge}");
+    let long = raw(
+        &world,
+        format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(99_999)).as_bytes(),
+    )
+    .await;
+    assert!(long.starts_with("HTTP/1.1 4"), "{long}");
+    for garbage in [&b"\x16\x03\x01\x02\x00"[..], b"NONSENSE\r\n\r\n", &[0; 64]] {
+        raw(&world, garbage).await;
+    }
+    assert_eq!(get(&world, "/healthz", "").await.status, 200);
+    assert_eq!(world.asked.lock().expect("a lock").len(), 0);
+}
+
+async fn raw(world: &World, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(world.address).await.expect("connected");
+    // The server may answer and close before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    let _ = stream.shutdown().await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    let world = World::start(|http| http.request_timeout.0 = Duration::from_millis(300)).await;
+    let mut stream = TcpStream::connect(world.address).await.expect("connected");
+    let head = format!(
+        "POST /v1/environments/prod/releases HTTP/1.1\r\nhost: a\r\nauthorization: bearer {RELEASER}\r\ncontent-length: 5\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.expect("written");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 408");
+}
+
+#[tokio::test]
+async fn one_key_is_one_release_however_often_it_is_sent() {
+    let world = World::start(|_| {}).await;
+    let path = "/v1/environments/prod/releases";
+    let send = |key: &str, body: &str| {
+        let request = reqwest::Client::new()
+            .post(world.url(path))
+            .bearer_auth(RELEASER);
+        let request = request.header("idempotency-key", key);
+        sent(
+            request
+                .header("content-type", "application/json; charset=utf-8")
+                .body(body.to_owned()),
+        )
+    };
+    let answers =
+        futures_util::future::join_all((0..50).map(|_| send("a key", r#"{"full":true}"#))).await;
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.text), (202, &answers[0].text));
+    }
+    assert_eq!(world.asked.lock().expect("a lock").len(), 1);
+    send("a key", r#"{"full":false}"#)
+        .await
+        .is(422, "key-reused");
+    let (_, command, idempotency) = world.asked.lock().expect("a lock")[0].clone();
+    let Command::Start(start) = command else {
+        panic!("{command:?}")
+    };
+    assert!(start.full && start.selection.is_none());
+    let idempotency = idempotency.expect("a key");
+    assert_eq!(
+        (idempotency.key.as_str(), idempotency.fingerprint.len()),
+        ("a key", 64)
+    );
+    for key in ["", &"k".repeat(256), "k\u{e9}y"] {
+        let answer = send(key, "").await;
+        answer.is(400, "invalid-parameter");
+    }
+}
+
+#[tokio::test]
+async fn news_are_streamed_until_the_daemon_stops() {
+    let world = World::start(|_| {}).await;
+    let client = world.client();
+    let mut all = client.news(None).await.expect("a stream");
+    let mut of_ci = client.news(Some("ci")).await.expect("a stream");
+    let news = |environment: &str, text: &str| News {
+        environment: environment.to_owned(),
+        deployment: None,
+        at: jiff::Timestamp::now(),
+        progress: Progress::Note {
+            text: text.to_owned(),
+        },
+    };
+    world.daemon.board.tell(news("prod", "one"));
+    world.daemon.board.tell(news("ci", "two\nlines"));
+    let text = |item: Option<Item>| {
+        let Some(Item::News(news)) = item else {
+            panic!("{item:?}");
+        };
+        let Progress::Note { text } = news.progress else {
+            panic!("{news:?}");
+        };
+        text
+    };
+    assert_eq!(text(all.next().await.expect("news")), "one");
+    assert_eq!(text(all.next().await.expect("news")), "two\nlines");
+    assert_eq!(text(of_ci.next().await.expect("news")), "two\nlines");
+    for number in 0..5000 {
+        world
+            .daemon
+            .board
+            .tell(news("prod", &format!("{number} {}", "x".repeat(1000))));
+    }
+    let mut missed = 0;
+    while missed == 0 {
+        if let Some(Item::Missed(number)) = all.next().await.expect("news") {
+            missed = number;
+        }
+    }
+    world.stop.cancel();
+    while all.next().await.expect("the end").is_some() {}
+    while of_ci.next().await.expect("the end").is_some() {}
+    tokio::time::timeout(Duration::from_secs(5), world.serving)
+        .await
+        .expect("in time")
+        .expect("served");
+    assert!(!world.socket.exists(), "the socket is gone");
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_streams() {
+    let world = World::start(|_| {}).await;
+    let client = world.client();
+    let mut open = Vec::new();
+    let refused = loop {
+        match client.news(None).await {
+            Ok(stream) => open.push(stream),
+            Err(error) => break error,
+        }
+        assert!(open.len() < 100);
+    };
+    assert_eq!(refused.kind(), Some(Kind::TooManyStreams), "{refused}");
+    assert!(client.environments().await.is_ok());
+    open.clear();
+    let until = Instant::now() + Duration::from_secs(10);
+    while client.news(None).await.is_err() {
+        assert!(Instant::now() < until, "places are given back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_too_often_is_told_to_wait() {
+    let world = World::start(|http| http.requests_per_second = 1).await;
+    let mut refused = None;
+    for _ in 0..11 {
+        let answer = get(&world, "/v1/environments", READER).await;
+        if answer.status != 200 {
+            refused = Some(answer);
+        }
+    }
+    let refused = refused.expect("too many");
+    assert_eq!(
+        refused.is(429, "too-many-requests").header("retry-after"),
+        "1"
+    );
+    assert_eq!(
+        get(&world, "/v1/environments", OF_CI).await.status,
+        200,
+        "others go on"
+    );
+    for _ in 0..20 {
+        get(&world, "/v1/environments", "guess-0123456789abc").await;
+        assert_eq!(get(&world, "/healthz", "").await.status, 200);
+    }
+    get(&world, "/v1/environments", "guess-0123456789abc")
+        .await
+        .is(429, "too-many-requests");
+}
+
+#[tokio::test]
+async fn metrics_count_requests_and_name_no_token() {
+    let world = World::start(|_| {}).await;
+    get(&world, "/v1/environments/prod", READER).await;
+    get(&world, "/v1/made-up", READER).await;
+    ask(&world, "BREW", "/v1/environments", READER, None).await;
+    let answer = get(&world, "/metrics", "").await;
+    assert!(
+        answer
+            .header("content-type")
+            .starts_with("application/openmetrics-text")
+    );
+    let page = answer.text;
+    for line in [
+        r#"cutover_http_requests_total{route="/v1/environments/{environment}",method="GET",status="200"} 1"#,
+        r#"cutover_http_requests_total{route="unmatched",method="GET",status="404"} 1"#,
+        r#"cutover_http_requests_total{route="/v1/environments",method="other",status="405"} 1"#,
+    ] {
+        assert!(page.contains(line), "{line}\n{page}");
+    }
+    assert!(page.ends_with("# EOF\n") && !page.contains("made-up") && !page.contains(READER));
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').expect("a value");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        assert!(
+            name.starts_with(|first: char| first.is_ascii_lowercase()),
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! A daemon with workers that answer without a server: what is asked is noted, a release "runs" for
+//! a moment. The journal is a real one.
+#![allow(
+    dead_code,
+    reason = "the tests and the benchmark use a part of it each"
+)]
+
+use cutover::client::{Address, Client, Options};
+use cutover::daemon::Daemon;
+use cutover::daemon::board::{Activity, DeploymentStatus, News, Role};
+use cutover::daemon::request::{Accepted, Command, Declined, Idempotency, Request};
+use cutover::deployment::Verb;
+use cutover::deployment::state::{Event, State};
+use cutover::http::{self, Handle};
+use cutover::metrics::Metrics;
+use cutover::progress::Progress;
+use cutover::settings::http::Http;
+use cutover::settings::{Policy, Settings, Sources, Span};
+use cutover::store::{Kind, NewDeployment, Store};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+pub const READER: &str = "reader-0123456789";
+pub const RELEASER: &str = "releaser-0123456789";
+pub const PROMOTER: &str = "promoter-0123456789";
+pub const OF_CI: &str = "of-ci-0123456789";
+
+pub type Asked = Arc<Mutex<Vec<(String, Command, Option<Idempotency>)>>>;
+
+pub struct World {
+    pub base: tempfile::TempDir,
+    pub daemon: Arc<Daemon>,
+    pub metrics: Arc<Metrics>,
+    pub settings: Http,
+    pub handle: Handle,
+    pub address: SocketAddr,
+    pub socket: PathBuf,
+    pub stop: CancellationToken,
+    pub serving: tokio::task::JoinHandle<()>,
+    /// What workers were asked.
+    pub asked: Asked,
+    /// Deployments of prod and of ci, in the order of their creation.
+    pub ids: Vec<String>,
+}
+
+pub fn settings(base: &tempfile::TempDir) -> Http {
+    let mut http = Settings::defaults().expect("defaults").http;
+    http.listen = Some("127.0.0.1:0".parse().expect("an address"));
+    http.socket = Some("d.sock".into());
+    let tokens = [
+        ("reader", READER, r#"["read"]"#, "[]"),
+        ("releaser", RELEASER, r#"["read","release"]"#, "[]"),
+        ("promoter", PROMOTER, r#"["promote"]"#, "[]"),
+        (
+            "of-ci",
+            OF_CI,
+            r#"["read","release","promote"]"#,
+            r#"["ci"]"#,
+        ),
+    ];
+    http.tokens = tokens
+        .map(|(name, secret, scopes, environments)| {
+            std::fs::write(base.path().join(name), format!("{secret}\n")).expect("a token");
+            let token = format!(
+                r#"{{"name":"{name}","secret":"file:{name}","scopes":{scopes},"environments":{environments}}}"#
+            );
+            serde_json::from_str(&token).expect("a token")
+        })
+        .into();
+    http
+}
+
+impl World {
+    pub async fn start(change: impl FnOnce(&mut Http)) -> Self {
+        let base = tempfile::tempdir().expect("a folder");
+        let mut http_settings = settings(&base);
+        change(&mut http_settings);
+        let loaded = Settings::load(&Sources {
+            directory: base.path().to_owned(),
+            ..Sources::default()
+        });
+        let daemon = Arc::new(Daemon::new(Arc::new(loaded.expect("settings"))));
+        let journal = format!("sqlite://{}", base.path().join("journal.db").display());
+        let store = Store::open(&journal, base.path()).await.expect("a journal");
+        let asked = Asked::default();
+        for name in ["prod", "ci", "slow"] {
+            let requests = daemon.take_in(name);
+            daemon.set_store(name, Some(store.clone()));
+            daemon
+                .board
+                .change(name, |status| status.role = Role::Leader);
+            let (daemon, asked) = (Arc::clone(&daemon), Arc::clone(&asked));
+            tokio::spawn(worker(name, daemon, requests, asked));
+        }
+        let ids = deployments(&store).await;
+        let metrics = Arc::new(Metrics::new());
+        let listeners = http::bind(&http_settings, base.path()).await;
+        let listeners = listeners.expect("listeners");
+        let stop = CancellationToken::new();
+        let (address, socket) = (listeners.address(), listeners.socket());
+        let handle = listeners.handle();
+        let serving = http::serve(
+            listeners,
+            Arc::clone(&daemon),
+            Arc::clone(&metrics),
+            stop.clone(),
+        );
+        let serving = tokio::spawn(async move { serving.await.expect("served") });
+        Self {
+            base,
+            daemon,
+            metrics,
+            settings: http_settings,
+            handle,
+            address: address.expect("an address"),
+            socket: socket.expect("a socket"),
+            stop,
+            serving,
+            asked,
+            ids,
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn client(&self) -> Client {
+        let address = Address::Socket(self.socket.clone());
+        Client::connect(&address, &Options::default()).expect("a client")
+    }
+}
+
+pub fn deployment(environment: &str) -> NewDeployment {
+    let plan = serde_json::json!({
+        "version": 1, "mode": "full", "environment": environment, "target": environment,
+        "project": "shop", "database": "materialize", "manifest_hash": "0".repeat(64),
+        "green_manifest_hash": "0".repeat(64), "schemas": [], "clusters": [], "nodes": [],
+        "build_selectors": [], "tests": [], "test_selectors": [], "test_cluster": null,
+        "indexes": [], "sinks": [], "gains": [], "loses": [], "accepted": [], "notes": [],
+    });
+    NewDeployment {
+        plan: serde_json::from_value(plan).expect("a plan"),
+        request: cutover::store::Request {
+            revision: None,
+            checks: Vec::new(),
+            kind: Kind::Full,
+            promotion: Policy::Automatic,
+            cleanup: Policy::Automatic,
+            soak: Span(Duration::ZERO),
+            allow: Vec::new(),
+            bootstrap: false,
+        },
+    }
+}
+
+async fn deployments(store: &Store) -> Vec<String> {
+    let mut ids = Vec::new();
+    for (environment, failed) in [("prod", true), ("prod", false), ("ci", false)] {
+        let lead = store.lead(environment).await.expect("the lead");
+        let made = store.create(&lead, deployment(environment)).await;
+        let id = made.expect("recorded").id;
+        let events: &[Event] = if failed {
+            let reason = "a model fails".to_owned();
+            &[
+                Event::StagingStarted,
+                Event::StepFailed { reason },
+                Event::UnwoundAfterFailure,
+            ]
+        } else {
+            &[Event::StagingStarted, Event::Staged]
+        };
+        for event in events {
+            store.apply(&lead, &id, event).await.expect("applied");
+        }
+        if !failed {
+            let intent = serde_json::json!({"name": "a"});
+            let begun = store.begin_effect(&lead, &id, "create-schema:a", &intent);
+            begun.await.expect("begun");
+        }
+        ids.push(id);
+    }
+    ids
+}
+
+async fn worker(
+    name: &'static str,
+    daemon: Arc<Daemon>,
+    mut requests: tokio::sync::mpsc::Receiver<Request>,
+    asked: Asked,
+) {
+    let mut known: HashMap<String, (String, Accepted)> = HashMap::new();
+    while let Some(Request {
+        command,
+        idempotency,
+        answer,
+    }) = requests.recv().await
+    {
+        if name == "slow" {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+        }
+        if let Some(key) = &idempotency
+            && let Some((fingerprint, accepted)) = known.get(&key.key)
+        {
+            let same = *fingerprint == key.fingerprint;
+            let _ = answer.send(if same {
+                Ok(accepted.clone())
+            } else {
+                Err(Declined::KeyReused)
+            });
+            continue;
+        }
+        let mut seen = asked.lock().expect("a lock");
+        seen.push((name.to_owned(), command.clone(), idempotency.clone()));
+        let number = seen.len();
+        drop(seen);
+        let reply = match (name, command) {
+            ("ci", _) => Err(Declined::NotLeading {
+                leader: Some("http://other:8425".to_owned()),
+            }),
+            (_, Command::Start(_)) => {
+                daemon
+                    .board
+                    .change(name, |status| status.activity = Activity::Planning);
+                tokio::spawn(release(
+                    name,
+                    Arc::clone(&daemon),
+                    format!("id-{number}"),
+                    State::Done,
+                ));
+                Ok(None)
+            }
+            (
+                _,
+                Command::Act {
+                    verb: Verb::Abort,
+                    deployment,
+                },
+            ) => {
+                let id = deployment.unwrap_or_else(|| format!("id-{number}"));
+                daemon
+                    .board
+                    .change(name, |status| status.activity = Activity::Releasing);
+                tokio::spawn(release(
+                    name,
+                    Arc::clone(&daemon),
+                    id.clone(),
+                    State::Aborted,
+                ));
+                Ok(Some(id))
+            }
+            (
+                _,
+                Command::Act {
+                    verb: Verb::Resume, ..
+                },
+            ) => {
+                daemon
+                    .board
+                    .change(name, |status| status.activity = Activity::Releasing);
+                let id = format!("id-{number}");
+                tokio::spawn(release(
+                    name,
+                    Arc::clone(&daemon),
+                    id.clone(),
+                    State::Failed,
+                ));
+                Ok(Some(id))
+            }
+            (
+                _,
+                Command::Act {
+                    verb: Verb::Cleanup,
+                    ..
+                },
+            ) => Err(Declined::NoDeployment(name.to_owned())),
+            (
+                _,
+                Command::Act {
+                    verb: Verb::Promote | Verb::Rollback,
+                    ..
+                },
+            ) => Err(Declined::NotNow {
+                reason: "cannot promote: the deployment is building".to_owned(),
+                state: State::Building,
+            }),
+        };
+        let reply = reply.map(|deployment| Accepted {
+            environment: name.to_owned(),
+            run: deployment.is_none().then(|| format!("run-{number}")),
+            deployment,
+            would: "do as it was asked".to_owned(),
+        });
+        if let (Some(key), Ok(accepted)) = (idempotency, &reply) {
+            known.insert(key.key, (key.fingerprint, accepted.clone()));
+        }
+        let _ = answer.send(reply);
+    }
+}
+
+/// What a release shows, in a quarter of a second.
+async fn release(name: &'static str, daemon: Arc<Daemon>, id: String, end: State) {
+    for state in [State::Building, State::Hydrating, end] {
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        let now = jiff::Timestamp::now();
+        daemon.board.change(name, |status| {
+            status.activity = Activity::Releasing;
+            status.deployment = Some(DeploymentStatus {
+                id: id.clone(),
+                state,
+                created_at: now,
+                since: now,
+                finished_at: state.is_terminal().then_some(now),
+                reason: (state == State::Failed).then(|| "a model fails".to_owned()),
+            });
+        });
+        daemon.board.tell(News {
+            environment: name.to_owned(),
+            deployment: Some(id.clone()),
+            at: now,
+            progress: Progress::State {
+                deployment: id.clone(),
+                state,
+            },
+        });
+    }
+    daemon
+        .board
+        .change(name, |status| status.activity = Activity::Idle);
+}
