@@ -51,6 +51,7 @@ deny: ## Check licences, bans and advisories of dependencies
 	fi
 
 bench: venv postgres ## Measure planning, releases, the journal and the API, beside dbt and its macros
+	$(CARGO) bench --locked -p cutover --bench daemon </dev/null
 	$(CARGO) bench --locked -p cutover --bench journal </dev/null
 	$(CARGO) bench --locked -p cutover --bench http </dev/null
 	$(CARGO) bench --locked -p cutover --bench release </dev/null

@@ -5,7 +5,7 @@ mod support;
 use cutover::store::{Cause, Outcome as Ended, Run};
 use nix::sys::signal::Signal;
 use serde_json::json;
-use support::{Needs, Replay, World, eventually};
+use support::{Needs, People, Replay, World, eventually};
 
 /// A configuration with one environment.
 fn configuration(more: &str) -> String {
@@ -37,7 +37,8 @@ async fn it_releases_on_schedule_and_stops_when_told() {
     assert!(released.len() >= 2, "{runs:#?}");
     for run in released {
         assert_eq!(run.cause, Cause::Schedule, "{runs:#?}");
-        assert!(run.scheduled_for.is_some() && run.revision.is_some());
+        let is_known = run.scheduled_for.is_some() && run.revision.is_some();
+        assert!(is_known, "{run:#?}");
     }
 }
 
@@ -151,5 +152,176 @@ async fn a_faulty_configuration_is_not_taken_over() {
         all.contains("\"test\"").then_some(())
     })
     .await;
+    daemon.stopped().await.exits(0);
+}
+
+#[tokio::test]
+async fn what_became_stale_while_it_waited_is_planned_anew() {
+    let Some((world, _replay)) = world().await else {
+        return;
+    };
+    let manual = "    promotion: manual\ndaemon: {recheck_interval: 300ms}\n";
+    let daemon = world.serve("daemon", &configuration(manual)).await;
+    daemon.does("prod", "idle").await;
+    daemon.signal(Signal::SIGUSR2);
+    let first = daemon.does("prod", "waiting_for_promotion").await;
+    // Somebody makes a part of production anew.
+    let [serving, serve] = ["serving", "serve"].map(|name| world.name(name));
+    for sql in [
+        format!("DROP INDEX {serving}.report_index"),
+        format!("CREATE INDEX report_index IN CLUSTER {serve} ON {serving}.report (customer)"),
+    ] {
+        world.sql.run(&sql).await;
+    }
+    let again = daemon
+        .until("prod", "another deployment", |status| {
+            status["activity"] == "waiting_for_promotion"
+                && status["deployment"]["id"] != first["deployment"]["id"]
+        })
+        .await;
+    // The project changes too.
+    let model = "models/marts/totals.sql";
+    let text = world.project.read(model);
+    world.project.write(model, &format!("{text}\n-- changed\n"));
+    daemon
+        .until("prod", "a third deployment", |status| {
+            status["activity"] == "waiting_for_promotion"
+                && status["deployment"]["id"] != again["deployment"]["id"]
+        })
+        .await;
+    world.serves(1).await;
+    let (status, promoted) = daemon
+        .post("/v1/environments/prod/promote", &json!({}))
+        .await;
+    assert_eq!(status, 202, "{promoted}");
+    daemon.does("prod", "idle").await;
+    let runs = world.runs().await;
+    let ends: Vec<_> = runs.iter().map(|run| (run.cause, run.outcome)).collect();
+    assert_eq!(
+        ends,
+        [
+            (Cause::Change, Some(Ended::Released)),
+            (Cause::Change, Some(Ended::Aborted)),
+            (Cause::Signal, Some(Ended::Aborted)),
+        ],
+        "{runs:#?}"
+    );
+    let why = runs[2].detail.as_deref().unwrap_or_default();
+    assert!(why.contains("stale"), "{runs:#?}");
+    daemon.stopped().await.exits(0);
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_failing_soak_check_rolls_back_and_is_told() {
+    let Some((world, _replay)) = world().await else {
+        return;
+    };
+    let people = People::listen().await;
+    let more = format!(
+        "    soak: 5m\nsoak_check_interval: 200ms\n\
+         checks:\n- {{name: no row more than three, kind: no_rows, run: [soak], \
+         sql: 'SELECT id FROM {{{{ green(\"{staging}.orders\") }}}} WHERE id > 3'}}\n\
+         webhooks:\n- {{name: people, url: \"{url}\", secret: \"env:PEOPLE_SECRET\"}}\n\
+         - {{name: chat, url: \"{url}\", format: slack, events: [rolled_back]}}\n",
+        staging = world.name("staging"),
+        url = people.url,
+    );
+    let mut world = world;
+    world
+        .environment
+        .insert("PEOPLE_SECRET".to_owned(), "a secret of theirs".to_owned());
+    let daemon = world.serve("daemon", &configuration(&more)).await;
+    daemon.does("prod", "idle").await;
+    daemon.signal(Signal::SIGUSR2);
+    world.swapped(2).await;
+    daemon
+        .until("prod", "the soak", |status| {
+            status["deployment"]["state"] == "soaking"
+        })
+        .await;
+    let staging = world.name("staging");
+    world
+        .sql
+        .run(&format!(
+            "INSERT INTO {staging}.orders VALUES (4, 'eve', 1)"
+        ))
+        .await;
+    daemon
+        .until("prod", "the old side", |status| {
+            status["deployment"]["state"] == "rolled_back"
+        })
+        .await;
+    world.serves(1).await;
+    let status = daemon.get("/v1/environments/prod").await;
+    let id = status["deployment"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    // What was recorded shortly before the daemon began is told too; that is not the subject here.
+    let told = eventually("all messages", async || {
+        let told = people.told().into_iter();
+        let told: Vec<_> = told
+            .filter(|post| post.body.to_string().contains(&id))
+            .collect();
+        (told.len() >= 5).then_some(told)
+    })
+    .await;
+    let topics: Vec<&str> = told
+        .iter()
+        .filter_map(|post| post.body["topic"].as_str())
+        .collect();
+    assert_eq!(
+        topics,
+        ["ready", "promoted", "rolling_back", "rolled_back"],
+        "{told:#?}"
+    );
+    let chat = told.iter().find(|post| post.body.get("topic").is_none());
+    let text = chat.expect("the chat").body["text"]
+        .as_str()
+        .expect("a text");
+    assert!(text.contains("no row more than three"), "{text}");
+    for post in told.iter().filter(|post| post.body.get("topic").is_some()) {
+        assert!(post.is_signed_with("a secret of theirs"), "{post:?}");
+    }
+    let runs = world.runs().await;
+    assert_eq!(runs[0].outcome, Some(Ended::RolledBack), "{runs:#?}");
+    assert!(
+        runs[0]
+            .detail
+            .as_deref()
+            .unwrap_or_default()
+            .contains("no row more")
+    );
+    daemon.stopped().await.exits(0);
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn what_fails_again_and_again_is_given_up_until_it_changes() {
+    let Some((world, replay)) = world().await else {
+        return;
+    };
+    replay.makes(2, true);
+    let more = "    schedule: {cron: \"* * * * * *\", max_failures: 2, failure_backoff: 1s}\n";
+    let daemon = world.serve("daemon", &configuration(more)).await;
+    let store = world.journal().await;
+    let count = async |outcome: Ended| {
+        let runs = store.runs(None, 500).await.expect("runs");
+        runs.iter()
+            .filter(|run| run.outcome == Some(outcome))
+            .count()
+    };
+    eventually("it to be given up", async || {
+        (count(Ended::Skipped).await >= 4).then_some(())
+    })
+    .await;
+    assert_eq!(count(Ended::Failed).await, 2);
+    world.serves(1).await;
+    replay.makes(2, false);
+    let model = "models/marts/totals.sql";
+    let text = world.project.read(model);
+    world.project.write(model, &format!("{text}\n-- mended\n"));
+    world.swapped(2).await;
     daemon.stopped().await.exits(0);
 }

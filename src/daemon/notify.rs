@@ -27,6 +27,11 @@ const BATCH: u32 = 20;
 /// A message that could not be delivered for so long is given up.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
+/// What was written up to so long before this process began to lead is delivered too: a predecessor may
+/// have ended before it could. What is older than that is not, so that a webhook that is new in the
+/// configuration is not told the past.
+const BEFORE: SignedDuration = SignedDuration::from_mins(10);
+
 /// The most that is kept of what a webhook answers when it refuses.
 const LONGEST_ANSWER: usize = 200;
 
@@ -46,6 +51,8 @@ pub(super) async fn deliver(
         }
     };
     let environment = lead.environment().to_owned();
+    let began = Timestamp::now();
+    let began = began.saturating_sub(BEFORE).unwrap_or(began);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -57,7 +64,7 @@ pub(super) async fn deliver(
         }
         let targets: Vec<&str> = webhooks.iter().map(|hook| hook.name.as_str()).collect();
         let now = Timestamp::now();
-        let oldest = now.saturating_sub(PATIENCE).unwrap_or(now);
+        let oldest = now.saturating_sub(PATIENCE).unwrap_or(now).max(began);
         let due = match store.due(&environment, &targets, oldest, now, BATCH).await {
             Ok(due) => due,
             Err(error) => {

@@ -46,6 +46,8 @@ async fn a_run_is_recorded_from_its_beginning_to_its_end(on: On) {
     let open = store.open_runs("prod").await.expect("read");
     assert_eq!(open, std::slice::from_ref(&begun));
 
+    let revised = store.revise_run(&lead, &begun.id, "def").await;
+    assert_eq!(revised.expect("revised").revision.as_deref(), Some("def"));
     let attached = store.attach_run(&lead, &begun.id, "d1").await;
     assert_eq!(
         attached.expect("attached").deployment.as_deref(),
@@ -57,6 +59,7 @@ async fn a_run_is_recorded_from_its_beginning_to_its_end(on: On) {
     assert_eq!(finished.outcome, Some(Outcome::Failed));
     assert_eq!(finished.detail.as_deref(), Some("a model \u{fffd} fails"));
     assert_eq!(finished.deployment.as_deref(), Some("d1"));
+    assert_eq!(finished.revision.as_deref(), Some("def"));
     assert!(finished.finished_at >= Some(finished.started_at));
     assert_eq!(store.run(&begun.id).await.expect("found"), finished);
     assert!(store.open_runs("prod").await.expect("read").is_empty());
