@@ -24,7 +24,7 @@ const ASKING: Duration = Duration::from_secs(20);
 const CONNECTIONS: u32 = 8;
 const REQUESTS_A_SECOND: u32 = 1000;
 const SIGNALS: usize = 10;
-const TOKEN: &str = "a token of the benchmark";
+const TOKEN: &str = "a-token-of-the-benchmark";
 
 #[tokio::main]
 async fn main() -> ExitCode {
