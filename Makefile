@@ -10,7 +10,7 @@ VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 
-.PHONY: help build demo test parity lint deny bench matrix deploy-check venv s3 postgres clean
+.PHONY: help build demo serve test parity lint deny bench matrix deploy-check venv s3 postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -21,6 +21,9 @@ build: ## Build cutover and the stand-in for Materialize
 # `make demo KILL=building` kills the release when it enters that state, and resumes it.
 demo: build venv postgres ## Release a sample project while a reader watches production
 	$(VENV)/bin/python demo/run --bin target/debug $(if $(KILL),--kill $(KILL)) </dev/null
+
+serve: build venv postgres ## A day of the daemon in two minutes: schedule, signals, checks, takeover
+	$(VENV)/bin/python demo/serve --bin target/debug </dev/null
 
 test: venv s3 postgres ## Run every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
