@@ -9,7 +9,7 @@ use cutover::store::{Outcome as Ended, Run, Summary};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{Daemon, JournalServer, Needs, Replay, Snapshot, World, eventually};
+use support::{Daemon, JournalServer, Needs, Replay, Snapshot, Stop, World, eventually};
 
 /// The environment, and where it is asked for.
 const RELEASES: &str = "/v1/environments/prod/releases";
@@ -240,4 +240,42 @@ async fn a_leader_that_wakes_up_too_late_changes_nothing() {
         daemon.stopped().await.exits(0);
     }
     assert_eq!(world.processes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_cannot_be_recorded_ends_when_it_can() {
+    let Some((world, mut journal, _replay)) = world().await else {
+        return;
+    };
+    let daemon = world.serve("a", CONFIGURATION).await;
+    is(&daemon, "leader").await;
+    // While it plans the journal goes away, for longer than it is waited for.
+    world.hold("cutover: ", 1).await;
+    let run = release(&daemon).await;
+    world.struck().await;
+    journal.stop(Stop::Fast);
+    world.let_go().await;
+    let shown = daemon.does("prod", "waiting_for_a_dependency").await;
+    println!("{}", shown["problem"]);
+    journal.start();
+    daemon.does("prod", "idle").await;
+    let run = eventually("the end of the run", async || {
+        let runs = world.runs().await;
+        let run = runs.into_iter().find(|one| one.id == run)?;
+        run.outcome.is_some().then_some(run)
+    })
+    .await;
+    assert_eq!(run.outcome, Some(Ended::Interrupted), "{run:#?}");
+    world.serves(1).await;
+    world.nothing_left().await;
+
+    // The next one is not in its way.
+    let run = release(&daemon).await;
+    world.swapped(2).await;
+    daemon.does("prod", "idle").await;
+    let runs = world.runs().await;
+    let run = runs.iter().find(|one| one.id == run).expect("the run");
+    assert_eq!(run.outcome, Some(Ended::Released), "{runs:#?}");
+    world.nothing_left().await;
+    daemon.stopped().await.exits(0);
 }
