@@ -37,7 +37,10 @@ async fn it_releases_on_schedule_and_stops_when_told() {
     assert!(released.len() >= 2, "{runs:#?}");
     for run in released {
         assert_eq!(run.cause, Cause::Schedule, "{runs:#?}");
-        assert!(run.scheduled_for.is_some() && run.revision.is_some());
+        assert!(
+            run.scheduled_for.is_some() && run.revision.is_some(),
+            "{runs:#?}"
+        );
     }
 }
 
