@@ -104,6 +104,7 @@ async fn released_once(world: &World, run: &str) {
     let runs = world.runs().await;
     let run = runs.iter().find(|one| one.id == run).expect("the run");
     assert_eq!(run.outcome, Some(Ended::Released), "{runs:#?}");
+    assert!(run.revision.is_some(), "{runs:#?}");
     assert!(runs.iter().all(|run| run.outcome.is_some()), "{runs:#?}");
     let store = world.journal().await;
     let id = run.deployment.as_deref().expect("a deployment");
