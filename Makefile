@@ -10,7 +10,7 @@ VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 
-.PHONY: help build demo serve test parity lint deny bench matrix deploy-check venv s3 postgres clean
+.PHONY: help build demo serve test parity lint deny bench matrix soak deploy-check venv s3 postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -62,6 +62,9 @@ bench: venv postgres ## Measure planning, releases, the journal and the API, bes
 
 matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour and a half)
 	CUTOVER_TEST_MATRIX=full $(CARGO) test --locked -p cutover --test crash_matrix -- --nocapture --test-threads 2 </dev/null
+
+soak: venv postgres ## Release 200 times on a compressed clock while daemons die and servers go away
+	CUTOVER_TEST_SOAK=200 $(CARGO) test --locked -p cutover --test soak -- --nocapture </dev/null
 
 deploy-check: ## Check the files of deploy/ with the tools that are installed
 	@.ci/deploy-check

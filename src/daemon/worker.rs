@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::release::{Release, ReleaseError, Wanted};
 use crate::retry::Pauses;
 use crate::settings::Loaded;
-use crate::store::{Deployment, Lead, Outcome, Store, StoreError};
+use crate::store::{Deployment, Lead, Store, StoreError};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ mod launch;
 mod patience;
 /// Whether the project is another one than before.
 mod project;
+/// Ending runs that were left open.
+mod settle;
 
 /// The shortest pause before something that failed is tried again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
@@ -371,36 +373,6 @@ impl Leading<'_> {
             if let Err(ended) = turn {
                 return ended;
             }
-        }
-    }
-
-    /// Ends the runs that an earlier leader left open; the one of the deployment under way goes on.
-    async fn recover(&mut self) -> Result<(), Ended> {
-        let environment = self.worker.environment.clone();
-        let recovered = async {
-            let active = self.store.active(&environment).await?;
-            let mut kept = None;
-            for run in self.store.open_runs(&environment).await? {
-                let Some(id) = &run.deployment else {
-                    let detail = Some("the process that planned it ended");
-                    self.conclude(&run.id, Outcome::Interrupted, detail).await?;
-                    continue;
-                };
-                if active.as_ref().is_some_and(|active| active.id == *id) {
-                    kept = Some(run.id);
-                    continue;
-                }
-                let ended = self.store.deployment(id).await?;
-                self.finish_as(&run.id, &ended).await?;
-            }
-            Ok::<_, StoreError>(kept)
-        };
-        match recovered.await {
-            Ok(run) => {
-                self.worker.memory.run = run;
-                Ok(())
-            }
-            Err(error) => self.trouble(&error).await,
         }
     }
 

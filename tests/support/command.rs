@@ -221,6 +221,11 @@ impl Running {
         self.child.id().expect("it runs")
     }
 
+    /// Whether the process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Sends a signal to the process, not to its children.
     pub fn signal(&self, signal: Signal) {
         send(self.id(), signal);

@@ -5,6 +5,10 @@ use cutover::store::{Run, Store};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The longest that a daemon that is not stopped takes for one answer.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A daemon under way. It is killed when it is dropped.
 pub struct Daemon {
@@ -56,6 +60,13 @@ impl World {
 }
 
 impl Daemon {
+    /// The status of an environment, where it answers in time.
+    pub async fn status(&self, environment: &str) -> Option<Value> {
+        let path = format!("/v1/environments/{environment}");
+        let answer = tokio::time::timeout(ANSWER, self.try_get(&path)).await;
+        serde_json::from_str(&answer.ok()??).ok()
+    }
+
     /// Waits until it answers.
     pub async fn answers(&self) {
         eventually("the daemon to answer", async || {
@@ -123,6 +134,11 @@ impl Daemon {
     /// The id of its process.
     pub fn id(&self) -> u32 {
         self.running().id()
+    }
+
+    /// Whether its process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.running.as_mut().is_none_or(Running::has_ended)
     }
 
     /// Its folder, with the configuration.

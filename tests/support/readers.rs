@@ -1,10 +1,13 @@
 //! Readers of production that never stop looking: every failed read, every mix of two releases
 //! and every release that they saw is recorded.
 
-use super::World;
+use super::{Sql, World};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
+use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 
 /// What readers saw.
@@ -34,6 +37,12 @@ const PACE: Duration = Duration::from_millis(10);
 impl Readers {
     /// Starts readers, each with a connection of its own, on the swapped cluster.
     pub async fn start(world: &World, number: usize) -> Self {
+        Self::start_through(world, number, &Arc::default()).await
+    }
+
+    /// As [`Readers::start`], through outages of the server: each is counted before it begins, and
+    /// costs a reader nothing but its connection.
+    pub async fn start_through(world: &World, number: usize, outages: &Arc<AtomicU32>) -> Self {
         let query = format!(
             "SELECT (SELECT max(release) FROM {}.totals), (SELECT min(release) FROM {}.report), \
              (SELECT sum(total) FROM {}.report)",
@@ -44,16 +53,22 @@ impl Readers {
         let stop = CancellationToken::new();
         let mut tasks = Vec::new();
         for _ in 0..number {
-            let sql = world.server.connect().await;
-            sql.run(&format!("SET cluster = {}", world.name("serve")))
-                .await;
-            let (query, stop) = (query.clone(), stop.clone());
+            let (config, cluster) = (world.server.config(), world.name("serve"));
+            let mut lived_through = outages.load(Ordering::SeqCst);
+            let mut sql = connected(&config, &cluster).await.expect("a connection");
+            let (query, stop, outages) = (query.clone(), stop.clone(), Arc::clone(outages));
             tasks.push(tokio::spawn(async move {
                 let mut seen = Seen::default();
                 while !stop.is_cancelled() {
                     let started = Instant::now();
                     match sql.attempt(&query).await {
                         Ok(rows) => seen.take(&rows),
+                        Err(_) if outages.load(Ordering::SeqCst) != lived_through => {
+                            let now = outages.load(Ordering::SeqCst);
+                            if let Some(again) = connected(&config, &cluster).await {
+                                (sql, lived_through) = (again, now);
+                            }
+                        }
                         Err(error) => seen.errors.push(error),
                     }
                     seen.slowest = seen.slowest.max(started.elapsed());
@@ -79,6 +94,12 @@ impl Readers {
         }
         all
     }
+}
+
+async fn connected(config: &Config, cluster: &str) -> Option<Sql> {
+    let sql = Sql::try_connect(config).await.ok()?;
+    let set = format!("SET cluster = {cluster}");
+    sql.attempt(&set).await.ok().map(|_| sql)
 }
 
 impl Seen {

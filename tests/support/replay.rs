@@ -1,7 +1,7 @@
 //! A dbt that answers at once: what the real one wrote in one release is given again, and the
 //! objects are made by SQL. For tests of many releases that dbt is not the subject of.
 
-use super::{FakeDbt, SUPPORTED_DBT, World};
+use super::{FakeDbt, SUPPORTED_DBT, Sql, World};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -85,7 +85,8 @@ impl Replay {
         let script = SCRIPT.replace("$RECORDED", &folder.display().to_string());
         let dbt = FakeDbt::write(&world.home().join("replay"), SUPPORTED_DBT, &script);
         world.set("DBT__EXECUTABLE", &dbt.path());
-        let sql = world.server.connect().await;
+        let config = world.server.config();
+        let mut sql = world.server.connect().await;
         let order = Arc::new(Mutex::new(Order {
             release: 2,
             counts: true,
@@ -122,6 +123,10 @@ impl Replay {
                 let mut end = ("built", String::new());
                 let steps = anew.iter().chain(&recipes[order.release as usize]);
                 for step in steps {
+                    // A dbt that was killed makes nothing any more.
+                    if !is_alive(guest) {
+                        break;
+                    }
                     if let Err(error) = sql.attempt(&format!("/* dbt: */ {step}")).await {
                         end = ("broken", error);
                         break;
@@ -136,6 +141,13 @@ impl Replay {
                 std::fs::write(place.join("new"), end.1).expect("a file");
                 let answer = place.join(format!("{}.{guest}", end.0));
                 std::fs::rename(place.join("new"), answer).expect("a file");
+                // The server may have been away.
+                while sql.attempt("SELECT 1").await.is_err() {
+                    match Sql::try_connect(&config).await {
+                        Ok(again) => sql = again,
+                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    }
+                }
             }
         });
         Self {
@@ -152,6 +164,11 @@ impl Replay {
             counts: false,
             fails,
         };
+    }
+
+    /// Whether builds fail in the end from now on.
+    pub fn fails(&self, fails: bool) {
+        self.order.lock().expect("no builder panics").fails = fails;
     }
 
     /// Lets no build begin until [`Replay::go_on`].
@@ -176,6 +193,10 @@ impl Drop for Replay {
     }
 }
 
+fn is_alive(guest: u32) -> bool {
+    Path::new("/proc").join(guest.to_string()).exists()
+}
+
 /// The processes that wait for a build.
 fn waiting(folder: &Path) -> Vec<u32> {
     let entries = std::fs::read_dir(folder).expect("the folder");
@@ -194,7 +215,7 @@ async fn awaited(folder: &Path) -> u32 {
             for guest in waiting(folder) {
                 let asked = folder.join(format!("building.{guest}"));
                 std::fs::remove_file(asked).expect("the file");
-                if Path::new("/proc").join(guest.to_string()).exists() {
+                if is_alive(guest) {
                     return guest;
                 }
             }

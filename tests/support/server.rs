@@ -70,7 +70,11 @@ impl Sql {
         Self::try_connect(config).await.expect("a connection")
     }
 
-    async fn try_connect(config: &Config) -> Result<Self, tokio_postgres::Error> {
+    /// A connection, if the server lets anybody in.
+    ///
+    /// # Errors
+    /// What the client says.
+    pub async fn try_connect(config: &Config) -> Result<Self, tokio_postgres::Error> {
         let mut config = config.clone();
         config
             .application_name("cutover-tests")

@@ -16,6 +16,7 @@ impl Leading<'_> {
     pub(super) async fn attend(&mut self, deployment: Deployment) -> Result<(), Ended> {
         let status = DeploymentStatus::of(&deployment);
         self.worker.change(|shown| shown.deployment = Some(status));
+        self.find_run(&deployment).await?;
         let memory = &self.worker.memory;
         let is_at_rest = deployment.state == State::Stuck
             || memory
@@ -177,16 +178,6 @@ impl Leading<'_> {
             return self.retry_later(&run).await;
         }
         Ok(())
-    }
-
-    /// Finishes a run as its deployment ended.
-    pub(super) async fn finish_as(
-        &mut self,
-        run: &str,
-        ended: &Deployment,
-    ) -> Result<(), StoreError> {
-        let outcome = Outcome::of(ended.state);
-        self.conclude(run, outcome, ended.reason.as_deref()).await
     }
 
     /// Records how a run ended.

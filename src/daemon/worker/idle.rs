@@ -31,6 +31,7 @@ impl Leading<'_> {
     /// One turn of waiting; ends when something was released or asked for.
     pub(super) async fn idle(&mut self) -> Result<(), Ended> {
         self.worker.memory.asked = None;
+        self.settle().await?;
         self.show_idle().await?;
         loop {
             let pause = match self.due().await? {
