@@ -296,7 +296,10 @@ pub struct History {
     /// Environment [default: every one that has a record]
     #[arg(value_name = "ENV", value_parser = parse_name)]
     pub environment: Option<String>,
-    /// The most deployments to list
+    /// List runs instead: each time the daemon set out to release, also when nothing came of it
+    #[arg(long)]
+    pub runs: bool,
+    /// The most deployments, or runs, to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
 }

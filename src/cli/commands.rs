@@ -21,6 +21,8 @@ mod baseline;
 mod check;
 /// `plan` and `deploy`
 mod deploy;
+/// The daemon that leads.
+mod leader;
 /// `ls`
 mod ls;
 /// `status`, `history` and `show`
@@ -35,6 +37,8 @@ const DAEMON_LEVEL: &str = "cutover=info,warn";
 #[derive(Debug)]
 pub struct Commands {
     wanted: Wanted,
+    /// Also for a daemon that is found.
+    global: Global,
 }
 
 impl Commands {
@@ -50,6 +54,7 @@ impl Commands {
             )
         })?;
         Ok(Self {
+            global: global.clone(),
             wanted: Wanted {
                 config: global.config.clone(),
                 overrides: overrides(global, &working_directory),
