@@ -151,6 +151,9 @@ pub enum Command {
     Ls(Ls),
     /// Test everything that a deployment needs, and say what to do about each fault
     Check(Check),
+    /// Clear up after deployments that ended: old records, artifacts and files, and what they left in
+    /// Materialize
+    Gc(Gc),
     /// Run the daemon: releases on schedule, promotions by signal, an HTTP API
     ///
     /// SIGUSR1 promotes what is ready, SIGUSR2 releases now, SIGHUP reads the configuration again,
@@ -302,6 +305,17 @@ pub struct History {
     /// The most deployments, or runs, to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
+}
+
+/// `cutover gc`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Gc {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// Say what would go; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `cutover show`

@@ -2,8 +2,8 @@
 //! project's files is refused.
 
 use super::arguments::{
-    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Global, History, Ls, Plan, Show,
-    Status, Step,
+    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Gc, Global, History, Ls, Plan,
+    Show, Status, Step,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
@@ -337,6 +337,10 @@ impl Handlers for Remote {
 
     async fn check(&self, _: &Check, _: &Output, _: &Stop) -> Answer {
         not_here("check")
+    }
+
+    async fn gc(&self, _: &Gc, _: &Output, _: &Stop) -> Answer {
+        not_here("gc")
     }
 
     async fn baseline_show(&self, _: &BaselineShow, _: &Output, _: &Stop) -> Answer {

@@ -8,7 +8,7 @@ use crate::cli::{CommandError, Output};
 use crate::daemon::board;
 use crate::release::{Release, ReleaseError};
 use crate::settings::Override;
-use crate::store::Holder;
+use crate::store::{Holder, StoreError};
 
 /// The daemon that leads the environment; `None` when nobody leads, or a process that answers
 /// nowhere: whoever tries to lead is told about that one.
@@ -21,6 +21,41 @@ pub(super) async fn asked(
     flags: Vec<Override>,
     output: &Output,
 ) -> Result<Option<Remote>, CommandError> {
+    let Some((environment, holder)) = found(commands, target, flags).await? else {
+        return Ok(None);
+    };
+    let (remote, _) = Remote::of_leader(&holder, &environment, &commands.global).await?;
+    output.remark(&format!(
+        "{environment} is led by the daemon at {}, which does it",
+        remote.place()
+    ));
+    Ok(Some(remote))
+}
+
+/// For what a daemon does by itself.
+///
+/// # Errors
+/// The refusal, when a daemon leads.
+pub(super) async fn none(commands: &Commands, target: &Target) -> Result<(), CommandError> {
+    let Some((environment, holder)) = found(commands, target, Vec::new()).await? else {
+        return Ok(());
+    };
+    let address = holder.address.clone().unwrap_or_default();
+    let holder = Some(holder);
+    let refused = CommandError::from(StoreError::Led {
+        environment,
+        holder,
+    });
+    Err(refused.with_hint(format!(
+        "the daemon at {address} clears up by itself, every `retention.interval`; `cutover status` shows what it found"
+    )))
+}
+
+async fn found(
+    commands: &Commands,
+    target: &Target,
+    flags: Vec<Override>,
+) -> Result<Option<(String, Holder)>, CommandError> {
     let environment = match &target.environment {
         Some(name) => name.clone(),
         // Without a project there is no name; the command itself says so.
@@ -31,18 +66,9 @@ pub(super) async fn asked(
     };
     let store = Release::journal(&commands.wanted(target, flags)).await?;
     let holder = store.holder(&environment).await;
-    let Some(holder) = holder.map_err(ReleaseError::from)? else {
-        return Ok(None);
-    };
-    if holder.address.is_none() {
-        return Ok(None);
-    }
-    let (remote, _) = Remote::of_leader(&holder, &environment, &commands.global).await?;
-    output.remark(&format!(
-        "{environment} is led by the daemon at {}, which does it",
-        remote.place()
-    ));
-    Ok(Some(remote))
+    let holder = holder.map_err(ReleaseError::from)?;
+    let daemon = holder.filter(|holder| holder.address.is_some());
+    Ok(daemon.map(|holder| (environment, holder)))
 }
 
 /// For `status`: who leads, and what it says of the environment where it answers.

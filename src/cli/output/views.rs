@@ -6,6 +6,7 @@ use super::clock::between;
 use super::tables::table;
 use super::{Advice, Page, View, format};
 use crate::daemon::board::{Activity, Role};
+use crate::deployment::leftovers::Leftover;
 use crate::deployment::state::State;
 use crate::failure::Class;
 use crate::plan::render::escape::{visible, visible_lines};
@@ -16,10 +17,12 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use baseline::{BaselineLive, BaselineView, ExportView, ImportView, PointerView};
+pub use gc::GcView;
 pub use list::{ListView, ListedView};
 pub use record::{CheckedView, EffectView, EventView, ShowView};
 
 mod baseline;
+mod gc;
 mod list;
 mod record;
 
@@ -211,6 +214,8 @@ pub struct DaemonEntry {
     pub revision: Option<String>,
     /// What keeps it from its work.
     pub problem: Option<String>,
+    /// What ended deployments left in Materialize.
+    pub leftovers: Vec<Leftover>,
 }
 
 impl DaemonEntry {
@@ -226,6 +231,11 @@ impl DaemonEntry {
             lines.push("a release is being planned".to_owned());
         }
         lines.extend(self.problem.clone());
+        lines.extend(
+            self.leftovers
+                .iter()
+                .map(|left| format!("left over: {left}")),
+        );
         lines.extend(
             self.next_run
                 .map(|at| format!("next run {}", format::moment(at))),

@@ -68,6 +68,7 @@ pub(in crate::cli) fn entry(status: Status) -> StatusEntry {
             next_run: status.next_run,
             revision: status.revision,
             problem: status.problem,
+            leftovers: status.leftovers,
         }),
         environment: status.environment,
     }
