@@ -65,7 +65,7 @@ impl Postgres {
                         .execute_typed(
                             "/* store.update_run */
                             UPDATE runs SET finished_at = $2, outcome = $3, deployment = $4,
-                                detail = $5
+                                detail = $5, revision = $6
                             WHERE id = $1",
                             &[
                                 text(&id),
@@ -73,6 +73,7 @@ impl Postgres {
                                 (&row.outcome, Type::TEXT),
                                 (&row.deployment, Type::TEXT),
                                 (&row.detail, Type::TEXT),
+                                (&row.revision, Type::TEXT),
                             ],
                         )
                         .await?;

@@ -50,7 +50,8 @@ impl Sqlite {
             transaction
                 .prepare_cached(
                     "/* store.update_run */
-                    UPDATE runs SET finished_at = ?2, outcome = ?3, deployment = ?4, detail = ?5
+                    UPDATE runs SET finished_at = ?2, outcome = ?3, deployment = ?4, detail = ?5,
+                        revision = ?6
                     WHERE id = ?1",
                 )?
                 .execute(params![
@@ -58,7 +59,8 @@ impl Sqlite {
                     row.finished_at,
                     row.outcome,
                     row.deployment,
-                    row.detail
+                    row.detail,
+                    row.revision
                 ])?;
             if let Some(message) = &message {
                 add_message(&transaction, message)?;
