@@ -338,12 +338,18 @@ impl Artifacts {
         Ok(pointers)
     }
 
-    /// Removes all but the last `keep` bundles that went live, and gives the ids of those removed.
-    /// See [`retention::expendable`] for what always stays. Pointers stay, as the record.
+    /// Removes all but the last `keep` bundles that went live and those written after `before`, and
+    /// gives the ids of those removed. See [`retention::expendable`] for what always stays. Pointers
+    /// stay, as the record.
     ///
     /// # Errors
     /// A store that does not answer; what was removed until then is removed.
-    pub async fn trim(&self, key: &Key, keep: usize) -> Result<Vec<String>, ArtifactError> {
+    pub async fn trim(
+        &self,
+        key: &Key,
+        keep: usize,
+        before: Timestamp,
+    ) -> Result<Vec<String>, ArtifactError> {
         let pointers = self.history(key, usize::MAX).await?;
         let mut kept = Vec::new();
         let mut files = BTreeMap::new();
@@ -363,6 +369,7 @@ impl Artifacts {
             });
             files.insert(id, objects);
         }
+        kept.retain(|bundle| bundle.at < before);
         let expendable = retention::expendable(&kept, &pointers, keep, location::segment);
         for id in &expendable {
             let mut paths: Vec<ObjectPath> = files

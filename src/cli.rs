@@ -67,6 +67,7 @@ async fn dispatch<H: Handlers>(
         Command::Show(arguments) => handlers.show(arguments, output, stop).await,
         Command::Ls(arguments) => handlers.ls(arguments, output, stop).await,
         Command::Check(arguments) => handlers.check(arguments, output, stop).await,
+        Command::Gc(arguments) => handlers.gc(arguments, output, stop).await,
         Command::Serve => handlers.serve(output, stop).await,
         Command::Baseline(BaselineCommand::Show(arguments)) => {
             handlers.baseline_show(arguments, output, stop).await

@@ -8,9 +8,10 @@ use crate::daemon::board::Status;
 use crate::daemon::request::Accepted;
 use crate::deployment::Verb;
 use crate::http::IDEMPOTENCY_KEY;
-use crate::http::document::{Act, Environments, Events, Health, Release};
+use crate::http::document::{Act, Environments, Events, Health, Release, Runs};
 use crate::http::problem;
 use crate::plan::Plan;
+use crate::store::Run;
 use reqwest::{Method, RequestBuilder, Response, Url, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -163,6 +164,32 @@ impl Client {
     /// As [`Client::deployment`].
     pub async fn events(&self, id: &str) -> Result<Events, ClientError> {
         self.get(&["v1", "deployments", id, "events"]).await
+    }
+
+    /// Runs of an environment, the latest first.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn runs(&self, environment: &str, limit: u32) -> Result<Vec<Run>, ClientError> {
+        let mut url = self.url(&["v1", "environments", environment, "runs"]);
+        url.query_pairs_mut()
+            .append_pair("limit", &limit.to_string());
+        let answer: Runs = self.read(self.http.get(url)).await?;
+        Ok(answer.runs)
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// A problem when there is none of the id.
+    pub async fn run(&self, id: &str) -> Result<Run, ClientError> {
+        self.get(&["v1", "runs", id]).await
+    }
+
+    /// Where the daemon answers.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Starts a release. `key` makes asking twice the same as asking once.

@@ -8,6 +8,8 @@
 pub mod attempts;
 /// What the daemon shows of itself and its environments.
 pub mod board;
+/// Clearing up.
+mod collect;
 /// What systemd is told.
 mod notice;
 /// Telling people.

@@ -28,6 +28,8 @@ mod hydrate;
 pub mod identity;
 /// Indexes of relations that stay, on clusters that are swapped.
 mod indexes;
+/// What ended deployments left in Materialize.
+pub mod leftovers;
 /// Judging one reading.
 pub mod readiness;
 /// Replacing a materialized view in place.

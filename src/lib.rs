@@ -13,6 +13,8 @@ pub mod build;
 pub mod cli;
 /// A client of the daemon's HTTP API.
 pub mod client;
+/// Clearing up after deployments that have ended.
+pub mod collect;
 /// The daemon: workers, schedule, requests.
 pub mod daemon;
 /// The saga: states, `next(state, event)`, the steps of a deployment and its recovery.

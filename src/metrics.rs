@@ -28,7 +28,7 @@ mod process;
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every name, with its kind and its help. Names of counters are without `_total`, which the text has.
-pub const NAMES: [(&str, &str); 20] = [
+pub const NAMES: [(&str, &str); 22] = [
     (DEPLOYMENTS, "Deployments that ended"),
     (
         RUNS,
@@ -54,6 +54,14 @@ pub const NAMES: [(&str, &str); 20] = [
     (
         NEXT_RUN,
         "When the schedule fires next, in seconds since 1970",
+    ),
+    (
+        COLLECTED,
+        "What was removed of deployments that ended long ago",
+    ),
+    (
+        LEFTOVERS,
+        "Schemas and clusters that ended deployments left",
     ),
     (NOTIFICATIONS, "Messages to people and programs"),
     (HTTP_REQUESTS, "Requests answered"),
@@ -83,6 +91,8 @@ const RETRIES: &str = "cutover_retries";
 const LATENESS: &str = "cutover_schedule_lateness_seconds";
 const LEADER: &str = "cutover_leader";
 const NEXT_RUN: &str = "cutover_next_run_timestamp_seconds";
+const COLLECTED: &str = "cutover_collected";
+const LEFTOVERS: &str = "cutover_leftovers";
 const NOTIFICATIONS: &str = "cutover_notifications";
 const HTTP_REQUESTS: &str = "cutover_http_requests";
 const HTTP_DURATION: &str = "cutover_http_request_duration_seconds";
@@ -109,6 +119,7 @@ labels! {
     Phase { phase: &'static str }
     Waited { cluster: String }
     Repeated { reason: &'static str }
+    Removed { what: &'static str }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -154,6 +165,8 @@ pub struct Metrics {
     lateness: Kept<Of, Histogram>,
     leader: Kept<Of, Gauge>,
     next_run: Kept<Of, Gauge>,
+    collected: Kept<Removed, Counter>,
+    leftovers: Kept<Of, Gauge>,
     notifications: Family<Notified, Counter>,
     requests: Family<Answered, Counter>,
     durations: Family<Timed, Histogram, fn() -> Histogram>,
@@ -200,6 +213,8 @@ impl Metrics {
             lateness: Kept::new(late),
             leader: Kept::new(Gauge::default),
             next_run: Kept::new(Gauge::default),
+            collected: Kept::new(Counter::default),
+            leftovers: Kept::new(Gauge::default),
             notifications: Family::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(quick),
@@ -229,6 +244,8 @@ impl Metrics {
         registry.register(LATENESS, help(LATENESS), self.lateness.family());
         registry.register(LEADER, help(LEADER), self.leader.family());
         registry.register(NEXT_RUN, help(NEXT_RUN), self.next_run.family());
+        registry.register(COLLECTED, help(COLLECTED), self.collected.family());
+        registry.register(LEFTOVERS, help(LEFTOVERS), self.leftovers.family());
         registry.register(
             NOTIFICATIONS,
             help(NOTIFICATIONS),
@@ -355,6 +372,27 @@ impl Metrics {
         }
     }
 
+    /// So much was removed; `what` is a word of the program.
+    pub fn collected(&self, environment: &str, what: &'static str, count: usize) {
+        let environment = environment.to_owned();
+        let labels = Removed { environment, what };
+        self.collected.with(labels, |counter| {
+            counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX))
+        });
+    }
+
+    /// How many schemas and clusters were left; `None` when that is not known any more.
+    pub fn leftovers(&self, environment: &str, count: Option<usize>) {
+        match count {
+            Some(count) => self
+                .leftovers
+                .with(of(environment), |gauge| gauge.set(whole(count))),
+            None => self
+                .leftovers
+                .forget(|known| known.environment == environment),
+        };
+    }
+
     /// A message was sent, or given up; `target` is a name of the configuration.
     pub fn notified(&self, target: &str, outcome: &'static str) {
         let target = target.to_owned();
@@ -397,6 +435,8 @@ impl Metrics {
         self.lateness.forget(of(environment));
         self.leader.forget(of(environment));
         self.next_run.forget(of(environment));
+        self.collected.forget(of(environment));
+        self.leftovers.forget(of(environment));
     }
 }
 
@@ -434,6 +474,8 @@ mod tests {
         metrics.fired_late("prod", Duration::from_millis(3));
         metrics.role("prod", Role::Leader);
         metrics.next_run("prod", Some(jiff::Timestamp::UNIX_EPOCH));
+        metrics.collected("prod", "deployments", 2);
+        metrics.leftovers("prod", Some(1));
         metrics.notified("ops", "sent");
         metrics.reloaded(true);
         metrics.answered("/v1/environments", "GET", 200, Duration::from_millis(1));

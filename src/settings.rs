@@ -16,6 +16,7 @@ pub use fault::{Fault, SettingsError};
 pub use http::Http;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 pub use notify::{Format, Topic, Webhook};
+pub use retention::{Garbage, Retention};
 pub use schedule::{Missed, Schedule};
 pub use secret::{SecretError, SecretRef};
 pub use source::Source;
@@ -30,6 +31,7 @@ mod fault;
 pub mod http;
 mod load;
 mod notify;
+mod retention;
 /// When releases begin by themselves.
 pub mod schedule;
 /// References to secrets.
@@ -111,6 +113,8 @@ pub struct Settings {
     pub sinks: Sinks,
     /// Refusals accepted by name.
     pub allow: Vec<String>,
+    /// What is kept of what has ended.
+    pub retention: Retention,
     /// How the daemon itself behaves.
     pub daemon: Daemon,
     /// Whether SIGUSR1 and SIGUSR2 to the daemon are for the environment.
@@ -173,6 +177,8 @@ pub struct Environment {
     pub notify: Option<Vec<String>>,
     /// Checks by SQL, added to the general ones.
     pub checks: Vec<Check>,
+    /// What is kept of what has ended.
+    pub retention: Retention,
 }
 
 /// How dbt is run.

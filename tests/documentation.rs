@@ -5,7 +5,8 @@ use cutover::deployment::state::State;
 use cutover::failure::Class;
 use cutover::plan::RefusalName;
 
-use cutover::settings::{Policy, Settings, Sources};
+use cutover::settings::{Environment, Policy, Settings, Sources};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -101,6 +102,57 @@ fn the_readmes_configuration_is_one() {
         .and_then(|loaded| loaded.for_environment(Some("production")))
         .expect("a configuration");
     assert_eq!(loaded.settings.promotion, Policy::Manual);
+}
+
+/// The paths of all keys; a list and an empty mapping are values.
+fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value.as_object().filter(|entries| !entries.is_empty()) {
+        Some(entries) => {
+            for (key, value) in entries {
+                let path = format!("{path}.{key}");
+                keys(value, path.trim_start_matches('.'), found);
+            }
+        }
+        None => {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_example_is_a_configuration_with_every_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cutover.yaml");
+    let text = document("config/example.yaml");
+    std::fs::write(&file, &text).expect("a file");
+    let loaded = Settings::load(&Sources {
+        file: Some(file),
+        directory: folder.path().to_owned(),
+        environment: BTreeMap::new(),
+        overrides: Vec::new(),
+    });
+    let loaded = loaded.expect("a configuration");
+    for name in ["production", "staging"] {
+        let own = loaded.for_environment(Some(name)).expect("an environment");
+        assert_eq!(own.settings.project.target.as_deref(), Some(name));
+    }
+    let example: Value = serde_yaml::from_str(&text).expect("YAML");
+    let defaults = serde_yaml::from_str(&document("config/default.yaml")).expect("YAML");
+    let environment = serde_json::json!(Environment::default());
+    let (mut known, mut general) = (BTreeSet::new(), BTreeSet::new());
+    keys(&defaults, "", &mut known);
+    keys(&example, "", &mut general);
+    let has = |found: &BTreeSet<String>, key: &String| {
+        let below = format!("{key}.");
+        found.contains(key) || found.iter().any(|path| path.starts_with(&below))
+    };
+    let missing: Vec<_> = known.iter().filter(|key| !has(&general, key)).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+    let (mut known, mut own) = (BTreeSet::new(), BTreeSet::new());
+    keys(&environment, "", &mut known);
+    keys(&example["environments"]["production"], "", &mut own);
+    let missing: Vec<_> = known.iter().filter(|key| !has(&own, key)).collect();
+    assert_eq!(missing, Vec::<&String>::new());
 }
 
 #[test]

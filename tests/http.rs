@@ -120,6 +120,7 @@ async fn every_route_is_described_and_answers_as_described() {
     {
         let path = |environment: &str, id: &str| {
             let path = route.path.replace("{environment}", environment);
+            let path = path.replace("{run}", if id == world.ids[1] { &world.run } else { id });
             path.replace("{deployment}", id)
         };
         let owner = if route.method == "POST" {
@@ -198,7 +199,7 @@ async fn a_token_is_needed_and_its_scopes_and_environments_count() {
         ["ci", "prod", "slow"]
     );
     assert_eq!(names(&get(&world, "/v1/environments", OF_CI).await), ["ci"]);
-    for rest in ["", "/plan", "/deployments", "/stream"] {
+    for rest in ["", "/plan", "/deployments", "/runs", "/stream"] {
         let there = get(&world, &format!("/v1/environments/prod{rest}"), OF_CI).await;
         let not_there = get(&world, &format!("/v1/environments/none{rest}"), OF_CI).await;
         there.is(404, "unknown-environment");
@@ -219,6 +220,9 @@ async fn a_token_is_needed_and_its_scopes_and_environments_count() {
             assert_eq!(answer.status, status, "{}", answer.text);
         }
     }
+    let run = format!("/v1/runs/{}", world.run);
+    get(&world, &run, OF_CI).await.is(404, "unknown-run");
+    assert_eq!(get(&world, &run, READER).await.json()["outcome"], "refused");
     // What is ambiguous to others is not to whoever sees one of them.
     let prefix = &world.ids[0][..8];
     get(&world, &format!("/v1/deployments/{prefix}"), READER)

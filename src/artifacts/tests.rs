@@ -258,7 +258,13 @@ async fn trims(artifacts: &Artifacts) {
         let moved = artifacts.advance(&key, expected, &to).await;
         moved.expect("moved");
     }
-    let gone = artifacts.trim(&key, 1).await.expect("trimmed");
+    let old = Timestamp::now() - std::time::Duration::from_secs(3600);
+    let young = artifacts.trim(&key, 1, old).await.expect("trimmed");
+    assert!(young.is_empty());
+    let gone = artifacts
+        .trim(&key, 1, Timestamp::MAX)
+        .await
+        .expect("trimmed");
     assert_eq!(BTreeSet::from_iter(gone), ["d1", "d2"].map(segment).into());
     let error = artifacts.bundle(&key, "d1").await.expect_err("gone");
     assert_eq!(name(&error), Some(Name::BaselineIncomplete));
@@ -267,7 +273,13 @@ async fn trims(artifacts: &Artifacts) {
     }
     assert!(artifacts.baseline(&key).await.expect("read").is_some());
     assert_eq!(artifacts.history(&key, 9).await.expect("read").len(), 4);
-    assert!(artifacts.trim(&key, 1).await.expect("trimmed").is_empty());
+    assert!(
+        artifacts
+            .trim(&key, 1, Timestamp::MAX)
+            .await
+            .expect("trimmed")
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -151,6 +151,9 @@ pub enum Command {
     Ls(Ls),
     /// Test everything that a deployment needs, and say what to do about each fault
     Check(Check),
+    /// Clear up after deployments that ended: old records, artifacts and files, and what they left in
+    /// Materialize
+    Gc(Gc),
     /// Run the daemon: releases on schedule, promotions by signal, an HTTP API
     ///
     /// SIGUSR1 promotes what is ready, SIGUSR2 releases now, SIGHUP reads the configuration again,
@@ -296,9 +299,23 @@ pub struct History {
     /// Environment [default: every one that has a record]
     #[arg(value_name = "ENV", value_parser = parse_name)]
     pub environment: Option<String>,
-    /// The most deployments to list
+    /// List runs instead: each time the daemon set out to release, also when nothing came of it
+    #[arg(long)]
+    pub runs: bool,
+    /// The most deployments, or runs, to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
+}
+
+/// `cutover gc`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Gc {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// Say what would go; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `cutover show`

@@ -1,7 +1,7 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
 use super::arguments::{
-    BaselineExport, BaselineImport, BaselineShow, Check, Command, Deploy, Global, History, Ls,
+    BaselineExport, BaselineImport, BaselineShow, Check, Command, Deploy, Gc, Global, History, Ls,
     Plan, Show, Status, Step, Target,
 };
 use super::handlers::{Answer, Ending, Handlers};
@@ -21,6 +21,10 @@ mod baseline;
 mod check;
 /// `plan` and `deploy`
 mod deploy;
+/// `gc`
+mod gc;
+/// The daemon that leads.
+mod leader;
 /// `ls`
 mod ls;
 /// `status`, `history` and `show`
@@ -35,6 +39,8 @@ const DAEMON_LEVEL: &str = "cutover=info,warn";
 #[derive(Debug)]
 pub struct Commands {
     wanted: Wanted,
+    /// Also for a daemon that is found.
+    global: Global,
 }
 
 impl Commands {
@@ -50,6 +56,7 @@ impl Commands {
             )
         })?;
         Ok(Self {
+            global: global.clone(),
             wanted: Wanted {
                 config: global.config.clone(),
                 overrides: overrides(global, &working_directory),
@@ -218,6 +225,10 @@ impl Handlers for Commands {
 
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer {
         check::check(self, arguments, output, stop).await
+    }
+
+    async fn gc(&self, arguments: &Gc, output: &Output, stop: &CancellationToken) -> Answer {
+        gc::gc(self, arguments, output, stop).await
     }
 
     async fn serve(&self, output: &Output, stop: &CancellationToken) -> Answer {

@@ -2,8 +2,8 @@
 //! tests' one only notes what was asked.
 
 use super::arguments::{
-    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, History, Ls, Plan, Show, Status,
-    Step,
+    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Gc, History, Ls, Plan, Show,
+    Status, Step,
 };
 use super::{CommandError, Output};
 use crate::failure::Class;
@@ -63,6 +63,8 @@ pub trait Handlers {
     async fn ls(&self, arguments: &Ls, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover check`
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover gc`
+    async fn gc(&self, arguments: &Gc, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover serve`
     async fn serve(&self, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover baseline show`

@@ -2,36 +2,43 @@
 //! project's files is refused.
 
 use super::arguments::{
-    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Global, History, Ls, Plan, Show,
-    Status, Step,
+    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Gc, Global, History, Ls, Plan,
+    Show, Status, Step,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
-use super::output::views::StatusView;
+use super::output::views::{RunsView, StatusView};
 use super::{CommandError, Output};
 use crate::client::{Address, Client, Options};
-use crate::daemon::board;
+use crate::daemon::board::{self, Role};
 use crate::deployment::Verb;
 use crate::failure::Class;
 use crate::http::document::{Act, Release};
+use crate::store::{Holder, StoreError};
 use anyhow::{Context, anyhow};
 use follow::{Followed, Wish};
 use secrecy::SecretString;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Waiting for what was asked.
 mod follow;
 /// The board as the command line shows it.
-mod view;
+pub(super) mod view;
 
 /// The variable with the token itself.
 const TOKEN: &str = "CUTOVER_TOKEN";
+
+/// How long a daemon that leads may take to say so.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
 /// The commands over a daemon.
 #[derive(Debug)]
 pub struct Remote {
     client: Client,
+    /// The environment that it was found by; `None` where it was named.
+    led: Option<String>,
 }
 
 impl Remote {
@@ -40,30 +47,100 @@ impl Remote {
     /// # Errors
     /// A token or a certificate that cannot be read.
     pub fn new(server: &Address, global: &Global) -> Result<Self, CommandError> {
-        let usage = |error| CommandError::new(Class::Usage, error);
-        let token = match &global.token_file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("the token in {} cannot be read", path.display()))
-                    .map_err(usage)?;
-                Some(text.trim().to_owned())
-            }
-            None => std::env::var(TOKEN).ok(),
-        };
-        let options = Options {
-            token: token
-                .filter(|token| !token.is_empty())
-                .map(SecretString::from),
-            ca_file: global.ca_file.clone(),
-        };
         Ok(Self {
-            client: Client::connect(server, &options)?,
+            client: client(server, global)?,
+            led: None,
         })
     }
 
+    /// The commands over the daemon that leads the environment, and what it says of it. Addresses
+    /// that are of another machine are not tried.
+    ///
+    /// # Errors
+    /// As of a command that is refused the lead, where none of the addresses answers here; what the
+    /// daemon said, where it does not let the caller look.
+    pub async fn of_leader(
+        holder: &Holder,
+        environment: &str,
+        global: &Global,
+    ) -> Result<(Self, board::Status), CommandError> {
+        let addresses = holder.address.as_deref().map(Address::several);
+        let mut refused = None;
+        for address in addresses.unwrap_or_default() {
+            if !may_be_reached(&address, holder) {
+                continue;
+            }
+            let client = client(&address, global)?;
+            let asking = client.environment(environment);
+            match tokio::time::timeout(FIRST_ANSWER, asking).await {
+                Ok(Ok(status)) if status.role == Role::Leader => {
+                    let led = Some(environment.to_owned());
+                    return Ok((Self { client, led }, status));
+                }
+                // Somebody else has taken the address.
+                Ok(Ok(_)) | Err(_) => {}
+                Ok(Err(error)) if error.status().is_some() => {
+                    let said = CommandError::from(error).context(format!(
+                        "the daemon at {address} leads {environment:?} and cannot be asked"
+                    ));
+                    refused.get_or_insert(said);
+                }
+                Ok(Err(error)) => tracing::debug!(%address, %error, "no daemon"),
+            }
+        }
+        Err(refused.unwrap_or_else(|| {
+            let told = holder.address.clone().unwrap_or_default();
+            CommandError::from(StoreError::Led {
+                environment: environment.to_owned(),
+                holder: Some(holder.clone()),
+            })
+            .with_hint(format!(
+                "it is a daemon that does not answer here, at {told}; ask it with --server where it does, or see its log"
+            ))
+        }))
+    }
+
+    /// Where the daemon answers.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.client.place()
+    }
+}
+
+fn client(server: &Address, global: &Global) -> Result<Client, CommandError> {
+    let usage = |error| CommandError::new(Class::Usage, error);
+    let token = match &global.token_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the token in {} cannot be read", path.display()))
+                .map_err(usage)?;
+            Some(text.trim().to_owned())
+        }
+        None => std::env::var(TOKEN).ok(),
+    };
+    let options = Options {
+        token: token
+            .filter(|token| !token.is_empty())
+            .map(SecretString::from),
+        ca_file: global.ca_file.clone(),
+    };
+    Ok(Client::connect(server, &options)?)
+}
+
+/// A socket is here or is not; what listens on a machine alone is only there.
+fn may_be_reached(address: &Address, holder: &Holder) -> bool {
+    if let Address::Socket(path) = address {
+        return path.exists();
+    }
+    let here = nix::unistd::gethostname();
+    let here = here.ok().and_then(|name| name.into_string().ok());
+    !address.is_loopback() || holder.host.is_none() || holder.host == here
+}
+
+impl Remote {
     /// The environment that is meant: the only one, where none is named.
     async fn environment(&self, name: Option<&String>) -> Result<board::Status, CommandError> {
-        if let Some(name) = name {
+        if let Some(name) = name.or(self.led.as_ref()) {
             return Ok(self.client.environment(name).await?);
         }
         let mut all = self.client.environments().await?;
@@ -84,9 +161,15 @@ impl Remote {
         }
     }
 
-    async fn step(&self, verb: Verb, step: &Step, output: &Output, stop: &Stop) -> Answer {
+    pub(super) async fn step(
+        &self,
+        verb: Verb,
+        step: &Step,
+        output: &Output,
+        stop: &Stop,
+    ) -> Answer {
         if step.dry_run {
-            return Err(elsewhere("--dry-run"));
+            return Err(self.elsewhere("--dry-run"));
         }
         let before = self.environment(step.target.environment.as_ref()).await?;
         let wish = Wish::Act(verb, Act::default());
@@ -110,6 +193,43 @@ impl Remote {
         let followed = Followed::new(&self.client, before, wish);
         followed.until_it_ends(&key, output, stop).await
     }
+
+    /// What a daemon is not asked, whether it was named or found.
+    fn elsewhere(&self, what: &str) -> CommandError {
+        let Some(environment) = &self.led else {
+            return elsewhere(what);
+        };
+        let message = format!(
+            "the daemon at {} leads {environment:?} and does not take {what}",
+            self.place()
+        );
+        CommandError::new(Class::Refused, anyhow!(message)).with_hint(
+            "a daemon goes by its own configuration; `cutover plan` shows what a release would do",
+        )
+    }
+
+    /// What of a release's flags a daemon takes.
+    fn release(&self, deploy: &Deploy) -> Result<Release, CommandError> {
+        let flags = [
+            ("--dry-run", deploy.dry_run),
+            ("--promotion", deploy.promotion.is_some()),
+            ("--cleanup", deploy.cleanup.is_some()),
+            ("--soak", deploy.soak.is_some()),
+            ("--strategy", deploy.scope.strategy.is_some()),
+        ];
+        if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+            return Err(self.elsewhere(flag));
+        }
+        let selection = &deploy.scope.selection;
+        Ok(Release {
+            full: deploy.scope.full,
+            bootstrap: deploy.scope.bootstrap,
+            allow: deploy.scope.allow.clone(),
+            select: selection.select.clone(),
+            exclude: selection.exclude.clone(),
+            selector: selection.selector.clone(),
+        })
+    }
 }
 
 type Stop = CancellationToken;
@@ -130,36 +250,13 @@ fn not_here(command: &str) -> Answer {
     Err(elsewhere(&format!("`cutover {command}`")))
 }
 
-/// What of a release's flags a daemon takes.
-fn release(deploy: &Deploy) -> Result<Release, CommandError> {
-    let flags = [
-        ("--dry-run", deploy.dry_run),
-        ("--promotion", deploy.promotion.is_some()),
-        ("--cleanup", deploy.cleanup.is_some()),
-        ("--soak", deploy.soak.is_some()),
-        ("--strategy", deploy.scope.strategy.is_some()),
-    ];
-    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
-        return Err(elsewhere(flag));
-    }
-    let selection = &deploy.scope.selection;
-    Ok(Release {
-        full: deploy.scope.full,
-        bootstrap: deploy.scope.bootstrap,
-        allow: deploy.scope.allow.clone(),
-        select: selection.select.clone(),
-        exclude: selection.exclude.clone(),
-        selector: selection.selector.clone(),
-    })
-}
-
 impl Handlers for Remote {
     async fn plan(&self, _: &Plan, _: &Output, _: &Stop) -> Answer {
         not_here("plan")
     }
 
     async fn deploy(&self, arguments: &Deploy, output: &Output, stop: &Stop) -> Answer {
-        let wish = Wish::Release(release(arguments)?);
+        let wish = Wish::Release(self.release(arguments)?);
         let name = arguments.target.environment.as_ref();
         let before = self.environment(name).await?;
         self.ask(before, wish, arguments.no_wait, output, stop)
@@ -206,13 +303,24 @@ impl Handlers for Remote {
                 all.into_iter().map(|status| status.environment).collect()
             }
         };
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        if arguments.runs {
+            let mut runs = Vec::new();
+            for name in names {
+                runs.extend(self.client.runs(&name, limit).await?);
+            }
+            runs.sort_by(|a, b| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
+            runs.truncate(most);
+            output.document(&RunsView { runs });
+            return Ok(Ending::Success);
+        }
         let mut deployments = Vec::new();
         for name in names {
             let listed = self.client.deployments(&name, limit).await?;
             deployments.extend(listed.deployments);
         }
         deployments.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        deployments.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
+        deployments.truncate(most);
         output.document(&HistoryView { deployments });
         Ok(Ending::Success)
     }
@@ -229,6 +337,10 @@ impl Handlers for Remote {
 
     async fn check(&self, _: &Check, _: &Output, _: &Stop) -> Answer {
         not_here("check")
+    }
+
+    async fn gc(&self, _: &Gc, _: &Output, _: &Stop) -> Answer {
+        not_here("gc")
     }
 
     async fn baseline_show(&self, _: &BaselineShow, _: &Output, _: &Stop) -> Answer {

@@ -75,6 +75,9 @@ impl Handlers for Fake {
     async fn serve(&self, _: &Output, _: &Stop) -> Answer {
         self.note("serve")
     }
+    async fn gc(&self, _: &super::arguments::Gc, _: &Output, _: &Stop) -> Answer {
+        self.note("gc")
+    }
     async fn baseline_show(&self, _: &BaselineShow, _: &Output, _: &Stop) -> Answer {
         self.note("baseline show")
     }
@@ -125,6 +128,7 @@ async fn each_command_reaches_its_handler() {
         "show 0198c3f2",
         "ls",
         "check",
+        "gc",
         "baseline show",
         "baseline import --manifest m",
         "baseline export d",

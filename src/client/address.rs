@@ -31,6 +31,31 @@ impl Address {
     }
 }
 
+impl Address {
+    /// The addresses of a daemon as its lead tells them: words between spaces. A socket's path may
+    /// have spaces itself. What cannot be read is left out.
+    #[must_use]
+    pub fn several(text: &str) -> Vec<Self> {
+        let mut words: Vec<String> = Vec::new();
+        for word in text.split(' ') {
+            let begins = ["unix:", "http://", "https://"]
+                .iter()
+                .any(|scheme| word.starts_with(scheme));
+            match words.last_mut() {
+                Some(last) if !begins => {
+                    last.push(' ');
+                    last.push_str(word);
+                }
+                Some(_) | None => words.push(word.to_owned()),
+            }
+        }
+        words
+            .iter()
+            .filter_map(|word| word.trim().parse().ok())
+            .collect()
+    }
+}
+
 impl FromStr for Address {
     type Err = ClientError;
 
@@ -73,6 +98,20 @@ impl fmt::Display for Address {
 mod tests {
     use super::Address;
     use std::path::PathBuf;
+
+    #[test]
+    fn a_lead_tells_several() {
+        let told = |text| -> Vec<String> {
+            let several = Address::several(text).into_iter();
+            several.map(|address| address.to_string()).collect()
+        };
+        assert_eq!(
+            told("unix:/a b/c http://h:1"),
+            ["unix:/a b/c", "http://h:1/"]
+        );
+        assert_eq!(told("https://h"), ["https://h/"]);
+        assert!(told("").is_empty() && told("elsewhere ftp://h").is_empty());
+    }
 
     #[test]
     fn an_address_is_a_url_or_a_socket() {

@@ -1,6 +1,7 @@
 //! What the daemon shows: one entry per environment, and news. Read by the HTTP API, the metrics and
 //! the logs; never a basis for decisions. It lives in memory, so that asking costs nothing.
 
+use crate::deployment::leftovers::Leftover;
 use crate::deployment::state::State;
 use crate::progress::{ClusterReadiness, Progress};
 use jiff::Timestamp;
@@ -84,6 +85,9 @@ pub struct Status {
     pub revision: Option<String>,
     /// What keeps the worker from its work, with the remedy; `None` when nothing does.
     pub problem: Option<String>,
+    /// Schemas and clusters in Materialize that ended deployments left.
+    #[serde(default)]
+    pub leftovers: Vec<Leftover>,
 }
 
 /// One piece of news of an environment.

@@ -5,6 +5,7 @@
 //! also while a deployment is driven, and carried out when the drive has reached a boundary.
 
 use super::board::{Activity, DeploymentStatus, News, Role};
+use super::collect::Collector;
 use super::request::{Declined, Request};
 use super::{Daemon, Metrics, notify};
 use crate::deployment::Verb;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Answering requests.
 mod answer;
@@ -185,15 +187,29 @@ impl Worker {
             self.settings.clone(),
             self.base.clone(),
         ));
+        let collector = Collector {
+            daemon: Arc::clone(&self.daemon),
+            metrics: Arc::clone(&self.metrics),
+            store: store.clone(),
+            lead: Arc::clone(&lead),
+            settings: self.settings.clone(),
+            wanted: self.wanted.clone(),
+            stop: self.stop.clone(),
+        };
+        let collecting = tokio::spawn(collector.work().in_current_span());
         let mut leading = Leading {
             worker: self,
             store,
             lead: &lead,
         };
         let ended = leading.run().await;
-        telling.abort();
         // The lead is given up with its last proof.
-        let _ = telling.await;
+        for task in [telling, collecting] {
+            task.abort();
+            let _ = task.await;
+        }
+        self.metrics.leftovers(&self.environment, None);
+        self.change(|status| status.leftovers.clear());
         self.metrics.role(&self.environment, Role::Starting);
         match ended {
             Ended::Stopped => tracing::info!("gives the lead up"),

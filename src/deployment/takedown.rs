@@ -12,6 +12,7 @@ use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames};
 use super::indexes;
 use super::stage;
+use super::state::State;
 use crate::materialize::catalog::{Catalog, Object};
 use crate::materialize::ddl;
 use crate::materialize::guarded::{Guarded, Names};
@@ -59,6 +60,44 @@ pub(super) async fn drop_side(
     if effect.result.is_none() {
         take_down(context, deployment, &side, goes).await?;
         context.finish(deployment, effect_key, &true).await?;
+    }
+    drop_control(context, deployment, &ids).await
+}
+
+/// Drops what an ended deployment left of the side that was to go: of the recorded ids those that are
+/// still there and in these sets, and last the control schema. Nothing is journalled: the record of a
+/// deployment that has ended does not change.
+///
+/// # Errors
+/// As [`drop_side`].
+pub(super) async fn drop_left(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    schemas: &BTreeSet<String>,
+    clusters: &BTreeSet<String>,
+) -> Result<(), DeploymentError> {
+    let plan = &deployment.plan;
+    if !plan.indexes.is_empty() {
+        return Err(DeploymentError::Stuck(
+            "indexes of relations that stay may be among it. Look at it and drop it by hand"
+                .to_owned(),
+        ));
+    }
+    let ids = match context.ids(deployment).await? {
+        Some(ids) => ids,
+        None => stage::unrecorded(context, deployment).await?,
+    };
+    let recorded = context.green_objects(deployment).await?;
+    let goes = match deployment.state == State::Done {
+        true => Goes::Old,
+        false => Goes::Green,
+    };
+    let secret = Context::secret(deployment);
+    let mut side = Side::new(plan, &ids, recorded.as_deref(), goes, secret);
+    side.schemas.retain(|(id, _)| schemas.contains(id));
+    side.clusters.retain(|(id, _)| clusters.contains(id));
+    if !side.schemas.is_empty() || !side.clusters.is_empty() {
+        take_down(context, deployment, &side, goes).await?;
     }
     drop_control(context, deployment, &ids).await
 }

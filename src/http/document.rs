@@ -5,7 +5,7 @@ use crate::daemon::board::Status;
 use crate::daemon::request::Start;
 use crate::plan::RefusalName;
 use crate::project::select::Selection;
-use crate::store::Cause;
+use crate::store::{Cause, Run};
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/environments`
@@ -22,6 +22,13 @@ pub struct Events {
     pub deployment: String,
     /// What happened, in order.
     pub events: Vec<EventView>,
+}
+
+/// `GET /v1/environments/{env}/runs`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Runs {
+    /// The latest first.
+    pub runs: Vec<Run>,
 }
 
 /// The body of `POST /v1/environments/{env}/releases`

@@ -67,6 +67,8 @@ kinds! {
     UnknownEnvironment => "unknown-environment", NOT_FOUND, Usage, "there is no such environment";
     /// There is no such deployment, or the token may not see it.
     UnknownDeployment => "unknown-deployment", NOT_FOUND, Usage, "there is no such deployment";
+    /// There is no such run, or the token may not see it.
+    UnknownRun => "unknown-run", NOT_FOUND, Usage, "there is no such run";
     /// The environment never had a deployment.
     NoPlan => "no-plan", NOT_FOUND, Refused, "the environment never had a deployment";
     /// Several deployments begin so.
@@ -188,6 +190,14 @@ impl Problem {
             Kind::UnknownDeployment,
             format!("there is no deployment {id:?}"),
             "`cutover history` lists them with their ids",
+        )
+    }
+
+    pub(super) fn unknown_run(id: &str) -> Self {
+        Self::new(
+            Kind::UnknownRun,
+            format!("there is no run {id:?}"),
+            "`cutover history --runs` lists them with their ids",
         )
     }
 

@@ -1,13 +1,13 @@
 //! What can be looked at.
 
 use super::access::Caller;
-use super::document::{Environments, Events, Health};
+use super::document::{Environments, Events, Health, Runs};
 use super::problem::{Kind, Problem};
 use super::routes::App;
 use crate::cli::output::{DeploymentView, EventView, HistoryView, ShowView};
 use crate::daemon::board::{Role, Status};
 use crate::plan::Plan;
-use crate::store::{Deployment, Store, StoreError};
+use crate::store::{Deployment, Run, Store, StoreError};
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// The description of the API.
 pub const OPENAPI: &str = include_str!("../../docs/openapi.json");
 
-/// How many deployments are listed where no number is given, and at most.
+/// How many deployments or runs are listed where no number is given, and at most.
 const LISTED: (u32, u32) = (20, 10_000);
 
 type Asked = Extension<Arc<Caller>>;
@@ -135,18 +135,66 @@ pub(super) async fn deployments(
     query: Result<Query<Limit>, QueryRejection>,
 ) -> Result<Json<HistoryView>, Problem> {
     let name = named(name)?;
-    let Query(Limit { limit }) = query.map_err(|error| parameter(&error.body_text()))?;
-    let (usual, most) = LISTED;
-    let limit = limit.unwrap_or(usual);
-    if !(1..=most).contains(&limit) {
-        return Err(parameter(&format!("limit must be from 1 to {most}")));
-    }
+    let limit = limited(query)?;
     let store = store(&app, &caller, &name)?;
     let summaries = store.history(Some(&name), limit).await;
     let summaries = summaries.map_err(|error| Problem::store(&error))?;
     Ok(Json(HistoryView {
         deployments: summaries.into_iter().map(DeploymentView::from).collect(),
     }))
+}
+
+fn limited(query: Result<Query<Limit>, QueryRejection>) -> Result<u32, Problem> {
+    let Query(Limit { limit }) = query.map_err(|error| parameter(&error.body_text()))?;
+    let (usual, most) = LISTED;
+    let limit = limit.unwrap_or(usual);
+    if !(1..=most).contains(&limit) {
+        return Err(parameter(&format!("limit must be from 1 to {most}")));
+    }
+    Ok(limit)
+}
+
+pub(super) async fn runs(
+    State(app): State<Arc<App>>,
+    Extension(caller): Asked,
+    name: Named,
+    query: Result<Query<Limit>, QueryRejection>,
+) -> Result<Json<Runs>, Problem> {
+    let name = named(name)?;
+    let limit = limited(query)?;
+    let store = store(&app, &caller, &name)?;
+    let runs = store.runs(Some(&name), limit).await;
+    let runs = runs.map_err(|error| Problem::store(&error))?;
+    Ok(Json(Runs { runs }))
+}
+
+pub(super) async fn run(
+    State(app): State<Arc<App>>,
+    Extension(caller): Asked,
+    id: Named,
+) -> Result<Json<Run>, Problem> {
+    let id = named(id)?;
+    let mut asked = BTreeSet::new();
+    let mut fault = None;
+    for name in names(&app, &caller) {
+        let Some(store) = app.daemon.store(&name) else {
+            fault.get_or_insert(Problem::store_is_closed(&name));
+            continue;
+        };
+        // Environments share journals.
+        if !asked.insert(store.place()) {
+            continue;
+        }
+        match store.run(&id).await {
+            Ok(found) if caller.sees(&found.environment) => return Ok(Json(found)),
+            // As if it were not there.
+            Ok(_) | Err(StoreError::RunNotFound { .. }) => {}
+            Err(error) => {
+                fault.get_or_insert(Problem::store(&error));
+            }
+        }
+    }
+    Err(fault.unwrap_or_else(|| Problem::unknown_run(&id)))
 }
 
 pub(super) async fn deployment(

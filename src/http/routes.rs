@@ -84,6 +84,8 @@ enum Action {
     Deployments,
     Deployment,
     Events,
+    Runs,
+    Run,
     Stream,
     StreamOfOne,
     Release,
@@ -115,9 +117,11 @@ routes! {
     "GET" "/v1/environments/{environment}" Needs::Scope(Scope::Read) => Environment;
     "GET" "/v1/environments/{environment}/plan" Needs::Scope(Scope::Read) => Plan;
     "GET" "/v1/environments/{environment}/deployments" Needs::Scope(Scope::Read) => Deployments;
+    "GET" "/v1/environments/{environment}/runs" Needs::Scope(Scope::Read) => Runs;
     "GET" "/v1/environments/{environment}/stream" Needs::Scope(Scope::Read) => StreamOfOne;
     "GET" "/v1/deployments/{deployment}" Needs::Scope(Scope::Read) => Deployment;
     "GET" "/v1/deployments/{deployment}/events" Needs::Scope(Scope::Read) => Events;
+    "GET" "/v1/runs/{run}" Needs::Scope(Scope::Read) => Run;
     "GET" "/v1/stream" Needs::Scope(Scope::Read) => Stream;
     "POST" "/v1/environments/{environment}/releases" Needs::Scope(Scope::Release) => Release;
     "POST" "/v1/environments/{environment}/abort" Needs::Scope(Scope::Release) => Abort;
@@ -140,6 +144,8 @@ impl Action {
             Action::Deployments => get(read::deployments),
             Action::Deployment => get(read::deployment),
             Action::Events => get(read::events),
+            Action::Runs => get(read::runs),
+            Action::Run => get(read::run),
             Action::Stream => get(stream::all),
             Action::StreamOfOne => get(stream::one),
             Action::Release => post(act::release),

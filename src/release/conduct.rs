@@ -5,6 +5,7 @@ use super::{Release, ReleaseError, Wishes};
 use crate::artifacts::Artifacts;
 use crate::deployment::builds::Builds;
 use crate::deployment::engine::Recheck;
+use crate::deployment::leftovers::{self, Leftover};
 use crate::deployment::state::Event;
 use crate::deployment::{Context, Engine, Until};
 use crate::materialize::Materialize;
@@ -167,6 +168,29 @@ impl Release {
         let parts = self.parts(driving, &deployment)?;
         let engine = Engine::new(self.context(driving, &parts), deployment);
         Ok(engine.recheck().await?)
+    }
+
+    /// Drops what an ended deployment left in Materialize, as far as the journal has the ids of it.
+    ///
+    /// # Errors
+    /// See [`leftovers::take_down`].
+    pub async fn take_leftovers_down(
+        &self,
+        driving: &Driving<'_>,
+        deployment: &Deployment,
+        leftovers: &[Leftover],
+    ) -> Result<(), ReleaseError> {
+        // dbt has no part in it; its own folder may be gone and is not made again.
+        let folder = Folder::of(self);
+        let parts = Parts {
+            builds: self.builds(&folder.0, &driving.reporter, driving.stop)?,
+            materialize: self.materialize(),
+            artifacts: self.artifacts()?,
+        };
+        let context = self.context(driving, &parts);
+        let taken = leftovers::take_down(&context, deployment, leftovers).await;
+        let _ = folder.remove();
+        Ok(taken?)
     }
 
     fn parts(&self, driving: &Driving<'_>, deployment: &Deployment) -> Result<Parts, ReleaseError> {

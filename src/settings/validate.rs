@@ -162,6 +162,7 @@ impl Settings {
         faults.vars("project.vars", &self.project.vars);
         self.source.check("source", &mut faults);
         self.schedule.check("schedule", &mut faults);
+        self.retention.check("retention", &mut faults);
         self.connection.check("connection", &mut faults);
         super::Webhook::check(&self.webhooks, &mut faults);
         self.notified("notify", self.notify.as_deref(), &mut faults);
@@ -274,6 +275,8 @@ impl Settings {
                 .extend(twice.map(|found| Fault::of_check(&checks, found)));
             faults.vars(&format!("{path}.project.vars"), &environment.project.vars);
             environment.source.check(&format!("{path}.source"), faults);
+            let retention = format!("{path}.retention");
+            environment.retention.check(&retention, faults);
             let connection = &environment.connection;
             connection.check(&format!("{path}.connection"), faults);
             // What the environment leaves as it is has its faults reported once.

@@ -37,6 +37,9 @@ async fn the_client_knows_every_route() {
         client.events(id).await.expect("events").events,
         record.events
     );
+    let runs = client.runs("prod", 5).await.expect("runs");
+    assert_eq!(runs.len(), 1);
+    assert_eq!(client.run(&world.run).await.expect("a run"), runs[0]);
     let release = Release {
         select: vec!["a+".to_owned()],
         ..Release::default()
@@ -86,6 +89,9 @@ async fn the_command_line_asks_a_daemon() {
     for (arguments, expected, said) in [
         (&["status"][..], 0, "prod"),
         (&["history", "prod"], 0, "a model fails"),
+        (&["history", "prod", "--runs"], 0, "the plan was refused"),
+        (&["history", "--runs"], 0, "schedule"),
+        (&["history", "ci", "--runs"], 0, "no run is on record"),
         (&["show", &world.ids[0]], 0, "Time in each state"),
         (&["show", "ffff"], 2, "there is no deployment"),
         (&["status", "nowhere"], 2, "nowhere"),

@@ -16,7 +16,7 @@ use cutover::metrics::Metrics;
 use cutover::progress::Progress;
 use cutover::settings::http::Http;
 use cutover::settings::{Policy, Settings, Sources, Span};
-use cutover::store::{Kind, NewDeployment, Store};
+use cutover::store::{Cause, Kind, NewDeployment, NewRun, Outcome, Store};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +45,8 @@ pub struct World {
     pub asked: Asked,
     /// Deployments of prod and of ci, in the order of their creation.
     pub ids: Vec<String>,
+    /// A run of prod.
+    pub run: String,
 }
 
 pub fn settings(base: &tempfile::TempDir) -> Http {
@@ -97,6 +99,7 @@ impl World {
             tokio::spawn(worker(name, daemon, requests, asked));
         }
         let ids = deployments(&store).await;
+        let run = run(&store).await;
         let metrics = Arc::new(Metrics::new());
         let listeners = http::bind(&http_settings, base.path()).await;
         let listeners = listeners.expect("listeners");
@@ -122,6 +125,7 @@ impl World {
             serving,
             asked,
             ids,
+            run,
         }
     }
 
@@ -185,6 +189,19 @@ async fn deployments(store: &Store) -> Vec<String> {
         ids.push(id);
     }
     ids
+}
+
+async fn run(store: &Store) -> String {
+    let lead = store.lead("prod").await.expect("the lead");
+    let new = NewRun {
+        cause: Cause::Schedule,
+        scheduled_for: None,
+        revision: Some("1".repeat(40)),
+    };
+    let begun = store.begin_run(&lead, new).await.expect("begun");
+    let detail = Some("the plan was refused");
+    let ended = store.finish_run(&lead, &begun.id, Outcome::Refused, detail);
+    ended.await.expect("ended").id
 }
 
 async fn worker(

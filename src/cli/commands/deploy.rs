@@ -1,9 +1,9 @@
 //! `plan` and `deploy`.
 
 use super::step::outcome;
-use super::{Commands, overriding, success, waits};
+use super::{Commands, leader, overriding, success, waits};
 use crate::cli::arguments::{self, Deploy, Scope};
-use crate::cli::handlers::Answer;
+use crate::cli::handlers::{Answer, Handlers};
 use crate::cli::output::views::{DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::{DeploymentError, Until};
@@ -41,8 +41,12 @@ pub(super) async fn deploy(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
-    waits(arguments.no_wait)?;
     let flags = flags(arguments);
+    let remote = leader::asked(commands, &arguments.target, flags.clone(), output).await?;
+    if let Some(remote) = remote {
+        return remote.deploy(arguments, output, stop).await;
+    }
+    waits(arguments.no_wait)?;
     let release = commands.fetched(&arguments.target, flags, stop).await?;
     let store = release.store().await?;
     let lead = store

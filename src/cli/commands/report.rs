@@ -1,11 +1,14 @@
 //! `status`, `history` and `show`: they read the journal and nothing else.
 
-use super::{Commands, success};
+use super::{Commands, leader, success};
 use crate::cli::arguments::{History, Show, Status, Target};
 use crate::cli::handlers::Answer;
 use crate::cli::output::Advice;
 use crate::cli::output::advice::Circumstances;
-use crate::cli::output::views::{DeploymentView, HistoryView, ShowView, StatusEntry, StatusView};
+use crate::cli::output::views::{
+    DeploymentView, HistoryView, RunsView, ShowView, StatusEntry, StatusView,
+};
+use crate::cli::remote::view;
 use crate::cli::{CommandError, Output};
 use crate::release::{Release, ReleaseError};
 use crate::store::{Store, StoreError};
@@ -35,13 +38,33 @@ pub(super) async fn status(commands: &Commands, arguments: &Status, output: &Out
     };
     let mut environments = Vec::new();
     for name in names {
-        environments.push(entry(&store, name).await.map_err(ReleaseError::from)?);
+        environments.push(entry(commands, &store, name).await?);
     }
     output.document(&StatusView { environments });
     success()
 }
 
-async fn entry(store: &Store, environment: String) -> Result<StatusEntry, StoreError> {
+/// A daemon that leads knows more than its journal does.
+async fn entry(
+    commands: &Commands,
+    store: &Store,
+    environment: String,
+) -> Result<StatusEntry, CommandError> {
+    let holder = store.holder(&environment).await.unwrap_or_default();
+    let (leader, said) = match leader::seen(commands, holder, &environment).await {
+        Some((leader, said)) => (Some(leader), said),
+        None => (None, None),
+    };
+    let entry = match said {
+        Some(status) => view::entry(status),
+        None => recorded(store, environment)
+            .await
+            .map_err(ReleaseError::from)?,
+    };
+    Ok(StatusEntry { leader, ..entry })
+}
+
+async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, StoreError> {
     let latest = match store.active(&environment).await? {
         Some(active) => Some(active),
         None => store.latest(&environment).await?,
@@ -50,6 +73,7 @@ async fn entry(store: &Store, environment: String) -> Result<StatusEntry, StoreE
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
         daemon: None,
+        leader: None,
         advice: latest.as_ref().map(|deployment| {
             Advice::new(
                 deployment.state,
@@ -68,6 +92,12 @@ async fn entry(store: &Store, environment: String) -> Result<StatusEntry, StoreE
 
 pub(super) async fn history(commands: &Commands, arguments: &History, output: &Output) -> Answer {
     let store = store(commands, arguments.environment.as_ref()).await?;
+    if arguments.runs {
+        let runs = store.runs(arguments.environment.as_deref(), arguments.limit);
+        let runs = runs.await.map_err(ReleaseError::from)?;
+        output.document(&RunsView { runs });
+        return success();
+    }
     let deployments = store
         .history(arguments.environment.as_deref(), arguments.limit)
         .await

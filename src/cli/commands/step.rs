@@ -1,6 +1,6 @@
 //! `promote`, `rollback`, `abort`, `resume` and `cleanup`: they act on the deployment under way.
 
-use super::{Commands, success, waits};
+use super::{Commands, leader, success, waits};
 use crate::cli::Output;
 use crate::cli::arguments::Step;
 use crate::cli::handlers::Answer;
@@ -20,6 +20,9 @@ pub(super) async fn run(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    if let Some(remote) = leader::asked(commands, &arguments.target, Vec::new(), output).await? {
+        return remote.step(verb, arguments, output, stop).await;
+    }
     waits(arguments.no_wait)?;
     let release = commands.open(&arguments.target, Vec::new())?;
     let store = release.store().await?;

@@ -153,6 +153,7 @@ pub(crate) fn status() -> StatusView {
         };
         StatusEntry {
             daemon: None,
+            leader: None,
             environment: environment.to_owned(),
             deployment: Some(deployment),
             advice: Some(advice(state, environment, promotion, is_running)),
@@ -162,6 +163,7 @@ pub(crate) fn status() -> StatusView {
         environments: vec![
             StatusEntry {
                 daemon: None,
+                leader: None,
                 environment: "dev".to_owned(),
                 deployment: None,
                 advice: None,

@@ -6,20 +6,23 @@ use super::clock::between;
 use super::tables::table;
 use super::{Advice, Page, View, format};
 use crate::daemon::board::{Activity, Role};
+use crate::deployment::leftovers::Leftover;
 use crate::deployment::state::State;
 use crate::failure::Class;
 use crate::plan::render::escape::{visible, visible_lines};
 use crate::settings::Loaded;
-use crate::store::{Deployment, Summary};
+use crate::store::{Deployment, Run, Summary};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use baseline::{BaselineLive, BaselineView, ExportView, ImportView, PointerView};
+pub use gc::GcView;
 pub use list::{ListView, ListedView};
 pub use record::{CheckedView, EffectView, EventView, ShowView};
 
 mod baseline;
+mod gc;
 mod list;
 mod record;
 
@@ -167,6 +170,33 @@ pub struct StatusEntry {
     /// What the daemon says of it, where one was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daemon: Option<DaemonEntry>,
+    /// Which daemon leads it, where the journal was asked and one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<LeaderEntry>,
+}
+
+/// The daemon that leads an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeaderEntry {
+    /// Where it answers: words between spaces.
+    pub address: String,
+    /// Whether it answered.
+    pub answers: bool,
+    /// Its process id.
+    pub pid: u32,
+    /// When it began to lead.
+    pub since: Timestamp,
+}
+
+impl LeaderEntry {
+    fn line(&self) -> String {
+        let silent = if self.answers {
+            ""
+        } else {
+            ", which does not answer here"
+        };
+        format!("led by the daemon at {}{silent}", self.address)
+    }
 }
 
 /// What a daemon says of an environment besides its deployment.
@@ -184,6 +214,8 @@ pub struct DaemonEntry {
     pub revision: Option<String>,
     /// What keeps it from its work.
     pub problem: Option<String>,
+    /// What ended deployments left in Materialize.
+    pub leftovers: Vec<Leftover>,
 }
 
 impl DaemonEntry {
@@ -199,6 +231,11 @@ impl DaemonEntry {
             lines.push("a release is being planned".to_owned());
         }
         lines.extend(self.problem.clone());
+        lines.extend(
+            self.leftovers
+                .iter()
+                .map(|left| format!("left over: {left}")),
+        );
         lines.extend(
             self.next_run
                 .map(|at| format!("next run {}", format::moment(at))),
@@ -229,6 +266,7 @@ impl View for StatusView {
                 next.extend(advice.commands.iter().map(|c| format!("$ {c}")));
             }
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));
+            next.extend(entry.leader.iter().map(LeaderEntry::line));
             [
                 visible(&entry.environment).into_owned(),
                 id,
@@ -275,6 +313,52 @@ impl View for HistoryView {
                 "STARTED",
                 "TOOK",
                 "REASON",
+            ],
+            rows,
+        )
+    }
+}
+
+/// `history --runs`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunsView {
+    /// The latest first.
+    pub runs: Vec<Run>,
+}
+
+impl View for RunsView {
+    fn text(&self, _page: Page) -> String {
+        if self.runs.is_empty() {
+            return "no run is on record\n".to_owned();
+        }
+        let rows = self.runs.iter().map(|run| {
+            let took = run.finished_at.map(|end| between(run.started_at, end));
+            let outcome = run.outcome.map_or("under way", |outcome| outcome.as_str());
+            let detail = run.detail.as_deref().unwrap_or_default();
+            [
+                format::short_id(&run.id).to_owned(),
+                visible(&run.environment).into_owned(),
+                run.cause.to_string(),
+                format::moment(run.started_at),
+                took.map_or("-".to_owned(), format::length),
+                outcome.replace('_', " "),
+                run.deployment
+                    .as_deref()
+                    .map_or("-", format::short_id)
+                    .to_owned(),
+                detail.lines().next().unwrap_or_default().to_owned(),
+            ]
+        });
+        table(
+            [
+                "RUN",
+                "ENVIRONMENT",
+                "CAUSE",
+                "STARTED",
+                "TOOK",
+                "OUTCOME",
+                "DEPLOYMENT",
+                "DETAIL",
             ],
             rows,
         )

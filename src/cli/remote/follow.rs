@@ -1,18 +1,23 @@
 //! Waiting for what was asked: news over a stream while there is one, the board in any case. The
-//! board decides; news are only shown.
+//! board decides, and for a release its run, which also says what came of it when there is no
+//! deployment; news are only shown.
 
 use super::view;
 use crate::cli::handlers::{Answer, Ending};
-use crate::cli::output::OutcomeView;
+use crate::cli::output::advice::Circumstances;
+use crate::cli::output::{Advice, DeploymentView, OutcomeView};
 use crate::cli::{CommandError, Output};
 use crate::client::{Client, ClientError, Item, News};
-use crate::daemon::board::{DeploymentStatus, Status};
+use crate::daemon::board::Status;
 use crate::daemon::request::Accepted;
 use crate::deployment::state::State;
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::Class;
 use crate::http::document::{Act, Release};
+use crate::http::problem::Kind;
 use crate::progress::{Progress, Reporter};
+use crate::settings::Policy;
+use crate::store::{Outcome, Run};
 use anyhow::anyhow;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// The pause between two looks at the board.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A worker that has shown no change for so long had nothing to do.
+/// Where no run is known, a worker that has shown no change for so long had nothing to do.
 const NOTHING_TO_DO: Duration = Duration::from_secs(5);
 
 /// How long a daemon that does not answer is waited for; it may be started anew.
@@ -82,18 +87,28 @@ impl<'a> Followed<'a> {
         let (reporter, progress) = Reporter::channel();
         let renderer = output.render(progress);
         reporter.note(accepted.would);
-        let after = self.rest(&mut news, &reporter, stop).await;
+        let run = accepted.run.filter(|_| self.is_release());
+        let after = self.rest(&mut news, run, &reporter, stop).await;
         renderer.finish().await;
-        self.outcome(after?, output)
+        let (after, run) = after?;
+        match run {
+            Some((run, outcome)) => self.concluded(run, outcome, &after, output).await,
+            None => self.outcome(after, output),
+        }
     }
 
-    /// The board when the worker rests again.
+    fn is_release(&self) -> bool {
+        matches!(self.wish, Wish::Release(_))
+    }
+
+    /// The board when the worker rests again, or when the run that was begun is over, with that one.
     async fn rest(
         &self,
         news: &mut Option<News>,
+        mut run: Option<String>,
         reporter: &Reporter,
         stop: &CancellationToken,
-    ) -> Result<Status, CommandError> {
+    ) -> Result<(Status, Option<(Run, Outcome)>), CommandError> {
         let mut shown = self.before.clone();
         let mut has_moved = false;
         let mut quiet_since = Instant::now();
@@ -118,8 +133,14 @@ impl<'a> Followed<'a> {
                     }
                 }
             }
-            let status = match self.client.environment(&self.before.environment).await {
-                Ok(status) => status,
+            let looked = async {
+                // The run first: what it says has happened the board shows afterwards.
+                let begun = self.run(&mut run).await?;
+                let status = self.client.environment(&self.before.environment).await?;
+                Ok::<_, ClientError>((begun, status))
+            };
+            let (begun, status) = match looked.await {
+                Ok(looked) => looked,
                 Err(error) => {
                     let since = *away_since.get_or_insert_with(Instant::now);
                     if !error.is_lost() || since.elapsed() > AWAY {
@@ -144,11 +165,30 @@ impl<'a> Followed<'a> {
             if shown != status {
                 quiet_since = Instant::now();
             }
-            let is_over = has_moved || quiet_since.elapsed() > NOTHING_TO_DO;
+            let is_over = match begun {
+                Some(run) => match run.outcome {
+                    Some(outcome) => return Ok((status, Some((run, outcome)))),
+                    None => run.deployment.is_some(),
+                },
+                None => has_moved || quiet_since.elapsed() > NOTHING_TO_DO,
+            };
             if view::rests(status.activity) && is_over {
-                return Ok(status);
+                return Ok((status, None));
             }
             shown = status;
+        }
+    }
+
+    /// The run that was begun; one that the journal does not have is forgotten.
+    async fn run(&self, id: &mut Option<String>) -> Result<Option<Run>, ClientError> {
+        let Some(known) = &id else { return Ok(None) };
+        match self.client.run(known).await {
+            Ok(run) => Ok(Some(run)),
+            Err(error) if matches!(error.kind(), Some(Kind::UnknownRun | Kind::NotFound)) => {
+                *id = None;
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -166,34 +206,104 @@ impl<'a> Followed<'a> {
             .with_hint("`cutover status` shows how far it is, `cutover abort` gives it up")
     }
 
-    /// How it ended, with the classes that the local command has.
-    fn outcome(&self, after: Status, output: &Output) -> Answer {
-        let environment = &self.before.environment;
-        let is_new = after.deployment != self.before.deployment;
-        let is_release = matches!(self.wish, Wish::Release(_));
-        let Some(found) = after.deployment.as_ref().filter(|_| is_new || !is_release) else {
-            if let Some(problem) = after.problem {
-                return Err(CommandError::new(Class::Refused, anyhow!(problem)));
-            }
-            output.result(&OutcomeView {
-                environment: environment.clone(),
-                deployment: None,
-                advice: None,
-            });
-            return Ok(Ending::Success);
+    /// How a run ended, with the classes that the local command has.
+    async fn concluded(
+        &self,
+        run: Run,
+        outcome: Outcome,
+        after: &Status,
+        output: &Output,
+    ) -> Answer {
+        let Some(id) = &run.deployment else {
+            return self.without_deployment(outcome, run.detail, output);
         };
-        if let Some(error) = self.failure(found, after.problem.as_ref()) {
+        // Whatever the daemon began meanwhile, this is about the deployment of the run.
+        let deployment = self.client.deployment(id).await?.deployment;
+        if let Some(error) = self.failure(&deployment, run.detail.as_ref()) {
             return Err(error);
         }
+        let shown = after.deployment.as_ref();
+        let advice = match shown.filter(|shown| shown.id == *id) {
+            Some(_) => view::advice(after),
+            None => Some(Advice::new(
+                deployment.state,
+                &run.environment,
+                Circumstances {
+                    promotion: Policy::Automatic,
+                    cleanup: Policy::Automatic,
+                    is_running: !deployment.state.is_terminal(),
+                },
+            )),
+        };
         output.result(&OutcomeView {
-            environment: environment.clone(),
-            deployment: Some(view::deployment(environment, found)),
-            advice: view::advice(&after),
+            environment: run.environment,
+            deployment: Some(deployment),
+            advice,
         });
         Ok(Ending::Success)
     }
 
-    fn failure(&self, found: &DeploymentStatus, problem: Option<&String>) -> Option<CommandError> {
+    /// How a run ended that made no deployment.
+    fn without_deployment(
+        &self,
+        outcome: Outcome,
+        detail: Option<String>,
+        output: &Output,
+    ) -> Answer {
+        let said = detail.unwrap_or_else(|| format!("the run ended: {outcome}"));
+        let of_class = |class| Err(CommandError::new(class, anyhow!(said.clone())));
+        match outcome {
+            Outcome::NothingToDo | Outcome::Released => {
+                self.nothing_to_do(output);
+                Ok(Ending::Success)
+            }
+            Outcome::Failed | Outcome::RolledBack => of_class(Class::Permanent),
+            Outcome::Aborted => Err(DeploymentError::Failed(
+                "the release was given up while it was planned".to_owned(),
+            )
+            .into()),
+            Outcome::Refused | Outcome::Skipped => of_class(Class::Refused),
+            Outcome::Interrupted => Err(CommandError::new(Class::Transient, anyhow!(said))
+                .with_hint(
+                    "the daemon tries again by itself; `cutover status` shows how far it is",
+                )),
+            Outcome::Stuck => of_class(Class::Stuck),
+        }
+    }
+
+    fn nothing_to_do(&self, output: &Output) {
+        output.result(&OutcomeView {
+            environment: self.before.environment.clone(),
+            deployment: None,
+            advice: None,
+        });
+    }
+
+    /// How the board says that it ended, with the classes that the local command has.
+    fn outcome(&self, after: Status, output: &Output) -> Answer {
+        let environment = &self.before.environment;
+        let is_new = after.deployment != self.before.deployment;
+        let is_release = self.is_release();
+        let found = after.deployment.as_ref().filter(|_| is_new || !is_release);
+        let Some(found) = found.map(|found| view::deployment(environment, found)) else {
+            if let Some(problem) = after.problem {
+                return Err(CommandError::new(Class::Refused, anyhow!(problem)));
+            }
+            self.nothing_to_do(output);
+            return Ok(Ending::Success);
+        };
+        if let Some(error) = self.failure(&found, after.problem.as_ref()) {
+            return Err(error);
+        }
+        output.result(&OutcomeView {
+            environment: environment.clone(),
+            advice: view::advice(&after),
+            deployment: Some(found),
+        });
+        Ok(Ending::Success)
+    }
+
+    fn failure(&self, found: &DeploymentView, problem: Option<&String>) -> Option<CommandError> {
         let reason = || {
             let said = found.reason.as_ref().or(problem);
             said.cloned()

@@ -53,13 +53,14 @@ pub(super) fn advice(status: &Status) -> Option<Advice> {
     ))
 }
 
-pub(super) fn entry(status: Status) -> StatusEntry {
+pub(in crate::cli) fn entry(status: Status) -> StatusEntry {
     StatusEntry {
         deployment: status
             .deployment
             .as_ref()
             .map(|found| deployment(&status.environment, found)),
         advice: advice(&status),
+        leader: None,
         daemon: Some(DaemonEntry {
             role: status.role,
             leader: status.leader,
@@ -67,6 +68,7 @@ pub(super) fn entry(status: Status) -> StatusEntry {
             next_run: status.next_run,
             revision: status.revision,
             problem: status.problem,
+            leftovers: status.leftovers,
         }),
         environment: status.environment,
     }

@@ -1,0 +1,120 @@
+//! Clearing up at intervals, beside the worker, for as long as the environment is led.
+
+use super::{Daemon, Metrics};
+use crate::collect::{Collected, Left, Round};
+use crate::failure::{Classify, with_causes};
+use crate::release::{Release, ReleaseError, Wanted};
+use crate::settings::Loaded;
+use crate::store::{Lead, Store};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// The first round waits at most this long: a daemon that begins to lead has other things to do.
+const FIRST: Duration = Duration::from_secs(60);
+
+/// What the rounds work with.
+pub(super) struct Collector {
+    pub(super) daemon: Arc<Daemon>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) store: Store,
+    pub(super) lead: Arc<Lead>,
+    pub(super) settings: watch::Receiver<Arc<Loaded>>,
+    pub(super) wanted: Wanted,
+    pub(super) stop: CancellationToken,
+}
+
+impl Collector {
+    /// Clears up at intervals, for ever.
+    pub(super) async fn work(mut self) {
+        let mut is_first = true;
+        loop {
+            let pause = self.settings.borrow().settings.retention.pause();
+            let pause = if is_first { pause.min(FIRST) } else { pause };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => is_first = false,
+                changed = self.settings.changed() => match changed {
+                    // The interval may be another one.
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+            }
+            if let Err(error) = self.round().await {
+                tracing::warn!(
+                    error = with_causes(&error),
+                    hint = error.hint(),
+                    "not everything was cleared up"
+                );
+            }
+        }
+    }
+
+    async fn round(&self) -> Result<(), ReleaseError> {
+        let loaded = Arc::clone(&self.settings.borrow());
+        let wanted = Wanted {
+            loaded: Some(loaded),
+            ..self.wanted.clone()
+        };
+        let release = match Release::open(&wanted) {
+            Ok(release) => release,
+            Err(error) => {
+                // The worker tells it, and a project that was never fetched has nothing to clear up.
+                tracing::debug!(error = with_causes(&error), "nothing was cleared up");
+                return Ok(());
+            }
+        };
+        let round = Round {
+            store: &self.store,
+            lead: &self.lead,
+            release: &release,
+            dry_run: false,
+        };
+        let collected = round.retain().await;
+        if let Ok(collected) = &collected {
+            self.count(collected);
+        }
+        let left = round.garbage(&self.stop).await?;
+        self.tell(left);
+        collected.map(|_| ())
+    }
+
+    fn count(&self, collected: &Collected) {
+        let environment = self.lead.environment();
+        let counts = [
+            ("deployments", collected.deployments.len()),
+            ("artifacts", collected.artifacts.len()),
+            ("folders", collected.folders.len()),
+        ];
+        for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            self.metrics.collected(environment, what, count);
+            tracing::info!(what, count, "cleared up");
+        }
+        tracing::debug!(?collected, "a round of clearing up has ended");
+    }
+
+    fn tell(&self, left: Left) {
+        let environment = self.lead.environment();
+        for dropped in &left.dropped {
+            tracing::info!("dropped the left-over {dropped}");
+        }
+        if !left.dropped.is_empty() {
+            self.metrics
+                .collected(environment, "leftovers", left.dropped.len());
+        }
+        for problem in &left.problems {
+            tracing::warn!("a left-over stays: {problem}");
+        }
+        let shown = self.daemon.board.one(environment);
+        let known = shown.map(|status| status.leftovers.clone());
+        let is_known = |found| known.as_ref().is_some_and(|known| known.contains(found));
+        for found in left.leftovers.iter().filter(|found| !is_known(found)) {
+            tracing::warn!("found the {found}; nothing uses it");
+        }
+        self.metrics
+            .leftovers(environment, Some(left.leftovers.len()));
+        self.daemon.board.change(environment, |status| {
+            status.leftovers = left.leftovers;
+        });
+    }
+}
