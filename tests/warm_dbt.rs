@@ -1,6 +1,8 @@
 //! The warm dbt that other tests work with is the dbt that one starts: it writes the same, says the
 //! same, ends the same, and dies with the process group that it was asked for in.
 
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
 mod support;
 
 use nix::sys::signal::{Signal, killpg};
@@ -70,7 +72,7 @@ fn artifact(target: &Path, name: &str) -> Value {
                 fields.values_mut().for_each(strip);
             }
             Value::Array(items) => items.iter_mut().for_each(strip),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     let text = std::fs::read_to_string(target.join(name)).expect("an artifact");

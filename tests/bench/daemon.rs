@@ -217,9 +217,8 @@ fn resident_mb(daemon: &Daemon) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kb: f64 = line
+        .and_then(|line| line.trim().strip_suffix(" kB"))
         .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
         .parse()
         .unwrap();
     kb / 1024.0
