@@ -1,13 +1,19 @@
 //! SIGUSR1 promotes what is ready, SIGUSR2 starts releases, SIGHUP reads the configuration again.
 
 use super::Daemon;
-use super::request::{Command, Declined, Start};
+use super::board::Role;
+use super::request::{Accepted, Command, Declined, Start};
 use crate::deployment::Verb;
 use crate::failure::Classify;
 use crate::store::Cause;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How often, and how long apart, a worker is asked that has not found out yet whether it leads.
+const STARTS: u32 = 20;
+const START: Duration = Duration::from_millis(500);
 
 /// The signals, caught from now on.
 pub(super) struct Signals {
@@ -47,7 +53,7 @@ impl Signals {
             for environment in daemon.obeying_signals() {
                 let (daemon, command) = (Arc::clone(&daemon), command.clone());
                 tokio::spawn(async move {
-                    let answer = daemon.ask(&environment, command, None).await;
+                    let answer = asked(&daemon, &environment, command).await;
                     match answer {
                         Ok(accepted) => {
                             tracing::info!(environment, would = accepted.would, "accepted");
@@ -68,4 +74,18 @@ impl Signals {
             }
         }
     }
+}
+
+/// Asks, and asks again while it is not known yet who leads: a signal may come right after the start.
+async fn asked(daemon: &Daemon, environment: &str, command: Command) -> Result<Accepted, Declined> {
+    for _ in 0..STARTS {
+        let answer = daemon.ask(environment, command.clone(), None).await;
+        let status = daemon.board.one(environment);
+        let is_starting = status.is_some_and(|status| status.role == Role::Starting);
+        if !(is_starting && matches!(answer, Err(Declined::NotLeading { .. }))) {
+            return answer;
+        }
+        tokio::time::sleep(START).await;
+    }
+    daemon.ask(environment, command, None).await
 }

@@ -8,13 +8,14 @@ use super::board::{Activity, DeploymentStatus, News, Role};
 use super::collect::Collector;
 use super::request::{Declined, Request};
 use super::{Daemon, Metrics, notify};
-use crate::deployment::Verb;
+use crate::deployment::{DeploymentError, Verb};
 use crate::failure::{Class, Classify, with_causes};
 use crate::progress::Progress;
 use crate::release::{Release, ReleaseError, Wanted};
 use crate::retry::Pauses;
 use crate::settings::Loaded;
 use crate::store::{Deployment, Lead, Store, StoreError};
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -381,6 +382,9 @@ impl Leading<'_> {
             if self.worker.stop.is_cancelled() {
                 return Ended::Stopped;
             }
+            if self.lead.lost().now_or_never().is_some() {
+                return Ended::Lost("another process has taken it".to_owned());
+            }
             let turn = match self.store.active(&self.worker.environment).await {
                 Ok(Some(deployment)) => self.attend(deployment).await,
                 Ok(None) => self.idle().await,
@@ -457,14 +461,46 @@ impl DeploymentStatus {
 
 /// Why leading ended, when the error says that it did.
 fn lost(error: &(impl Classify + 'static)) -> Option<Ended> {
-    // Wherever it came up: the chain of causes holds the journal's own error.
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let text = error.to_string();
-    while let Some(found) = cause {
-        if let Some(StoreError::Superseded { .. }) = found.downcast_ref::<StoreError>() {
-            return Some(Ended::Lost(text));
-        }
-        cause = found.source();
+    is_superseded(error).then(|| Ended::Lost(error.to_string()))
+}
+
+/// Whether the journal refused a write because another process has led since. Transparent errors are
+/// not in the chain of causes, hence the types by name.
+fn is_superseded(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(ReleaseError::Store(error)) = error.downcast_ref() {
+        return is_superseded(error);
     }
-    None
+    if let Some(ReleaseError::Deployment(error)) = error.downcast_ref() {
+        return is_superseded(error);
+    }
+    if let Some(DeploymentError::Store(error)) = error.downcast_ref() {
+        return is_superseded(error);
+    }
+    matches!(error.downcast_ref(), Some(StoreError::Superseded { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_superseded;
+    use crate::deployment::DeploymentError;
+    use crate::release::ReleaseError;
+    use crate::store::StoreError;
+
+    fn superseded() -> StoreError {
+        StoreError::Superseded {
+            environment: "prod".to_owned(),
+            holder: None,
+        }
+    }
+
+    #[test]
+    fn a_lost_lead_is_seen_through_every_layer() {
+        assert!(is_superseded(&superseded()));
+        assert!(is_superseded(&ReleaseError::from(superseded())));
+        let deep = DeploymentError::from(superseded());
+        assert!(is_superseded(&deep));
+        assert!(is_superseded(&ReleaseError::from(deep)));
+        let other = DeploymentError::Failed("a model".to_owned());
+        assert!(!is_superseded(&ReleaseError::from(other)));
+    }
 }

@@ -104,10 +104,13 @@ async fn keep_as(
     objects: Vec<RecordedObject>,
 ) -> Result<(), DeploymentError> {
     let plan = &deployment.plan;
+    let written = serde_json::to_vec_pretty(plan).map_err(|error| {
+        DeploymentError::Failed(format!("the plan cannot be written as JSON: {error}"))
+    })?;
     let bundle = Bundle {
         manifest: context.builds.plain_manifest(plan).await?,
         run_results: context.builds.build_results()?,
-        plan: Some(serde_json::to_vec_pretty(plan).unwrap_or_default()),
+        plan: Some(written),
         metadata: metadata(context, deployment, schemas, objects),
     };
     context

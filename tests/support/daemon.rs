@@ -118,10 +118,10 @@ impl Daemon {
         .await
     }
 
-    /// Waits until it does this.
+    /// Waits until it leads and does this.
     pub async fn does(&self, environment: &str, activity: &str) -> Value {
         self.until(environment, activity, |status| {
-            status["activity"] == activity
+            status["role"] == "leader" && status["activity"] == activity
         })
         .await
     }

@@ -109,7 +109,9 @@ impl Leading<'_> {
                 state: state.to_owned(),
             })
         };
-        if now == Now::Planning || self.worker.memory.next.is_some() {
+        // A retry that only waits for its time makes way.
+        let next = self.worker.memory.next.as_ref();
+        if now == Now::Planning || next.is_some_and(|next| next.run.is_some()) {
             return busy("a run".to_owned(), "planning");
         }
         let stale = self.worker.memory.stale.clone();

@@ -6,12 +6,15 @@ use super::{Ended, Leading, Woken};
 use crate::daemon::board::{Activity, DeploymentStatus};
 use crate::daemon::request::Start;
 use crate::daemon::schedule::Schedule;
-use crate::store::{Cause, NewRun, Outcome};
+use crate::store::{Cause, NewRun, Outcome, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// The longest that a wait lasts before the clock is looked at again; it may have been set.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How many runs are looked through for the one that answered the last firing.
+const LOOK_BACK: u32 = 50;
 
 /// A firing that is handled later than this was missed.
 const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
@@ -131,9 +134,26 @@ impl Leading<'_> {
         if let Some(handled) = self.worker.memory.handled {
             return Ok(handled);
         }
-        let recorded = self.store.last_scheduled(&self.worker.environment).await;
-        let handled = match recorded {
-            Ok(recorded) => recorded.unwrap_or(now),
+        let environment = &self.worker.environment;
+        let recorded = async {
+            let Some(last) = self.store.last_scheduled(environment).await? else {
+                return Ok(now);
+            };
+            let runs = self.store.runs(Some(environment), LOOK_BACK).await?;
+            let run = runs.iter().find(|run| run.scheduled_for == Some(last));
+            // Whoever planned it ended in the middle: the firing was not answered.
+            let is_open = run.is_some_and(|run| {
+                run.outcome == Some(Outcome::Interrupted) && run.deployment.is_none()
+            });
+            let before = last.checked_sub(SignedDuration::from_secs(1));
+            Ok::<_, StoreError>(if is_open {
+                before.unwrap_or(last)
+            } else {
+                last
+            })
+        };
+        let handled = match recorded.await {
+            Ok(handled) => handled,
             Err(error) => {
                 self.trouble(&error).await?;
                 return Ok(now);
