@@ -3,7 +3,7 @@
 use super::answer::{Now, Taken};
 use super::idle::Due;
 use super::launch::Trigger;
-use super::{Ended, Leading, Woken, lost};
+use super::{Ended, Leading, Woken, lost, project};
 use crate::daemon::board::Activity;
 use crate::daemon::request::Start;
 use crate::deployment::engine::Recheck;
@@ -53,18 +53,25 @@ impl Leading<'_> {
             }
             let due = self.due().await?;
             if let Due::Release(trigger) = due {
-                self.skip(&deployment, trigger).await?;
+                // A new commit is found again, and by the look at what waits; a firing is not.
+                if trigger.cause != Cause::Change {
+                    self.skip(&deployment, trigger).await?;
+                }
                 continue;
             }
             let pause = match due {
                 Due::In(pause) => pause.min(LONGEST_WAIT),
                 Due::Never | Due::Release(_) => LONGEST_WAIT,
             };
-            let pause = pause.min(
-                look_at
-                    .saturating_duration_since(now)
-                    .max(Duration::from_millis(1)),
-            );
+            let pause = match activity {
+                Activity::WaitingForPromotion => pause.min(look_at.saturating_duration_since(now)),
+                Activity::Idle
+                | Activity::Planning
+                | Activity::Releasing
+                | Activity::WaitingForCleanup
+                | Activity::WaitingForAPerson
+                | Activity::WaitingForADependency => pause,
+            };
             if let Woken::Asked(request) = self.wait(pause).await?
                 && let Taken::Act = self.take(request, Now::Driving).await
             {
@@ -114,20 +121,24 @@ impl Leading<'_> {
                 return Ok(());
             }
         };
-        let changed = self.project_changed(deployment).await;
+        let wanted = self.worker.wanted();
         let driving = Driving {
             store,
             lead,
             reporter,
             stop: &stop,
         };
-        let look = release.recheck(&driving, deployment.clone());
+        let look = async {
+            let changed = project::changed(&wanted, deployment, &stop).await;
+            let found = release.recheck(&driving, deployment.clone()).await;
+            (found, changed)
+        };
         tokio::pin!(look);
         let mut acts = false;
-        let found = loop {
+        let looked = loop {
             tokio::select! {
                 biased;
-                found = &mut look => break found,
+                looked = &mut look => break looked,
                 Some(progress) = news.recv() => self.worker.tell(Some(&deployment.id), progress),
                 Some(request) = self.worker.requests.recv() => {
                     if let Taken::Act = self.take(request, Now::Driving).await {
@@ -140,7 +151,7 @@ impl Leading<'_> {
         if acts {
             return Ok(());
         }
-        let stale = match (found, changed) {
+        let stale = match looked {
             (Ok(Recheck::Stale(why)), _) => why,
             (Ok(Recheck::Ready | Recheck::NotReady(_)), Some(why)) => why,
             (Ok(Recheck::Ready), None) => {

@@ -4,10 +4,11 @@ use super::Leading;
 use super::idle::Due;
 use super::launch::{Trigger, says_something};
 use crate::failure::with_causes;
-use crate::release;
+use crate::release::{self, Wanted};
 use crate::store::{Cause, Deployment};
 use jiff::Timestamp;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How many runs are looked through for the revision that was handled last.
 const LOOK_BACK: u32 = 50;
@@ -60,24 +61,26 @@ impl Leading<'_> {
             }
         }
     }
+}
 
-    /// How the project differs from the one that a deployment was planned from, when it does.
-    pub(super) async fn project_changed(&mut self, deployment: &Deployment) -> Option<String> {
-        let planned = deployment.request.revision.as_deref()?;
-        let stop = self.worker.stop.child_token();
-        match release::resolve(&self.worker.wanted(), &stop).await {
-            Ok(revision) if revision.as_str() == planned => None,
-            Ok(revision) => Some(format!(
-                "the project changed since it was planned: it was {planned}, it is {}",
-                revision.as_str()
-            )),
-            Err(error) => {
-                tracing::warn!(
-                    error = with_causes(&error),
-                    "the project cannot be looked at"
-                );
-                None
-            }
+/// How the project differs from the one that a deployment was planned from, when it does.
+pub(super) async fn changed(
+    wanted: &Wanted,
+    deployment: &Deployment,
+    stop: &CancellationToken,
+) -> Option<String> {
+    let planned = deployment.request.revision.as_deref()?;
+    match release::resolve(wanted, stop).await {
+        Ok(revision) if revision.as_str() == planned => None,
+        Ok(revision) => Some(format!(
+            "the project changed since it was planned: it was {planned}, it is {revision}"
+        )),
+        Err(error) => {
+            tracing::warn!(
+                error = with_causes(&error),
+                "the project cannot be looked at"
+            );
+            None
         }
     }
 }
