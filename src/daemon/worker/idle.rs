@@ -86,7 +86,9 @@ impl Leading<'_> {
                 if late <= ON_TIME || schedule.missed(Some(handled), now).is_some() {
                     return Ok(Due::Release(Trigger::by(Cause::Schedule, Some(firing))));
                 }
-                self.record_missed(firing).await?;
+                let why = "nobody was there when the schedule fired, and schedule.missed is skip";
+                self.record_skipped(Cause::Schedule, Some(firing), why)
+                    .await?;
             }
             let handled = self.worker.memory.handled;
             let next = schedule.pending(handled, now).map(|at| schedule.due(at));
@@ -163,22 +165,21 @@ impl Leading<'_> {
         Ok(handled)
     }
 
-    /// Records firings that nobody was there for and that are not made up for.
-    async fn record_missed(&mut self, scheduled_for: Timestamp) -> Result<(), Ended> {
+    /// Records a release that was due and is not made.
+    pub(super) async fn record_skipped(
+        &mut self,
+        cause: Cause,
+        scheduled_for: Option<Timestamp>,
+        why: &str,
+    ) -> Result<(), Ended> {
+        let new = NewRun {
+            cause,
+            scheduled_for,
+            revision: None,
+        };
         let recorded = async {
-            let run = self
-                .store
-                .begin_run(
-                    self.lead,
-                    NewRun {
-                        cause: Cause::Schedule,
-                        scheduled_for: Some(scheduled_for),
-                        revision: None,
-                    },
-                )
-                .await?;
-            let detail = "nobody was there when the schedule fired, and schedule.missed is skip";
-            self.conclude(&run.id, Outcome::Skipped, Some(detail)).await
+            let run = self.store.begin_run(self.lead, new).await?;
+            self.conclude(&run.id, Outcome::Skipped, Some(why)).await
         };
         match recorded.await {
             Ok(()) => Ok(()),

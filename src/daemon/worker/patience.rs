@@ -5,14 +5,13 @@ use super::idle::Due;
 use super::launch::Trigger;
 use super::{Ended, Leading, Woken, lost, project};
 use crate::daemon::board::Activity;
-use crate::daemon::request::Start;
 use crate::deployment::engine::Recheck;
 use crate::deployment::state::State;
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::Class;
 use crate::progress::Reporter;
 use crate::release::{Driving, ReleaseError};
-use crate::store::{Cause, Deployment, NewRun, Outcome};
+use crate::store::{Cause, Deployment};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -83,29 +82,12 @@ impl Leading<'_> {
 
     /// Records that the schedule fired and nothing could be done about it.
     async fn skip(&mut self, deployment: &Deployment, trigger: Trigger) -> Result<(), Ended> {
-        let skipped = async {
-            let run = self
-                .store
-                .begin_run(
-                    self.lead,
-                    NewRun {
-                        cause: trigger.cause,
-                        scheduled_for: trigger.scheduled_for,
-                        revision: None,
-                    },
-                )
-                .await?;
-            let detail = format!(
-                "the deployment {} is {} and waits for a decision",
-                deployment.id, deployment.state
-            );
-            self.conclude(&run.id, Outcome::Skipped, Some(&detail))
-                .await
-        };
-        match skipped.await {
-            Ok(()) => Ok(()),
-            Err(error) => self.trouble(&error).await,
-        }
+        let detail = format!(
+            "the deployment {} is {} and waits for a decision",
+            deployment.id, deployment.state
+        );
+        self.record_skipped(trigger.cause, trigger.scheduled_for, &detail)
+            .await
     }
 
     /// Looks whether what waits could still be promoted, and sees to it that what is stale is given
@@ -181,15 +163,7 @@ impl Leading<'_> {
         self.worker.memory.stale = Some(stale);
         self.worker.memory.asked = Some(Verb::Abort);
         if self.worker.memory.next.is_none() {
-            self.worker.memory.next = Some(Trigger {
-                cause: Cause::Change,
-                scheduled_for: None,
-                run: None,
-                start: Start {
-                    cause: Cause::Change,
-                    ..Start::default()
-                },
-            });
+            self.worker.memory.next = Some(Trigger::by(Cause::Change, None));
             self.worker.memory.next_at = Some(Timestamp::now());
         }
         Ok(())
