@@ -40,15 +40,23 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Looks at the daemons.
-    pub async fn take(&mut self, daemons: &[Daemon]) {
+    /// Looks at the daemons, which lead or stand by in these environments.
+    pub async fn take(&mut self, daemons: &[Daemon], environments: &[&str]) {
         for daemon in daemons {
-            let Some(status) = daemon.status("prod").await else {
+            let mut roles = Vec::new();
+            for environment in environments {
+                let Some(status) = daemon.status(environment).await else {
+                    break;
+                };
+                roles.push(status["role"].as_str().unwrap_or_default().to_owned());
+            }
+            if roles.len() < environments.len() {
                 continue;
-            };
-            let role = status["role"].as_str().unwrap_or_default().to_owned();
+            }
+            roles.sort_unstable();
             if let Some(sample) = look(daemon.id()) {
-                self.of.entry((daemon.id(), role)).or_default().push(sample);
+                let who = (daemon.id(), roles.join(", "));
+                self.of.entry(who).or_default().push(sample);
             }
         }
     }

@@ -9,6 +9,8 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 pub enum Server {
     /// The stand-in, in this process.
     Sandbox(Sandbox),
+    /// A stand-in that another world runs.
+    Shared(String),
     /// One that somebody else runs.
     Given(String),
 }
@@ -24,14 +26,23 @@ impl Server {
 
     /// Whether it can be made to fail on command.
     pub fn is_sandbox(&self) -> bool {
-        matches!(self, Self::Sandbox(_))
+        matches!(self, Self::Sandbox(_) | Self::Shared(_))
+    }
+
+    /// The same server for another world, which must not outlive this one.
+    pub fn share(&self) -> Self {
+        match self {
+            Self::Sandbox(sandbox) => Self::Shared(sandbox.url()),
+            Self::Shared(url) => Self::Shared(url.clone()),
+            Self::Given(url) => Self::Given(url.clone()),
+        }
     }
 
     /// How a client connects.
     pub fn config(&self) -> Config {
         let url = match self {
             Self::Sandbox(sandbox) => sandbox.url(),
-            Self::Given(url) => url.clone(),
+            Self::Shared(url) | Self::Given(url) => url.clone(),
         };
         url.parse().expect("a connection URL")
     }

@@ -83,6 +83,16 @@ impl World {
             // Tests run in processes of their own, so this tells them apart on a shared server.
             format!("t{}", std::process::id())
         };
+        Some(Self::on(server, prefix, &dbt).await)
+    }
+
+    /// Another project, with names of its own, on the same server. It must not outlive this world.
+    pub async fn beside(&self, prefix: &str) -> Self {
+        let dbt = dbt().expect("this world has one");
+        Self::on(self.server.share(), prefix.to_owned(), &dbt).await
+    }
+
+    async fn on(server: Server, prefix: String, dbt: &Path) -> Self {
         let sql = server.connect().await;
         let project = Project::new(&prefix);
         let home = tempfile::tempdir().expect("a folder");
@@ -90,7 +100,7 @@ impl World {
         let quick = FakeDbt::write(
             &home.path().join("bin"),
             fake::SUPPORTED,
-            &format!("exec {} \"$@\"", started(&dbt)),
+            &format!("exec {} \"$@\"", started(dbt)),
         );
         let world = Self {
             project,
@@ -111,7 +121,7 @@ impl World {
                 .await;
         }
         world.write_profile("");
-        Some(world)
+        world
     }
 
     /// As [`World::start`], with the project in production by a real `dbt build`.
