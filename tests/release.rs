@@ -3,7 +3,9 @@
 mod support;
 
 use mz_sandbox::postgres::{PORT, SUPERUSER, Server};
-use support::{Needs, Readers, World};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use support::{Needs, Outcome, Readers, World};
 
 /// Production as a company keeps it: another owner, grants, default privileges, comments.
 async fn dress(world: &World) {
@@ -36,9 +38,37 @@ async fn dress(world: &World) {
     }
 }
 
+/// Each line of the log says whose it is, and in which step it was written.
+fn every_journalled_step_is_logged(deployed: &Outcome) {
+    let lines = deployed.stderr.lines();
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .collect();
+    let of = |line: &Value, name: &str| -> Option<Value> {
+        let spans = line["spans"].as_array()?;
+        let span = spans.iter().find(|span| span["name"] == name)?;
+        Some(span.clone())
+    };
+    let journalled: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["fields"]["message"] == "journalled")
+        .collect();
+    assert!(journalled.len() >= 10, "{}", deployed.stderr);
+    for line in journalled {
+        let deployment = of(line, "deployment").expect("its deployment");
+        assert_eq!(deployment["deployment_id"], deployed.deployment().as_str());
+        assert_eq!(deployment["environment"], "prod");
+    }
+    let steps: BTreeSet<String> = lines
+        .iter()
+        .filter_map(|line| of(line, "step")?["step"].as_str().map(str::to_owned))
+        .collect();
+    assert!(steps.contains("building"), "{steps:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_changes_the_data_and_nothing_else() {
-    let Some(world) = World::start(Needs::AnyServer).await else {
+    let Some(mut world) = World::start(Needs::AnyServer).await else {
         return;
     };
     let [compute, serve, owner, reader] =
@@ -66,7 +96,10 @@ async fn a_release_changes_the_data_and_nothing_else() {
     );
     world.snapshot().await.is(&before);
 
+    world.set("LOG__FORMAT", "json");
     let deployed = world.cutover(&["deploy"]).await.exits(0);
+    world.environment.remove("CUTOVER__LOG__FORMAT");
+    every_journalled_step_is_logged(&deployed);
     assert_eq!(
         deployed.states(),
         [

@@ -27,6 +27,7 @@ use crate::settings::Policy;
 use crate::store::{Deployment, RecordedEvent};
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// How far to drive, beyond what the deployment's own policies say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -187,7 +188,8 @@ impl<'a> Engine<'a> {
         loop {
             let began = Instant::now();
             // On the heap: what the steps keep between them would make a deep stack.
-            let error = match Box::pin(self.attempt(state, until)).await {
+            let span = tracing::info_span!("step", step = %state);
+            let error = match Box::pin(self.attempt(state, until)).instrument(span).await {
                 Ok(event) => return Ok(event),
                 Err(error) => error,
             };

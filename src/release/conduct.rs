@@ -15,6 +15,7 @@ use crate::store::{Deployment, Kind, Lead, NewDeployment, Request, Store};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// The folder of a run that has no deployment yet.
 #[derive(Debug)]
@@ -146,13 +147,21 @@ impl Release {
         if let Some(planned) = planned {
             return Box::pin(planned.drive(driving, deployment, until, event)).await;
         }
+        let span = tracing::info_span!(
+            "deployment",
+            environment = %deployment.environment,
+            deployment_id = %deployment.id
+        );
         let parts = self.parts(driving, &deployment)?;
         let mut engine = Engine::new(self.context(driving, &parts), deployment);
-        engine.unstick().await?;
-        if let Some(event) = event {
-            engine.apply(event).await?;
-        }
-        engine.drive(until).await?;
+        let driven = async {
+            engine.unstick().await?;
+            if let Some(event) = event {
+                engine.apply(event).await?;
+            }
+            engine.drive(until).await
+        };
+        driven.instrument(span).await?;
         Ok(engine.deployment().clone())
     }
 
