@@ -200,6 +200,8 @@ fn ssh(access: &Access) -> String {
     let mut command =
         "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ForwardAgent=no -o ClearAllForwardings=yes"
             .to_owned();
+    // The user's configuration may ask for a connection that outlives the fetch, out of our reach.
+    command.push_str(" -o ControlMaster=no");
     // ssh takes %-words in paths.
     let word = |text: String| format!("'{}'", text.replace('%', "%%").replace('\'', r"'\''"));
     if let Some(key) = &access.ssh_key {

@@ -98,6 +98,7 @@ async fn ssh_is_told_to_ask_nobody_and_to_trust_only_known_hosts() {
             "StrictHostKeyChecking=yes",
             "ForwardAgent=no",
             "ClearAllForwardings=yes",
+            "ControlMaster=no",
         ] {
             assert!(has(option), "{option}: {arguments}");
         }
