@@ -28,6 +28,7 @@ pub mod document;
 mod error;
 mod limit;
 mod listen;
+mod patience;
 /// Errors on the wire.
 pub mod problem;
 mod read;

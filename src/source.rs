@@ -64,6 +64,7 @@ struct Password {
 struct Access {
     username: Option<String>,
     password: Option<SecretString>,
+    ca_file: Option<PathBuf>,
     ssh_key: Option<PathBuf>,
     known_hosts: Option<PathBuf>,
 }
@@ -102,6 +103,7 @@ impl Source {
             access: Access {
                 username: settings.username.clone(),
                 password: None,
+                ca_file: settings.ca_file.as_ref().map(|path| base.join(path)),
                 ssh_key: settings.ssh_key.as_ref().map(|path| base.join(path)),
                 known_hosts: settings.known_hosts.as_ref().map(|path| base.join(path)),
             },

@@ -1,28 +1,30 @@
 //! The HTTP API over real connections: who may ask, what is answered, and that every answer is as
 //! docs/openapi.json says. Then the client, and the real `cutover --server`.
 
+#[path = "support/certificate.rs"]
+mod certificate;
 #[path = "http/client.rs"]
 mod client;
 #[path = "http/daemon.rs"]
 mod daemon;
+#[path = "http/hostile.rs"]
+mod hostile;
 #[path = "http/listen.rs"]
 mod listen;
 #[path = "http/openapi.rs"]
 mod openapi;
+#[path = "http/streams.rs"]
+mod streams;
 
-use cutover::client::Item;
-use cutover::daemon::board::{News, Role};
-use cutover::daemon::request::Command;
+use cutover::daemon::board::Role;
 use cutover::http::ROUTES;
 use cutover::http::problem::Kind;
-use cutover::progress::Progress;
+use cutover::plan::RefusalName;
 use daemon::{OF_CI, PROMOTER, READER, RELEASER, World};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use std::time::Duration;
 
 /// An answer.
 struct Answer {
@@ -113,6 +115,11 @@ async fn every_route_is_described_and_answers_as_described() {
         .map(|kind| json!(format!("urn:cutover:problem:{}", kind.word())))
         .collect();
     assert_eq!(types, &Value::Array(words));
+    let release = &document["components"]["schemas"]["Release"];
+    let names = RefusalName::ALL.iter().filter(|name| name.is_allowable());
+    let names: Vec<Value> = names.map(|name| json!(name.as_str())).collect();
+    let allowed = &release["properties"]["allow"]["items"]["enum"];
+    assert_eq!(allowed, &Value::Array(names));
 
     for route in ROUTES
         .iter()
@@ -334,240 +341,6 @@ async fn what_is_declined_says_why_and_what_to_do() {
     post(&world, "/v1/environments/prod/releases", RELEASER, "")
         .await
         .is(503, "stopping");
-}
-
-#[tokio::test]
-async fn bodies_that_cannot_be_read_ask_nothing() {
-    let world = World::start(|http| http.body_limit = 4096).await;
-    let path = "/v1/environments/prod/releases";
-    for (body, said) in [
-        ("{\n \"full\": tru }", "line 2 column"),
-        ("{", "EOF"),
-        ("[]", "invalid"),
-        ("null", "invalid"),
-        (r#"{"fulll": true}"#, "fulll"),
-        (r#"{"full": 1}"#, "boolean"),
-        (r#"{"full": true, "full": false}"#, "duplicate"),
-        (r#"{"allow": ["nonsense"]}"#, "nonsense"),
-        (r#"{"allow": ["not-owner"]}"#, "cannot be allowed"),
-        (r#"{"full": true, "select": ["a"]}"#, "takes everything"),
-        (r#"{"selector": "a", "exclude": ["b"]}"#, "in the place"),
-        ("{}{}", "trailing"),
-        ("\u{feff}{}", "expected value"),
-    ] {
-        let answer = post(&world, path, RELEASER, body).await;
-        let answer = answer.is(422, "invalid-body").json();
-        assert!(
-            answer["detail"].to_string().contains(said),
-            "{body}: {answer}"
-        );
-    }
-    let answer = post(&world, path, RELEASER, "{\n \"full\": tru }")
-        .await
-        .json();
-    assert_eq!(
-        (&answer["line"], &answer["column"]),
-        (&json!(2), &json!(13)),
-        "{answer}"
-    );
-    let plain = reqwest::Client::new()
-        .post(world.url(path))
-        .bearer_auth(RELEASER);
-    sent(plain.body("{}"))
-        .await
-        .is(415, "unsupported-media-type");
-    post(&world, path, RELEASER, &" ".repeat(4097))
-        .await
-        .is(413, "body-too-large");
-    // Announced, it is refused unread; unannounced, as soon as it is too much.
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {RELEASER}\r\ncontent-type: application/json\r\n"
-    );
-    let huge = raw(
-        &world,
-        format!("{head}content-length: 99999999999\r\n\r\n").as_bytes(),
-    )
-    .await;
-    assert!(huge.starts_with("HTTP/1.1 413"), "{huge}");
-    let chunk = format!("1000\r\n{}\r\n", " ".repeat(4096));
-    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{chunk}{chunk}");
-    let huge = raw(&world, chunked.as_bytes()).await;
-    assert!(huge.starts_with("HTTP/1.1 413"), "{huge}");
-    let long = raw(
-        &world,
-        format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(99_999)).as_bytes(),
-    )
-    .await;
-    assert!(long.starts_with("HTTP/1.1 4"), "{long}");
-    for garbage in [&b"\x16\x03\x01\x02\x00"[..], b"NONSENSE\r\n\r\n", &[0; 64]] {
-        raw(&world, garbage).await;
-    }
-    assert_eq!(get(&world, "/healthz", "").await.status, 200);
-    assert_eq!(world.asked.lock().expect("a lock").len(), 0);
-}
-
-async fn raw(world: &World, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(world.address).await.expect("connected");
-    // The server may answer and close before it has read everything.
-    let _ = stream.write_all(bytes).await;
-    let _ = stream.shutdown().await;
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-#[tokio::test]
-async fn a_body_that_does_not_arrive_is_given_up() {
-    let world = World::start(|http| http.request_timeout.0 = Duration::from_millis(300)).await;
-    let mut stream = TcpStream::connect(world.address).await.expect("connected");
-    let head = format!(
-        "POST /v1/environments/prod/releases HTTP/1.1\r\nhost: a\r\nauthorization: bearer {RELEASER}\r\ncontent-length: 5\r\n\r\n{{"
-    );
-    stream.write_all(head.as_bytes()).await.expect("written");
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).await.expect("an answer");
-    assert_eq!(&answer, b"HTTP/1.1 408");
-}
-
-#[tokio::test]
-async fn one_key_is_one_release_however_often_it_is_sent() {
-    let world = World::start(|_| {}).await;
-    let path = "/v1/environments/prod/releases";
-    let send = |key: &str, body: &str| {
-        let request = reqwest::Client::new()
-            .post(world.url(path))
-            .bearer_auth(RELEASER);
-        let request = request.header("idempotency-key", key);
-        sent(
-            request
-                .header("content-type", "application/json; charset=utf-8")
-                .body(body.to_owned()),
-        )
-    };
-    let answers =
-        futures_util::future::join_all((0..50).map(|_| send("a key", r#"{"full":true}"#))).await;
-    for answer in &answers {
-        assert_eq!((answer.status, &answer.text), (202, &answers[0].text));
-    }
-    assert_eq!(world.asked.lock().expect("a lock").len(), 1);
-    send("a key", r#"{"full":false}"#)
-        .await
-        .is(422, "key-reused");
-    let (_, command, idempotency) = world.asked.lock().expect("a lock")[0].clone();
-    let Command::Start(start) = command else {
-        panic!("{command:?}")
-    };
-    assert!(start.full && start.selection.is_none());
-    let idempotency = idempotency.expect("a key");
-    assert_eq!(
-        (idempotency.key.as_str(), idempotency.fingerprint.len()),
-        ("a key", 64)
-    );
-    for key in ["", &"k".repeat(256), "k\u{e9}y"] {
-        let answer = send(key, "").await;
-        answer.is(400, "invalid-parameter");
-    }
-}
-
-#[tokio::test]
-async fn news_are_streamed_until_the_daemon_stops() {
-    let world = World::start(|_| {}).await;
-    let client = world.client();
-    let mut all = client.news(None).await.expect("a stream");
-    let mut of_ci = client.news(Some("ci")).await.expect("a stream");
-    let news = |environment: &str, text: &str| News {
-        environment: environment.to_owned(),
-        deployment: None,
-        at: jiff::Timestamp::now(),
-        progress: Progress::Note {
-            text: text.to_owned(),
-        },
-    };
-    world.daemon.board.tell(news("prod", "one"));
-    world.daemon.board.tell(news("ci", "two\nlines"));
-    let text = |item: Option<Item>| {
-        let Some(Item::News(news)) = item else {
-            panic!("{item:?}");
-        };
-        let Progress::Note { text } = news.progress else {
-            panic!("{news:?}");
-        };
-        text
-    };
-    assert_eq!(text(all.next().await.expect("news")), "one");
-    assert_eq!(text(all.next().await.expect("news")), "two\nlines");
-    assert_eq!(text(of_ci.next().await.expect("news")), "two\nlines");
-    for number in 0..5000 {
-        world
-            .daemon
-            .board
-            .tell(news("prod", &format!("{number} {}", "x".repeat(1000))));
-    }
-    let mut missed = 0;
-    while missed == 0 {
-        if let Some(Item::Missed(number)) = all.next().await.expect("news") {
-            missed = number;
-        }
-    }
-    world.stop.cancel();
-    while all.next().await.expect("the end").is_some() {}
-    while of_ci.next().await.expect("the end").is_some() {}
-    tokio::time::timeout(Duration::from_secs(5), world.serving)
-        .await
-        .expect("in time")
-        .expect("served");
-    assert!(!world.socket.exists(), "the socket is gone");
-}
-
-#[tokio::test]
-async fn there_are_only_so_many_streams() {
-    let world = World::start(|_| {}).await;
-    let client = world.client();
-    let mut open = Vec::new();
-    let refused = loop {
-        match client.news(None).await {
-            Ok(stream) => open.push(stream),
-            Err(error) => break error,
-        }
-        assert!(open.len() < 100);
-    };
-    assert_eq!(refused.kind(), Some(Kind::TooManyStreams), "{refused}");
-    assert!(client.environments().await.is_ok());
-    open.clear();
-    let until = Instant::now() + Duration::from_secs(10);
-    while client.news(None).await.is_err() {
-        assert!(Instant::now() < until, "places are given back");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-#[tokio::test]
-async fn whoever_asks_too_often_is_told_to_wait() {
-    let world = World::start(|http| http.requests_per_second = 1).await;
-    let mut refused = None;
-    for _ in 0..11 {
-        let answer = get(&world, "/v1/environments", READER).await;
-        if answer.status != 200 {
-            refused = Some(answer);
-        }
-    }
-    let refused = refused.expect("too many");
-    assert_eq!(
-        refused.is(429, "too-many-requests").header("retry-after"),
-        "1"
-    );
-    assert_eq!(
-        get(&world, "/v1/environments", OF_CI).await.status,
-        200,
-        "others go on"
-    );
-    for _ in 0..20 {
-        get(&world, "/v1/environments", "guess-0123456789abc").await;
-        assert_eq!(get(&world, "/healthz", "").await.status, 200);
-    }
-    get(&world, "/v1/environments", "guess-0123456789abc")
-        .await
-        .is(429, "too-many-requests");
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub(super) struct Caller {
     scopes: BTreeSet<Scope>,
     /// All when empty.
     environments: BTreeSet<String>,
+    /// The hash of the token; `None` over the socket.
+    token: Option<[u8; 32]>,
 }
 
 impl Caller {
@@ -35,6 +37,7 @@ impl Caller {
             name: "socket".into(),
             scopes: Scope::ALL.into(),
             environments: BTreeSet::new(),
+            token: None,
         }
     }
 
@@ -86,6 +89,7 @@ impl Rules {
                 name: token.name.as_str().into(),
                 scopes: token.scopes.clone(),
                 environments: token.environments.clone(),
+                token: Some(hash),
             };
             tokens.push((hash, caller.into()));
         }
@@ -95,6 +99,11 @@ impl Rules {
             body_limit: usize::try_from(http.body_limit).unwrap_or(usize::MAX),
             timeout: http.request_timeout.0,
         })
+    }
+
+    /// Whether the caller's token still is what it was when they came in.
+    pub(super) fn keep(&self, caller: &Caller) -> bool {
+        caller.token.is_none() || self.tokens.iter().any(|(_, known)| **known == *caller)
     }
 
     /// Whose token this is.

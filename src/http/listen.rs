@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Shared;
+use super::patience::Patient;
 
 /// How many connections each place has open at a time; more wait to be accepted.
 const CONNECTIONS: usize = 1024;
@@ -31,6 +32,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The largest head of a request, in bytes.
 const HEAD_LIMIT: usize = 32 << 10;
+
+/// How long a client may take none of what it is sent.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long answers under way may take when the daemon stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -189,7 +193,7 @@ async fn speak(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, STALL_TIMEOUT)), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,

@@ -9,12 +9,13 @@ use crate::daemon::Daemon;
 use crate::metrics::Metrics;
 use crate::settings::http::Scope;
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -337,6 +338,14 @@ fn too_many(wait: Duration) -> Problem {
     .retry_after(wait)
 }
 
+fn broken(error: &axum::Error) -> Problem {
+    Problem::new(
+        Kind::InvalidBody,
+        format!("the body broke off or is not as its head announces: {error}"),
+        "send it whole, with the right Content-Length; nothing was asked",
+    )
+}
+
 /// The request with its whole body in memory. Bodies of a client that is slow or sends too much are
 /// given up here, before anything is asked.
 async fn buffered(request: Request, rules: &Rules) -> Result<Request, Problem> {
@@ -348,15 +357,30 @@ async fn buffered(request: Request, rules: &Rules) -> Result<Request, Problem> {
         )
     };
     let (parts, body) = request.into_parts();
+    if parts.method != Method::POST {
+        // Nothing is done with it; how it is sent cannot change the answer then.
+        return Ok(Request::from_parts(parts, Body::empty()));
+    }
     let announced = parts.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > rules.body_limit as u64) {
         return Err(too_large());
     }
-    let reading = to_bytes(body, rules.body_limit);
+    let reading = async {
+        let mut pieces = body.into_data_stream();
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| broken(&error))?;
+            if bytes.len() + piece.len() > rules.body_limit {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    };
     match tokio::time::timeout(rules.timeout, reading).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
-        Ok(Err(_)) => Err(too_large()),
+        Ok(Err(problem)) => Err(problem),
         Err(_) => Err(Problem::new(
             Kind::SlowBody,
             "the body did not arrive in time",

@@ -50,12 +50,19 @@ fn news(
             "ask for the status from time to time instead",
         )
     })?;
+    let rules = app.rules.clone();
+    // A token that was taken away tells its holder nothing more.
+    let knows = {
+        let caller = Arc::clone(&caller);
+        move || rules.get().keep(&caller)
+    };
     let wanted = move |news: &News| {
         let environment = &news.environment;
         caller.sees(environment) && only.as_ref().is_none_or(|only| only == environment)
     };
     let stop = app.stop.clone();
     let events = BroadcastStream::new(app.daemon.board.news())
+        .take_while(move |_| std::future::ready(knows()))
         .filter_map(move |news| {
             // The place is given back when the stream ends.
             let _room = &room;

@@ -23,6 +23,8 @@ pub struct Source {
     pub username: Option<String>,
     /// The password or token for `https`.
     pub password: Option<SecretRef>,
+    /// The authorities' certificates for `https`.
+    pub ca_file: Option<PathBuf>,
     /// The private key for `ssh`.
     pub ssh_key: Option<PathBuf>,
     /// The known hosts for `ssh`.
@@ -61,6 +63,7 @@ impl Source {
             );
         }
         for (key, file) in [
+            ("ca_file", &self.ca_file),
             ("ssh_key", &self.ssh_key),
             ("known_hosts", &self.known_hosts),
         ] {
@@ -69,7 +72,7 @@ impl Source {
             faults.unless(
                 !text.is_empty() && !text.contains(|c: char| c.is_control() || c == '"'),
                 &format!("{path}.{key}"),
-                "the path is empty, or has quotes or control characters, which ssh cannot take",
+                "the path is empty, or has quotes or control characters, which git and ssh cannot take",
                 "name a file",
             );
         }

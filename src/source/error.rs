@@ -32,6 +32,16 @@ pub enum SourceError {
     /// The password cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A file of the configuration that git or ssh is to be given cannot be used.
+    #[error("{key}: {} cannot be used: {problem}", path.display())]
+    AccessFile {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
     /// The password has more than one line, or the username does.
     #[error("source.password: a password for git has one line")]
     Lines,
@@ -56,6 +66,16 @@ pub enum SourceError {
     /// The repository does not let us in.
     #[error("{address} denies access: {said}")]
     Authentication {
+        /// The repository.
+        address: String,
+        /// How it is reached.
+        transport: Transport,
+        /// What git says.
+        said: String,
+    },
+    /// Nobody who is trusted vouches for the server.
+    #[error("{address} is not trusted: {said}")]
+    Untrusted {
         /// The repository.
         address: String,
         /// How it is reached.
@@ -154,8 +174,10 @@ impl Classify for SourceError {
             | Self::Revision(_)
             | Self::Subfolder(_)
             | Self::Outside { .. }
+            | Self::AccessFile { .. }
             | Self::Lines
             | Self::UnknownReference { .. }
+            | Self::Untrusted { .. }
             | Self::Authentication { .. }
             | Self::NoProject { .. }
             | Self::NotFetched { .. } => Class::Usage,
@@ -183,6 +205,18 @@ impl Classify for SourceError {
             Self::Subfolder(_) | Self::Outside { .. } => "name a folder of the repository",
             Self::NoProject { .. } => "correct source.subfolder",
             Self::Secret(error) => return error.hint(),
+            Self::AccessFile { .. } => {
+                "name a file that can be read; a relative path begins beside the configuration file"
+            }
+            Self::Untrusted {
+                transport: Transport::Https,
+                ..
+            } => {
+                "name the file with its authority's certificate in source.ca_file; a certificate that has ended or is for another host must be renewed by whoever runs the server"
+            }
+            Self::Untrusted { .. } => {
+                "put the host's key, as whoever runs the server gives it, into the file of source.known_hosts; ask them also when it has changed"
+            }
             Self::Lines => "write the password alone on one line",
             Self::Gone { .. } => {
                 "it was taken out of the repository, by a forced push for example; put it back, or abort the deployment that was planned from it"
@@ -192,10 +226,10 @@ impl Classify for SourceError {
                 ..
             } => "check source.username and source.password, and that they may read the repository",
             Self::Authentication { .. } => {
-                "check source.ssh_key and source.known_hosts, and that the key may read the repository"
+                "check source.ssh_key, that only its owner may read the file, that the key has no passphrase, and that it may read the repository"
             }
             Self::Unreachable { .. } => {
-                "check source.url and the network; the same command can be run again"
+                "check source.url, that the credentials may read it, and the network; the same command can be run again"
             }
             Self::Deadline { .. } => "raise source.fetch_timeout when it merely needs longer",
             Self::Process(ProcessError::Start { .. }) => "install git, 2.32 or newer, on the PATH",

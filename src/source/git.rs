@@ -5,8 +5,11 @@ use super::error::SourceError;
 use super::{Access, Source};
 use crate::build::environment::Variables;
 use crate::build::process::{Finished, Guest, ProcessError, Stream};
-use secrecy::ExposeSecret;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use secrecy::{ExposeSecret, SecretString};
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -49,6 +52,7 @@ pub(super) struct Git<'a> {
     address: &'a Address,
     directory: PathBuf,
     variables: Variables,
+    password: Option<SecretString>,
     timeout: Duration,
     deadline: Instant,
     cancel: &'a CancellationToken,
@@ -68,14 +72,56 @@ impl Source {
             }
             access.password = Some(secret);
         }
+        access.check(self.address.transport())?;
         Ok(Git {
             address: &self.address,
             directory: self.folder.clone(),
             variables: variables(&self.folder, &self.address, &access),
+            password: access.password,
             timeout: self.timeout,
             deadline: Instant::now() + self.timeout,
             cancel,
         })
+    }
+}
+
+impl Access {
+    /// What git and ssh say of a file that they cannot use names neither the file nor the key of the
+    /// configuration, and a missing file of authorities looks like a server that is not known.
+    fn check(&self, transport: Transport) -> Result<(), SourceError> {
+        let no = |key: &'static str, path: &Path, problem: String| SourceError::AccessFile {
+            key,
+            path: path.to_owned(),
+            problem,
+        };
+        match (transport, &self.ca_file) {
+            (Transport::Https, Some(path)) => {
+                let key = "source.ca_file";
+                let found = CertificateDer::pem_file_iter(path)
+                    .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                    .map_err(|error| no(key, path, error.to_string()))?;
+                if found.is_empty() {
+                    return Err(no(key, path, "there is no certificate in it".to_owned()));
+                }
+            }
+            (Transport::Https | Transport::Ssh | Transport::File, _) => {}
+        }
+        if transport == Transport::Ssh {
+            for (key, path) in [
+                ("source.ssh_key", &self.ssh_key),
+                ("source.known_hosts", &self.known_hosts),
+            ] {
+                let Some(path) = path else { continue };
+                let opened = File::open(path).and_then(|file| file.metadata());
+                let is_file = opened
+                    .map_err(|error| no(key, path, error.to_string()))?
+                    .is_file();
+                if !is_file {
+                    return Err(no(key, path, "it is not a file".to_owned()));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -110,6 +156,9 @@ fn variables(folder: &Path, address: &Address, access: &Access) -> Variables {
     set("GIT_DIR", folder.join("git").into());
     set("GIT_WORK_TREE", folder.join("tree").into());
     set("GIT_SSH_COMMAND", ssh(access).into());
+    if let Some(path) = &access.ca_file {
+        set("GIT_SSL_CAINFO", path.into());
+    }
     let mut config: Vec<(String, String)> = [
         ("core.hooksPath", "/dev/null"),
         ("core.fsmonitor", "false"),
@@ -120,6 +169,8 @@ fn variables(folder: &Path, address: &Address, access: &Access) -> Variables {
         ("protocol.version", "2"),
         ("submodule.recurse", "false"),
         ("fetch.recurseSubmodules", "false"),
+        // A fetch is one pack, however small, so that the number of packs says when there is enough.
+        ("fetch.unpackLimit", "1"),
         ("gc.auto", "0"),
         ("maintenance.auto", "false"),
         ("init.templateDir", ""),
@@ -149,6 +200,8 @@ fn ssh(access: &Access) -> String {
     let mut command =
         "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ForwardAgent=no -o ClearAllForwardings=yes"
             .to_owned();
+    // The user's configuration may ask for a connection that outlives the fetch, out of our reach.
+    command.push_str(" -o ControlMaster=no");
     // ssh takes %-words in paths.
     let word = |text: String| format!("'{}'", text.replace('%', "%%").replace('\'', r"'\''"));
     if let Some(key) = &access.ssh_key {
@@ -180,7 +233,7 @@ impl Git<'_> {
         let (finished, out) = self.run(&arguments).await?;
         match finished.code {
             0 => Ok(out),
-            _ => Err(failed(&arguments, &finished)),
+            _ => Err(self.failed(&arguments, &finished)),
         }
     }
 
@@ -232,7 +285,7 @@ impl Git<'_> {
 
     /// What a failure to reach the repository means. git has one exit code for all of them.
     fn refused(&self, arguments: &[String], finished: &Finished) -> SourceError {
-        let said = said(&finished.tail);
+        let said = self.said(finished);
         let any = |marks: &[&str]| marks.iter().any(|mark| finished.tail.contains(mark));
         let address = self.address.to_string();
         if any(&[
@@ -250,19 +303,32 @@ impl Git<'_> {
                 said,
             };
         }
+        let transport = self.address.transport();
+        // As ssh, GnuTLS and OpenSSL say it.
+        if any(&[
+            "Host key verification failed",
+            "certificate verification failed",
+            "certificate problem",
+            "certificate subject name",
+        ]) {
+            return SourceError::Untrusted {
+                address,
+                transport,
+                said,
+            };
+        }
         if any(&[
             "Authentication failed",
             "could not read Username",
             "could not read Password",
             "Permission denied",
-            "Host key verification failed",
             "Access denied",
             "error: 401",
             "error: 403",
         ]) {
             return SourceError::Authentication {
                 address,
-                transport: self.address.transport(),
+                transport,
                 said,
             };
         }
@@ -280,15 +346,24 @@ impl Git<'_> {
         ]) {
             return SourceError::Unreachable { address, said };
         }
-        failed(arguments, finished)
+        self.failed(arguments, finished)
     }
-}
 
-fn failed(arguments: &[String], finished: &Finished) -> SourceError {
-    SourceError::Git {
-        command: arguments.first().cloned().unwrap_or_default(),
-        code: finished.code,
-        said: said(&finished.tail),
+    fn failed(&self, arguments: &[String], finished: &Finished) -> SourceError {
+        SourceError::Git {
+            command: arguments.first().cloned().unwrap_or_default(),
+            code: finished.code,
+            said: self.said(finished),
+        }
+    }
+
+    /// Why it failed. A server may repeat what it was sent, and git passes that on.
+    fn said(&self, finished: &Finished) -> String {
+        let secret = self.password.as_ref().map(ExposeSecret::expose_secret);
+        match secret.filter(|secret| !secret.is_empty()) {
+            Some(secret) => said(&finished.tail.replace(secret, "***")),
+            None => said(&finished.tail),
+        }
     }
 }
 
@@ -305,7 +380,10 @@ fn said(tail: &str) -> String {
             "Host key",
         ]
         .iter()
-        .any(|mark| line.starts_with(mark) || line.contains(": Permission denied"))
+        .any(|mark| line.starts_with(mark))
+            || line.contains(": Permission denied")
+            || line.contains("host key is known")
+            || line.starts_with("Load key")
     };
     let mut chosen: Vec<&str> = lines.clone().filter(why).collect();
     if chosen.is_empty() {

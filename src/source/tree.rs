@@ -236,6 +236,7 @@ impl Source {
             })?;
         if is_old {
             remove_locks(&repository)?;
+            remove_half_packs(&repository)?;
         } else {
             remove_all(&repository)?;
             let format = match revision.as_str().len() {
@@ -302,8 +303,11 @@ impl Source {
             None => vec!["HEAD".to_owned()],
         };
         for name in names {
-            if git.reach(&fetch(&name)).await.is_err() {
-                continue;
+            match git.reach(&fetch(&name)).await {
+                Ok(_) => {}
+                Err(SourceError::Gone { .. }) => continue,
+                // That it took too long, or that we were to stop, is not about the commit.
+                Err(error) => return Err(error),
             }
             let commit = git
                 .local(&["rev-parse", "--verify", "refs/cutover/fetched^{commit}"])
@@ -351,8 +355,10 @@ fn is_ours(error: &SourceError) -> bool {
         | SourceError::Subfolder(_)
         | SourceError::Outside { .. }
         | SourceError::Secret(_)
+        | SourceError::AccessFile { .. }
         | SourceError::Lines
         | SourceError::UnknownReference { .. }
+        | SourceError::Untrusted { .. }
         | SourceError::Gone { .. }
         | SourceError::Authentication { .. }
         | SourceError::Unreachable { .. }
@@ -383,6 +389,30 @@ fn remove_locks(folder: &Path) -> Result<(), SourceError> {
             .is_some_and(|extension| extension == "lock")
         {
             remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what fetches that were cut off had received, or a repository that never arrives in time
+/// would fill the disk.
+fn remove_half_packs(repository: &Path) -> Result<(), SourceError> {
+    let folder = repository.join("objects/pack");
+    let failed = |source| SourceError::File {
+        path: folder.clone(),
+        action: "read",
+        source,
+    };
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        // Without it the repository is broken, which git will say.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with("tmp_") {
+            remove(&entry.path())?;
         }
     }
     Ok(())

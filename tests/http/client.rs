@@ -1,12 +1,12 @@
 //! The client, and the real `cutover --server`.
 
 use super::daemon::{OF_CI, World};
-use cutover::daemon::board::Role;
+use cutover::daemon::board::{Activity, Role};
 use cutover::failure::{Class, Classify};
 use cutover::http::document::{Act, Release};
 use serde_json::{Value, json};
 use std::process::{Command as Program, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn the_client_knows_every_route() {
@@ -109,6 +109,12 @@ async fn the_command_line_asks_a_daemon() {
         let (code, text) = code(&cutover(&world, arguments).await);
         assert_eq!(code, expected, "{arguments:?}: {text}");
         assert!(text.contains(said), "{arguments:?}: {text}");
+    }
+    // The release that nobody waited for; workers refuse another one until it has ended.
+    let until = Instant::now() + Duration::from_secs(60);
+    while world.daemon.board.one("prod").expect("prod").activity != Activity::Idle {
+        assert!(Instant::now() < until, "it ends");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let (status, text) = code(&cutover(&world, &["deploy", "prod", "--full"]).await);
     assert_eq!(status, 0, "{text}");

@@ -259,9 +259,7 @@ async fn worker(
                 },
             ) => {
                 let id = deployment.unwrap_or_else(|| format!("id-{number}"));
-                daemon
-                    .board
-                    .change(name, |status| status.activity = Activity::Releasing);
+                show(&daemon, name, &id, State::Staging);
                 tokio::spawn(release(
                     name,
                     Arc::clone(&daemon),
@@ -276,10 +274,8 @@ async fn worker(
                     verb: Verb::Resume, ..
                 },
             ) => {
-                daemon
-                    .board
-                    .change(name, |status| status.activity = Activity::Releasing);
                 let id = format!("id-{number}");
+                show(&daemon, name, &id, State::Staging);
                 tokio::spawn(release(
                     name,
                     Arc::clone(&daemon),
@@ -319,22 +315,28 @@ async fn worker(
     }
 }
 
-/// What a release shows, in a quarter of a second.
-async fn release(name: &'static str, daemon: Arc<Daemon>, id: String, end: State) {
-    for state in [State::Building, State::Hydrating, end] {
-        tokio::time::sleep(Duration::from_millis(80)).await;
-        let now = jiff::Timestamp::now();
-        daemon.board.change(name, |status| {
-            status.activity = Activity::Releasing;
-            status.deployment = Some(DeploymentStatus {
-                id: id.clone(),
-                state,
-                created_at: now,
-                since: now,
-                finished_at: state.is_terminal().then_some(now),
-                reason: (state == State::Failed).then(|| "a model fails".to_owned()),
-            });
+/// Puts a deployment on the board, as a worker does before it answers.
+fn show(daemon: &Daemon, name: &str, id: &str, state: State) -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    daemon.board.change(name, |status| {
+        status.activity = Activity::Releasing;
+        status.deployment = Some(DeploymentStatus {
+            id: id.to_owned(),
+            state,
+            created_at: now,
+            since: now,
+            finished_at: state.is_terminal().then_some(now),
+            reason: (state == State::Failed).then(|| "a model fails".to_owned()),
         });
+    });
+    now
+}
+
+/// What a release shows, in half a second. Whoever asked for it begins to listen after the answer.
+async fn release(name: &'static str, daemon: Arc<Daemon>, id: String, end: State) {
+    for (pause, state) in [(400, State::Building), (80, State::Hydrating), (80, end)] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let now = show(&daemon, name, &id, state);
         daemon.board.tell(News {
             environment: name.to_owned(),
             deployment: Some(id.clone()),

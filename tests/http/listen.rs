@@ -1,13 +1,14 @@
 //! Where the API listens: what is refused at once, the socket, TLS, and what a reload changes.
 
+use super::certificate::{HERE, certificate};
 use super::daemon::{READER, World, settings};
-use super::{get, raw};
+use super::get;
+use super::hostile::raw;
 use cutover::client::{Address, Client, Options};
 use cutover::failure::{Class, Classify};
 use cutover::http::{self, HttpError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command as Program;
 
 #[tokio::test]
 async fn what_cannot_be_listened_on_is_said_at_once() {
@@ -90,36 +91,11 @@ async fn the_socket_is_for_its_owner_and_a_stale_one_is_replaced() {
     drop(listeners);
 }
 
-/// Makes a certificate that signs itself.
-fn certificate(folder: &Path, name: &str) {
-    let file = |end: &str| folder.join(format!("{name}.{end}"));
-    let made = Program::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ])
-        .args(["-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-keyout")
-        .arg(file("key"))
-        .arg("-out")
-        .arg(file("pem"))
-        .output()
-        .expect("openssl");
-    assert!(made.status.success(), "{made:?}");
-}
-
 #[tokio::test]
 async fn tokens_travel_over_tls() {
     let files = tempfile::tempdir().expect("a folder");
-    certificate(files.path(), "one");
-    certificate(files.path(), "two");
+    certificate(files.path(), "one", HERE);
+    certificate(files.path(), "two", HERE);
     let (one, two) = (files.path().join("one.pem"), files.path().join("two.pem"));
     let mut world = World::start(|http| {
         http.tls.certificate = Some(one.clone());
