@@ -7,6 +7,7 @@
 use super::board::{Activity, DeploymentStatus, News, Role};
 use super::collect::Collector;
 use super::request::{Declined, Request};
+use super::schedule::Schedule;
 use super::{Daemon, Metrics, notify};
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::{Class, Classify, with_causes};
@@ -75,6 +76,12 @@ struct Memory {
     next: Option<launch::Trigger>,
     /// When that one is due, where not at once.
     next_at: Option<Timestamp>,
+    /// The run that is planned at present.
+    planning: Option<String>,
+    /// How a run ended that could not be recorded yet.
+    unrecorded: Option<settle::Ending>,
+    /// The schedule, with the configuration that it was read from.
+    schedule: Option<(Arc<Loaded>, Option<Arc<Schedule>>)>,
     /// The firing of the schedule that was handled last.
     handled: Option<Timestamp>,
     /// When the source was last asked for its revision.
@@ -83,6 +90,23 @@ struct Memory {
     stale: Option<String>,
     /// Pauses between attempts at what fails.
     pauses: Option<Pauses>,
+}
+
+impl Memory {
+    /// The run that was accepted and waits for its turn.
+    fn accepted(&self) -> Option<&str> {
+        self.next.as_ref()?.run.as_deref()
+    }
+
+    /// Whether it is this run that waits for its turn.
+    fn is_next(&self, run: &str) -> bool {
+        self.accepted() == Some(run)
+    }
+
+    fn forget_next(&mut self) {
+        self.next = None;
+        self.next_at = None;
+    }
 }
 
 /// Why leading ended.

@@ -3,6 +3,7 @@
 //! Live progress and replay of the journal go through the same [`next`]. A stored word that is not
 //! a state, or an event that does not fit the state, is an error and never a default.
 
+use crate::settings::Policy;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -106,6 +107,17 @@ pub enum Event {
         /// The state to go on in.
         state: State,
     },
+}
+
+/// What only a person moves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// The decision to promote what is ready.
+    Promotion,
+    /// The decision to drop the old side.
+    Cleanup,
+    /// A look at what is not as recorded.
+    Help,
 }
 
 /// An event that the state does not admit.
@@ -254,6 +266,31 @@ impl State {
             | State::Unwinding
             | State::RollingBack
             | State::Stuck => false,
+        }
+    }
+
+    /// What a deployment in this state waits for when nothing but a person moves it on, given who
+    /// decides on its promotion and its cleanup; `None` when it goes on by itself, or has ended.
+    #[must_use]
+    pub fn awaits(self, promotion: Policy, cleanup: Policy) -> Option<Awaited> {
+        match self {
+            State::Stuck => Some(Awaited::Help),
+            State::Ready => (promotion == Policy::Manual).then_some(Awaited::Promotion),
+            State::Soaking => (cleanup == Policy::Manual).then_some(Awaited::Cleanup),
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::Hydrating
+            | State::Verifying
+            | State::CuttingOver
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::Failed
+            | State::RollingBack
+            | State::RolledBack => None,
         }
     }
 

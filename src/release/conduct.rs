@@ -94,7 +94,7 @@ impl Release {
         }
     }
 
-    /// Records a deployment of the plan, with what was asked for.
+    /// Records a deployment of the plan, with what was asked for, as that of a run where there is one.
     ///
     /// # Errors
     /// The journal's.
@@ -105,9 +105,11 @@ impl Release {
         plan: Plan,
         folder: Folder,
         wishes: &Wishes,
+        run: Option<&str>,
     ) -> Result<Deployment, ReleaseError> {
         let request = self.request(wishes, &plan);
-        let deployment = store.create(lead, NewDeployment { plan, request }).await?;
+        let new = NewDeployment { plan, request };
+        let deployment = store.create_by(lead, new, run).await?;
         folder.becomes(&self.runs().join(&deployment.id))?;
         Ok(deployment)
     }

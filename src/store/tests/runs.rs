@@ -16,6 +16,7 @@ pub(super) fn new_run(cause: Cause, revision: &str) -> NewRun {
         cause,
         scheduled_for: None,
         revision: Some(revision.to_owned()),
+        wishes: None,
     }
 }
 
@@ -37,6 +38,7 @@ async fn a_run_is_recorded_from_its_beginning_to_its_end(on: On) {
         cause: Cause::Schedule,
         scheduled_for: Some(scheduled_for),
         revision: Some("abc\0".to_owned()),
+        wishes: None,
     };
     let begun = store.begin_run(&lead, new).await.expect("begun");
     assert_eq!(begun.cause, Cause::Schedule);
@@ -129,6 +131,7 @@ async fn the_largest_time_of_the_schedule_is_the_last(on: On) {
             cause: Cause::Schedule,
             scheduled_for: Some(time.parse().expect("a time")),
             revision: None,
+            wishes: None,
         };
         store.begin_run(&lead, new).await.expect("begun");
     }
