@@ -19,6 +19,7 @@ use crate::store::{Deployment, Lead, Store, StoreError};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -43,7 +44,7 @@ mod settle;
 /// The shortest pause before something that failed is tried again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
-use answer::Now;
+use answer::{Now, Taken};
 
 /// What a worker is made from.
 pub(super) struct Worker {
@@ -164,7 +165,11 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let mut pauses = self.pauses();
         while !self.stop.is_cancelled() {
-            let store = match self.open_store().await {
+            let wanted = self.wanted();
+            let Some(opened) = self.declining(Release::journal(&wanted)).await else {
+                break;
+            };
+            let store = match opened {
                 Ok(store) => store,
                 Err(error) => {
                     self.show_problem(&error);
@@ -175,7 +180,12 @@ impl Worker {
             };
             self.daemon
                 .set_store(&self.environment, Some(store.clone()));
-            match store.lead_as(&self.environment, self.address.clone()).await {
+            let (environment, address) = (self.environment.clone(), self.address.clone());
+            let taking = store.lead_as(&environment, address);
+            let Some(taken) = self.declining(taking).await else {
+                break;
+            };
+            match taken {
                 Ok(lead) => {
                     pauses = self.pauses();
                     self.lead(&store, Arc::new(lead)).await;
@@ -288,14 +298,29 @@ impl Worker {
                 request = self.requests.recv() => request,
             };
             let Some(request) = woken else { return };
-            let leader = self.daemon.board.one(&self.environment);
-            let leader = leader.and_then(|status| status.leader.clone());
-            let _ = request.answer.send(Err(Declined::NotLeading { leader }));
+            self.decline(request);
         }
     }
 
-    async fn open_store(&self) -> Result<Store, ReleaseError> {
-        Release::journal(&self.wanted()).await
+    /// Awaits what must come before it leads, and declines what is asked meanwhile. `None` when the
+    /// daemon stops.
+    async fn declining<T>(&mut self, slow: impl Future<Output = T> + Send) -> Option<T> {
+        tokio::pin!(slow);
+        loop {
+            let request = tokio::select! {
+                biased;
+                done = &mut slow => return Some(done),
+                () = self.stop.cancelled() => return None,
+                request = self.requests.recv() => request?,
+            };
+            self.decline(request);
+        }
+    }
+
+    fn decline(&self, request: Request) {
+        let leader = self.daemon.board.one(&self.environment);
+        let leader = leader.and_then(|status| status.leader.clone());
+        let _ = request.answer.send(Err(Declined::NotLeading { leader }));
     }
 
     /// The configuration of the environment.
@@ -450,6 +475,29 @@ impl Leading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Awaits something slow that may be given up at any point, while requests are answered. `None`
+    /// when what was asked is to be done first.
+    async fn meanwhile<T>(
+        &mut self,
+        slow: Pin<&mut (impl Future<Output = T> + Send)>,
+    ) -> Result<Option<T>, Ended> {
+        let mut slow = slow;
+        loop {
+            let request = tokio::select! {
+                biased;
+                done = &mut slow => return Ok(Some(done)),
+                () = self.worker.stop.cancelled() => return Err(Ended::Stopped),
+                () = self.lead.lost() => {
+                    return Err(Ended::Lost("another process has taken it".to_owned()));
+                }
+                request = self.worker.requests.recv() => request.ok_or(Ended::Stopped)?,
+            };
+            if let Taken::Act = self.take(request, Now::Driving).await {
+                return Ok(None);
+            }
+        }
     }
 
     /// Waits for a time, a request, or a change of the configuration.

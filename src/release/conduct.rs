@@ -76,7 +76,7 @@ impl Release {
         self.project.deployment()?;
         let folder = Folder::of(self);
         let builds = self.builds(&folder.0, reporter, stop)?;
-        let materialize = self.materialize();
+        let materialize = self.materialize().until(stop);
         let plan = match self.artifacts() {
             Ok(artifacts) => {
                 self.plan(&builds, &materialize, &artifacts, store, wishes)
@@ -186,7 +186,7 @@ impl Release {
         let folder = Folder::of(self);
         let parts = Parts {
             builds: self.builds(&folder.0, &driving.reporter, driving.stop)?,
-            materialize: self.materialize(),
+            materialize: self.materialize().until(driving.stop),
             artifacts: self.artifacts()?,
         };
         let context = self.context(driving, &parts);
@@ -199,7 +199,7 @@ impl Release {
         let folder = self.runs().join(&deployment.id);
         Ok(Parts {
             builds: self.builds(&folder, &driving.reporter, driving.stop)?,
-            materialize: self.materialize(),
+            materialize: self.materialize().until(driving.stop),
             artifacts: self.artifacts()?,
         })
     }

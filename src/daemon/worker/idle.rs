@@ -109,7 +109,7 @@ impl Leading<'_> {
             self.show_next(None);
         }
         if let Some(poll) = self.poll() {
-            match self.polled(poll, now).await {
+            match self.polled(poll, now).await? {
                 Due::Release(trigger) => return Ok(Due::Release(trigger)),
                 Due::In(pause) => {
                     let at = now.saturating_add(pause).unwrap_or(now);
