@@ -167,12 +167,7 @@ impl Leading<'_> {
         }
     }
 
-    async fn begin(
-        &mut self,
-        trigger: Trigger,
-        run: &str,
-        planned: Planned,
-    ) -> Result<(), Ended> {
+    async fn begin(&mut self, trigger: Trigger, run: &str, planned: Planned) -> Result<(), Ended> {
         let Planned {
             release,
             plan,

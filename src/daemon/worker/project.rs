@@ -1,8 +1,8 @@
 //! Whether the project is another one than before.
 
 use super::idle::Due;
-use super::{Ended, Leading};
 use super::launch::{Trigger, says_something};
+use super::{Ended, Leading};
 use crate::failure::with_causes;
 use crate::release::{self, Revision, Wanted};
 use crate::store::{Cause, Deployment};

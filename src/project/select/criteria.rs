@@ -9,9 +9,7 @@ use super::Error;
 use serde::{Deserialize, Serialize};
 
 /// Which tests come with the nodes that are selected, when nobody selected the tests themselves.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndirectSelection {
     /// Those with any parent selected.

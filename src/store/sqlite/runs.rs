@@ -117,9 +117,7 @@ pub(super) fn attach(
     let found = runs_of(connection, &WantedRuns::Id(id.to_owned()), 1)?.pop();
     covered(found, proof, id)?.unended()?;
     connection
-        .prepare_cached(
-            "/* store.attach_run */ UPDATE runs SET deployment = ?2 WHERE id = ?1",
-        )?
+        .prepare_cached("/* store.attach_run */ UPDATE runs SET deployment = ?2 WHERE id = ?1")?
         .execute(params![id, deployment])?;
     Ok(())
 }
