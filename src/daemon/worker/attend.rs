@@ -27,6 +27,8 @@ impl Leading<'_> {
         if memory.asked.is_none() && is_at_rest {
             return self.wait_with(deployment).await;
         }
+        self.worker
+            .change(|status| status.activity = Activity::Releasing);
         let span = tracing::info_span!("deployment", deployment_id = %deployment.id);
         let id = deployment.id.clone();
         let opened = self.open_for(&deployment).instrument(span.clone()).await?;
@@ -61,9 +63,6 @@ impl Leading<'_> {
         release: Release,
         deployment: Deployment,
     ) -> Result<Option<Deployment>, ReleaseError> {
-        self.worker.change(|status| {
-            status.activity = Activity::Releasing;
-        });
         let at = verb::stuck_at(self.store, &deployment).await?;
         let asked = self.worker.memory.asked;
         let (event, until) = match asked {

@@ -22,7 +22,7 @@ async fn made(bed: &Bed, on: On) {
         ),
         On::Postgres => (
             include_str!("../../../migrations/postgres/V1__journal.sql"),
-            "0",
+            "9801394996113210877",
         ),
     };
     let sql = format!(
