@@ -22,7 +22,7 @@ pub use location::{Location, masked};
 pub use outbox::{Due, Message};
 pub use record::{Deployment, Effect, Kind, NewDeployment, RecordedEvent, Request, Summary};
 pub use requests::Remembered;
-pub use runs::{AskedUnder, Cause, NewRun, Outcome, Run, UnknownWord};
+pub use runs::{AskedUnder, Cause, NewRun, Outcome, Run};
 
 /// Calls a method of whichever backend there is.
 macro_rules! backend {

@@ -11,11 +11,9 @@ use super::outbox::MessageRow;
 use super::requests::RequestRow;
 use super::row::Of;
 use super::{Proof, Store, json, now, stamp, storable};
-use crate::deployment::state::State;
+use crate::deployment::state::{State, UnknownWord, stored_as_a_word};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
 use uuid::Uuid;
 
 /// How many ended runs are looked at for failures in a row, which is also the most that are counted.
@@ -154,40 +152,8 @@ impl Outcome {
     }
 }
 
-/// A stored word that this version does not know.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not known to this version")]
-pub struct UnknownWord(String);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Cause {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let known = Cause::ALL.into_iter().find(|cause| cause.as_str() == word);
-        known.ok_or_else(|| UnknownWord(word.to_owned()))
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Outcome {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let known = Outcome::ALL.into_iter().find(|it| it.as_str() == word);
-        known.ok_or_else(|| UnknownWord(word.to_owned()))
-    }
-}
+stored_as_a_word!(Cause, "cause of a run");
+stored_as_a_word!(Outcome, "outcome of a run");
 
 /// A run to be. Its environment is that of the lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
