@@ -22,7 +22,7 @@ pub use location::{Location, masked};
 pub use outbox::{Due, Message};
 pub use record::{Deployment, Effect, Kind, NewDeployment, RecordedEvent, Request, Summary};
 pub use requests::Remembered;
-pub use runs::{Cause, NewRun, Outcome, Run, UnknownWord};
+pub use runs::{AskedUnder, Cause, NewRun, Outcome, Run};
 
 /// Calls a method of whichever backend there is.
 macro_rules! backend {
@@ -172,6 +172,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::DeploymentActive`] when one is under way in the environment.
     pub async fn create(&self, lead: &Lead, new: NewDeployment) -> Result<Deployment, StoreError> {
+        self.create_by(lead, new, None).await
+    }
+
+    /// As [`Store::create`], of a run that has not ended, which is attached in the same transaction.
+    ///
+    /// # Errors
+    /// As [`Store::create`]; [`StoreError::RunFinished`], with nothing changed then.
+    pub async fn create_by(
+        &self,
+        lead: &Lead,
+        new: NewDeployment,
+        run: Option<&str>,
+    ) -> Result<Deployment, StoreError> {
+        let run = run.map(str::to_owned);
         let NewDeployment { plan, request } = new;
         let proof = self.proof(lead)?;
         let id = Uuid::now_v7().to_string();
@@ -195,7 +209,7 @@ impl Store {
         };
         let first = event_row(1, at, &event, planned)?;
         let deployment = head.clone().deployment(&documents)?;
-        written!(self.insert(proof, head, documents, first))?;
+        written!(self.insert(proof, head, documents, first, run))?;
         Ok(deployment)
     }
 

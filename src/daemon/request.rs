@@ -23,10 +23,13 @@ pub enum Command {
     },
 }
 
-/// What is wished of a release.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// What is wished of a release. Recorded with the run that is begun for it, so that it can be made by
+/// another process than the one that accepted it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Start {
-    /// Who or what asks.
+    /// Who or what asks. The run has it as its cause.
+    #[serde(skip)]
     pub cause: Cause,
     /// All of `vars.deployment`, whatever changed.
     pub full: bool,

@@ -7,6 +7,7 @@
 use super::board::{Activity, DeploymentStatus, News, Role};
 use super::collect::Collector;
 use super::request::{Declined, Request};
+use super::schedule::Schedule;
 use super::{Daemon, Metrics, notify};
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::{Class, Classify, with_causes};
@@ -18,6 +19,7 @@ use crate::store::{Deployment, Lead, Store, StoreError};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -42,7 +44,7 @@ mod settle;
 /// The shortest pause before something that failed is tried again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
-use answer::Now;
+use answer::{Now, Taken};
 
 /// What a worker is made from.
 pub(super) struct Worker {
@@ -75,6 +77,12 @@ struct Memory {
     next: Option<launch::Trigger>,
     /// When that one is due, where not at once.
     next_at: Option<Timestamp>,
+    /// The run that is planned at present.
+    planning: Option<String>,
+    /// How a run ended that could not be recorded yet.
+    unrecorded: Option<settle::Ending>,
+    /// The schedule, with the configuration that it was read from.
+    schedule: Option<(Arc<Loaded>, Option<Arc<Schedule>>)>,
     /// The firing of the schedule that was handled last.
     handled: Option<Timestamp>,
     /// When the source was last asked for its revision.
@@ -83,6 +91,23 @@ struct Memory {
     stale: Option<String>,
     /// Pauses between attempts at what fails.
     pauses: Option<Pauses>,
+}
+
+impl Memory {
+    /// The run that was accepted and waits for its turn.
+    fn accepted(&self) -> Option<&str> {
+        self.next.as_ref()?.run.as_deref()
+    }
+
+    /// Whether it is this run that waits for its turn.
+    fn is_next(&self, run: &str) -> bool {
+        self.accepted() == Some(run)
+    }
+
+    fn forget_next(&mut self) {
+        self.next = None;
+        self.next_at = None;
+    }
 }
 
 /// Why leading ended.
@@ -140,7 +165,11 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let mut pauses = self.pauses();
         while !self.stop.is_cancelled() {
-            let store = match self.open_store().await {
+            let wanted = self.wanted();
+            let Some(opened) = self.declining(Release::journal(&wanted)).await else {
+                break;
+            };
+            let store = match opened {
                 Ok(store) => store,
                 Err(error) => {
                     self.show_problem(&error);
@@ -151,7 +180,12 @@ impl Worker {
             };
             self.daemon
                 .set_store(&self.environment, Some(store.clone()));
-            match store.lead_as(&self.environment, self.address.clone()).await {
+            let (environment, address) = (self.environment.clone(), self.address.clone());
+            let taking = store.lead_as(&environment, address);
+            let Some(taken) = self.declining(taking).await else {
+                break;
+            };
+            match taken {
                 Ok(lead) => {
                     pauses = self.pauses();
                     self.lead(&store, Arc::new(lead)).await;
@@ -264,14 +298,29 @@ impl Worker {
                 request = self.requests.recv() => request,
             };
             let Some(request) = woken else { return };
-            let leader = self.daemon.board.one(&self.environment);
-            let leader = leader.and_then(|status| status.leader.clone());
-            let _ = request.answer.send(Err(Declined::NotLeading { leader }));
+            self.decline(request);
         }
     }
 
-    async fn open_store(&self) -> Result<Store, ReleaseError> {
-        Release::journal(&self.wanted()).await
+    /// Awaits what must come before it leads, and declines what is asked meanwhile. `None` when the
+    /// daemon stops.
+    async fn declining<T>(&mut self, slow: impl Future<Output = T> + Send) -> Option<T> {
+        tokio::pin!(slow);
+        loop {
+            let request = tokio::select! {
+                biased;
+                done = &mut slow => return Some(done),
+                () = self.stop.cancelled() => return None,
+                request = self.requests.recv() => request?,
+            };
+            self.decline(request);
+        }
+    }
+
+    fn decline(&self, request: Request) {
+        let leader = self.daemon.board.one(&self.environment);
+        let leader = leader.and_then(|status| status.leader.clone());
+        let _ = request.answer.send(Err(Declined::NotLeading { leader }));
     }
 
     /// The configuration of the environment.
@@ -426,6 +475,29 @@ impl Leading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Awaits something slow that may be given up at any point, while requests are answered. `None`
+    /// when what was asked is to be done first.
+    async fn meanwhile<T>(
+        &mut self,
+        slow: Pin<&mut (impl Future<Output = T> + Send)>,
+    ) -> Result<Option<T>, Ended> {
+        let mut slow = slow;
+        loop {
+            let request = tokio::select! {
+                biased;
+                done = &mut slow => return Ok(Some(done)),
+                () = self.worker.stop.cancelled() => return Err(Ended::Stopped),
+                () = self.lead.lost() => {
+                    return Err(Ended::Lost("another process has taken it".to_owned()));
+                }
+                request = self.worker.requests.recv() => request.ok_or(Ended::Stopped)?,
+            };
+            if let Taken::Act = self.take(request, Now::Driving).await {
+                return Ok(None);
+            }
+        }
     }
 
     /// Waits for a time, a request, or a change of the configuration.

@@ -201,9 +201,13 @@ impl<'a> Engine<'a> {
                 Class::Interrupted | Class::Usage => return Err(error),
                 Class::Transient | Class::Conflict => {
                     self.context.materialize.forget().await;
+                    // Nothing is under way between two attempts, so that this is a boundary.
+                    self.context.interrupted(&self.deployment)?;
                     // The limit is for waiting: a step that had worked for longer waits anew.
                     if is_lost(&error) && began.elapsed() >= limit {
-                        self.context.materialize.session_patiently().await?;
+                        let back = self.context.materialize.session_patiently().await;
+                        self.context.interrupted(&self.deployment)?;
+                        back?;
                         waiting = pauses();
                     }
                     let Some(pause) = waiting.next_pause() else {
@@ -212,7 +216,11 @@ impl<'a> Engine<'a> {
                     self.context
                         .reporter
                         .warning(format!("{error}; trying again"));
-                    tokio::time::sleep(pause).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.context.cancel.cancelled() => {}
+                    }
+                    self.context.interrupted(&self.deployment)?;
                 }
                 Class::Permanent | Class::Refused if state.is_before_cutover() => {
                     let reason = with_causes(&error);

@@ -3,9 +3,8 @@
 //! Live progress and replay of the journal go through the same [`next`]. A stored word that is not
 //! a state, or an event that does not fit the state, is an error and never a default.
 
+use crate::settings::Policy;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
 
 /// Where a deployment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,6 +107,17 @@ pub enum Event {
     },
 }
 
+/// What only a person moves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// The decision to promote what is ready.
+    Promotion,
+    /// The decision to drop the old side.
+    Cleanup,
+    /// A look at what is not as recorded.
+    Help,
+}
+
 /// An event that the state does not admit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a deployment that is {state} cannot take the event {event:?}")]
@@ -118,10 +128,41 @@ pub struct InvalidTransition {
     pub event: Event,
 }
 
-/// A stored word that is no state of this version.
+/// A stored word that means nothing to this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a deployment state that this version knows")]
-pub struct UnknownState(pub String);
+#[error("{word:?} is no {what} that this version knows")]
+pub struct UnknownWord {
+    /// What was expected, for people.
+    pub what: &'static str,
+    /// The word.
+    pub word: String,
+}
+
+/// `Display` and `FromStr` of a type that is stored as a word: it has `ALL` its values and `as_str`.
+macro_rules! stored_as_a_word {
+    ($kind:ty, $what:literal) => {
+        impl std::fmt::Display for $kind {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $kind {
+            type Err = $crate::deployment::state::UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                let known = Self::ALL.into_iter().find(|known| known.as_str() == word);
+                known.ok_or_else(|| $crate::deployment::state::UnknownWord {
+                    what: $what,
+                    word: word.to_owned(),
+                })
+            }
+        }
+    };
+}
+pub(crate) use stored_as_a_word;
+
+stored_as_a_word!(State, "state of a deployment");
 
 /// The state after `event` in `state`.
 ///
@@ -257,6 +298,31 @@ impl State {
         }
     }
 
+    /// What a deployment in this state waits for when nothing but a person moves it on, given who
+    /// decides on its promotion and its cleanup; `None` when it goes on by itself, or has ended.
+    #[must_use]
+    pub fn awaits(self, promotion: Policy, cleanup: Policy) -> Option<Awaited> {
+        match self {
+            State::Stuck => Some(Awaited::Help),
+            State::Ready => (promotion == Policy::Manual).then_some(Awaited::Promotion),
+            State::Soaking => (cleanup == Policy::Manual).then_some(Awaited::Cleanup),
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::Hydrating
+            | State::Verifying
+            | State::CuttingOver
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::Failed
+            | State::RollingBack
+            | State::RolledBack => None,
+        }
+    }
+
     /// Whether failure still unwinds: the swap was not sent, or was found not to have committed.
     #[must_use]
     pub fn is_before_cutover(self) -> bool {
@@ -304,23 +370,6 @@ impl Event {
         } else {
             None
         }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for State {
-    type Err = UnknownState;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        State::ALL
-            .into_iter()
-            .find(|state| state.as_str() == word)
-            .ok_or_else(|| UnknownState(word.to_owned()))
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, Row, SimpleQueryMessage, SimpleQueryRow};
+use tokio_util::sync::CancellationToken;
 
 /// The oldest supported server: array functions, lag relations and swaps are as this program
 /// expects them from here on.
@@ -477,6 +478,7 @@ pub struct Materialize {
     address: Address,
     options: SessionOptions,
     current: tokio::sync::Mutex<Option<Arc<Session>>>,
+    stop: CancellationToken,
 }
 
 impl Materialize {
@@ -487,6 +489,16 @@ impl Materialize {
             address,
             options,
             current: tokio::sync::Mutex::new(None),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// The same server, which is not waited for any more when `stop` is cancelled.
+    #[must_use]
+    pub fn until(self, stop: &CancellationToken) -> Self {
+        Self {
+            stop: stop.clone(),
+            ..self
         }
     }
 
@@ -532,8 +544,8 @@ impl Materialize {
     /// The present connection, or a new one as soon as the server answers again.
     ///
     /// # Errors
-    /// What the last attempt met, when the server stayed away for `reconnect_timeout`, and at once
-    /// whatever waiting does not cure.
+    /// What the last attempt met, when the server stayed away for `reconnect_timeout` or until it was
+    /// not to be waited for any more, and at once whatever waiting does not cure.
     pub async fn session_patiently(&self) -> Result<Arc<Session>, MaterializeError> {
         let mut pauses = Pauses::for_at_most(
             Duration::from_millis(100),
@@ -550,7 +562,10 @@ impl Materialize {
                 return Err(error);
             };
             tracing::info!(%error, ?pause, "waiting for Materialize");
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => return Err(error),
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_yaml::Value;
 
 use super::artifact;
@@ -157,8 +158,9 @@ fn selector_remedy(method: &str) -> &'static str {
     }
 }
 
-/// What the command line asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What the command line asks for. Recorded with a run that a daemon accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Selection {
     /// `--select`; empty where it was not given.
     pub select: Vec<String>,

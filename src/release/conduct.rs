@@ -77,7 +77,7 @@ impl Release {
         self.project.deployment()?;
         let folder = Folder::of(self);
         let builds = self.builds(&folder.0, reporter, stop)?;
-        let materialize = self.materialize();
+        let materialize = self.materialize().until(stop);
         let plan = match self.artifacts() {
             Ok(artifacts) => {
                 self.plan(&builds, &materialize, &artifacts, store, wishes)
@@ -95,7 +95,7 @@ impl Release {
         }
     }
 
-    /// Records a deployment of the plan, with what was asked for.
+    /// Records a deployment of the plan, with what was asked for, as that of a run where there is one.
     ///
     /// # Errors
     /// The journal's.
@@ -106,9 +106,11 @@ impl Release {
         plan: Plan,
         folder: Folder,
         wishes: &Wishes,
+        run: Option<&str>,
     ) -> Result<Deployment, ReleaseError> {
         let request = self.request(wishes, &plan);
-        let deployment = store.create(lead, NewDeployment { plan, request }).await?;
+        let new = NewDeployment { plan, request };
+        let deployment = store.create_by(lead, new, run).await?;
         folder.becomes(&self.runs().join(&deployment.id))?;
         Ok(deployment)
     }
@@ -193,7 +195,7 @@ impl Release {
         let folder = Folder::of(self);
         let parts = Parts {
             builds: self.builds(&folder.0, &driving.reporter, driving.stop)?,
-            materialize: self.materialize(),
+            materialize: self.materialize().until(driving.stop),
             artifacts: self.artifacts()?,
         };
         let context = self.context(driving, &parts);
@@ -206,7 +208,7 @@ impl Release {
         let folder = self.runs().join(&deployment.id);
         Ok(Parts {
             builds: self.builds(&folder, &driving.reporter, driving.stop)?,
-            materialize: self.materialize(),
+            materialize: self.materialize().until(driving.stop),
             artifacts: self.artifacts()?,
         })
     }

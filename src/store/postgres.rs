@@ -144,13 +144,15 @@ impl Postgres {
         .await
     }
 
-    /// Adds a deployment with its first event, unless one is active in its environment.
+    /// Adds a deployment with its first event, unless one is active in its environment, and attaches
+    /// the run that made it.
     pub(super) async fn insert(
         &self,
         proof: Proof,
         head: Head,
         documents: Documents,
         first: EventRow,
+        run: Option<String>,
     ) -> Result<(), StoreError> {
         self.call(async move |link| {
             proof.covers(&head.environment)?;
@@ -186,7 +188,11 @@ impl Postgres {
                             ],
                         )
                         .await?;
-                    add_event(transaction, &head, &first).await
+                    add_event(transaction, &head, &first).await?;
+                    match &run {
+                        Some(run) => runs::attach(transaction, &proof, run, &head.id).await,
+                        None => Ok(()),
+                    }
                 },
                 // The id is new with every call.
                 async |transaction, ()| {

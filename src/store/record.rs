@@ -1,7 +1,7 @@
 //! What the journal keeps of a deployment.
 
 use super::error::StoreError;
-use crate::deployment::state::{Event, State};
+use crate::deployment::state::{Awaited, Event, State};
 use crate::plan::Plan;
 use crate::settings::{Check, Policy, Span};
 use jiff::Timestamp;
@@ -77,28 +77,11 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Whether nothing but a decision, or the help, of a person moves it on.
+    /// What it waits for when nothing but a person moves it on.
     #[must_use]
-    pub fn waits_for_a_person(&self) -> bool {
-        match self.state {
-            State::Stuck => true,
-            State::Ready => self.request.promotion == Policy::Manual,
-            State::Soaking => self.request.cleanup == Policy::Manual,
-            State::Pending
-            | State::Planned
-            | State::Staging
-            | State::Building
-            | State::Hydrating
-            | State::Verifying
-            | State::CuttingOver
-            | State::CleaningUp
-            | State::Done
-            | State::Unwinding
-            | State::Aborted
-            | State::Failed
-            | State::RollingBack
-            | State::RolledBack => false,
-        }
+    pub fn awaits(&self) -> Option<Awaited> {
+        self.state
+            .awaits(self.request.promotion, self.request.cleanup)
     }
 }
 

@@ -29,6 +29,21 @@ pub(super) struct RequestRow {
 }
 
 impl RequestRow {
+    pub(super) fn new(
+        environment: &str,
+        key: &str,
+        fingerprint: &str,
+        answer: &serde_json::Value,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            environment: environment.to_owned(),
+            key: storable(key.to_owned()),
+            fingerprint: storable(fingerprint.to_owned()),
+            answer: json("the answer", answer)?,
+            at: stamp(now()),
+        })
+    }
+
     fn remembered(self) -> Result<Remembered, StoreError> {
         let of = Of {
             record: "request",
@@ -58,13 +73,7 @@ impl Store {
     ) -> Result<Remembered, StoreError> {
         let proof = self.proof(lead)?;
         proof.covers(environment)?;
-        let row = RequestRow {
-            environment: environment.to_owned(),
-            key: storable(key.to_owned()),
-            fingerprint: storable(fingerprint.to_owned()),
-            answer: json("the answer", &answer)?,
-            at: stamp(now()),
-        };
+        let row = RequestRow::new(environment, key, fingerprint, &answer)?;
         written!(self.remember(proof, row))?.remembered()
     }
 

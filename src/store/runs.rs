@@ -1,19 +1,19 @@
 //! Runs: each time the daemon set out to release an environment, also when nothing came of it.
 //!
 //! A run is begun before anything is looked at and finished with its [`Outcome`]. One that a process
-//! left open is finished by the next leader. What is told to others about the end of a run is written
-//! in the same transaction as the end.
+//! left open is finished by the next leader, or made by it, when it was accepted with its wishes and had
+//! no deployment yet. What is told to others about the end of a run is written in the same transaction
+//! as the end, and the deployment that a run makes in one with its record.
 
 use super::error::StoreError;
 use super::lead::Lead;
 use super::outbox::MessageRow;
+use super::requests::RequestRow;
 use super::row::Of;
-use super::{Proof, Store, now, stamp, storable};
-use crate::deployment::state::State;
+use super::{Proof, Store, json, now, stamp, storable};
+use crate::deployment::state::{State, UnknownWord, stored_as_a_word};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
 use uuid::Uuid;
 
 /// How many ended runs are looked at for failures in a row, which is also the most that are counted.
@@ -34,7 +34,7 @@ pub enum Cause {
     Change,
     /// An earlier run failed.
     Retry,
-    /// A deployment was found under way.
+    /// A deployment was found under way that no run had begun.
     Recovery,
 }
 
@@ -152,40 +152,8 @@ impl Outcome {
     }
 }
 
-/// A stored word that this version does not know.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not known to this version")]
-pub struct UnknownWord(String);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Cause {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let known = Cause::ALL.into_iter().find(|cause| cause.as_str() == word);
-        known.ok_or_else(|| UnknownWord(word.to_owned()))
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Outcome {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let known = Outcome::ALL.into_iter().find(|it| it.as_str() == word);
-        known.ok_or_else(|| UnknownWord(word.to_owned()))
-    }
-}
+stored_as_a_word!(Cause, "cause of a run");
+stored_as_a_word!(Outcome, "outcome of a run");
 
 /// A run to be. Its environment is that of the lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,6 +164,18 @@ pub struct NewRun {
     pub scheduled_for: Option<Timestamp>,
     /// The commit or the content hash of the project, where it is known.
     pub revision: Option<String>,
+    /// What is wished of it, where somebody is told that it was accepted: it is made then, also by
+    /// another process than this one.
+    pub wishes: Option<serde_json::Value>,
+}
+
+/// The key under which a run was asked for; see [`Store::begin_asked_run`].
+#[derive(Debug, Clone, Copy)]
+pub struct AskedUnder<'a> {
+    /// What makes asking twice the same as asking once.
+    pub key: &'a str,
+    /// What tells requests with the same key apart.
+    pub fingerprint: &'a str,
 }
 
 /// One run.
@@ -221,6 +201,9 @@ pub struct Run {
     pub deployment: Option<String>,
     /// A sentence about the outcome.
     pub detail: Option<String>,
+    /// What was wished of it, where it was accepted before it began. For its leader alone.
+    #[serde(skip)]
+    pub wishes: Option<serde_json::Value>,
 }
 
 /// A row of `runs`.
@@ -236,6 +219,7 @@ pub(super) struct RunRow {
     pub outcome: Option<String>,
     pub deployment: Option<String>,
     pub detail: Option<String>,
+    pub wishes: Option<String>,
 }
 
 /// Which runs are wanted.
@@ -261,6 +245,23 @@ pub(super) struct RunChange {
 }
 
 impl RunRow {
+    fn begun(lead: &Lead, new: NewRun) -> Result<Self, StoreError> {
+        let wishes = new.wishes.map(|wishes| json("the wishes", &wishes));
+        Ok(Self {
+            id: Uuid::now_v7().to_string(),
+            environment: lead.environment.clone(),
+            cause: new.cause.as_str().to_owned(),
+            scheduled_for: new.scheduled_for.map(stamp),
+            revision: new.revision.map(storable),
+            started_at: stamp(now()),
+            finished_at: None,
+            outcome: None,
+            deployment: None,
+            detail: None,
+            wishes: wishes.transpose()?,
+        })
+    }
+
     fn run(self) -> Result<Run, StoreError> {
         let of = Of {
             record: "run",
@@ -275,6 +276,11 @@ impl RunRow {
             started_at: of.time("started_at", &self.started_at)?,
             finished_at: of.optional_time("finished_at", self.finished_at.as_deref())?,
             outcome: self.ended()?,
+            wishes: self
+                .wishes
+                .as_deref()
+                .map(|wishes| of.document("the wishes", wishes))
+                .transpose()?,
             id: self.id,
             environment: self.environment,
             revision: self.revision,
@@ -292,7 +298,7 @@ impl RunRow {
         parsed.map_err(|error: UnknownWord| of.unreadable("the outcome", error))
     }
 
-    fn unended(&self) -> Result<(), StoreError> {
+    pub(super) fn unended(&self) -> Result<(), StoreError> {
         match self.ended()? {
             None => Ok(()),
             Some(outcome) => Err(StoreError::RunFinished {
@@ -310,20 +316,30 @@ impl Store {
     /// When it cannot be recorded.
     pub async fn begin_run(&self, lead: &Lead, new: NewRun) -> Result<Run, StoreError> {
         let proof = self.proof(lead)?;
-        let row = RunRow {
-            id: Uuid::now_v7().to_string(),
-            environment: lead.environment.clone(),
-            cause: new.cause.as_str().to_owned(),
-            scheduled_for: new.scheduled_for.map(stamp),
-            revision: new.revision.map(storable),
-            started_at: stamp(now()),
-            finished_at: None,
-            outcome: None,
-            deployment: None,
-            detail: None,
-        };
+        let row = RunRow::begun(lead, new)?;
         let run = row.clone().run()?;
-        written!(self.begin_run(proof, row))?;
+        written!(self.begin_run(proof, row, None))?;
+        Ok(run)
+    }
+
+    /// As [`Store::begin_run`], and remembers the answer to whoever asked for it, in one transaction:
+    /// whoever asks again under that key is not the cause of another run.
+    ///
+    /// # Errors
+    /// As [`Store::begin_run`].
+    pub async fn begin_asked_run(
+        &self,
+        lead: &Lead,
+        new: NewRun,
+        asked: AskedUnder<'_>,
+        answer: impl FnOnce(&Run) -> serde_json::Value,
+    ) -> Result<Run, StoreError> {
+        let proof = self.proof(lead)?;
+        let row = RunRow::begun(lead, new)?;
+        let run = row.clone().run()?;
+        let AskedUnder { key, fingerprint } = asked;
+        let request = RequestRow::new(&run.environment, key, fingerprint, &answer(&run))?;
+        written!(self.begin_run(proof, row, Some(request)))?;
         Ok(run)
     }
 

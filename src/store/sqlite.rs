@@ -134,13 +134,15 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Adds a deployment with its first event, unless one is active in its environment.
+    /// Adds a deployment with its first event, unless one is active in its environment, and attaches
+    /// the run that made it.
     pub(super) async fn insert(
         &self,
         proof: Proof,
         head: Head,
         documents: Documents,
         first: EventRow,
+        run: Option<String>,
     ) -> Result<(), StoreError> {
         self.call(move |connection| {
             proof.covers(&head.environment)?;
@@ -175,6 +177,9 @@ impl Sqlite {
                     documents.request
                 ])?;
             add_event(&transaction, &head, &first)?;
+            if let Some(run) = &run {
+                runs::attach(&transaction, &proof, run, &head.id)?;
+            }
             Ok(transaction.commit()?)
         })
         .await

@@ -97,6 +97,7 @@ macro_rules! on_every_backend {
 mod deployments;
 mod fold;
 mod leads;
+mod migration;
 mod outbox;
 mod requests;
 mod retention;

@@ -197,6 +197,7 @@ async fn run(store: &Store) -> String {
         cause: Cause::Schedule,
         scheduled_for: None,
         revision: Some("1".repeat(40)),
+        wishes: None,
     };
     let begun = store.begin_run(&lead, new).await.expect("begun");
     let detail = Some("the plan was refused");

@@ -92,8 +92,16 @@ impl Daemon {
 
     /// Posts a body, and gives the status and the answer.
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.post_under(None, path, body).await
+    }
+
+    /// As [`Daemon::post`], under an idempotency key.
+    pub async fn post_under(&self, key: Option<&str>, path: &str, body: &Value) -> (u16, Value) {
         let url = format!("http://daemon{path}");
-        let request = self.client.post(url).json(body);
+        let mut request = self.client.post(url).json(body);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
         let answer = request.send().await.expect("an answer");
         let status = answer.status().as_u16();
         (status, answer.json().await.expect("JSON"))
@@ -159,6 +167,12 @@ impl Daemon {
 
     fn running(&self) -> &Running {
         self.running.as_ref().expect("it runs")
+    }
+
+    /// Kills it.
+    pub async fn killed(self) {
+        self.signal(Signal::SIGKILL);
+        self.ended().await;
     }
 
     /// Stops it as systemd would.

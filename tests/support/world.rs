@@ -6,6 +6,7 @@ use mz_sandbox::Options;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::process::Command;
 
 /// What a test cannot do without.
@@ -309,6 +310,27 @@ impl World {
     /// Ends every fault.
     pub async fn let_go(&self) {
         self.sql.run("DELETE FROM mz_sandbox.faults").await;
+    }
+
+    /// Lets the server drop everybody and stay away; the world's connection, too, is lost.
+    pub async fn outage(&self, lasting: Duration) {
+        let milliseconds = lasting.as_millis();
+        self.sql
+            .run(&format!(
+                "INSERT INTO mz_sandbox.faults (pattern, action, argument) \
+                 VALUES ('the end', 'outage', '{milliseconds}')"
+            ))
+            .await;
+        let _ = self.sql.attempt("SELECT 'the end'").await;
+    }
+
+    /// Waits until the server is back after an outage.
+    pub async fn is_back(&mut self) {
+        let config = self.server.config();
+        self.sql = super::eventually("the server to be back", async || {
+            Sql::try_connect(&config).await.ok()
+        })
+        .await;
     }
 
     /// Keeps green from being hydrated, or not any more.

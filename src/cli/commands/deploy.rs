@@ -61,7 +61,7 @@ pub(super) async fn deploy(
         release.is_planned_here(&active.id, &active.plan)?;
     }
     if let Some(active) = &active
-        && (arguments.dry_run || active.waits_for_a_person())
+        && (arguments.dry_run || active.awaits().is_some())
     {
         return Err(already_active(active));
     }
@@ -113,7 +113,9 @@ pub(super) async fn deploy(
         folder.remove()?;
         return nothing_to_do(&release, output);
     }
-    let deployment = release.record(&store, &lead, plan, folder, &wishes).await?;
+    let deployment = release
+        .record(&store, &lead, plan, folder, &wishes, None)
+        .await?;
     let ended = release
         .drive(&driving, deployment, Until::default(), None)
         .await;

@@ -35,25 +35,7 @@ impl Advice {
             cleanup,
             is_running,
         } = circumstances;
-        let waits_for_a_person = match state {
-            State::Ready => promotion == Policy::Manual,
-            State::Soaking => cleanup == Policy::Manual,
-            State::Stuck => true,
-            State::Pending
-            | State::Planned
-            | State::Staging
-            | State::Building
-            | State::Hydrating
-            | State::Verifying
-            | State::CuttingOver
-            | State::CleaningUp
-            | State::Done
-            | State::Unwinding
-            | State::Aborted
-            | State::Failed
-            | State::RollingBack
-            | State::RolledBack => false,
-        };
+        let waits_for_a_person = state.awaits(promotion, cleanup).is_some();
         let is_interrupted = !is_running && !waits_for_a_person && !state.is_terminal();
         let (next, verbs) = under_way(state, promotion, cleanup);
         let mut commands: Vec<&str> = Vec::new();

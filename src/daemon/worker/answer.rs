@@ -2,10 +2,10 @@
 
 use super::Leading;
 use super::launch::Trigger;
-use crate::daemon::request::{Accepted, Command, Declined, Request, Start};
+use crate::daemon::request::{Accepted, Command, Declined, Idempotency, Request, Start};
 use crate::deployment::state::State;
 use crate::deployment::{DeploymentError, Verb, verb};
-use crate::store::{Deployment, NewRun, StoreError};
+use crate::store::{AskedUnder, Deployment, NewRun, Outcome, Run, StoreError};
 
 /// What the worker is doing when a request comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,10 @@ impl Leading<'_> {
             }
         }
         tracing::info!(?command, "asked");
-        let decided = self.decide(command, now).await;
-        if let (Some(asked), Ok((accepted, _))) = (&idempotency, &decided) {
+        // The answer to what begins a run is recorded with that.
+        let is_recorded = matches!(command, Command::Start(_));
+        let decided = self.decide(command, now, idempotency.as_ref()).await;
+        if let (Some(asked), Ok((accepted, _)), false) = (&idempotency, &decided, is_recorded) {
             let remembered = self
                 .store
                 .remember(
@@ -83,14 +85,19 @@ impl Leading<'_> {
         }
     }
 
-    async fn decide(&mut self, command: Command, now: Now) -> Result<(Accepted, Taken), Declined> {
+    async fn decide(
+        &mut self,
+        command: Command,
+        now: Now,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<(Accepted, Taken), Declined> {
         let active = self
             .store
             .active(&self.worker.environment)
             .await
             .map_err(unanswered)?;
         match command {
-            Command::Start(start) => self.start(start, now, active).await,
+            Command::Start(start) => self.start(start, now, active, idempotency).await,
             Command::Act { verb, deployment } => {
                 self.act(verb, deployment.as_deref(), now, active).await
             }
@@ -102,6 +109,7 @@ impl Leading<'_> {
         start: Start,
         now: Now,
         active: Option<Deployment>,
+        idempotency: Option<&Idempotency>,
     ) -> Result<(Accepted, Taken), Declined> {
         let busy = |what: String, state: &str| {
             Err(Declined::Busy {
@@ -109,10 +117,12 @@ impl Leading<'_> {
                 state: state.to_owned(),
             })
         };
-        // A retry that only waits for its time makes way.
-        let next = self.worker.memory.next.as_ref();
-        if now == Now::Planning || next.is_some_and(|next| next.run.is_some()) {
+        if now == Now::Planning {
             return busy("a run".to_owned(), "planning");
+        }
+        // A retry that nobody asked for makes way.
+        if let Some(run) = self.worker.memory.accepted() {
+            return busy(format!("the run {run}"), "waiting");
         }
         let stale = self.worker.memory.stale.clone();
         if let Some(active) = &active
@@ -123,37 +133,61 @@ impl Leading<'_> {
                 active.state.as_str(),
             );
         }
-        let run = self
-            .store
-            .begin_run(
-                self.lead,
-                NewRun {
-                    cause: start.cause,
-                    scheduled_for: None,
-                    revision: None,
-                },
-            )
-            .await
-            .map_err(unanswered)?;
-        let id = run.id.clone();
+        let would = match active {
+            Some(_) => "give up what is ready but stale, and release anew",
+            None => "plan and release",
+        };
+        let new = NewRun {
+            cause: start.cause,
+            scheduled_for: None,
+            revision: None,
+            wishes: Some(serde_json::json!(start)),
+        };
+        let run = match idempotency {
+            Some(Idempotency { key, fingerprint }) => {
+                let answer = |run: &Run| {
+                    let accepted = self.accepted(Some(run.id.clone()), None, would);
+                    serde_json::json!(accepted)
+                };
+                let asked = AskedUnder { key, fingerprint };
+                self.store
+                    .begin_asked_run(self.lead, new, asked, answer)
+                    .await
+            }
+            None => self.store.begin_run(self.lead, new).await,
+        };
+        let id = run.map_err(unanswered)?.id;
         self.worker.memory.next = Some(Trigger {
             cause: start.cause,
             scheduled_for: None,
-            run: Some(run.id),
+            run: Some(id.clone()),
             start,
         });
         self.worker.memory.next_at = None;
-        let (taken, would) = match active {
-            Some(_) => {
-                self.worker.memory.asked = Some(Verb::Abort);
-                (
-                    Taken::Act,
-                    "give up what is ready but stale, and release anew",
-                )
-            }
-            None => (Taken::Act, "plan and release"),
+        if active.is_some() {
+            self.worker.memory.asked = Some(Verb::Abort);
+        }
+        Ok((self.accepted(Some(id), None, would), Taken::Act))
+    }
+
+    /// Gives up the run that is planned, or waits for its turn; in the journal before it is answered.
+    async fn give_up(&mut self, now: Now) -> Result<Option<(Accepted, Taken)>, Declined> {
+        let memory = &self.worker.memory;
+        let run = match now {
+            Now::Planning => memory.planning.clone(),
+            Now::Driving => memory.accepted().map(str::to_owned),
         };
-        Ok((self.accepted(Some(id), None, would), taken))
+        let Some(run) = run else { return Ok(None) };
+        let why = Some("it was given up before it was planned");
+        self.conclude(&run, Outcome::Aborted, why)
+            .await
+            .map_err(unanswered)?;
+        match now {
+            Now::Planning => self.worker.memory.asked = Some(Verb::Abort),
+            Now::Driving => self.worker.memory.forget_next(),
+        }
+        let accepted = self.accepted(Some(run), None, "give the release up before it begins");
+        Ok(Some((accepted, Taken::Act)))
     }
 
     async fn act(
@@ -170,12 +204,10 @@ impl Leading<'_> {
                     under_way: None,
                 });
             }
-            if now == Now::Planning && verb == Verb::Abort {
-                self.worker.memory.asked = Some(Verb::Abort);
-                return Ok((
-                    self.accepted(None, None, "give the planning up"),
-                    Taken::Act,
-                ));
+            if verb == Verb::Abort
+                && let Some(given_up) = self.give_up(now).await?
+            {
+                return Ok(given_up);
             }
             return Err(Declined::NoDeployment(self.worker.environment.clone()));
         };

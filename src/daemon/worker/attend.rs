@@ -9,6 +9,7 @@ use crate::failure::{Class, Classify, with_causes};
 use crate::progress::Reporter;
 use crate::release::{Driving, Release, ReleaseError};
 use crate::store::{Deployment, Outcome, StoreError};
+use std::pin::pin;
 use tracing::Instrument;
 
 impl Leading<'_> {
@@ -26,9 +27,17 @@ impl Leading<'_> {
         if memory.asked.is_none() && is_at_rest {
             return self.wait_with(deployment).await;
         }
+        self.worker
+            .change(|status| status.activity = Activity::Releasing);
         let span = tracing::info_span!("deployment", deployment_id = %deployment.id);
         let id = deployment.id.clone();
-        let driven = match self.drive(deployment).instrument(span).await {
+        let opened = self.open_for(&deployment).instrument(span.clone()).await?;
+        let driven = match opened {
+            Ok(Some(release)) => self.drive(release, deployment).instrument(span).await,
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let driven = match driven {
             Ok(driven) => Ok(driven),
             Err(error) => match lost(&error) {
                 Some(ended) => return Err(ended),
@@ -48,12 +57,12 @@ impl Leading<'_> {
         }
     }
 
-    /// Opens the environment and drives. `None` when a request, or the stop, interrupted it.
-    async fn drive(&mut self, deployment: Deployment) -> Result<Option<Deployment>, ReleaseError> {
-        let release = self.open_for(&deployment).await?;
-        self.worker.change(|status| {
-            status.activity = Activity::Releasing;
-        });
+    /// Drives. `None` when a request, or the stop, interrupted it.
+    async fn drive(
+        &mut self,
+        release: Release,
+        deployment: Deployment,
+    ) -> Result<Option<Deployment>, ReleaseError> {
         let at = verb::stuck_at(self.store, &deployment).await?;
         let asked = self.worker.memory.asked;
         let (event, until) = match asked {
@@ -115,17 +124,30 @@ impl Leading<'_> {
         }
     }
 
-    /// The environment as the deployment was planned in it.
-    async fn open_for(&mut self, deployment: &Deployment) -> Result<Release, ReleaseError> {
-        let release = self.worker.open()?;
-        release.is_planned_here(&deployment.id, &deployment.plan)?;
-        if self.worker.memory.taken.as_ref() != Some(&deployment.id) {
-            let materialize = release.materialize();
-            release
-                .is_planned_on(&materialize, &deployment.id, &deployment.plan)
-                .await?;
+    /// The environment as the deployment was planned in it; `None` when what was asked while the server
+    /// was waited for is to be done first.
+    async fn open_for(
+        &mut self,
+        deployment: &Deployment,
+    ) -> Result<Result<Option<Release>, ReleaseError>, Ended> {
+        let release = match self.worker.open() {
+            Ok(release) => release,
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Err(error) = release.is_planned_here(&deployment.id, &deployment.plan) {
+            return Ok(Err(error.into()));
         }
-        Ok(release)
+        if self.worker.memory.taken.as_ref() == Some(&deployment.id) {
+            return Ok(Ok(Some(release)));
+        }
+        let materialize = release.materialize();
+        let asking = release.is_planned_on(&materialize, &deployment.id, &deployment.plan);
+        let asked = self.meanwhile(pin!(asking)).await?;
+        Ok(match asked {
+            Some(Ok(())) => Ok(Some(release)),
+            Some(Err(error)) => Err(error.into()),
+            None => Ok(None),
+        })
     }
 
     /// What follows a drive that failed.

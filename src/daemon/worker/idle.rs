@@ -6,8 +6,10 @@ use super::{Ended, Leading, Woken};
 use crate::daemon::board::{Activity, DeploymentStatus};
 use crate::daemon::request::Start;
 use crate::daemon::schedule::Schedule;
-use crate::store::{Cause, NewRun, Outcome, StoreError};
+use crate::failure::Class;
+use crate::store::{Cause, Deployment, NewRun, Outcome, StoreError};
 use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest that a wait lasts before the clock is looked at again; it may have been set.
@@ -34,10 +36,12 @@ impl Leading<'_> {
     /// One turn of waiting; ends when something was released or asked for.
     pub(super) async fn idle(&mut self) -> Result<(), Ended> {
         self.worker.memory.asked = None;
-        self.settle().await?;
+        if !self.settle().await? {
+            return Ok(());
+        }
         self.show_idle().await?;
         loop {
-            let pause = match self.due().await? {
+            let pause = match self.due(None).await? {
                 Due::Release(trigger) => return self.launch(trigger).await,
                 Due::In(pause) => pause.min(LONGEST_WAIT),
                 Due::Never => LONGEST_WAIT,
@@ -56,19 +60,26 @@ impl Leading<'_> {
             Ok(latest) => latest,
             Err(error) => return self.trouble(&error).await,
         };
+        let memory = &self.worker.memory;
+        let is_put_off = memory.accepted().is_some() && memory.next_at.is_some();
         self.worker.change(|status| {
-            status.activity = Activity::Idle;
+            status.activity = match is_put_off {
+                true => Activity::WaitingForADependency,
+                false => Activity::Idle,
+            };
             status.readiness.clear();
             status.deployment = latest.as_ref().map(DeploymentStatus::of);
         });
         Ok(())
     }
 
-    /// What is due now, or when the next thing is.
-    pub(super) async fn due(&mut self) -> Result<Due, Ended> {
+    /// What is due now, or when the next thing is. While a deployment is under way, a run that was
+    /// accepted waits until it has ended.
+    pub(super) async fn due(&mut self, under_way: Option<&Deployment>) -> Result<Due, Ended> {
         let now = Timestamp::now();
         let mut soonest: Option<Timestamp> = None;
-        if self.worker.memory.next.is_some() {
+        let memory = &self.worker.memory;
+        if memory.next.is_some() && (under_way.is_none() || memory.accepted().is_none()) {
             let at = self.worker.memory.next_at.unwrap_or(now);
             if at <= now {
                 self.worker.memory.next_at = None;
@@ -98,7 +109,7 @@ impl Leading<'_> {
             self.show_next(None);
         }
         if let Some(poll) = self.poll() {
-            match self.polled(poll, now).await {
+            match self.polled(poll, now).await? {
                 Due::Release(trigger) => return Ok(Due::Release(trigger)),
                 Due::In(pause) => {
                     let at = now.saturating_add(pause).unwrap_or(now);
@@ -123,11 +134,25 @@ impl Leading<'_> {
         self.worker.metrics.next_run(environment, next);
     }
 
-    /// The environment's schedule. It was checked when the configuration was read.
-    fn schedule(&self) -> Option<Schedule> {
+    /// The environment's schedule, read once from each configuration, which was checked.
+    fn schedule(&mut self) -> Option<Arc<Schedule>> {
         let loaded = self.worker.loaded();
-        let schedule = Schedule::parse(&loaded.settings.schedule, &self.worker.environment);
-        schedule.ok().flatten()
+        if let Some((of, schedule)) = &self.worker.memory.schedule
+            && Arc::ptr_eq(of, &loaded)
+        {
+            return schedule.clone();
+        }
+        let parsed = Schedule::parse(&loaded.settings.schedule, &self.worker.environment);
+        let schedule = match parsed {
+            Ok(schedule) => schedule.map(Arc::new),
+            Err(error) => {
+                let text = format!("there is no schedule: {error}; {}", error.remedy());
+                self.worker.show_trouble(Class::Usage, text);
+                None
+            }
+        };
+        self.worker.memory.schedule = Some((loaded, schedule.clone()));
+        schedule
     }
 
     /// The firing that was handled last; before the first one, the moment at which this process
@@ -176,6 +201,7 @@ impl Leading<'_> {
             cause,
             scheduled_for,
             revision: None,
+            wishes: None,
         };
         let recorded = async {
             let run = self.store.begin_run(self.lead, new).await?;

@@ -1,6 +1,7 @@
 //! Planning a release and recording it.
 
 use super::answer::{Now, Taken};
+use super::settle::Ending;
 use super::{Ended, Leading, lost};
 use crate::daemon::attempts::{Attempts, Verdict};
 use crate::daemon::board::Activity;
@@ -25,7 +26,7 @@ pub(super) struct Trigger {
     pub(super) cause: Cause,
     /// The firing of the schedule.
     pub(super) scheduled_for: Option<Timestamp>,
-    /// The run that was begun for it already.
+    /// The run that was begun for it when it was accepted. It stays open until it is decided.
     pub(super) run: Option<String>,
     /// What is wished.
     pub(super) start: Start,
@@ -78,6 +79,7 @@ impl Leading<'_> {
                     cause: trigger.cause,
                     scheduled_for: trigger.scheduled_for,
                     revision: None,
+                    wishes: None,
                 };
                 match self.store.begin_run(self.lead, new).await {
                     Ok(run) => run.id,
@@ -90,9 +92,18 @@ impl Leading<'_> {
         };
         tracing::info!(run, cause = %trigger.cause, "plans a release");
         let stop = self.worker.stop.child_token();
+        self.worker.memory.planning = Some(run.clone());
         let prepared = self.prepared(&trigger, &run, &stop).await;
+        self.worker.memory.planning = None;
         match prepared {
-            Ok(Prepared::Planned(planned)) => self.begin(&run, *planned).await,
+            Ok(Prepared::Planned(planned)) if self.worker.memory.asked.take().is_some() => {
+                // Its end was recorded when it was given up.
+                if let Err(error) = planned.folder.remove() {
+                    self.worker.show_problem(&error);
+                }
+                Ok(())
+            }
+            Ok(Prepared::Planned(planned)) => self.begin(trigger, &run, *planned).await,
             Ok(Prepared::Ended(outcome, detail)) => {
                 self.worker.change(|status| status.problem = None);
                 self.over(&trigger, &run, outcome, detail).await
@@ -156,7 +167,7 @@ impl Leading<'_> {
         }
     }
 
-    async fn begin(&mut self, run: &str, planned: Planned) -> Result<(), Ended> {
+    async fn begin(&mut self, trigger: Trigger, run: &str, planned: Planned) -> Result<(), Ended> {
         let Planned {
             release,
             plan,
@@ -164,18 +175,21 @@ impl Leading<'_> {
             wishes,
         } = planned;
         let recorded = release
-            .record(self.store, self.lead, plan, folder, &wishes)
+            .record(self.store, self.lead, plan, folder, &wishes, Some(run))
             .await;
-        let deployment = match recorded {
-            Ok(deployment) => deployment,
-            Err(error) => return self.trouble(&error).await,
-        };
-        self.worker.memory.taken = Some(deployment.id.clone());
-        self.worker.memory.run = Some(run.to_owned());
-        self.worker.memory.asked = None;
-        match self.store.attach_run(self.lead, run, &deployment.id).await {
-            Ok(_) => Ok(()),
-            Err(error) => self.trouble(&error).await,
+        match recorded {
+            Ok(deployment) => {
+                self.worker.memory.taken = Some(deployment.id);
+                self.worker.memory.run = Some(run.to_owned());
+                Ok(())
+            }
+            Err(error) => {
+                // It is not known whether it was recorded; the next turn reads that.
+                if trigger.run.is_some() {
+                    self.worker.memory.next = Some(trigger);
+                }
+                self.trouble(&error).await
+            }
         }
     }
 
@@ -187,26 +201,37 @@ impl Leading<'_> {
         outcome: Outcome,
         detail: Option<String>,
     ) -> Result<(), Ended> {
-        if let Err(error) = self.conclude(run, outcome, detail.as_deref()).await {
+        let is_put_off = outcome == Outcome::Interrupted;
+        // What was accepted goes on as the same run, here or with the next leader.
+        let is_over = !is_put_off || trigger.run.is_none();
+        if is_over && let Err(error) = self.conclude(run, outcome, detail.as_deref()).await {
+            self.worker.memory.unrecorded = Some(Ending {
+                run: run.to_owned(),
+                outcome,
+                detail,
+            });
             return self.trouble(&error).await;
         }
-        if outcome == Outcome::Interrupted && !self.worker.stop.is_cancelled() {
-            // Something is away; this says nothing about the project.
-            let mut pauses = match self.worker.memory.pauses.take() {
-                Some(pauses) => pauses,
-                None => self.worker.pauses(),
-            };
-            let pause = pauses.next_pause().unwrap_or(super::SHORTEST_PAUSE);
-            self.worker.memory.pauses = Some(pauses);
-            self.worker.memory.next = Some(Trigger {
-                run: None,
-                ..trigger.clone()
-            });
-            self.worker.memory.next_at = Timestamp::now().checked_add(pause).ok();
+        if is_put_off {
+            if !self.worker.stop.is_cancelled() {
+                self.put_off(trigger.clone());
+            }
             return Ok(());
         }
         self.worker.memory.pauses = None;
         self.retry_later(run).await
+    }
+
+    /// Something is away, which says nothing about the project: it is tried again after a pause.
+    fn put_off(&mut self, trigger: Trigger) {
+        let mut pauses = match self.worker.memory.pauses.take() {
+            Some(pauses) => pauses,
+            None => self.worker.pauses(),
+        };
+        let pause = pauses.next_pause().unwrap_or(super::SHORTEST_PAUSE);
+        self.worker.memory.pauses = Some(pauses);
+        self.worker.memory.next = Some(trigger);
+        self.worker.memory.next_at = Timestamp::now().checked_add(pause).ok();
     }
 
     /// After a failure of what began by itself: when it is tried again, if at all.
@@ -347,8 +372,9 @@ impl Preparation<'_> {
 /// Whether nobody asked for the release.
 fn begins_by_itself(cause: Cause) -> bool {
     match cause {
-        Cause::Schedule | Cause::Change | Cause::Retry | Cause::Recovery => true,
-        Cause::Signal | Cause::Api => false,
+        Cause::Schedule | Cause::Change | Cause::Retry => true,
+        // What was found under way was begun by somebody at a command line.
+        Cause::Signal | Cause::Api | Cause::Recovery => false,
     }
 }
 

@@ -6,7 +6,7 @@ use super::launch::Trigger;
 use super::{Ended, Leading, Woken, lost, project};
 use crate::daemon::board::Activity;
 use crate::deployment::engine::Recheck;
-use crate::deployment::state::State;
+use crate::deployment::state::Awaited;
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::Class;
 use crate::progress::Reporter;
@@ -21,24 +21,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 impl Leading<'_> {
     /// Waits until something is asked of the deployment, or it turns out to be stale.
     pub(super) async fn wait_with(&mut self, deployment: Deployment) -> Result<(), Ended> {
-        let activity = match deployment.state {
-            State::Ready => Activity::WaitingForPromotion,
-            State::Soaking => Activity::WaitingForCleanup,
-            State::Pending
-            | State::Planned
-            | State::Staging
-            | State::Building
-            | State::Hydrating
-            | State::Verifying
-            | State::CuttingOver
-            | State::CleaningUp
-            | State::Done
-            | State::Unwinding
-            | State::Aborted
-            | State::Failed
-            | State::RollingBack
-            | State::RolledBack
-            | State::Stuck => Activity::WaitingForAPerson,
+        let activity = match deployment.awaits() {
+            Some(Awaited::Promotion) => Activity::WaitingForPromotion,
+            Some(Awaited::Cleanup) => Activity::WaitingForCleanup,
+            Some(Awaited::Help) | None => Activity::WaitingForAPerson,
         };
         self.worker.change(|status| status.activity = activity);
         let recheck = self.worker.loaded().settings.daemon.recheck_interval.0;
@@ -50,7 +36,7 @@ impl Leading<'_> {
                 look_at = tokio::time::Instant::now() + recheck;
                 continue;
             }
-            let due = self.due().await?;
+            let due = self.due(Some(&deployment)).await?;
             if let Due::Release(trigger) = due {
                 // A new commit is found again, and by the look at what waits; a firing is not.
                 if trigger.cause != Cause::Change {

@@ -1,12 +1,13 @@
 //! Whether the project is another one than before.
 
-use super::Leading;
 use super::idle::Due;
 use super::launch::{Trigger, says_something};
+use super::{Ended, Leading};
 use crate::failure::with_causes;
-use crate::release::{self, Wanted};
+use crate::release::{self, Revision, Wanted};
 use crate::store::{Cause, Deployment};
 use jiff::Timestamp;
+use std::pin::pin;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -22,23 +23,38 @@ impl Leading<'_> {
     }
 
     /// Looks at the source when it is time to; a release when it has what no run has handled.
-    pub(super) async fn polled(&mut self, poll: Duration, now: Timestamp) -> Due {
+    /// Requests are answered meanwhile, and done before the look is finished.
+    pub(super) async fn polled(&mut self, poll: Duration, now: Timestamp) -> Result<Due, Ended> {
         if let Some(at) = self.worker.memory.looked {
             let passed = Duration::try_from(now.duration_since(at)).unwrap_or_default();
             if passed < poll {
-                return Due::In(poll - passed);
+                return Ok(Due::In(poll - passed));
             }
         }
-        self.worker.memory.looked = Some(now);
         let stop = self.worker.stop.child_token();
-        let found = release::resolve(&self.worker.wanted(), &stop).await;
-        let revision = match found {
-            Ok(revision) => revision,
-            Err(error) => {
-                self.worker.show_problem(&error);
-                return Due::In(poll);
+        let wanted = self.worker.wanted();
+        let mut looking = pin!(release::resolve(&wanted, &stop));
+        let found = match self.meanwhile(looking.as_mut()).await {
+            Ok(Some(found)) => found,
+            given_up @ (Ok(None) | Err(_)) => {
+                // git is told to end, and waited for: it is a process of ours.
+                stop.cancel();
+                let _ = looking.await;
+                return given_up.map(|_| Due::In(Duration::ZERO));
             }
         };
+        self.worker.memory.looked = Some(now);
+        Ok(match found {
+            Ok(revision) => self.judged(&revision, poll).await,
+            Err(error) => {
+                self.worker.show_problem(&error);
+                Due::In(poll)
+            }
+        })
+    }
+
+    /// A release when no run has handled the revision.
+    async fn judged(&self, revision: &Revision, poll: Duration) -> Due {
         let word = revision.as_str().to_owned();
         self.worker
             .change(|status| status.revision = Some(word.clone()));

@@ -1,11 +1,24 @@
 //! Runs that the journal has as open although nobody works on them: an earlier leader's, or one whose
-//! end, or whose deployment, could not be recorded when the journal was away.
+//! end could not be recorded when the journal was away. One that was accepted is made after all.
 
+use super::launch::Trigger;
 use super::{Ended, Leading};
-use crate::store::{Deployment, Outcome, StoreError};
+use crate::daemon::request::Start;
+use crate::deployment::Verb;
+use crate::deployment::state::State;
+use crate::store::{Cause, Deployment, NewRun, Outcome, Run, StoreError};
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub(super) struct Ending {
+    pub(super) run: String,
+    pub(super) outcome: Outcome,
+    pub(super) detail: Option<String>,
+}
 
 impl Leading<'_> {
-    /// Ends the runs that an earlier leader left open; the one of the deployment under way goes on.
+    /// Takes up what an earlier leader left open: the run of the deployment under way goes on, one that
+    /// was accepted is made, others end.
     pub(super) async fn recover(&mut self) -> Result<(), Ended> {
         let recovered = async {
             let active = self.store.active(&self.worker.environment).await?;
@@ -21,50 +34,57 @@ impl Leading<'_> {
         }
     }
 
-    /// Ends the runs of this lead that could not be ended in their time. Nothing is under way.
-    pub(super) async fn settle(&mut self) -> Result<(), Ended> {
-        match self
-            .end_left_open(None, "what came of it could not be recorded")
-            .await
-        {
+    /// Ends the runs of this lead that could not be ended in their time, and takes up what was
+    /// accepted. Nothing is under way. False when the journal does not answer.
+    pub(super) async fn settle(&mut self) -> Result<bool, Ended> {
+        let settled = async {
+            if let Some(ending) = self.worker.memory.unrecorded.clone() {
+                self.conclude(&ending.run, ending.outcome, ending.detail.as_deref())
+                    .await?;
+                self.worker.memory.unrecorded = None;
+            }
+            self.end_left_open(None, "what came of it could not be recorded")
+                .await
+        };
+        match settled.await {
             Ok(_) => {
                 self.worker.memory.run = None;
-                Ok(())
+                Ok(true)
             }
-            Err(error) => self.trouble(&error).await,
+            Err(error) => self.trouble(&error).await.map(|()| false),
         }
     }
 
-    /// Finds the run that made the deployment under way, where the journal could not say so in time.
+    /// Finds the run that made the deployment under way; where there is none, because a command made
+    /// it, one begins.
     pub(super) async fn find_run(&mut self, deployment: &Deployment) -> Result<(), Ended> {
         if self.worker.memory.run.is_some() {
             return Ok(());
         }
         let found = async {
             let open = self.store.open_runs(&self.worker.environment).await?;
-            let mut attached = open.iter();
-            if let Some(run) = attached.find(|run| run.deployment.as_ref() == Some(&deployment.id))
-            {
-                return Ok(Some(run.id.clone()));
+            let mut open = open.into_iter();
+            if let Some(run) = open.find(|run| run.deployment.as_ref() == Some(&deployment.id)) {
+                return Ok(run.id);
             }
-            // What earlier leaders left was ended when this lead began, and a deployment comes of the
-            // run before it.
-            let mut unattached = open.iter().filter(|run| {
-                run.deployment.is_none()
-                    && !self.is_next(&run.id)
-                    && run.started_at <= deployment.created_at
-            });
-            let Some(run) = unattached.next() else {
-                return Ok(None);
+            let new = NewRun {
+                cause: Cause::Recovery,
+                scheduled_for: None,
+                revision: deployment.request.revision.clone(),
+                wishes: None,
             };
+            let run = self.store.begin_run(self.lead, new).await?;
             self.store
                 .attach_run(self.lead, &run.id, &deployment.id)
                 .await?;
-            Ok::<_, StoreError>(Some(run.id.clone()))
+            Ok::<_, StoreError>(run.id)
         };
         match found.await {
             Ok(run) => {
-                self.worker.memory.run = run;
+                if self.worker.memory.is_next(&run) {
+                    self.worker.memory.forget_next();
+                }
+                self.worker.memory.run = Some(run);
                 Ok(())
             }
             Err(error) => self.trouble(&error).await,
@@ -72,7 +92,7 @@ impl Leading<'_> {
     }
 
     /// Ends open runs, but for the one of the deployment under way, which is given back, and the one
-    /// that waits for its turn.
+    /// that was accepted, which is next.
     async fn end_left_open(
         &mut self,
         active: Option<&Deployment>,
@@ -80,12 +100,11 @@ impl Leading<'_> {
     ) -> Result<Option<String>, StoreError> {
         let mut kept = None;
         for run in self.store.open_runs(&self.worker.environment).await? {
-            if self.is_next(&run.id) {
+            if self.worker.memory.is_next(&run.id) {
                 continue;
             }
             let Some(id) = &run.deployment else {
-                self.conclude(&run.id, Outcome::Interrupted, Some(why))
-                    .await?;
+                self.take_up_or_end(run, active, why).await?;
                 continue;
             };
             if active.is_some_and(|active| active.id == *id) {
@@ -100,9 +119,52 @@ impl Leading<'_> {
         Ok(kept)
     }
 
-    /// Whether a run waits for its turn.
-    fn is_next(&self, run: &str) -> bool {
-        let next = self.worker.memory.next.as_ref();
-        next.is_some_and(|next| next.run.as_deref() == Some(run))
+    /// A run that has no deployment is made when it was accepted; what begins by itself begins again by
+    /// itself.
+    async fn take_up_or_end(
+        &mut self,
+        run: Run,
+        active: Option<&Deployment>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let Some(wishes) = run.wishes else {
+            return self
+                .conclude(&run.id, Outcome::Interrupted, Some(why))
+                .await;
+        };
+        let start: Start = match serde_json::from_value(wishes) {
+            Ok(start) => start,
+            Err(error) => {
+                let why = format!("what was wished of it cannot be read by this version: {error}");
+                tracing::error!(run = run.id, "{why}");
+                return self.conclude(&run.id, Outcome::Failed, Some(&why)).await;
+            }
+        };
+        if let Some(later) = self.worker.memory.accepted() {
+            let why = format!("the run {later} was accepted after it");
+            return self
+                .conclude(&run.id, Outcome::Interrupted, Some(&why))
+                .await;
+        }
+        // It was accepted although something waited: in the place of that, which was stale.
+        let replaces = |active: &&Deployment| {
+            active.state == State::Ready && active.created_at < run.started_at
+        };
+        if active.filter(replaces).is_some() {
+            self.worker.memory.asked = Some(Verb::Abort);
+            self.worker.memory.stale = Some("a release was accepted in its place".to_owned());
+        }
+        tracing::info!(run = run.id, cause = %run.cause, "takes up a run that was accepted");
+        self.worker.memory.next = Some(Trigger {
+            cause: run.cause,
+            scheduled_for: run.scheduled_for,
+            run: Some(run.id),
+            start: Start {
+                cause: run.cause,
+                ..start
+            },
+        });
+        self.worker.memory.next_at = None;
+        Ok(())
     }
 }

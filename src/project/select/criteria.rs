@@ -6,9 +6,11 @@ use std::fmt;
 use serde_json::Value;
 
 use super::Error;
+use serde::{Deserialize, Serialize};
 
 /// Which tests come with the nodes that are selected, when nobody selected the tests themselves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IndirectSelection {
     /// Those with any parent selected.
     #[default]

@@ -20,21 +20,7 @@ impl Postgres {
             link.write(
                 &proof,
                 async |transaction| {
-                    transaction
-                        .execute_typed(
-                            "/* store.remember */
-                            INSERT INTO requests (environment, key, fingerprint, answer, at)
-                            VALUES ($1, $2, $3, $4, $5)
-                            ON CONFLICT (environment, key) DO NOTHING",
-                            &[
-                                text(&row.environment),
-                                text(&row.key),
-                                text(&row.fingerprint),
-                                text(&row.answer),
-                                text(&row.at),
-                            ],
-                        )
-                        .await?;
+                    add_request(transaction, &row).await?;
                     let stored = request_of(transaction, &row.environment, &row.key).await?;
                     Ok(stored.unwrap_or_else(|| row.clone()))
                 },
@@ -58,6 +44,28 @@ impl Postgres {
         })
         .await
     }
+}
+
+/// Adds an answer unless there is one under its key.
+pub(super) async fn add_request(
+    client: &impl GenericClient,
+    row: &RequestRow,
+) -> Result<(), Fault> {
+    client
+        .execute_typed(
+            "/* store.remember */
+            INSERT INTO requests (environment, key, fingerprint, answer, at)
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment, key) DO NOTHING",
+            &[
+                text(&row.environment),
+                text(&row.key),
+                text(&row.fingerprint),
+                text(&row.answer),
+                text(&row.at),
+            ],
+        )
+        .await?;
+    Ok(())
 }
 
 async fn request_of(

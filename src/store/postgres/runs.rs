@@ -3,19 +3,22 @@
 use super::Postgres;
 use super::fault::Fault;
 use super::outbox::add_message;
+use super::requests::add_request;
 use super::rows::text;
 use crate::store::Proof;
 use crate::store::error::StoreError;
+use crate::store::requests::RequestRow;
 use crate::store::runs::{RunChange, RunRow, WantedRuns, covered};
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
 impl Postgres {
-    /// Adds a run.
+    /// Adds a run, with the answer to whoever asked for it.
     pub(in crate::store) async fn begin_run(
         &self,
         proof: Proof,
         row: RunRow,
+        answer: Option<RequestRow>,
     ) -> Result<(), StoreError> {
         self.call(async move |link| {
             proof.covers(&row.environment)?;
@@ -25,9 +28,9 @@ impl Postgres {
                     transaction
                         .execute_typed(
                             "/* store.begin_run */
-                            INSERT INTO runs
-                                (id, environment, cause, scheduled_for, revision, started_at)
-                            VALUES ($1, $2, $3, $4, $5, $6)",
+                            INSERT INTO runs (id, environment, cause, scheduled_for, revision,
+                                started_at, wishes)
+                            VALUES ($1, $2, $3, $4, $5, $6, $7)",
                             &[
                                 text(&row.id),
                                 text(&row.environment),
@@ -35,10 +38,14 @@ impl Postgres {
                                 (&row.scheduled_for, Type::TEXT),
                                 (&row.revision, Type::TEXT),
                                 text(&row.started_at),
+                                (&row.wishes, Type::TEXT),
                             ],
                         )
                         .await?;
-                    Ok(())
+                    match &answer {
+                        Some(answer) => add_request(transaction, answer).await,
+                        None => Ok(()),
+                    }
                 },
                 // The id is new with every call.
                 async |transaction, ()| Ok(run_of(transaction, &row.id).await?.is_some()),
@@ -124,6 +131,23 @@ impl Postgres {
     }
 }
 
+/// Records that an unended run made a deployment.
+pub(super) async fn attach(
+    client: &impl GenericClient,
+    proof: &Proof,
+    id: &String,
+    deployment: &String,
+) -> Result<(), Fault> {
+    covered(run_of(client, id).await?, proof, id)?.unended()?;
+    client
+        .execute_typed(
+            "/* store.attach_run */ UPDATE runs SET deployment = $2 WHERE id = $1",
+            &[text(id), text(deployment)],
+        )
+        .await?;
+    Ok(())
+}
+
 async fn run_of(client: &impl GenericClient, id: &str) -> Result<Option<RunRow>, Fault> {
     let wanted = WantedRuns::Id(id.to_owned());
     Ok(runs_of(client, &wanted, 1).await?.pop())
@@ -155,7 +179,7 @@ async fn runs_of(
             &format!(
                 "/* store.runs */
                 SELECT id, environment, cause, scheduled_for, revision, started_at, finished_at,
-                    outcome, deployment, detail
+                    outcome, deployment, detail, wishes
                 FROM runs WHERE {condition} ORDER BY number DESC LIMIT $2"
             ),
             &[(&value, Type::TEXT), (&i64::from(limit), Type::INT8)],
@@ -176,5 +200,6 @@ fn run_row(row: &Row) -> Result<RunRow, Fault> {
         outcome: row.try_get(7)?,
         deployment: row.try_get(8)?,
         detail: row.try_get(9)?,
+        wishes: row.try_get(10)?,
     })
 }

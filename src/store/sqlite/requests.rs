@@ -17,19 +17,7 @@ impl Sqlite {
             proof.covers(&row.environment)?;
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction
-                .prepare_cached(
-                    "/* store.remember */
-                    INSERT INTO requests (environment, key, fingerprint, answer, at)
-                    VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (environment, key) DO NOTHING",
-                )?
-                .execute(params![
-                    row.environment,
-                    row.key,
-                    row.fingerprint,
-                    row.answer,
-                    row.at
-                ])?;
+            add_request(&transaction, &row)?;
             let stored = request_of(&transaction, &row.environment, &row.key)?;
             transaction.commit()?;
             Ok(stored.unwrap_or(row))
@@ -46,6 +34,24 @@ impl Sqlite {
         self.call(move |connection| Ok(request_of(connection, &environment, &key)?))
             .await
     }
+}
+
+/// Adds an answer unless there is one under its key.
+pub(super) fn add_request(connection: &Connection, row: &RequestRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "/* store.remember */
+            INSERT INTO requests (environment, key, fingerprint, answer, at)
+            VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (environment, key) DO NOTHING",
+        )?
+        .execute(params![
+            row.environment,
+            row.key,
+            row.fingerprint,
+            row.answer,
+            row.at
+        ])?;
+    Ok(())
 }
 
 fn request_of(

@@ -1,26 +1,32 @@
 //! Runs in SQLite.
 
-use super::Sqlite;
 use super::outbox::add_message;
+use super::requests::add_request;
+use super::{Fault, Sqlite};
 use crate::store::Proof;
 use crate::store::error::StoreError;
+use crate::store::requests::RequestRow;
 use crate::store::runs::{RunChange, RunRow, WantedRuns, covered};
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 impl Sqlite {
-    /// Adds a run.
+    /// Adds a run, with the answer to whoever asked for it.
     pub(in crate::store) async fn begin_run(
         &self,
         proof: Proof,
         row: RunRow,
+        answer: Option<RequestRow>,
     ) -> Result<(), StoreError> {
         self.call(move |connection| {
             proof.covers(&row.environment)?;
-            connection
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction
                 .prepare_cached(
                     "/* store.begin_run */
-                    INSERT INTO runs (id, environment, cause, scheduled_for, revision, started_at)
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    INSERT INTO runs
+                        (id, environment, cause, scheduled_for, revision, started_at, wishes)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 )?
                 .execute(params![
                     row.id,
@@ -28,9 +34,13 @@ impl Sqlite {
                     row.cause,
                     row.scheduled_for,
                     row.revision,
-                    row.started_at
+                    row.started_at,
+                    row.wishes
                 ])?;
-            Ok(())
+            if let Some(answer) = &answer {
+                add_request(&transaction, answer)?;
+            }
+            Ok(transaction.commit()?)
         })
         .await
     }
@@ -97,6 +107,21 @@ impl Sqlite {
     }
 }
 
+/// Records that an unended run made a deployment.
+pub(super) fn attach(
+    connection: &Connection,
+    proof: &Proof,
+    id: &str,
+    deployment: &str,
+) -> Result<(), Fault> {
+    let found = runs_of(connection, &WantedRuns::Id(id.to_owned()), 1)?.pop();
+    covered(found, proof, id)?.unended()?;
+    connection
+        .prepare_cached("/* store.attach_run */ UPDATE runs SET deployment = ?2 WHERE id = ?1")?
+        .execute(params![id, deployment])?;
+    Ok(())
+}
+
 fn runs_of(
     connection: &Connection,
     wanted: &WantedRuns,
@@ -122,7 +147,7 @@ fn runs_of(
         .prepare_cached(&format!(
             "/* store.runs */
             SELECT id, environment, cause, scheduled_for, revision, started_at, finished_at,
-                outcome, deployment, detail
+                outcome, deployment, detail, wishes
             FROM runs WHERE {condition} ORDER BY number DESC LIMIT ?2"
         ))?
         .query_map(params![value, limit], run_row)?
@@ -141,5 +166,6 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         outcome: row.get(7)?,
         deployment: row.get(8)?,
         detail: row.get(9)?,
+        wishes: row.get(10)?,
     })
 }

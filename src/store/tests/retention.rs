@@ -39,6 +39,7 @@ async fn old_deployments_and_runs_go_and_the_rest_stays(on: On) {
         cause: Cause::Schedule,
         scheduled_for: Some(Timestamp::now()),
         revision: None,
+        wishes: None,
     };
     let scheduled = store.begin_run(&lead, new).await.expect("begun").id;
     let finished = store.finish_run(&lead, &scheduled, Outcome::NothingToDo, None);

@@ -1,7 +1,7 @@
 //! Runs of the daemon.
 
 use super::{Bed, On, new_deployment};
-use crate::store::{Cause, Lead, NewRun, Outcome, Run, Store, StoreError};
+use crate::store::{AskedUnder, Cause, Lead, NewRun, Outcome, Run, Store, StoreError};
 use jiff::Timestamp;
 
 on_every_backend! {
@@ -9,6 +9,8 @@ on_every_backend! {
     failures_are_counted_for_one_revision
     the_largest_time_of_the_schedule_is_the_last
     runs_are_of_one_environment
+    what_was_wished_is_kept_with_its_answer
+    a_run_and_its_deployment_are_recorded_together
 }
 
 pub(super) fn new_run(cause: Cause, revision: &str) -> NewRun {
@@ -16,6 +18,7 @@ pub(super) fn new_run(cause: Cause, revision: &str) -> NewRun {
         cause,
         scheduled_for: None,
         revision: Some(revision.to_owned()),
+        wishes: None,
     }
 }
 
@@ -37,6 +40,7 @@ async fn a_run_is_recorded_from_its_beginning_to_its_end(on: On) {
         cause: Cause::Schedule,
         scheduled_for: Some(scheduled_for),
         revision: Some("abc\0".to_owned()),
+        wishes: None,
     };
     let begun = store.begin_run(&lead, new).await.expect("begun");
     assert_eq!(begun.cause, Cause::Schedule);
@@ -129,6 +133,7 @@ async fn the_largest_time_of_the_schedule_is_the_last(on: On) {
             cause: Cause::Schedule,
             scheduled_for: Some(time.parse().expect("a time")),
             revision: None,
+            wishes: None,
         };
         store.begin_run(&lead, new).await.expect("begun");
     }
@@ -164,6 +169,56 @@ async fn runs_are_of_one_environment(on: On) {
     let deployment = deployment.expect("created").id;
     let attached = store.attach_run(&lead, &id, &deployment).await;
     assert_eq!(attached.expect("attached").deployment, Some(deployment));
+}
+
+async fn what_was_wished_is_kept_with_its_answer(on: On) {
+    let bed = Bed::on(on);
+    let store = bed.open().await;
+    let lead = store.lead("prod").await.expect("nobody leads");
+    let wishes = serde_json::json!({"full": true, "select": ["a\u{0}b", "ö"]});
+    let new = NewRun {
+        wishes: Some(wishes.clone()),
+        ..new_run(Cause::Api, "a")
+    };
+    let asked = AskedUnder {
+        key: "once",
+        fingerprint: "f",
+    };
+    let answer = |run: &Run| serde_json::json!({"run": run.id});
+    let begun = store.begin_asked_run(&lead, new, asked, answer).await;
+    let begun = begun.expect("begun");
+    drop((store, lead));
+    let store = bed.open().await;
+    let open = store.open_runs("prod").await.expect("read");
+    assert_eq!(open, std::slice::from_ref(&begun));
+    assert_eq!(open[0].wishes, Some(wishes));
+    let remembered = store.remembered("prod", "once").await.expect("read");
+    let remembered = remembered.expect("one");
+    assert_eq!(remembered.answer, answer(&begun));
+    assert_eq!(remembered.fingerprint, "f");
+    // It is for the leader, not for whoever asks for the run.
+    let shown = serde_json::json!(begun);
+    assert!(shown.get("wishes").is_none(), "{shown}");
+}
+
+async fn a_run_and_its_deployment_are_recorded_together(on: On) {
+    let bed = Bed::on(on);
+    let store = bed.open().await;
+    let lead = store.lead("prod").await.expect("nobody leads");
+    let given_up = ended(&store, &lead, "a", Outcome::Aborted).await;
+    let refused = store.create_by(&lead, new_deployment("prod"), Some(&given_up.id));
+    let refused = refused.await.expect_err("the run has ended");
+    assert!(
+        matches!(refused, StoreError::RunFinished { .. }),
+        "{refused}"
+    );
+    assert_eq!(store.history(None, 9).await.expect("read"), []);
+    let run = store.begin_run(&lead, new_run(Cause::Api, "a")).await;
+    let run = run.expect("begun").id;
+    let made = store.create_by(&lead, new_deployment("prod"), Some(&run));
+    let made = made.await.expect("created");
+    let attached = store.run(&run).await.expect("read").deployment;
+    assert_eq!(attached, Some(made.id));
 }
 
 #[test]
