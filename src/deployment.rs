@@ -34,8 +34,10 @@ pub mod leftovers;
 pub mod readiness;
 /// Replacing a materialized view in place.
 mod replace;
-/// What follows the swap: comments, sinks, the soak.
+/// What follows the swap: comments and sinks.
 mod settle;
+/// The time between swap and cleanup.
+mod soak;
 /// Creating the green schemas and clusters.
 mod stage;
 /// States, events and the one transition function.
@@ -44,6 +46,8 @@ pub mod state;
 mod takedown;
 /// What can be asked of a deployment under way, and when.
 pub mod verb;
+/// Watching what serves since the swap.
+pub mod watch;
 
 pub use context::Context;
 pub use engine::{Engine, Until};

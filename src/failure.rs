@@ -37,6 +37,20 @@ impl Class {
         Class::Interrupted,
     ];
 
+    /// The word in messages and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::Usage => "usage",
+            Class::Refused => "refused",
+            Class::Conflict => "conflict",
+            Class::Transient => "transient",
+            Class::Permanent => "permanent",
+            Class::Stuck => "stuck",
+            Class::Interrupted => "interrupted",
+        }
+    }
+
     /// The process exit code: 1 deployment failed, 2 usage or configuration, 3 refused, 4 a
     /// dependency is unavailable, 5 a person is needed, 130 interrupted (as shells report SIGINT).
     #[must_use]

@@ -1,12 +1,15 @@
 //! What is counted and measured. Every name stands here; docs/metrics.md explains them.
 //!
 //! Labels are bounded: environments, clusters and targets are those of the configuration and of the
-//! plans, everything else is a word of the program. What belongs to an environment that is gone, or
+//! plans, everything else is a word of the program. Counters whose labels are known begin at zero, or
+//! nobody would see the first event as an increase. What belongs to an environment that is gone, or
 //! to a cluster that is not waited for any more, disappears.
 
 use crate::daemon::board::Role;
-use crate::deployment::state::State;
-use crate::progress::ClusterReadiness;
+use crate::deployment::state::{RollbackCause, State};
+use crate::failure::Class;
+use crate::progress::{ClusterReadiness, Health};
+use crate::store::Outcome as Run;
 use jiff::Timestamp;
 use kept::{Kept, Labelled};
 use process::Process;
@@ -23,17 +26,22 @@ use std::time::Duration;
 mod kept;
 /// The process, as the system sees it.
 mod process;
+/// Values of labels.
+mod words;
+
+pub use words::{Delivery, Waste};
 
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every name, with its kind and its help. Names of counters are without `_total`, which the text has.
-pub const NAMES: [(&str, &str); 22] = [
+pub const NAMES: [(&str, &str); 24] = [
     (DEPLOYMENTS, "Deployments that ended"),
     (
         RUNS,
         "Runs that ended: fetched, planned, and released where something changed",
     ),
+    (ROLLBACKS, "Rollbacks that ended, by who asked for them"),
     (
         DEPLOYMENT_STATE,
         "1 for the state of the deployment under way or the latest",
@@ -41,14 +49,24 @@ pub const NAMES: [(&str, &str); 22] = [
     (PHASE_DURATION, "How long deployments stayed in a state"),
     (
         LAG,
-        "The worst lag of a planned object behind its sources, while it is waited for",
+        "The worst lag of a planned object behind its sources, while it is waited for or soaks",
     ),
     (
         HYDRATED,
-        "Planned objects that are hydrated, while they are waited for",
+        "Planned objects that are hydrated, while they are waited for or soak",
     ),
-    (PLANNED, "Planned objects, while they are waited for"),
-    (RETRIES, "Attempts that were repeated"),
+    (
+        PLANNED,
+        "Planned objects, while they are waited for or soak",
+    ),
+    (
+        LOOKS,
+        "Looks at what serves since a swap, by what was found",
+    ),
+    (
+        RETRIES,
+        "Pauses before the daemon tried again, by what kind of failure",
+    ),
     (LATENESS, "How much later than scheduled runs began"),
     (LEADER, "1 while this process leads the environment"),
     (
@@ -82,11 +100,13 @@ pub const NAMES: [(&str, &str); 22] = [
 
 const DEPLOYMENTS: &str = "cutover_deployments";
 const RUNS: &str = "cutover_runs";
+const ROLLBACKS: &str = "cutover_rollbacks";
 const DEPLOYMENT_STATE: &str = "cutover_deployment_state";
 const PHASE_DURATION: &str = "cutover_phase_duration_seconds";
 const LAG: &str = "cutover_lag_milliseconds";
 const HYDRATED: &str = "cutover_hydrated_objects";
 const PLANNED: &str = "cutover_planned_objects";
+const LOOKS: &str = "cutover_soak_looks";
 const RETRIES: &str = "cutover_retries";
 const LATENESS: &str = "cutover_schedule_lateness_seconds";
 const LEADER: &str = "cutover_leader";
@@ -115,6 +135,8 @@ macro_rules! labels {
 labels! {
     Of {}
     Ended { outcome: &'static str }
+    Undone { cause: &'static str }
+    Watched { found: &'static str }
     Entered { state: &'static str }
     Phase { phase: &'static str }
     Waited { cluster: String }
@@ -156,11 +178,13 @@ pub struct Metrics {
     registry: Registry,
     deployments: Kept<Ended, Counter>,
     runs: Kept<Ended, Counter>,
+    rollbacks: Kept<Undone, Counter>,
     states: Kept<Entered, Gauge>,
     phases: Kept<Phase, Histogram>,
     lag: Kept<Waited, Gauge>,
     hydrated: Kept<Waited, Gauge>,
     planned: Kept<Waited, Gauge>,
+    looks: Kept<Watched, Counter>,
     retries: Kept<Repeated, Counter>,
     lateness: Kept<Of, Histogram>,
     leader: Kept<Of, Gauge>,
@@ -204,11 +228,13 @@ impl Metrics {
             registry: Registry::default(),
             deployments: Kept::new(Counter::default),
             runs: Kept::new(Counter::default),
+            rollbacks: Kept::new(Counter::default),
             states: Kept::new(Gauge::default),
             phases: Kept::new(long),
             lag: Kept::new(Gauge::default),
             hydrated: Kept::new(Gauge::default),
             planned: Kept::new(Gauge::default),
+            looks: Kept::new(Counter::default),
             retries: Kept::new(Counter::default),
             lateness: Kept::new(late),
             leader: Kept::new(Gauge::default),
@@ -220,6 +246,12 @@ impl Metrics {
             durations: Family::new_with_constructor(quick),
             reloads: Family::default(),
         };
+        for outcome in ["taken", "refused"] {
+            metrics
+                .reloads
+                .get_or_create(&Outcome { outcome })
+                .inc_by(0);
+        }
         metrics.registered()
     }
 
@@ -231,6 +263,7 @@ impl Metrics {
         };
         registry.register(DEPLOYMENTS, help(DEPLOYMENTS), self.deployments.family());
         registry.register(RUNS, help(RUNS), self.runs.family());
+        registry.register(ROLLBACKS, help(ROLLBACKS), self.rollbacks.family());
         registry.register(
             DEPLOYMENT_STATE,
             help(DEPLOYMENT_STATE),
@@ -240,6 +273,7 @@ impl Metrics {
         registry.register(LAG, help(LAG), self.lag.family());
         registry.register(HYDRATED, help(HYDRATED), self.hydrated.family());
         registry.register(PLANNED, help(PLANNED), self.planned.family());
+        registry.register(LOOKS, help(LOOKS), self.looks.family());
         registry.register(RETRIES, help(RETRIES), self.retries.family());
         registry.register(LATENESS, help(LATENESS), self.lateness.family());
         registry.register(LEADER, help(LEADER), self.leader.family());
@@ -275,17 +309,56 @@ impl Metrics {
         }
     }
 
-    /// A deployment went from one state to the next after `seconds` in the first. `from` is `None`
-    /// when it was only found in `to`, as after a start.
-    pub fn state_entered(&self, environment: &str, from: Option<State>, to: State, seconds: f64) {
+    /// Lets what is counted of an environment begin at zero.
+    pub fn expect_environment(&self, environment: &str) {
+        let begin = |_: &Counter| {};
+        for state in State::ALL.into_iter().filter(|state| state.is_terminal()) {
+            self.deployments
+                .with(ended(environment, state.as_str()), begin);
+        }
+        for outcome in Run::ALL {
+            self.runs.with(ended(environment, outcome.as_str()), begin);
+        }
+        for cause in RollbackCause::ALL.map(Some).into_iter().chain([None]) {
+            self.rollbacks.with(undone(environment, cause), begin);
+        }
+        for found in Health::ALL {
+            self.looks.with(watched(environment, found), begin);
+        }
+        for class in Class::ALL {
+            self.retries.with(repeated(environment, class), begin);
+        }
+        for what in Waste::ALL {
+            self.collected.with(removed(environment, what), begin);
+        }
+        self.lateness.with(of(environment), |_| {});
+    }
+
+    /// Lets what is counted of a target begin at zero.
+    pub fn expect_target(&self, target: &str) {
+        for delivery in Delivery::ALL {
+            self.notifications
+                .get_or_create(&told(target, delivery))
+                .inc_by(0);
+        }
+    }
+
+    /// A deployment is in a state.
+    pub fn state_found(&self, environment: &str, found: State) {
         for state in State::ALL {
             let labels = Entered {
                 environment: environment.to_owned(),
                 state: state.as_str(),
             };
             self.states
-                .with(labels, |gauge| gauge.set(i64::from(state == to)));
+                .with(labels, |gauge| gauge.set(i64::from(state == found)));
         }
+    }
+
+    /// A deployment went from one state to the next after `seconds` in the first. `from` is `None`
+    /// when it was only found in `to`, as after a start.
+    pub fn state_entered(&self, environment: &str, from: Option<State>, to: State, seconds: f64) {
+        self.state_found(environment, to);
         let Some(from) = from else { return };
         let phase = Phase {
             environment: environment.to_owned(),
@@ -300,14 +373,28 @@ impl Metrics {
         }
     }
 
-    /// A run ended; `outcome` is a word of the program.
-    pub fn run_ended(&self, environment: &str, outcome: &'static str) {
+    /// A run ended.
+    pub fn run_ended(&self, environment: &str, outcome: Run) {
         self.runs
-            .with(ended(environment, outcome), |counter| counter.inc());
+            .with(ended(environment, outcome.as_str()), |counter| {
+                counter.inc()
+            });
     }
 
-    /// A reading of the clusters that are waited for; those that are not in it disappear. None: the
-    /// wait is over.
+    /// A rollback ended; `None` when the journal does not say who asked.
+    pub fn rolled_back(&self, environment: &str, cause: Option<RollbackCause>) {
+        self.rollbacks
+            .with(undone(environment, cause), |counter| counter.inc());
+    }
+
+    /// It was looked at what serves since a swap.
+    pub fn watched(&self, environment: &str, found: Health) {
+        self.looks
+            .with(watched(environment, found), |counter| counter.inc());
+    }
+
+    /// A reading of the clusters that are waited for or soak; those that are not in it disappear. None:
+    /// it is over, or nothing could be read.
     pub fn readiness(&self, environment: &str, clusters: &[ClusterReadiness]) {
         let waited: BTreeSet<&str> = clusters.iter().map(|c| c.cluster.as_str()).collect();
         let is_over = |labels: &Waited| {
@@ -333,14 +420,10 @@ impl Metrics {
         }
     }
 
-    /// An attempt was repeated; `reason` is a word of the program.
-    pub fn retried(&self, environment: &str, reason: &'static str) {
-        let environment = environment.to_owned();
-        let labels = Repeated {
-            environment,
-            reason,
-        };
-        self.retries.with(labels, |counter| counter.inc());
+    /// The daemon pauses before it tries again what failed.
+    pub fn retried(&self, environment: &str, reason: Class) {
+        self.retries
+            .with(repeated(environment, reason), |counter| counter.inc());
     }
 
     /// A scheduled run began this much late.
@@ -372,32 +455,32 @@ impl Metrics {
         }
     }
 
-    /// So much was removed; `what` is a word of the program.
-    pub fn collected(&self, environment: &str, what: &'static str, count: usize) {
-        let environment = environment.to_owned();
-        let labels = Removed { environment, what };
-        self.collected.with(labels, |counter| {
+    /// So much was removed.
+    pub fn collected(&self, environment: &str, what: Waste, count: usize) {
+        self.collected.with(removed(environment, what), |counter| {
             counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX))
         });
     }
 
-    /// How many schemas and clusters were left; `None` when that is not known any more.
-    pub fn leftovers(&self, environment: &str, count: Option<usize>) {
-        match count {
-            Some(count) => self
-                .leftovers
-                .with(of(environment), |gauge| gauge.set(whole(count))),
-            None => self
-                .leftovers
-                .forget(|known| known.environment == environment),
-        };
+    /// How many schemas and clusters were left.
+    pub fn leftovers(&self, environment: &str, count: usize) {
+        self.leftovers
+            .with(of(environment), |gauge| gauge.set(whole(count)));
+    }
+
+    /// Takes out what only the process that leads the environment knows.
+    pub fn lead_ended(&self, environment: &str) {
+        self.readiness(environment, &[]);
+        self.next_run(environment, None);
+        self.states.forget(|known| known.environment == environment);
+        self.leftovers
+            .forget(|known| known.environment == environment);
     }
 
     /// A message was sent, or given up; `target` is a name of the configuration.
-    pub fn notified(&self, target: &str, outcome: &'static str) {
-        let target = target.to_owned();
+    pub fn notified(&self, target: &str, delivery: Delivery) {
         self.notifications
-            .get_or_create(&Notified { target, outcome })
+            .get_or_create(&told(target, delivery))
             .inc();
     }
 
@@ -426,11 +509,13 @@ impl Metrics {
         }
         self.deployments.forget(of(environment));
         self.runs.forget(of(environment));
+        self.rollbacks.forget(of(environment));
         self.states.forget(of(environment));
         self.phases.forget(of(environment));
         self.lag.forget(of(environment));
         self.hydrated.forget(of(environment));
         self.planned.forget(of(environment));
+        self.looks.forget(of(environment));
         self.retries.forget(of(environment));
         self.lateness.forget(of(environment));
         self.leader.forget(of(environment));
@@ -453,93 +538,44 @@ fn ended(environment: &str, outcome: &'static str) -> Ended {
     }
 }
 
+fn undone(environment: &str, cause: Option<RollbackCause>) -> Undone {
+    Undone {
+        environment: environment.to_owned(),
+        cause: cause.map_or("unknown", RollbackCause::as_str),
+    }
+}
+
+fn watched(environment: &str, found: Health) -> Watched {
+    Watched {
+        environment: environment.to_owned(),
+        found: found.as_str(),
+    }
+}
+
+fn repeated(environment: &str, reason: Class) -> Repeated {
+    Repeated {
+        environment: environment.to_owned(),
+        reason: reason.as_str(),
+    }
+}
+
+fn removed(environment: &str, what: Waste) -> Removed {
+    Removed {
+        environment: environment.to_owned(),
+        what: what.as_str(),
+    }
+}
+
+fn told(target: &str, delivery: Delivery) -> Notified {
+    Notified {
+        target: target.to_owned(),
+        outcome: delivery.as_str(),
+    }
+}
+
 fn whole(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Metrics, NAMES};
-    use crate::daemon::board::Role;
-    use crate::deployment::state::State;
-    use crate::progress::ClusterReadiness;
-    use std::time::Duration;
-
-    fn all() -> Metrics {
-        let metrics = Metrics::new();
-        metrics.state_entered("prod", Some(State::CleaningUp), State::Done, 2.0);
-        metrics.run_ended("prod", "released");
-        metrics.readiness("prod", &[reading("serving", Some(20))]);
-        metrics.retried("prod", "conflict");
-        metrics.fired_late("prod", Duration::from_millis(3));
-        metrics.role("prod", Role::Leader);
-        metrics.next_run("prod", Some(jiff::Timestamp::UNIX_EPOCH));
-        metrics.collected("prod", "deployments", 2);
-        metrics.leftovers("prod", Some(1));
-        metrics.notified("ops", "sent");
-        metrics.reloaded(true);
-        metrics.answered("/v1/environments", "GET", 200, Duration::from_millis(1));
-        metrics
-    }
-
-    fn reading(cluster: &str, lag_ms: Option<i64>) -> ClusterReadiness {
-        ClusterReadiness {
-            cluster: cluster.to_owned(),
-            hydrated: 1,
-            total: 2,
-            lag_ms,
-            lagging: None,
-            waiting_for: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn every_name_is_documented_and_told() {
-        let page = all().text();
-        let document = include_str!("../docs/metrics.md");
-        for (name, help) in NAMES {
-            assert!(
-                page.contains(&format!("# HELP {name} {help}")),
-                "{name}\n{page}"
-            );
-            let documented = [format!("`{name}`"), format!("`{name}_total`")];
-            assert!(documented.iter().any(|d| document.contains(d)), "{name}");
-        }
-        let told = page.lines().filter(|line| line.starts_with("# HELP"));
-        assert_eq!(told.count(), NAMES.len());
-    }
-
-    #[test]
-    fn what_is_gone_is_not_told_any_more() {
-        let metrics = all();
-        metrics.role("ci", Role::Standby);
-        metrics.readiness("prod", &[reading("batch", None)]);
-        let page = metrics.text();
-        assert!(!page.contains("serving"), "{page}");
-        assert!(page.contains(r#"cutover_planned_objects{environment="prod",cluster="batch"} 2"#));
-        assert!(!page.contains("cutover_lag_milliseconds{"), "{page}");
-        metrics.forget("prod");
-        let page = metrics.text();
-        assert!(!page.contains("prod"), "{page}");
-        assert!(
-            page.contains(r#"cutover_leader{environment="ci"} 0"#),
-            "{page}"
-        );
-    }
-
-    #[test]
-    fn one_state_is_marked_at_a_time() {
-        let metrics = all();
-        let page = metrics.text();
-        let marked: Vec<&str> = page
-            .lines()
-            .filter(|line| line.starts_with("cutover_deployment_state{") && line.ends_with(" 1"))
-            .collect();
-        assert_eq!(
-            marked,
-            [r#"cutover_deployment_state{environment="prod",state="done"} 1"#]
-        );
-        let ended = r#"cutover_deployments_total{environment="prod",outcome="done"} 1"#;
-        assert!(page.contains(ended), "{page}");
-    }
-}
+mod tests;

@@ -44,6 +44,13 @@ pub enum Progress {
         /// Per cluster, sorted by name.
         clusters: Vec<ClusterReadiness>,
     },
+    /// One look at what serves since the swap.
+    Watched {
+        /// What was found.
+        health: Health,
+        /// Per cluster, sorted by name; empty when nothing could be read.
+        clusters: Vec<ClusterReadiness>,
+    },
     /// One item of a counted piece of work (schemas staged, objects dropped).
     Work {
         /// What is being counted, for example `staged` or `dropped`.
@@ -67,7 +74,35 @@ impl Progress {
             Progress::Warning { .. } => "warning",
             Progress::Node { .. } => "node",
             Progress::Readiness { .. } => "readiness",
+            Progress::Watched { .. } => "watched",
             Progress::Work { .. } => "work",
+        }
+    }
+}
+
+/// What a look at production found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// All of it is hydrated, close behind its sources, on replicas that are up.
+    Good,
+    /// Something is known not to be.
+    Degraded,
+    /// Something could not be read, and nothing is known to be bad.
+    Unknown,
+}
+
+impl Health {
+    /// Every health.
+    pub const ALL: [Health; 3] = [Health::Good, Health::Degraded, Health::Unknown];
+
+    /// The word that is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Health::Good => "good",
+            Health::Degraded => "degraded",
+            Health::Unknown => "unknown",
         }
     }
 }

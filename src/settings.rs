@@ -107,8 +107,10 @@ pub struct Settings {
     pub cleanup: Policy,
     /// Checks by SQL.
     pub checks: Vec<Check>,
-    /// Time between two runs of the checks during the soak.
+    /// Time between two looks at production, and two runs of the checks, during the soak.
     pub soak_check_interval: Span,
+    /// The most that production may lag behind its sources during the soak before it is told.
+    pub soak_lag_limit: Span,
     /// Repointing of sinks.
     pub sinks: Sinks,
     /// Refusals accepted by name.

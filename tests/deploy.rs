@@ -1,10 +1,15 @@
 //! What is shipped to run the daemon: every file parses, and they agree with each other, with the
 //! settings and with the list of metrics.
 
+use cutover::daemon::board::Role;
+use cutover::deployment::state::State;
+use cutover::metrics::Metrics;
+use cutover::progress::ClusterReadiness;
 use cutover::settings::{Settings, Sources};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const CONFIGURATIONS: [&str; 3] = [
     "deploy/systemd/cutover.yaml",
@@ -24,16 +29,101 @@ fn yaml(name: &str) -> Value {
     serde_yaml::from_str(&text(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Every row of `docs/metrics.md` under the metric's name.
-fn metrics() -> BTreeMap<String, String> {
-    text("docs/metrics.md")
-        .lines()
-        .filter(|line| line.starts_with("| `"))
-        .map(|line| {
-            let name = line.split('`').nth(1).expect("a name");
-            (name.to_owned(), line.to_owned())
-        })
-        .collect()
+/// Label values by label, of every series.
+type Series = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+/// What the daemon exports of an environment `production` in its life.
+fn exported() -> Series {
+    let metrics = Metrics::new();
+    metrics.expect_environment("production");
+    metrics.expect_target("oncall");
+    metrics.expect_target("other");
+    for from in State::ALL {
+        metrics.state_entered("production", Some(from), State::Soaking, 1.0);
+    }
+    let serving = ClusterReadiness {
+        cluster: "serving".to_owned(),
+        hydrated: 1,
+        total: 1,
+        lag_ms: Some(1),
+        lagging: None,
+        waiting_for: Vec::new(),
+    };
+    metrics.readiness("production", &[serving]);
+    metrics.fired_late("production", Duration::from_secs(1));
+    metrics.role("production", Role::Leader);
+    metrics.next_run("production", Some(jiff::Timestamp::UNIX_EPOCH));
+    metrics.leftovers("production", 0);
+    metrics.answered("/metrics", "GET", 200, Duration::from_millis(1));
+    let mut series = Series::new();
+    let label = regex::Regex::new(r#"([a-z_]+)="([^"]*)""#).expect("an expression");
+    for line in metrics.text().lines().filter(|line| !line.starts_with('#')) {
+        let head = line.split([' ', '{']).next().expect("a name");
+        let labels = series.entry(head.to_owned()).or_default();
+        for found in label.captures_iter(line) {
+            let values = labels.entry(found[1].to_owned()).or_default();
+            values.insert(found[2].to_owned());
+        }
+    }
+    // Prometheus adds these to what it scrapes, and makes one series of its own.
+    series.entry("up".to_owned()).or_default();
+    for labels in series.values_mut() {
+        for (label, value) in [
+            ("job", "cutover"),
+            ("instance", "a:8425"),
+            ("instance", "b:8425"),
+        ] {
+            labels
+                .entry(label.to_owned())
+                .or_default()
+                .insert(value.to_owned());
+        }
+    }
+    series
+}
+
+/// Holds the names, labels and values of an expression against what is exported.
+fn exists(expression: &str, exported: &Series) {
+    let series = regex::Regex::new(r"\b((?:cutover|process)_[a-z_]+|up\b)(?:\{([^}]*)\})?")
+        .expect("an expression");
+    let matcher =
+        regex::Regex::new(r#"([a-z_]+)\s*(=~|!~|!=|=)\s*"([^"]*)""#).expect("an expression");
+    let grouped = regex::Regex::new(r"\b(?:by|on) \(([^)]*)\)").expect("an expression");
+    let mut labels = BTreeSet::new();
+    let mut names = 0;
+    for found in series.captures_iter(expression) {
+        let known = exported.get(&found[1]);
+        let known = known.unwrap_or_else(|| panic!("{} in {expression}", &found[1]));
+        names += 1;
+        labels.extend(known.keys().map(String::as_str));
+        let matchers = found.get(2).map_or("", |matchers| matchers.as_str());
+        for found in matcher.captures_iter(matchers) {
+            let values = known.get(&found[1]);
+            let values = values.unwrap_or_else(|| panic!("{} in {expression}", &found[1]));
+            // A choice in the dashboard may be any value.
+            let wanted = found[3]
+                .split('|')
+                .filter(|wanted| !wanted.starts_with('$'));
+            for wanted in wanted {
+                let pattern = if found[2].contains('~') {
+                    wanted.to_owned()
+                } else {
+                    regex::escape(wanted)
+                };
+                let pattern = regex::Regex::new(&format!("^(?:{pattern})$")).expect("a pattern");
+                assert!(
+                    values.iter().any(|value| pattern.is_match(value)),
+                    "{wanted} in {expression}; there are {values:?}"
+                );
+            }
+        }
+    }
+    assert!(names > 0, "{expression}");
+    for found in grouped.captures_iter(expression) {
+        for label in found[1].split(',').map(str::trim) {
+            assert!(labels.contains(label), "{label} in {expression}");
+        }
+    }
 }
 
 fn strings<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
@@ -76,28 +166,54 @@ fn every_file_parses() {
 }
 
 #[test]
-fn alerts_and_dashboard_use_metrics_that_exist() {
-    let known = metrics();
-    let word = regex::Regex::new(r"\b(?:cutover|process)_[a-z_]+").expect("an expression");
+fn alerts_and_dashboard_use_what_the_daemon_exports() {
+    let exported = exported();
     let alerts = yaml("deploy/prometheus/alerts.yaml");
     let dashboard: Value =
         serde_json::from_str(&text("deploy/grafana/cutover.json")).expect("JSON");
     let mut expressions = Vec::new();
     strings(&alerts, "expr", &mut expressions);
     strings(&dashboard, "expr", &mut expressions);
-    strings(&dashboard["templating"], "query", &mut expressions);
-    assert!(expressions.len() > 25);
+    assert!(expressions.len() > 30);
+    let mut choices = Vec::new();
+    strings(&dashboard["templating"], "query", &mut choices);
+    expressions.extend(choices.into_iter().filter(|query| query.contains('(')));
     for expression in expressions {
-        for name in word.find_iter(expression).map(|found| found.as_str()) {
-            let series = name
-                .strip_suffix("_bucket")
-                .and_then(|base| known.get(base));
-            assert!(
-                known.contains_key(name) || series.is_some_and(|row| row.contains("histogram")),
-                "{name} in {expression}"
-            );
+        exists(expression, &exported);
+    }
+}
+
+#[test]
+#[should_panic(expected = "rolled_forward")]
+fn a_value_that_is_never_exported_is_found() {
+    let expression = "increase(cutover_deployments_total{outcome=\"rolled_forward\"}[1h]) > 0";
+    exists(expression, &exported());
+}
+
+/// promtool runs them where it is installed (`.ci/deploy-check`).
+#[test]
+fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
+    let exported = exported();
+    let alerts = yaml("deploy/prometheus/alerts.yaml");
+    let tests = yaml("deploy/prometheus/alerts.test.yaml");
+    let mut fires: BTreeMap<&str, [bool; 2]> = BTreeMap::new();
+    for test in tests["tests"].as_array().expect("tests") {
+        for series in test["input_series"].as_array().expect("series") {
+            exists(series["series"].as_str().expect("a series"), &exported);
+        }
+        for case in test["alert_rule_test"].as_array().expect("cases") {
+            let name = case["alertname"].as_str().expect("a name");
+            let expected = case["exp_alerts"].as_array().expect("alerts");
+            fires.entry(name).or_default()[usize::from(!expected.is_empty())] = true;
         }
     }
+    let mut names = Vec::new();
+    strings(&alerts, "alert", &mut names);
+    assert!(names.len() > 12, "{names:?}");
+    for name in &names {
+        assert_eq!(fires.get(name), Some(&[true, true]), "{name}");
+    }
+    assert_eq!(fires.len(), names.len());
 }
 
 #[test]

@@ -233,6 +233,7 @@ mod tests {
                 other @ (Progress::State { .. }
                 | Progress::Note { .. }
                 | Progress::Readiness { .. }
+                | Progress::Watched { .. }
                 | Progress::Work { .. }) => format!("{other:?}"),
             });
         }

@@ -83,17 +83,3 @@ impl<E: Classify + Send + Sync + 'static> From<E> for CommandError {
         }
     }
 }
-
-/// The stable word for a class in JSON.
-#[must_use]
-pub fn class_word(class: Class) -> &'static str {
-    match class {
-        Class::Usage => "usage",
-        Class::Refused => "refused",
-        Class::Conflict => "conflict",
-        Class::Transient => "transient",
-        Class::Permanent => "permanent",
-        Class::Stuck => "stuck",
-        Class::Interrupted => "interrupted",
-    }
-}

@@ -10,7 +10,6 @@
 
 use super::CommandError;
 use super::arguments::{Global, OutputFormat, PlanFormat};
-use super::error::class_word;
 use crate::plan::Plan;
 use crate::plan::render::{self, Detail, escape::visible_lines};
 use crate::progress::Progress;
@@ -210,7 +209,7 @@ impl Output {
                 let first = message.lines().next().unwrap_or_default();
                 self.print_error(&format!(
                     "error ({}): {}\n",
-                    class_word(error.class()),
+                    error.class().as_str(),
                     visible_lines(first)
                 ));
             }

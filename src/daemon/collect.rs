@@ -3,6 +3,7 @@
 use super::{Daemon, Metrics};
 use crate::collect::{Collected, Left, Round};
 use crate::failure::{Classify, with_causes};
+use crate::metrics::Waste;
 use crate::release::{Release, ReleaseError, Wanted};
 use crate::settings::Loaded;
 use crate::store::{Lead, Store};
@@ -82,13 +83,13 @@ impl Collector {
     fn count(&self, collected: &Collected) {
         let environment = self.lead.environment();
         let counts = [
-            ("deployments", collected.deployments.len()),
-            ("artifacts", collected.artifacts.len()),
-            ("folders", collected.folders.len()),
+            (Waste::Deployments, collected.deployments.len()),
+            (Waste::Artifacts, collected.artifacts.len()),
+            (Waste::Folders, collected.folders.len()),
         ];
         for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             self.metrics.collected(environment, what, count);
-            tracing::info!(what, count, "cleared up");
+            tracing::info!(?what, count, "cleared up");
         }
         tracing::debug!(?collected, "a round of clearing up has ended");
     }
@@ -100,7 +101,7 @@ impl Collector {
         }
         if !left.dropped.is_empty() {
             self.metrics
-                .collected(environment, "leftovers", left.dropped.len());
+                .collected(environment, Waste::Leftovers, left.dropped.len());
         }
         for problem in &left.problems {
             tracing::warn!("a left-over stays: {problem}");
@@ -111,8 +112,7 @@ impl Collector {
         for found in left.leftovers.iter().filter(|found| !is_known(found)) {
             tracing::warn!("found the {found}; nothing uses it");
         }
-        self.metrics
-            .leftovers(environment, Some(left.leftovers.len()));
+        self.metrics.leftovers(environment, left.leftovers.len());
         self.daemon.board.change(environment, |status| {
             status.leftovers = left.leftovers;
         });

@@ -6,6 +6,7 @@
 
 use super::Metrics;
 use crate::failure::with_causes;
+use crate::metrics::Delivery;
 use crate::settings::{Format, Loaded, Topic, Webhook};
 use crate::store::{Due, Lead, Message, Store, StoreError};
 use hmac::{Hmac, KeyInit, Mac};
@@ -113,16 +114,16 @@ async fn one(
     webhook: &Webhook,
     due: &Due,
     base: &Path,
-) -> Result<&'static str, StoreError> {
+) -> Result<Delivery, StoreError> {
     let number = due.message.number;
     let Some(topic) = topic(&due.message).filter(|topic| webhook.events.contains(topic)) else {
         store.delivered(lead, number, &webhook.name).await?;
-        return Ok("not_wanted");
+        return Ok(Delivery::NotWanted);
     };
     match post(client, webhook, topic, &due.message, base).await {
         Ok(()) => {
             store.delivered(lead, number, &webhook.name).await?;
-            Ok("delivered")
+            Ok(Delivery::Delivered)
         }
         Err(why) => {
             let now = Timestamp::now();
@@ -137,7 +138,10 @@ async fn one(
             store
                 .failed(lead, number, &webhook.name, &why, next)
                 .await?;
-            Ok(if next.is_some() { "failed" } else { "given_up" })
+            Ok(match next {
+                Some(_) => Delivery::Failed,
+                None => Delivery::GivenUp,
+            })
         }
     }
 }
@@ -215,6 +219,8 @@ fn topic(message: &Message) -> Option<Topic> {
         "cleaned_up" => Some(Topic::Done),
         "unwound_after_failure" => Some(Topic::Failed),
         "unwound_after_abort" => Some(Topic::Aborted),
+        "degraded" => Some(Topic::Degraded),
+        "recovered" => Some(Topic::Recovered),
         "rollback_requested" => Some(Topic::RollingBack),
         "rolled_back" => Some(Topic::RolledBack),
         "stuck_at" => Some(Topic::Stuck),
@@ -248,6 +254,8 @@ fn sentence(topic: Topic, message: &Message) -> String {
         Topic::Done => "a release is done",
         Topic::Failed => ":x: a release failed; production was not changed",
         Topic::Refused => ":x: a release was refused",
+        Topic::Degraded => ":warning: what was released is degraded",
+        Topic::Recovered => "what was released is well again",
         Topic::RollingBack => ":rotating_light: production is being rolled back",
         Topic::RolledBack => ":rotating_light: production was rolled back",
         Topic::Aborted => "a release was given up",

@@ -202,8 +202,17 @@ fn base(loaded: &Loaded, wanted: &Wanted) -> PathBuf {
         })
 }
 
+/// Counters begin at zero, so that the first event is seen as an increase.
+fn expect(metrics: &Metrics, environment: &str, loaded: &Loaded) {
+    metrics.expect_environment(environment);
+    for webhook in &loaded.settings.webhooks {
+        metrics.expect_target(&webhook.name);
+    }
+}
+
 impl Crew {
     fn start(&mut self, name: String, loaded: Arc<Loaded>) {
+        expect(&self.metrics, &name, &loaded);
         let (settings, receiver) = watch::channel(loaded);
         let stop = self.daemon.stop.child_token();
         let wanted = Wanted {
@@ -311,6 +320,7 @@ impl Crew {
             match self.running.get(&name) {
                 Some(worker) if !worker.stop.is_cancelled() => {
                     if worker.settings.borrow().settings != loaded.settings {
+                        expect(&self.metrics, &name, &loaded);
                         worker.settings.send_replace(loaded);
                     }
                 }

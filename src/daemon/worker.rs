@@ -9,6 +9,7 @@ use super::collect::Collector;
 use super::request::{Declined, Request};
 use super::schedule::Schedule;
 use super::{Daemon, Metrics, notify};
+use crate::deployment::state::RollbackCause;
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::{Class, Classify, with_causes};
 use crate::progress::Progress;
@@ -67,6 +68,8 @@ pub(super) struct Worker {
 struct Memory {
     /// What was asked of the deployment under way and is not done yet.
     asked: Option<Verb>,
+    /// Who asked last.
+    asked_by: Option<RollbackCause>,
     /// The deployment and state in which a drive came to rest.
     rested: Option<(String, crate::deployment::state::State)>,
     /// The deployment that this process took up.
@@ -243,7 +246,7 @@ impl Worker {
             task.abort();
             let _ = task.await;
         }
-        self.metrics.leftovers(&self.environment, None);
+        self.metrics.lead_ended(&self.environment);
         self.change(|status| status.leftovers.clear());
         self.metrics.role(&self.environment, Role::Starting);
         match ended {
@@ -400,6 +403,13 @@ impl Worker {
                 let from = before.map(|(from, _)| from);
                 self.metrics
                     .state_entered(&self.environment, from, state, seconds);
+                self.metrics.readiness(&self.environment, &[]);
+            }
+            Progress::Watched { health, clusters } => {
+                self.metrics.watched(&self.environment, *health);
+                self.metrics.readiness(&self.environment, clusters);
+                let clusters = clusters.clone();
+                self.change(|status| status.readiness = clusters);
             }
             Progress::Readiness { clusters } => {
                 self.metrics.readiness(&self.environment, clusters);
@@ -462,6 +472,10 @@ impl Leading<'_> {
                 | Class::Interrupted => Activity::WaitingForADependency,
             };
         });
+        let environment = &self.worker.environment;
+        self.worker.metrics.retried(environment, error.class());
+        // Nobody looks until it is tried again.
+        self.worker.metrics.readiness(environment, &[]);
         let mut pauses = match self.worker.memory.pauses.take() {
             Some(pauses) => pauses,
             None => self.worker.pauses(),

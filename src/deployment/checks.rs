@@ -10,7 +10,6 @@ use super::cutover::foreign_swap;
 use super::error::DeploymentError;
 use super::identity::Live;
 use super::replace;
-use super::settle;
 use crate::failure::{Class, Classify};
 use crate::materialize::guarded::Names;
 use crate::materialize::identifier::Qualified;
@@ -74,63 +73,72 @@ pub(super) async fn before(
     }
 }
 
-/// Runs the checks on production: at once, and where the soak is waited for again and again until it
-/// ends. Gives the reason for a rollback. A soak that is not waited for has them run until they ran once.
-///
-/// # Errors
-/// A server that is away when the soak ends; a world that nobody planned.
-pub(super) async fn soak(
-    context: &Context<'_>,
-    deployment: &Deployment,
-    is_waited_for: bool,
-) -> Result<Option<String>, DeploymentError> {
-    let Some(mut run) = Run::new(context, deployment, Moment::Soak) else {
-        return Ok(None);
-    };
-    run.begin().await?;
-    if let Some(reason) = verdict::failure(Moment::Soak, &run.outcomes) {
-        still_swapped(context, deployment).await?;
-        return Ok(Some(reason));
+/// The checks on production while it soaks.
+pub(super) struct Soaking<'a>(Option<Run<'a>>);
+
+impl<'a> Soaking<'a> {
+    /// Begins them, or goes on with those that are on record.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub(super) async fn begin(
+        context: &'a Context<'a>,
+        deployment: &'a Deployment,
+    ) -> Result<Self, DeploymentError> {
+        let mut run = Run::new(context, deployment, Moment::Soak);
+        if let Some(run) = &mut run {
+            run.begin().await?;
+        }
+        Ok(Self(run))
     }
-    let has_run = run.outcomes.len() == run.checks.len();
-    if !is_waited_for && has_run {
-        return Ok(None);
-    }
-    let interval = context.settings.soak_check_interval.0;
-    let mut is_announced = false;
-    loop {
-        let left = match is_waited_for {
-            true => settle::left_of_soak(context, deployment).await?,
-            false => Duration::ZERO,
+
+    /// The reason for a rollback that is on record.
+    ///
+    /// # Errors
+    /// A world that nobody planned.
+    pub(super) async fn failed(&self) -> Result<Option<String>, DeploymentError> {
+        let Some(run) = &self.0 else { return Ok(None) };
+        let Some(reason) = verdict::failure(Moment::Soak, &run.outcomes) else {
+            return Ok(None);
         };
-        if left.is_zero() {
+        still_swapped(run.context, run.deployment).await?;
+        Ok(Some(reason))
+    }
+
+    /// Whether each of them has an answer on record.
+    pub(super) fn have_run(&self) -> bool {
+        let run = self.0.as_ref();
+        run.is_none_or(|run| run.outcomes.len() == run.checks.len())
+    }
+
+    /// Asks each of them. Gives the reason for a rollback.
+    ///
+    /// # Errors
+    /// A server that is away the `last` time they are asked; a world that nobody planned.
+    pub(super) async fn ask(&mut self, is_last: bool) -> Result<Option<String>, DeploymentError> {
+        let Some(run) = &mut self.0 else {
+            return Ok(None);
+        };
+        let (context, deployment) = (run.context, run.deployment);
+        if is_last {
             // What follows drops the old side: it must not happen without an answer.
             context.materialize.session_patiently().await?;
-        } else if !is_announced {
-            settle::announce_soak(context, left);
-            is_announced = true;
         }
         match run.once().await {
             Ok(Some(reason)) => {
                 still_swapped(context, deployment).await?;
                 context.reporter.warning(format!("ROLLING BACK: {reason}"));
-                return Ok(Some(reason));
+                Ok(Some(reason))
             }
-            Ok(None) => {}
-            Err(error) if error.class() == Class::Transient && !left.is_zero() => {
+            Ok(None) => Ok(None),
+            Err(error) if error.class() == Class::Transient && !is_last => {
                 context.materialize.forget().await;
                 context.reporter.warning(format!(
                     "the checks could not be run and will be asked again: {error}"
                 ));
+                Ok(None)
             }
-            Err(error) => return Err(error),
-        }
-        if left.is_zero() {
-            return Ok(None);
-        }
-        tokio::select! {
-            () = context.cancel.cancelled() => context.interrupted(deployment)?,
-            () = tokio::time::sleep(interval.min(left)) => {}
+            Err(error) => Err(error),
         }
     }
 }

@@ -67,6 +67,9 @@ pub(super) mod key {
     pub const CHECKS_BEFORE: &str = "checks before";
     /// The checks during the soak; each run replaces the result, which is as of the checks before.
     pub const CHECKS_SOAK: &str = "checks soak";
+    /// Watching what serves, after the swap. Result: [`super::super::watch::Watched`], replaced by
+    /// each look.
+    pub const WATCH: &str = "watch";
     /// The swap.
     pub const SWAP: &str = "swap";
     /// The swap back.

@@ -14,9 +14,11 @@ use super::hydrate;
 use super::indexes;
 use super::replace;
 use super::settle::{self, Serving};
+use super::soak::{self, Then};
 use super::stage;
-use super::state::{Event, State};
+use super::state::{Event, RollbackCause, State};
 use super::takedown::{self, Goes};
+use super::watch::Watch;
 use crate::build::BuildError;
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::MaterializeError;
@@ -159,17 +161,31 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The checks of the soak, and the soak itself where it is waited for.
+    /// Watches, asks the checks of the soak, and waits where that is to be done.
     async fn soak(&self, until: Until) -> Result<Event, DeploymentError> {
         let (context, deployment) = (&self.context, &self.deployment);
-        let is_waited_for = self.cleans_up(until) && !until.clean_up;
-        if let Some(reason) = checks::soak(context, deployment, is_waited_for).await? {
-            return Ok(Event::RollbackRequested { reason });
-        }
-        if is_waited_for {
-            settle::soak(context, deployment).await?;
-        }
-        Ok(Event::Soaked)
+        let then = match (until.clean_up, self.cleans_up(until)) {
+            (true, _) => Then::Decided,
+            (false, true) => Then::CleanUp,
+            (false, false) => Then::Decision,
+        };
+        let reason = soak::soak(context, deployment, then).await?;
+        Ok(match reason {
+            Some(reason) => Event::RollbackRequested {
+                reason,
+                cause: Some(RollbackCause::Check),
+            },
+            None => Event::Soaked,
+        })
+    }
+
+    /// Looks once at what serves while somebody is to decide about the old side.
+    ///
+    /// # Errors
+    /// The journal's; [`DeploymentError::Interrupted`].
+    pub async fn watch(&self) -> Result<(), DeploymentError> {
+        let mut watch = Watch::begin(&self.context, &self.deployment).await?;
+        watch.look().await
     }
 
     fn reason(&self) -> String {

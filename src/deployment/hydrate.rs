@@ -3,10 +3,12 @@
 use super::context::Context;
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids};
-use super::readiness::{Expectation, ExpectedCluster, ExpectedObject, Judge, Verdict};
+use super::readiness::{
+    Counterparts, Expectation, ExpectedCluster, ExpectedObject, Judge, Verdict,
+};
 use crate::failure::{Class, Classify};
-use crate::materialize::MaterializeError;
 use crate::materialize::reading::Reading;
+use crate::materialize::{MaterializeError, Session};
 use crate::plan::render::roughly;
 use crate::plan::{ObjectKind, Plan};
 use crate::progress::Progress;
@@ -20,20 +22,28 @@ pub(super) async fn wait(
     context: &Context<'_>,
     deployment: &Deployment,
 ) -> Result<(), DeploymentError> {
-    let ids = context.recorded_ids(deployment).await?;
-    let green = context.green_objects(deployment).await?.ok_or_else(|| {
-        DeploymentError::Stuck("the journal has no record of green's objects".to_owned())
-    })?;
-    let moved = context.moved_indexes(deployment).await?;
-    let green: Vec<GreenObject> = green.into_iter().chain(moved).collect();
+    let clusters = released(context, deployment).await?;
     if let Some(expected) = deployment.plan.estimated_hydration_ms {
         context.reporter.note(format!(
             "waiting until green is ready; the last releases waited {}",
             roughly(expected)
         ));
     }
-    let clusters = clusters(&deployment.plan, &ids, &green);
     wait_for(context, deployment, clusters).await
+}
+
+/// The objects that the deployment made, by their recorded ids, on the clusters that compute them.
+pub(super) async fn released(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<BTreeMap<String, ExpectedCluster>, DeploymentError> {
+    let ids = context.recorded_ids(deployment).await?;
+    let green = context.green_objects(deployment).await?.ok_or_else(|| {
+        DeploymentError::Stuck("the journal has no record of green's objects".to_owned())
+    })?;
+    let moved = context.moved_indexes(deployment).await?;
+    let green: Vec<GreenObject> = green.into_iter().chain(moved).collect();
+    Ok(clusters(&deployment.plan, &ids, &green))
 }
 
 /// Waits until the objects on these clusters, by id, are ready, or the deadline has passed.
@@ -48,6 +58,7 @@ pub(super) async fn wait_for(
         threshold_ms: i64::try_from(settings.lag_threshold.0.as_millis()).unwrap_or(i64::MAX),
         strict: settings.strict,
         oom_kill_limit: i64::from(settings.oom_kill_limit),
+        counterparts: Counterparts::InProduction,
     };
     let started = Instant::now();
     let mut judge = Judge::default();
@@ -100,6 +111,23 @@ async fn take(
     context: &Context<'_>,
     expectation: &Expectation,
 ) -> Result<Reading, MaterializeError> {
+    loop {
+        let session = context.materialize.session_patiently().await?;
+        match read(&session, expectation).await {
+            Err(error) if error.class() == Class::Transient => {
+                tracing::warn!(%error, "reading the readiness again");
+                context.materialize.forget().await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// One reading of what is expected and of its counterparts.
+pub(super) async fn read(
+    session: &Session,
+    expectation: &Expectation,
+) -> Result<Reading, MaterializeError> {
     let clusters: BTreeSet<String> = expectation.clusters.keys().cloned().collect();
     let objects: BTreeSet<String> = expectation
         .clusters
@@ -108,16 +136,7 @@ async fn take(
         .flat_map(|object| std::iter::once(&object.id).chain(&object.counterpart))
         .cloned()
         .collect();
-    loop {
-        let session = context.materialize.session_patiently().await?;
-        match Reading::take(&session, &objects, &clusters).await {
-            Err(error) if error.class() == Class::Transient => {
-                tracing::warn!(%error, "reading the readiness again");
-                context.materialize.forget().await;
-            }
-            answer => return answer,
-        }
-    }
+    Reading::take(session, &objects, &clusters).await
 }
 
 fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, ExpectedCluster> {

@@ -21,6 +21,17 @@ pub struct Expectation {
     pub strict: bool,
     /// Out-of-memory kills in 24 hours that make a replica a troubled one.
     pub oom_kill_limit: i64,
+    /// Where the counterparts are, for people.
+    pub counterparts: Counterparts,
+}
+
+/// Where the counterparts of the watched objects are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counterparts {
+    /// They serve production, until the swap.
+    InProduction,
+    /// They are the old side, since the swap.
+    OnTheOldSide,
 }
 
 /// A green cluster.
@@ -39,7 +50,7 @@ pub struct ExpectedObject {
     pub id: String,
     /// `schema.name`, for people.
     pub name: String,
-    /// The id of the object of the same name that production serves now.
+    /// The id of the object of the same name on the other side.
     pub counterpart: Option<String>,
 }
 
@@ -50,6 +61,8 @@ pub struct Verdict {
     pub ready: bool,
     /// A reason why it will never be.
     pub hopeless: Option<String>,
+    /// How many of the reasons to wait are that something could not be read.
+    pub unknown: usize,
     /// Per cluster, sorted by name.
     pub clusters: Vec<ClusterReadiness>,
 }
@@ -61,15 +74,25 @@ pub struct Judge {
 }
 
 impl Judge {
+    /// A judge of objects that were all hydrated at this time, in milliseconds since the epoch.
+    #[must_use]
+    pub fn hydrated_at(expectation: &Expectation, at_ms: i64) -> Self {
+        let objects = expectation.clusters.values().flat_map(|it| &it.objects);
+        Self {
+            hydrated_since_ms: objects.map(|it| (it.id.clone(), at_ms)).collect(),
+        }
+    }
+
     /// Judges one reading.
     pub fn judge(&mut self, expectation: &Expectation, reading: &Reading) -> Verdict {
         let mut verdict = Verdict {
             ready: true,
             hopeless: None,
+            unknown: 0,
             clusters: Vec::new(),
         };
         for (id, cluster) in &expectation.clusters {
-            let readiness = self.cluster(expectation, reading, id, cluster, &mut verdict.hopeless);
+            let readiness = self.cluster(expectation, reading, id, cluster, &mut verdict);
             verdict.ready &= readiness.waiting_for.is_empty();
             verdict.clusters.push(readiness);
         }
@@ -83,7 +106,7 @@ impl Judge {
         reading: &Reading,
         id: &str,
         cluster: &ExpectedCluster,
-        hopeless: &mut Option<String>,
+        verdict: &mut Verdict,
     ) -> ClusterReadiness {
         let mut readiness = ClusterReadiness {
             cluster: cluster.name.clone(),
@@ -108,7 +131,7 @@ impl Judge {
             );
             readiness.waiting_for.push(reason.clone());
             readiness.lag_ms = None;
-            *hopeless = Some(reason);
+            verdict.hopeless = Some(reason);
             return readiness;
         }
         for replica in &replicas {
@@ -125,7 +148,14 @@ impl Judge {
             }
         }
         for object in &cluster.objects {
-            self.object(expectation, reading, &replicas, object, &mut readiness);
+            let unknown = &mut verdict.unknown;
+            self.object(
+                expectation,
+                reading,
+                &replicas,
+                object,
+                (&mut readiness, unknown),
+            );
         }
         readiness
     }
@@ -136,7 +166,7 @@ impl Judge {
         reading: &Reading,
         replicas: &[&ReplicaHealth],
         object: &ExpectedObject,
-        readiness: &mut ClusterReadiness,
+        (readiness, unknown): (&mut ClusterReadiness, &mut usize),
     ) {
         let by_replica = reading.hydrated.get(&object.id);
         let hydrated = replicas
@@ -157,9 +187,9 @@ impl Judge {
             .hydrated_since_ms
             .entry(object.id.clone())
             .or_insert(reading.now_ms);
-        self.lag(expectation, reading, object, readiness);
-        freshness(expectation, reading, object, readiness);
-        wallclock(expectation, reading, object, since, readiness);
+        self.lag(expectation, reading, object, (readiness, unknown));
+        freshness(expectation, reading, object, (readiness, unknown));
+        wallclock(expectation, reading, object, since, (readiness, unknown));
     }
 
     fn lag(
@@ -167,7 +197,7 @@ impl Judge {
         expectation: &Expectation,
         reading: &Reading,
         object: &ExpectedObject,
-        readiness: &mut ClusterReadiness,
+        (readiness, unknown): (&mut ClusterReadiness, &mut usize),
     ) {
         // An object whose frontier is known and empty is complete: it reads only constants.
         let is_complete = reading.frontier_ms.get(&object.id) == Some(&None);
@@ -187,6 +217,7 @@ impl Judge {
                 }
             }
             None => {
+                *unknown += 1;
                 readiness.lag_ms = None;
                 readiness.lagging = Some(object.name.clone());
                 readiness
@@ -202,12 +233,13 @@ fn freshness(
     expectation: &Expectation,
     reading: &Reading,
     object: &ExpectedObject,
-    readiness: &mut ClusterReadiness,
+    (readiness, unknown): (&mut ClusterReadiness, &mut usize),
 ) {
     let green = match reading.frontier_ms.get(&object.id) {
         Some(None) => return,
         Some(Some(green)) => *green,
         None => {
+            *unknown += 1;
             readiness
                 .waiting_for
                 .push(format!("the frontier of {} is not known yet", object.name));
@@ -223,8 +255,12 @@ fn freshness(
     if let Some(blue) = blue
         && blue - green > expectation.threshold_ms
     {
+        let place = match expectation.counterparts {
+            Counterparts::InProduction => "in production",
+            Counterparts::OnTheOldSide => "on the old side",
+        };
         readiness.waiting_for.push(format!(
-            "{} is {} staler than in production",
+            "{} is {} staler than {place}",
             object.name,
             seconds(blue - green)
         ));
@@ -236,7 +272,7 @@ fn wallclock(
     reading: &Reading,
     object: &ExpectedObject,
     hydrated_since_ms: i64,
-    readiness: &mut ClusterReadiness,
+    (readiness, unknown): (&mut ClusterReadiness, &mut usize),
 ) {
     let sampled = reading
         .wallclock_ms
@@ -257,10 +293,13 @@ fn wallclock(
                 ));
             }
         }
-        None if expectation.strict => readiness.waiting_for.push(format!(
-            "the wall-clock lag of {} is not known yet",
-            object.name
-        )),
+        None if expectation.strict => {
+            *unknown += 1;
+            readiness.waiting_for.push(format!(
+                "the wall-clock lag of {} is not known yet",
+                object.name
+            ));
+        }
         None => {}
     }
 }

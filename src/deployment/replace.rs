@@ -262,6 +262,24 @@ async fn wait_for(
     hydrate::wait_for(context, deployment, clusters).await
 }
 
+/// The view that serves since the replacement was applied, on its cluster.
+pub(super) async fn released(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<BTreeMap<String, ExpectedCluster>, DeploymentError> {
+    let view = planned(deployment)?;
+    let object = ExpectedObject {
+        id: applied_id(context, deployment).await?,
+        name: called(view),
+        counterpart: None,
+    };
+    let cluster = ExpectedCluster {
+        name: view.cluster.clone(),
+        objects: vec![object],
+    };
+    Ok(BTreeMap::from([(view.cluster_id.clone(), cluster)]))
+}
+
 /// Makes sure that the replacement could be applied now. The server has no rehearsal for it.
 pub(super) async fn verify(
     context: &Context<'_>,

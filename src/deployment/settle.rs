@@ -1,10 +1,9 @@
-//! What follows the swap: comments, sinks, the soak.
+//! What follows the swap: comments and sinks.
 
 use super::context::{Context, key};
 use super::cutover::foreign_swap;
 use super::error::DeploymentError;
 use super::identity::{Ids, Live};
-use super::state::Event;
 use crate::materialize::catalog::Catalog;
 use crate::materialize::guarded::Names;
 use crate::materialize::identifier::Qualified;
@@ -12,7 +11,6 @@ use crate::materialize::tag::{Side, Tag};
 use crate::materialize::{MaterializeError, Statement, ddl, sinks};
 use crate::plan::{Plan, SinkRepoint};
 use crate::store::Deployment;
-use jiff::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -218,50 +216,4 @@ async fn repoint(
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-}
-
-/// How much of the soak is left, counted from the swap as the journal has it.
-pub(super) async fn left_of_soak(
-    context: &Context<'_>,
-    deployment: &Deployment,
-) -> Result<Duration, DeploymentError> {
-    let soak = deployment.request.soak.0;
-    if soak.is_zero() {
-        return Ok(soak);
-    }
-    let swapped_at = context
-        .store
-        .events(&deployment.id)
-        .await?
-        .into_iter()
-        .rev()
-        .find(|recorded| recorded.event == Event::SwapCommitted)
-        .map_or_else(Timestamp::now, |recorded| recorded.at);
-    let passed =
-        Duration::try_from(Timestamp::now().duration_since(swapped_at)).unwrap_or_default();
-    Ok(soak.saturating_sub(passed))
-}
-
-/// Waits until the soak is over.
-pub(super) async fn soak(
-    context: &Context<'_>,
-    deployment: &Deployment,
-) -> Result<(), DeploymentError> {
-    let left = left_of_soak(context, deployment).await?;
-    if left.is_zero() {
-        return Ok(());
-    }
-    announce_soak(context, left);
-    tokio::select! {
-        () = context.cancel.cancelled() => context.interrupted(deployment),
-        () = tokio::time::sleep(left) => Ok(()),
-    }
-}
-
-/// Says how long the soak lasts, and what it is for.
-pub(super) fn announce_soak(context: &Context<'_>, left: Duration) {
-    context.reporter.note(format!(
-        "soaking for {}; `cutover rollback` brings the old side back",
-        humantime::format_duration(Duration::from_secs(left.as_secs()))
-    ));
 }

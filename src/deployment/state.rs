@@ -86,10 +86,21 @@ pub enum Event {
     UnwoundAfterFailure,
     /// Green is gone after [`Event::AbortRequested`].
     UnwoundAfterAbort,
+    /// What serves since the swap is not as it was promoted: not hydrated, too far behind, or without
+    /// a replica. It goes on serving.
+    Degraded {
+        /// What was found, in one sentence.
+        reason: String,
+    },
+    /// What serves is as it should be again after [`Event::Degraded`].
+    Recovered,
     /// Somebody, or a failing soak check, asked for the old side back.
     RollbackRequested {
         /// Why, in one sentence.
         reason: String,
+        /// Who asked; `None` in journals of versions that did not record it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<RollbackCause>,
     },
     /// The old side serves again and the new side is gone.
     RolledBack,
@@ -116,6 +127,34 @@ pub enum Awaited {
     Cleanup,
     /// A look at what is not as recorded.
     Help,
+}
+
+/// Who asked for the old side back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackCause {
+    /// A check that failed during the soak.
+    Check,
+    /// A command.
+    Cli,
+    /// A request to the daemon that came from no command.
+    Api,
+}
+
+impl RollbackCause {
+    /// Every cause.
+    pub const ALL: [RollbackCause; 3] =
+        [RollbackCause::Check, RollbackCause::Cli, RollbackCause::Api];
+
+    /// The word that is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RollbackCause::Check => "check",
+            RollbackCause::Cli => "cli",
+            RollbackCause::Api => "api",
+        }
+    }
 }
 
 /// An event that the state does not admit.
@@ -185,6 +224,7 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
         (Event::PromotionStarted, State::Ready) => Ok(State::CuttingOver),
         (Event::SwapCommitted, State::CuttingOver) => Ok(State::Soaking),
         (Event::SwapDeclined { .. }, State::CuttingOver) => Ok(State::Ready),
+        (Event::Degraded { .. } | Event::Recovered, State::Soaking) => Ok(State::Soaking),
         (Event::Soaked, State::Soaking) => Ok(State::CleaningUp),
         (Event::CleanedUp, State::CleaningUp) => Ok(State::Done),
         (Event::StepFailed { .. } | Event::AbortRequested, before)
@@ -216,6 +256,8 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             | Event::PromotionStarted
             | Event::SwapCommitted
             | Event::SwapDeclined { .. }
+            | Event::Degraded { .. }
+            | Event::Recovered
             | Event::Soaked
             | Event::CleanedUp
             | Event::StepFailed { .. }

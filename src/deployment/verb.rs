@@ -3,7 +3,7 @@
 use super::Until;
 use super::engine;
 use super::error::DeploymentError;
-use super::state::{Event, State};
+use super::state::{Event, RollbackCause, State};
 use crate::store::{Deployment, Store};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -46,11 +46,12 @@ impl Verb {
         }
     }
 
-    /// The event that the verb adds. `at` is the state, or where a stuck deployment got stuck.
+    /// The event that the verb adds. `at` is the state, or where a stuck deployment got stuck; `by` is
+    /// who asks.
     ///
     /// # Errors
     /// [`DeploymentError::NotNow`] when the state does not admit the verb, with why.
-    pub fn event(self, at: State) -> Result<Option<Event>, DeploymentError> {
+    pub fn event(self, at: State, by: RollbackCause) -> Result<Option<Event>, DeploymentError> {
         let no = |why: String| {
             Err(DeploymentError::NotNow(format!(
                 "cannot {}: {why}",
@@ -67,6 +68,7 @@ impl Verb {
             )),
             Verb::Rollback if at == State::Soaking => Ok(Some(Event::RollbackRequested {
                 reason: "requested by an operator".to_owned(),
+                cause: Some(by),
             })),
             Verb::Rollback if at == State::RollingBack => Ok(None),
             Verb::Rollback if at == State::CleaningUp => {

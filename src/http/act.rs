@@ -7,6 +7,7 @@ use super::read::{Named, named, names, parameter, seen};
 use super::routes::App;
 use crate::daemon::request::{Accepted, Command, Idempotency};
 use crate::deployment::Verb;
+use crate::deployment::state::RollbackCause;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -63,7 +64,24 @@ impl Posted {
     async fn act(self, verb: Verb) -> Answer {
         self.is_seen()?;
         let Act { deployment } = self.body()?;
-        self.ask(Command::Act { verb, deployment }).await
+        let by = self.asker();
+        self.ask(Command::Act {
+            verb,
+            deployment,
+            by,
+        })
+        .await
+    }
+
+    /// Commands say in every request who they are.
+    fn asker(&self) -> RollbackCause {
+        let agent = self.headers.get(header::USER_AGENT);
+        let agent = agent.and_then(|agent| agent.to_str().ok());
+        if agent.is_some_and(|agent| agent.starts_with("cutover/")) {
+            RollbackCause::Cli
+        } else {
+            RollbackCause::Api
+        }
     }
 
     fn is_seen(&self) -> Result<(), Problem> {

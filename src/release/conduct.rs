@@ -181,6 +181,20 @@ impl Release {
         Ok(engine.recheck().await?)
     }
 
+    /// Looks once at what serves since the swap; see [`Engine::watch`].
+    ///
+    /// # Errors
+    /// See [`Engine::watch`].
+    pub async fn watch(
+        &self,
+        driving: &Driving<'_>,
+        deployment: Deployment,
+    ) -> Result<(), ReleaseError> {
+        let parts = self.parts(driving, &deployment)?;
+        let engine = Engine::new(self.context(driving, &parts), deployment);
+        Ok(engine.watch().await?)
+    }
+
     /// Drops what an ended deployment left in Materialize, as far as the journal has the ids of it.
     ///
     /// # Errors

@@ -118,6 +118,10 @@ pub enum Topic {
     Failed,
     /// A release was refused.
     Refused,
+    /// What serves since the swap is not hydrated, lags, or lost a replica.
+    Degraded,
+    /// It is as it should be again.
+    Recovered,
     /// Somebody, or a check, asked for the old side back.
     RollingBack,
     /// The old side serves again.
@@ -140,6 +144,8 @@ impl Topic {
             Self::Promoted,
             Self::Failed,
             Self::Refused,
+            Self::Degraded,
+            Self::Recovered,
             Self::RollingBack,
             Self::RolledBack,
             Self::Stuck,

@@ -120,6 +120,7 @@ impl Settings {
             ("cutover.backoff_max", self.cutover.backoff_max, false),
             ("soak", self.soak, true),
             ("soak_check_interval", self.soak_check_interval, false),
+            ("soak_lag_limit", self.soak_lag_limit, false),
             ("sinks.alter_timeout", self.sinks.alter_timeout, false),
             ("sinks.healthy_timeout", self.sinks.healthy_timeout, false),
             (

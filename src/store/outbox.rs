@@ -28,7 +28,7 @@ pub struct Message {
     /// The deployment, where it is about one.
     pub deployment_id: Option<String>,
     /// What is told. Of an event: `kind`, `environment`, `deployment`, `state` (after it), `reason`,
-    /// `seq`, `at`. Of a run: `kind`, `environment`, `run`, `cause`, `outcome`, `deployment`,
+    /// `seq`, `at`, and of a rollback that was asked for `cause`. Of a run: `kind`, `environment`, `run`, `cause`, `outcome`, `deployment`,
     /// `detail`, `revision`, `scheduled_for`, `started_at`, `at`.
     pub body: Value,
     /// When it was written.
@@ -91,7 +91,7 @@ pub(super) enum Told {
 impl MessageRow {
     /// What is told about an event; `head` is the deployment after it.
     pub(super) fn of_event(head: &Head, event: &EventRow) -> Self {
-        let body = json!({
+        let mut body = json!({
             "kind": event.kind,
             "environment": head.environment,
             "deployment": head.id,
@@ -100,6 +100,11 @@ impl MessageRow {
             "seq": event.seq,
             "at": event.at,
         });
+        // The body is what this process wrote a moment ago.
+        let own: Value = serde_json::from_str(&event.body).unwrap_or_default();
+        if let Some(cause) = own.get("cause") {
+            body["cause"] = cause.clone();
+        }
         Self {
             id: Uuid::now_v7().to_string(),
             kind: event.kind.clone(),

@@ -185,6 +185,7 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
         State::Unwinding | State::Failed => of(failed),
         State::RollingBack | State::RolledBack => of(rolled_back),
         State::Ready => of(declined),
+        State::Soaking => degraded(events),
         State::Pending
         | State::Planned
         | State::Staging
@@ -192,10 +193,22 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
         | State::Hydrating
         | State::Verifying
         | State::CuttingOver
-        | State::Soaking
         | State::CleaningUp
         | State::Done
         | State::Aborted => None,
+    }
+}
+
+/// Why what serves is not as it was promoted, until it is again.
+fn degraded(events: &[Event]) -> Option<&str> {
+    let last = events
+        .iter()
+        .rev()
+        .find(|event| matches!(event, Event::Degraded { .. } | Event::Recovered));
+    if let Some(Event::Degraded { reason }) = last {
+        Some(reason)
+    } else {
+        None
     }
 }
 
@@ -216,7 +229,7 @@ fn failed(event: &Event) -> Option<&str> {
 }
 
 fn rolled_back(event: &Event) -> Option<&str> {
-    if let Event::RollbackRequested { reason } = event {
+    if let Event::RollbackRequested { reason, .. } = event {
         Some(reason)
     } else {
         None

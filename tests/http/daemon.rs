@@ -257,6 +257,7 @@ async fn worker(
                 Command::Act {
                     verb: Verb::Abort,
                     deployment,
+                    ..
                 },
             ) => {
                 let id = deployment.unwrap_or_else(|| format!("id-{number}"));

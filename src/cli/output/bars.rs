@@ -71,7 +71,9 @@ impl Bars {
                 done,
                 total,
             } => self.count(what, item, *done, *total),
-            Progress::Readiness { clusters } => self.readiness(clusters),
+            Progress::Readiness { clusters } | Progress::Watched { clusters, .. } => {
+                self.readiness(clusters);
+            }
         }
     }
 

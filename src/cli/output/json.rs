@@ -1,8 +1,8 @@
 //! Progress, results and errors as JSON, one document a line.
 
-use crate::cli::error::{CommandError, class_word};
+use crate::cli::error::CommandError;
 use crate::deployment::state::State;
-use crate::progress::{ClusterReadiness, Progress};
+use crate::progress::{ClusterReadiness, Health, Progress};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -50,6 +50,11 @@ pub(super) fn progress(progress: &Progress, at: Timestamp) -> serde_json::Result
         clusters: &'a [ClusterReadiness],
     }
     #[derive(Serialize)]
+    struct Watched<'a> {
+        health: Health,
+        clusters: &'a [ClusterReadiness],
+    }
+    #[derive(Serialize)]
     struct Work<'a> {
         what: &'a str,
         item: &'a str,
@@ -81,6 +86,10 @@ pub(super) fn progress(progress: &Progress, at: Timestamp) -> serde_json::Result
             },
         ),
         Progress::Readiness { clusters } => event("readiness", at, &Readiness { clusters }),
+        Progress::Watched { health, clusters } => {
+            let health = *health;
+            event("watched", at, &Watched { health, clusters })
+        }
         Progress::Work {
             what,
             item,
@@ -119,7 +128,7 @@ pub(super) fn error(
     }
     serde_json::to_string(&Document {
         error: Body {
-            class: class_word(error.class()),
+            class: error.class().as_str(),
             message,
             hint: error.hint(),
             exit_code: error.class().exit_code(),

@@ -93,7 +93,9 @@ impl Lines {
                     text: node_line(unique_id, status, *done, *total, *seconds),
                 }]
             }
-            Progress::Readiness { clusters } => self.readiness(clusters, now),
+            Progress::Readiness { clusters } | Progress::Watched { clusters, .. } => {
+                self.readiness(clusters, now)
+            }
             Progress::Work {
                 what,
                 item,

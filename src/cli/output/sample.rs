@@ -203,6 +203,7 @@ pub(crate) fn show() -> ShowView {
         state_after,
     };
     ShowView {
+        watched: None,
         deployment: record(
             State::Failed,
             true,

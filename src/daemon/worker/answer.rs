@@ -3,7 +3,7 @@
 use super::Leading;
 use super::launch::Trigger;
 use crate::daemon::request::{Accepted, Command, Declined, Idempotency, Request, Start};
-use crate::deployment::state::State;
+use crate::deployment::state::{RollbackCause, State};
 use crate::deployment::{DeploymentError, Verb, verb};
 use crate::store::{AskedUnder, Deployment, NewRun, Outcome, Run, StoreError};
 
@@ -98,8 +98,13 @@ impl Leading<'_> {
             .map_err(unanswered)?;
         match command {
             Command::Start(start) => self.start(start, now, active, idempotency).await,
-            Command::Act { verb, deployment } => {
-                self.act(verb, deployment.as_deref(), now, active).await
+            Command::Act {
+                verb,
+                deployment,
+                by,
+            } => {
+                self.act((verb, by), deployment.as_deref(), now, active)
+                    .await
             }
         }
     }
@@ -192,7 +197,7 @@ impl Leading<'_> {
 
     async fn act(
         &mut self,
-        verb: Verb,
+        (verb, by): (Verb, RollbackCause),
         asked: Option<&str>,
         now: Now,
         active: Option<Deployment>,
@@ -224,7 +229,7 @@ impl Leading<'_> {
             Err(DeploymentError::Store(error)) => return Err(unanswered(error)),
             Err(error) => return Err(Declined::Store(error.to_string())),
         };
-        if let Err(error) = verb.event(at) {
+        if let Err(error) = verb.event(at, by) {
             return Err(Declined::NotNow {
                 reason: error.to_string(),
                 state: active.state,
@@ -239,6 +244,7 @@ impl Leading<'_> {
             });
         }
         self.worker.memory.asked = Some(verb);
+        self.worker.memory.asked_by = Some(by);
         let accepted = self.accepted(
             self.worker.memory.run.clone(),
             Some(active.id),

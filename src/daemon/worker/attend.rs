@@ -3,7 +3,7 @@
 use super::answer::{Now, Taken};
 use super::{Ended, Leading, lost};
 use crate::daemon::board::{Activity, DeploymentStatus};
-use crate::deployment::state::State;
+use crate::deployment::state::{Event, RollbackCause, State};
 use crate::deployment::{DeploymentError, Until, Verb, verb};
 use crate::failure::{Class, Classify, with_causes};
 use crate::progress::Reporter;
@@ -17,6 +17,10 @@ impl Leading<'_> {
     pub(super) async fn attend(&mut self, deployment: Deployment) -> Result<(), Ended> {
         let status = DeploymentStatus::of(&deployment);
         self.worker.change(|shown| shown.deployment = Some(status));
+        // One that is stuck, or waits, may not be driven by this process at all.
+        self.worker
+            .metrics
+            .state_found(&self.worker.environment, deployment.state);
         self.find_run(&deployment).await?;
         let memory = &self.worker.memory;
         let is_at_rest = deployment.state == State::Stuck
@@ -65,8 +69,9 @@ impl Leading<'_> {
     ) -> Result<Option<Deployment>, ReleaseError> {
         let at = verb::stuck_at(self.store, &deployment).await?;
         let asked = self.worker.memory.asked;
+        let by = self.worker.memory.asked_by.unwrap_or(RollbackCause::Api);
         let (event, until) = match asked {
-            Some(verb) => match verb.event(at) {
+            Some(verb) => match verb.event(at, by) {
                 Ok(event) => (event, verb.until()),
                 Err(error) => {
                     // It moved on between the answer and the boundary.
@@ -185,6 +190,11 @@ impl Leading<'_> {
             self.worker.memory.rested = Some((deployment.id.clone(), deployment.state));
             return Ok(());
         }
+        if deployment.state == State::RolledBack
+            && let Err(error) = self.count_rollback(&deployment.id).await
+        {
+            tracing::warn!(%error, "who asked for the rollback cannot be read");
+        }
         let stale = self.worker.memory.stale.take();
         self.worker.memory.rested = None;
         self.worker.memory.taken = None;
@@ -199,6 +209,21 @@ impl Leading<'_> {
             }
             return self.retry_later(&run).await;
         }
+        Ok(())
+    }
+
+    async fn count_rollback(&self, id: &str) -> Result<(), StoreError> {
+        let events = self.store.events(id).await?;
+        let cause = events.iter().rev().find_map(|recorded| {
+            if let Event::RollbackRequested { cause, .. } = &recorded.event {
+                *cause
+            } else {
+                None
+            }
+        });
+        self.worker
+            .metrics
+            .rolled_back(&self.worker.environment, cause);
         Ok(())
     }
 
@@ -218,7 +243,7 @@ impl Leading<'_> {
         tracing::info!(run, %outcome, detail, "the run ended");
         self.worker
             .metrics
-            .run_ended(&self.worker.environment, outcome.as_str());
+            .run_ended(&self.worker.environment, outcome);
         Ok(())
     }
 }

@@ -93,6 +93,12 @@ impl Leading<'_> {
             let handled = self.handled(now).await?;
             if let Some(firing) = schedule.latest_due(handled, now) {
                 self.worker.memory.handled = Some(firing);
+                // What it begins may take long; the next one is known now.
+                self.show_next(
+                    schedule
+                        .pending(Some(firing), now)
+                        .map(|at| schedule.due(at)),
+                );
                 let late = now.duration_since(schedule.due(firing));
                 if late <= ON_TIME || schedule.missed(Some(handled), now).is_some() {
                     return Ok(Due::Release(Trigger::by(Cause::Schedule, Some(firing))));

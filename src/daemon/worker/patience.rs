@@ -9,11 +9,13 @@ use crate::deployment::engine::Recheck;
 use crate::deployment::state::Awaited;
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::Class;
-use crate::progress::Reporter;
+use crate::progress::{Progress, Reporter};
 use crate::release::{Driving, ReleaseError};
 use crate::store::{Cause, Deployment};
 use jiff::Timestamp;
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// The longest that a wait lasts before the clock is looked at again; it may have been set.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -27,13 +29,32 @@ impl Leading<'_> {
             Some(Awaited::Help) | None => Activity::WaitingForAPerson,
         };
         self.worker.change(|status| status.activity = activity);
-        let recheck = self.worker.loaded().settings.daemon.recheck_interval.0;
-        let mut look_at = tokio::time::Instant::now() + recheck;
+        let loaded = self.worker.loaded();
+        let settings = &loaded.settings;
+        let pace = match activity {
+            Activity::WaitingForPromotion => Some(settings.daemon.recheck_interval.0),
+            Activity::WaitingForCleanup => Some(settings.soak_check_interval.0),
+            Activity::Idle
+            | Activity::Planning
+            | Activity::Releasing
+            | Activity::WaitingForAPerson
+            | Activity::WaitingForADependency => None,
+        };
+        let next_look = || pace.map(|pace| tokio::time::Instant::now() + pace);
+        let mut look_at = next_look();
         while self.worker.memory.asked.is_none() {
             let now = tokio::time::Instant::now();
-            if activity == Activity::WaitingForPromotion && now >= look_at {
-                self.look_again(&deployment).await?;
-                look_at = tokio::time::Instant::now() + recheck;
+            if look_at.is_some_and(|at| now >= at) {
+                match activity {
+                    Activity::WaitingForCleanup => self.watch(&deployment).await?,
+                    Activity::WaitingForPromotion
+                    | Activity::Idle
+                    | Activity::Planning
+                    | Activity::Releasing
+                    | Activity::WaitingForAPerson
+                    | Activity::WaitingForADependency => self.look_again(&deployment).await?,
+                }
+                look_at = next_look();
                 continue;
             }
             let due = self.due(Some(&deployment)).await?;
@@ -48,14 +69,9 @@ impl Leading<'_> {
                 Due::In(pause) => pause.min(LONGEST_WAIT),
                 Due::Never | Due::Release(_) => LONGEST_WAIT,
             };
-            let pause = match activity {
-                Activity::WaitingForPromotion => pause.min(look_at.saturating_duration_since(now)),
-                Activity::Idle
-                | Activity::Planning
-                | Activity::Releasing
-                | Activity::WaitingForCleanup
-                | Activity::WaitingForAPerson
-                | Activity::WaitingForADependency => pause,
+            let pause = match look_at {
+                Some(at) => pause.min(at.saturating_duration_since(now)),
+                None => pause,
             };
             if let Woken::Asked(request) = self.wait(pause).await?
                 && let Taken::Act = self.take(request, Now::Driving).await
@@ -80,7 +96,7 @@ impl Leading<'_> {
     /// up and planned anew. A request interrupts the look.
     async fn look_again(&mut self, deployment: &Deployment) -> Result<(), Ended> {
         let stop = self.worker.stop.child_token();
-        let (reporter, mut news) = Reporter::channel();
+        let (reporter, news) = Reporter::channel();
         let (store, lead) = (self.store, self.lead);
         let release = match self.worker.open() {
             Ok(release) => release,
@@ -101,24 +117,9 @@ impl Leading<'_> {
             let found = release.recheck(&driving, deployment.clone()).await;
             (found, changed)
         };
-        tokio::pin!(look);
-        let mut acts = false;
-        let looked = loop {
-            tokio::select! {
-                biased;
-                looked = &mut look => break looked,
-                Some(progress) = news.recv() => self.worker.tell(Some(&deployment.id), progress),
-                Some(request) = self.worker.requests.recv() => {
-                    if let Taken::Act = self.take(request, Now::Driving).await {
-                        acts = true;
-                        stop.cancel();
-                    }
-                }
-            }
-        };
-        if acts {
+        let Some(looked) = self.beside(look, news, &stop, &deployment.id).await else {
             return Ok(());
-        }
+        };
         let stale = match looked {
             (Ok(Recheck::Stale(why)), _) => why,
             (Ok(Recheck::Ready | Recheck::NotReady(_)), Some(why)) => why,
@@ -153,5 +154,65 @@ impl Leading<'_> {
             self.worker.memory.next_at = Some(Timestamp::now());
         }
         Ok(())
+    }
+    /// Looks at what serves since the swap. A request interrupts the look.
+    async fn watch(&mut self, deployment: &Deployment) -> Result<(), Ended> {
+        let stop = self.worker.stop.child_token();
+        let (reporter, news) = Reporter::channel();
+        let release = match self.worker.open() {
+            Ok(release) => release,
+            Err(error) => {
+                self.worker.show_problem(&error);
+                return Ok(());
+            }
+        };
+        let driving = Driving {
+            store: self.store,
+            lead: self.lead,
+            reporter,
+            stop: &stop,
+        };
+        let look = release.watch(&driving, deployment.clone());
+        match self.beside(look, news, &stop, &deployment.id).await {
+            None | Some(Err(ReleaseError::Deployment(DeploymentError::Interrupted { .. }))) => {}
+            Some(Ok(())) => self.worker.change(|status| status.problem = None),
+            Some(Err(error)) => {
+                if let Some(ended) = lost(&error) {
+                    return Err(ended);
+                }
+                self.worker.show_problem(&error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a look while its news are told and requests answered. `None` when a request that is
+    /// to be acted on interrupted it.
+    async fn beside<T>(
+        &mut self,
+        look: impl Future<Output = T>,
+        mut news: mpsc::UnboundedReceiver<Progress>,
+        stop: &CancellationToken,
+        id: &str,
+    ) -> Option<T> {
+        tokio::pin!(look);
+        let mut acts = false;
+        let looked = loop {
+            tokio::select! {
+                biased;
+                looked = &mut look => break looked,
+                Some(progress) = news.recv() => self.worker.tell(Some(id), progress),
+                Some(request) = self.worker.requests.recv() => {
+                    if let Taken::Act = self.take(request, Now::Driving).await {
+                        acts = true;
+                        stop.cancel();
+                    }
+                }
+            }
+        };
+        while let Ok(progress) = news.try_recv() {
+            self.worker.tell(Some(id), progress);
+        }
+        (!acts).then_some(looked)
     }
 }

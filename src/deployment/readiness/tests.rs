@@ -1,4 +1,4 @@
-use super::{Expectation, ExpectedCluster, ExpectedObject, Judge, Verdict};
+use super::{Counterparts, Expectation, ExpectedCluster, ExpectedObject, Judge, Verdict};
 use crate::materialize::reading::{Reading, ReplicaHealth};
 use std::collections::BTreeMap;
 
@@ -28,6 +28,7 @@ fn expectation() -> Expectation {
         threshold_ms: 1000,
         strict: false,
         oom_kill_limit: 3,
+        counterparts: Counterparts::InProduction,
     }
 }
 

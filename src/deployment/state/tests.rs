@@ -22,7 +22,12 @@ fn every_event() -> Vec<Event> {
         Event::AbortRequested,
         Event::UnwoundAfterFailure,
         Event::UnwoundAfterAbort,
-        Event::RollbackRequested { reason: reason() },
+        Event::RollbackRequested {
+            reason: reason(),
+            cause: None,
+        },
+        Event::Degraded { reason: reason() },
+        Event::Recovered,
         Event::RolledBack,
     ];
     for state in State::ALL {

@@ -16,7 +16,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::RolledBack),
         1 => reason().prop_map(|reason| Event::SwapDeclined { reason }),
         1 => reason().prop_map(|reason| Event::StepFailed { reason }),
-        1 => reason().prop_map(|reason| Event::RollbackRequested { reason }),
+        1 => reason().prop_map(|reason| Event::RollbackRequested { reason, cause: None }),
+        1 => reason().prop_map(|reason| Event::Degraded { reason }),
+        1 => Just(Event::Recovered),
         2 => (state(), reason()).prop_map(|(state, reason)| Event::StuckAt { state, reason }),
         2 => state().prop_map(|state| Event::Unstuck { state }),
     ]

@@ -7,6 +7,7 @@ use crate::cli::output::{Page, View, format};
 use crate::deployment::checks;
 use crate::deployment::checks::Outcome;
 use crate::deployment::state::{Event, State};
+use crate::deployment::watch::Watched;
 use crate::plan::Plan;
 use crate::plan::render::escape::visible;
 use crate::plan::render::{self, Detail};
@@ -80,6 +81,8 @@ pub struct ShowView {
     pub plan: Option<Plan>,
     /// The checks by SQL that have run, in order.
     pub checks: Vec<CheckedView>,
+    /// How what it released did after the swap; `None` when it was never looked at.
+    pub watched: Option<Watched>,
     /// What happened, in order.
     pub events: Vec<EventView>,
     /// What was done, in order.
@@ -97,7 +100,9 @@ impl ShowView {
         effects: Vec<Effect>,
     ) -> Result<Self, StoreError> {
         let checks = checks::recorded(&effects)?;
+        let watched = Watched::recorded(&effects)?;
         Ok(Self {
+            watched,
             checks: checks
                 .into_iter()
                 .map(|(moment, outcome)| CheckedView { moment, outcome })
@@ -184,6 +189,9 @@ impl View for ShowView {
             text.push('\n');
             text.push_str(&self.checks_table());
         }
+        if let Some(watched) = &self.watched {
+            text.push_str(&after_the_swap(watched));
+        }
         if !self.events.is_empty() {
             text.push('\n');
             text.push_str(&self.events_table());
@@ -266,6 +274,37 @@ impl ShowView {
     }
 }
 
+fn after_the_swap(watched: &Watched) -> String {
+    let Watched {
+        looks,
+        degraded,
+        unknown,
+        worst,
+        last,
+        ..
+    } = watched;
+    let mut text = format!(
+        "\nAfter the swap\n  {:<13} {looks}, {degraded} degraded, {unknown} unknown\n",
+        "looks"
+    );
+    let worst = worst.as_ref().map_or("unknown".to_owned(), |worst| {
+        let object = worst.object.as_deref().unwrap_or(&worst.cluster);
+        let (lag, at) = (format::lag(worst.lag_ms), format::moment(worst.at));
+        format!("{lag} ({}) at {at}", visible(object))
+    });
+    text.push_str(&format!("  {:<13} {worst}\n", "worst lag"));
+    if let Some(last) = last {
+        let why = last.why.join("; ");
+        let why = match why.is_empty() {
+            true => String::new(),
+            false => format!(": {}", visible(&why)),
+        };
+        let (health, at) = (last.health.as_str(), format::moment(last.at));
+        text.push_str(&format!("  {:<13} {health} at {at}{why}\n", "last"));
+    }
+    text
+}
+
 fn event_sentence(event: &Event) -> String {
     match event {
         Event::PlanStored => "plan stored".to_owned(),
@@ -282,7 +321,16 @@ fn event_sentence(event: &Event) -> String {
         Event::StepFailed { reason } => format!("step failed: {reason}"),
         Event::AbortRequested => "abort requested".to_owned(),
         Event::UnwoundAfterFailure | Event::UnwoundAfterAbort => "candidate dropped".to_owned(),
-        Event::RollbackRequested { reason } => format!("rollback requested: {reason}"),
+        Event::Degraded { reason } => format!("degraded: {reason}"),
+        Event::Recovered => "recovered".to_owned(),
+        Event::RollbackRequested {
+            reason,
+            cause: Some(cause),
+        } => format!("rollback requested ({}): {reason}", cause.as_str()),
+        Event::RollbackRequested {
+            reason,
+            cause: None,
+        } => format!("rollback requested: {reason}"),
         Event::RolledBack => "rolled back".to_owned(),
         Event::StuckAt { state, reason } => {
             format!("stuck while {}: {reason}", format::state(*state))
