@@ -190,8 +190,7 @@ impl Unit {
     fn start(folder: &Path, file: &Path) -> Self {
         let socket = folder.join("notify");
         let told = UnixDatagram::bind(&socket).expect("a socket");
-        told.set_read_timeout(Some(PATIENCE))
-            .expect("a limit");
+        told.set_read_timeout(Some(PATIENCE)).expect("a limit");
         let root = folder.display();
         let log = File::create(folder.join("log")).expect("a file");
         // The shell's own number is the daemon's: systemd says whose watchdog it is.
