@@ -1,15 +1,25 @@
-//! What is shipped to run the daemon: every file parses, and they agree with each other, with the
-//! settings and with the list of metrics.
+//! What is shipped to run the daemon: every file parses, the daemon starts with it, and the files agree
+//! with each other, with the settings and with the list of metrics.
 
 use cutover::daemon::board::Role;
 use cutover::deployment::state::State;
 use cutover::metrics::Metrics;
 use cutover::progress::ClusterReadiness;
 use cutover::settings::{Settings, Sources};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// The longest that a message is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const CONFIGURATIONS: [&str; 3] = [
     "deploy/systemd/cutover.yaml",
@@ -233,19 +243,9 @@ fn runbooks_are_sections_of_the_operations_guide() {
     }
 }
 
-/// A section that this program does not know makes the whole file one of a later program; with
-/// every section known the file must load.
 #[test]
 fn configurations_load() {
-    let known = yaml("config/default.yaml");
     for name in CONFIGURATIONS {
-        let written = yaml(name);
-        let mut keys = written.as_object().expect("a mapping").keys();
-        let scheduled = written["environments"]["production"]["schedule"].is_object();
-        if !keys.all(|key| known.get(key).is_some()) || scheduled && known.get("schedule").is_none()
-        {
-            continue;
-        }
         let sources = Sources {
             file: Some(path(name)),
             ..Sources::default()
@@ -253,6 +253,166 @@ fn configurations_load() {
         let loaded = Settings::load(&sources).unwrap_or_else(|error| panic!("{name}: {error}"));
         let one = loaded.for_environment(Some("production"));
         one.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+/// Under `ProtectSystem=strict` the folder of the state is the only one that stays.
+#[test]
+fn the_unit_lets_the_daemon_write_what_it_writes() {
+    let unit = text("deploy/systemd/cutover.service");
+    assert!(unit.contains("\nProtectSystem=strict\n"));
+    assert!(unit.contains("\nStateDirectory=cutover\n"));
+    let written = yaml("deploy/systemd/cutover.yaml");
+    for (place, begins) in [
+        (&written["store"]["url"], "sqlite:///var/lib/cutover/"),
+        (&written["artifacts"]["url"], "file:///var/lib/cutover/"),
+        (&written["runs"]["directory"], "/var/lib/cutover/"),
+    ] {
+        let place = place.as_str().expect("a place");
+        assert!(place.starts_with(begins), "{place}");
+    }
+}
+
+/// One that listens on every address must say itself where the others find it.
+#[test]
+fn every_replica_says_where_it_is_found() {
+    let container =
+        &yaml("deploy/kubernetes/deployment.yaml")["spec"]["template"]["spec"]["containers"][0];
+    let found = container["env"].as_array().expect("variables").iter();
+    let mut found = found.filter(|one| one["name"] == "CUTOVER__HTTP__ADVERTISE");
+    let url = found.next().expect("a URL");
+    assert_eq!(url["value"], "http://$(POD_IP):8425");
+    let compose = text("deploy/compose/compose.yaml");
+    for replica in ["cutover-a", "cutover-b"] {
+        assert!(compose.contains(&format!("CUTOVER__HTTP__ADVERTISE: http://{replica}:8425")));
+    }
+}
+
+/// A daemon, and the socket on which systemd would listen to it. It is killed when it is dropped.
+struct Unit {
+    daemon: Child,
+    told: UnixDatagram,
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+impl Unit {
+    fn start(folder: &Path, file: &Path) -> Self {
+        let socket = folder.join("notify");
+        let told = UnixDatagram::bind(&socket).expect("a socket");
+        told.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        let root = folder.display();
+        let log = File::create(folder.join("log")).expect("a file");
+        // The shell's own number is the daemon's: systemd says whose watchdog it is.
+        let daemon = Command::new("sh")
+            .args(["-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"])
+            .arg(env!("CARGO_BIN_EXE_cutover"))
+            .args(["serve", "--config"])
+            .arg(file)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", folder)
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", "200000")
+            .env("CUTOVER__STORE__URL", format!("sqlite://{root}/cutover.db"))
+            .env(
+                "CUTOVER__ARTIFACTS__URL",
+                format!("file://{root}/artifacts"),
+            )
+            .env("CUTOVER_API_TOKEN", TOKEN)
+            .env("MATERIALIZE_PASSWORD", "password")
+            .env("GIT_TOKEN", "token")
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("a daemon");
+        Self { daemon, told }
+    }
+
+    fn heard(&self) -> String {
+        let mut buffer = [0; 4096];
+        let length = self.told.recv(&mut buffer).expect("a message");
+        String::from_utf8_lossy(&buffer[..length])
+            .trim_end()
+            .to_owned()
+    }
+
+    /// The next message that is not a sign of life.
+    fn news(&self) -> String {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let heard = self.heard();
+            if heard != "WATCHDOG=1" {
+                return heard;
+            }
+        }
+        panic!("nothing but signs of life");
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.daemon.id()).expect("an id");
+        kill(Pid::from_raw(id), signal).expect("a signal");
+    }
+
+    /// What it says when it reads the configuration again, between the beginning and the end of that.
+    fn reloads(&self) -> String {
+        self.signal(Signal::SIGHUP);
+        let began = self.news();
+        let since = began.strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+        let since = since.map(str::parse::<u64>);
+        assert!(matches!(since, Some(Ok(1..))), "{began}");
+        let said = self.news();
+        assert_eq!(self.news(), "READY=1");
+        said
+    }
+}
+
+#[test]
+fn the_daemon_starts_with_every_configuration_and_systemd_is_told() {
+    for name in CONFIGURATIONS {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let folder = temporary.path();
+        let root = folder.display().to_string();
+        let mut written = text(name);
+        for (from, to) in [
+            ("/run/credentials/cutover.service", root.as_str()),
+            ("/run/secrets", root.as_str()),
+            ("/var/lib/cutover", root.as_str()),
+            ("0.0.0.0:8425", "127.0.0.1:0"),
+            ("127.0.0.1:8425", "127.0.0.1:0"),
+            ("https://git.example.com", "https://127.0.0.1:1"),
+        ] {
+            written = written.replace(from, to);
+        }
+        let file = folder.join("cutover.yaml");
+        std::fs::write(&file, &written).expect("a file");
+        for token in ["api-token", "api_token"] {
+            std::fs::write(folder.join(token), TOKEN).expect("a file");
+        }
+
+        let mut unit = Unit::start(folder, &file);
+        let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        assert_eq!(unit.news(), "READY=1", "{name}\n{}", log());
+        assert_eq!(unit.heard(), "WATCHDOG=1", "{name}");
+        std::fs::write(&file, format!("{written}\ncolour: red\n")).expect("a file");
+        let said = unit.reloads();
+        assert!(
+            said.starts_with("STATUS=the configuration is faulty"),
+            "{said}"
+        );
+        std::fs::write(&file, &written).expect("a file");
+        assert_eq!(unit.reloads(), "STATUS=", "{name}\n{}", log());
+        unit.signal(Signal::SIGTERM);
+        assert_eq!(unit.news(), "STOPPING=1", "{name}");
+        let status = unit.daemon.wait().expect("an end");
+        assert_eq!(status.code(), Some(0), "{name}\n{}", log());
     }
 }
 

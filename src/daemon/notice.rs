@@ -19,6 +19,11 @@ pub(super) fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
+/// The line that `systemctl status` shows; empty: none.
+pub(super) fn status(line: &str) {
+    notify(&[NotifyState::Status(line)]);
+}
+
 /// The configuration is read again, until what is given back is dropped.
 pub(super) fn reloading() -> impl Drop {
     struct Reloading;

@@ -178,7 +178,10 @@ fn addresses(settings: &settings::Http, listeners: &Listeners) -> Option<String>
         .socket()
         .map(|socket| format!("unix:{}", socket.display()));
     let url = settings.advertise.clone().or_else(|| {
-        let address = listeners.address()?;
+        // Every address of this machine is none that another one could ask.
+        let address = listeners
+            .address()
+            .filter(|address| !address.ip().is_unspecified())?;
         let scheme = if settings.tls.certificate.is_some() {
             "https"
         } else {
@@ -293,6 +296,10 @@ impl Crew {
             Ok(read) => read,
             Err(error) => {
                 self.metrics.reloaded(false);
+                // A reload by systemd counts as done however it went.
+                notice::status(
+                    "the configuration is faulty (see the log); the old one stays in force",
+                );
                 tracing::error!(
                     error = with_causes(&error),
                     "the new configuration is faulty; the old one stays in force"
@@ -331,6 +338,7 @@ impl Crew {
             }
         }
         self.metrics.reloaded(true);
+        notice::status("");
         tracing::info!("the configuration was read again");
     }
 
