@@ -6,7 +6,7 @@
 //! to a cluster that is not waited for any more, disappears.
 
 use crate::daemon::board::Role;
-use crate::deployment::state::{RollbackCause, State};
+use crate::deployment::state::{Asker, State};
 use crate::failure::Class;
 use crate::progress::{ClusterReadiness, Health};
 use crate::store::Outcome as Run;
@@ -319,7 +319,7 @@ impl Metrics {
         for outcome in Run::ALL {
             self.runs.with(ended(environment, outcome.as_str()), begin);
         }
-        for cause in RollbackCause::ALL.map(Some).into_iter().chain([None]) {
+        for cause in Asker::ALL.map(Some).into_iter().chain([None]) {
             self.rollbacks.with(undone(environment, cause), begin);
         }
         for found in Health::ALL {
@@ -382,7 +382,7 @@ impl Metrics {
     }
 
     /// A rollback ended; `None` when the journal does not say who asked.
-    pub fn rolled_back(&self, environment: &str, cause: Option<RollbackCause>) {
+    pub fn rolled_back(&self, environment: &str, cause: Option<Asker>) {
         self.rollbacks
             .with(undone(environment, cause), |counter| counter.inc());
     }
@@ -538,10 +538,10 @@ fn ended(environment: &str, outcome: &'static str) -> Ended {
     }
 }
 
-fn undone(environment: &str, cause: Option<RollbackCause>) -> Undone {
+fn undone(environment: &str, cause: Option<Asker>) -> Undone {
     Undone {
         environment: environment.to_owned(),
-        cause: cause.map_or("unknown", RollbackCause::as_str),
+        cause: cause.map_or("unknown", Asker::as_str),
     }
 }
 

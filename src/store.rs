@@ -470,7 +470,9 @@ impl Proof {
 
 /// What an event makes of a deployment.
 fn applied(head: Head, past: &[EventRow], event: Event) -> Result<Change, StoreError> {
-    let state = after(&head.id, head.state()?, &event)?;
+    let before = head.state()?;
+    let state = after(&head.id, before, &event)?;
+    let is_elsewhere = state != before;
     let mut events = past
         .iter()
         .map(|row| row.recorded(&head.id).map(|recorded| recorded.event))
@@ -485,7 +487,7 @@ fn applied(head: Head, past: &[EventRow], event: Event) -> Result<Change, StoreE
             active: !state.is_terminal(),
             finished_at: state.is_terminal().then(|| at.clone()),
             reason: record::reason(state, &events),
-            updated_at: at,
+            updated_at: if is_elsewhere { at } else { head.updated_at },
             ..head
         },
         event: Some(row),

@@ -97,8 +97,11 @@ async fn a_release_changes_the_data_and_nothing_else() {
     world.snapshot().await.is(&before);
 
     world.set("LOG__FORMAT", "json");
+    world.set("LOG__LEVEL", "cutover=debug");
     let deployed = world.cutover(&["deploy"]).await.exits(0);
-    world.environment.remove("CUTOVER__LOG__FORMAT");
+    world
+        .environment
+        .retain(|name, _| !name.starts_with("CUTOVER__LOG__"));
     every_journalled_step_is_logged(&deployed);
     assert_eq!(
         deployed.states(),

@@ -1,7 +1,7 @@
 //! What is asked of the daemon, by signals, over HTTP or by its own schedule, and what it answers.
 
 use crate::deployment::Verb;
-use crate::deployment::state::{RollbackCause, State};
+use crate::deployment::state::{Asker, State};
 use crate::failure::{Class, Classify};
 use crate::plan::RefusalName;
 use crate::project::select::Selection;
@@ -21,7 +21,7 @@ pub enum Command {
         /// The deployment that is meant; another one under way is left alone. `None`: whichever is.
         deployment: Option<String>,
         /// Who asks, for the record of a rollback.
-        by: RollbackCause,
+        by: Asker,
     },
 }
 

@@ -4,7 +4,7 @@ use super::Daemon;
 use super::board::Role;
 use super::request::{Accepted, Command, Declined, Start};
 use crate::deployment::Verb;
-use crate::deployment::state::RollbackCause;
+use crate::deployment::state::Asker;
 use crate::failure::Classify;
 use crate::store::Cause;
 use std::io;
@@ -39,7 +39,7 @@ impl Signals {
             let command = tokio::select! {
                 _ = self.promote.recv() => {
                     tracing::info!("SIGUSR1: promote what is ready");
-                    Command::Act { verb: Verb::Promote, deployment: None, by: RollbackCause::Api }
+                    Command::Act { verb: Verb::Promote, deployment: None, by: Asker::Api }
                 }
                 _ = self.start.recv() => {
                     tracing::info!("SIGUSR2: release now");

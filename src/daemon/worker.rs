@@ -9,7 +9,7 @@ use super::collect::Collector;
 use super::request::{Declined, Request};
 use super::schedule::Schedule;
 use super::{Daemon, Metrics, notify};
-use crate::deployment::state::RollbackCause;
+use crate::deployment::state::Asker;
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::{Class, Classify, with_causes};
 use crate::progress::Progress;
@@ -69,7 +69,7 @@ struct Memory {
     /// What was asked of the deployment under way and is not done yet.
     asked: Option<Verb>,
     /// Who asked last.
-    asked_by: Option<RollbackCause>,
+    asked_by: Option<Asker>,
     /// The deployment and state in which a drive came to rest.
     rested: Option<(String, crate::deployment::state::State)>,
     /// The deployment that this process took up.

@@ -16,7 +16,7 @@ use super::replace;
 use super::settle::{self, Serving};
 use super::soak::{self, Then};
 use super::stage;
-use super::state::{Event, RollbackCause, State};
+use super::state::{Asker, Event, State};
 use super::takedown::{self, Goes};
 use super::watch::Watch;
 use crate::build::BuildError;
@@ -173,7 +173,7 @@ impl<'a> Engine<'a> {
         Ok(match reason {
             Some(reason) => Event::RollbackRequested {
                 reason,
-                cause: Some(RollbackCause::Check),
+                cause: Some(Asker::Check),
             },
             None => Event::Soaked,
         })

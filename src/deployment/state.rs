@@ -3,6 +3,7 @@
 //! Live progress and replay of the journal go through the same [`next`]. A stored word that is not
 //! a state, or an event that does not fit the state, is an error and never a default.
 
+use super::verb::Verb;
 use crate::settings::Policy;
 use serde::{Deserialize, Serialize};
 
@@ -94,13 +95,28 @@ pub enum Event {
     },
     /// What serves is as it should be again after [`Event::Degraded`].
     Recovered,
+    /// A daemon accepted a request, which is carried out at the next boundary. Whoever leads by then
+    /// finds it here; see [`pending`](super::verb::pending).
+    Asked {
+        /// What was asked.
+        verb: Verb,
+        /// Who asked.
+        by: Asker,
+    },
+    /// What was asked came too late, and is not done.
+    AskedTooLate {
+        /// What was asked.
+        verb: Verb,
+        /// Why it does not fit any more, in one sentence.
+        reason: String,
+    },
     /// Somebody, or a failing soak check, asked for the old side back.
     RollbackRequested {
         /// Why, in one sentence.
         reason: String,
         /// Who asked; `None` in journals of versions that did not record it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        cause: Option<RollbackCause>,
+        cause: Option<Asker>,
     },
     /// The old side serves again and the new side is gone.
     RolledBack,
@@ -129,10 +145,10 @@ pub enum Awaited {
     Help,
 }
 
-/// Who asked for the old side back.
+/// Who asks for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RollbackCause {
+pub enum Asker {
     /// A check that failed during the soak.
     Check,
     /// A command.
@@ -141,18 +157,17 @@ pub enum RollbackCause {
     Api,
 }
 
-impl RollbackCause {
+impl Asker {
     /// Every cause.
-    pub const ALL: [RollbackCause; 3] =
-        [RollbackCause::Check, RollbackCause::Cli, RollbackCause::Api];
+    pub const ALL: [Asker; 3] = [Asker::Check, Asker::Cli, Asker::Api];
 
     /// The word that is stored and shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            RollbackCause::Check => "check",
-            RollbackCause::Cli => "cli",
-            RollbackCause::Api => "api",
+            Asker::Check => "check",
+            Asker::Cli => "cli",
+            Asker::Api => "api",
         }
     }
 }
@@ -225,6 +240,7 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
         (Event::SwapCommitted, State::CuttingOver) => Ok(State::Soaking),
         (Event::SwapDeclined { .. }, State::CuttingOver) => Ok(State::Ready),
         (Event::Degraded { .. } | Event::Recovered, State::Soaking) => Ok(State::Soaking),
+        (Event::Asked { .. } | Event::AskedTooLate { .. }, now) if !now.is_terminal() => Ok(now),
         (Event::Soaked, State::Soaking) => Ok(State::CleaningUp),
         (Event::CleanedUp, State::CleaningUp) => Ok(State::Done),
         (Event::StepFailed { .. } | Event::AbortRequested, before)
@@ -258,6 +274,8 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             | Event::SwapDeclined { .. }
             | Event::Degraded { .. }
             | Event::Recovered
+            | Event::Asked { .. }
+            | Event::AskedTooLate { .. }
             | Event::Soaked
             | Event::CleanedUp
             | Event::StepFailed { .. }

@@ -3,7 +3,7 @@
 use super::Until;
 use super::engine;
 use super::error::DeploymentError;
-use super::state::{Event, RollbackCause, State};
+use super::state::{Asker, Event, State};
 use crate::store::{Deployment, Store};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -51,7 +51,7 @@ impl Verb {
     ///
     /// # Errors
     /// [`DeploymentError::NotNow`] when the state does not admit the verb, with why.
-    pub fn event(self, at: State, by: RollbackCause) -> Result<Option<Event>, DeploymentError> {
+    pub fn event(self, at: State, by: Asker) -> Result<Option<Event>, DeploymentError> {
         let no = |why: String| {
             Err(DeploymentError::NotNow(format!(
                 "cannot {}: {why}",
@@ -89,6 +89,39 @@ impl Verb {
         }
     }
 
+    /// Whether this event says what became of it.
+    fn is_answered_by(self, event: &Event) -> bool {
+        match event {
+            // A person looks now, and decides anew.
+            Event::StuckAt { .. } => true,
+            Event::AskedTooLate { verb, .. } => *verb == self,
+            // Unwinding, whoever began it, leaves nothing to promote or to go on with.
+            Event::AbortRequested
+            | Event::StepFailed { .. }
+            | Event::UnwoundAfterFailure
+            | Event::UnwoundAfterAbort => {
+                matches!(self, Verb::Abort | Verb::Promote | Verb::Resume)
+            }
+            Event::PromotionStarted | Event::SwapCommitted | Event::SwapDeclined { .. } => {
+                self == Verb::Promote
+            }
+            Event::RollbackRequested { .. } | Event::RolledBack => {
+                matches!(self, Verb::Rollback | Verb::Cleanup)
+            }
+            Event::Soaked | Event::CleanedUp => self == Verb::Cleanup,
+            Event::Unstuck { .. } => self == Verb::Resume,
+            Event::PlanStored
+            | Event::StagingStarted
+            | Event::Staged
+            | Event::Built
+            | Event::Hydrated
+            | Event::Verified
+            | Event::Degraded { .. }
+            | Event::Recovered
+            | Event::Asked { .. } => false,
+        }
+    }
+
     /// What the verb would do, in one sentence.
     #[must_use]
     pub fn would(self, at: State) -> String {
@@ -115,6 +148,21 @@ impl fmt::Display for Verb {
     }
 }
 
+/// What was asked of a deployment and not done yet, given its events in order: the last request, unless
+/// an event says what became of it.
+#[must_use]
+pub fn pending<'e>(events: impl DoubleEndedIterator<Item = &'e Event>) -> Option<(Verb, Asker)> {
+    let mut since: Vec<&Event> = Vec::new();
+    for event in events.rev() {
+        if let Event::Asked { verb, by } = event {
+            let is_answered = since.iter().any(|event| verb.is_answered_by(event));
+            return (!is_answered).then_some((*verb, *by));
+        }
+        since.push(event);
+    }
+    None
+}
+
 /// The state, or where a stuck deployment got stuck.
 ///
 /// # Errors
@@ -125,4 +173,77 @@ pub async fn stuck_at(store: &Store, deployment: &Deployment) -> Result<State, D
     }
     let events = store.events(&deployment.id).await?;
     Ok(engine::stuck_at(&events).unwrap_or(State::Stuck))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Verb, pending};
+    use crate::deployment::state::{Asker, Event, State};
+
+    fn asked(verb: Verb) -> Event {
+        let by = Asker::Api;
+        Event::Asked { verb, by }
+    }
+
+    fn left(events: &[Event]) -> Option<Verb> {
+        pending(events.iter()).map(|(verb, _)| verb)
+    }
+
+    #[test]
+    fn what_was_asked_is_pending_until_an_event_answers_it() {
+        let reason = || "because".to_owned();
+        let stuck = Event::StuckAt {
+            state: State::CleaningUp,
+            reason: reason(),
+        };
+        let too_late = |verb| Event::AskedTooLate {
+            verb,
+            reason: reason(),
+        };
+        assert_eq!(left(&[Event::Staged, Event::Built]), None);
+        for (verb, meanwhile, answer) in [
+            (Verb::Abort, Event::Built, Event::AbortRequested),
+            (Verb::Abort, Event::PromotionStarted, too_late(Verb::Abort)),
+            (Verb::Promote, Event::Verified, Event::PromotionStarted),
+            (Verb::Cleanup, Event::Recovered, Event::Soaked),
+            (Verb::Cleanup, Event::Soaked, stuck),
+            (
+                Verb::Rollback,
+                Event::Degraded { reason: reason() },
+                Event::RollbackRequested {
+                    reason: reason(),
+                    cause: None,
+                },
+            ),
+            (
+                Verb::Resume,
+                Event::Recovered,
+                Event::Unstuck {
+                    state: State::CleaningUp,
+                },
+            ),
+        ] {
+            let mut events = vec![Event::Staged, asked(verb)];
+            assert_eq!(left(&events), Some(verb));
+            if verb != Verb::Cleanup || meanwhile != Event::Soaked {
+                events.push(meanwhile);
+                assert_eq!(left(&events), Some(verb), "{events:?}");
+            }
+            events.push(answer);
+            assert_eq!(left(&events), None, "{events:?}");
+        }
+        // What was asked last counts, and what answers another verb does not.
+        let both = [
+            asked(Verb::Promote),
+            asked(Verb::Abort),
+            too_late(Verb::Promote),
+        ];
+        assert_eq!(left(&both), Some(Verb::Abort));
+        let again = [
+            asked(Verb::Abort),
+            Event::AbortRequested,
+            asked(Verb::Resume),
+        ];
+        assert_eq!(left(&again), Some(Verb::Resume));
+    }
 }

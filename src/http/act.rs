@@ -7,7 +7,7 @@ use super::read::{Named, named, names, parameter, seen};
 use super::routes::App;
 use crate::daemon::request::{Accepted, Command, Idempotency};
 use crate::deployment::Verb;
-use crate::deployment::state::RollbackCause;
+use crate::deployment::state::Asker;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -74,13 +74,13 @@ impl Posted {
     }
 
     /// Commands say in every request who they are.
-    fn asker(&self) -> RollbackCause {
+    fn asker(&self) -> Asker {
         let agent = self.headers.get(header::USER_AGENT);
         let agent = agent.and_then(|agent| agent.to_str().ok());
         if agent.is_some_and(|agent| agent.starts_with("cutover/")) {
-            RollbackCause::Cli
+            Asker::Cli
         } else {
-            RollbackCause::Api
+            Asker::Api
         }
     }
 

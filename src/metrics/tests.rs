@@ -1,6 +1,6 @@
 use super::{Delivery, Metrics, NAMES, Waste};
 use crate::daemon::board::Role;
-use crate::deployment::state::{RollbackCause, State};
+use crate::deployment::state::{Asker, State};
 use crate::failure::Class;
 use crate::progress::{ClusterReadiness, Health};
 use crate::store::Outcome as Run;
@@ -11,7 +11,7 @@ fn all() -> Metrics {
     metrics.state_entered("prod", Some(State::CleaningUp), State::Done, 2.0);
     metrics.expect_environment("prod");
     metrics.run_ended("prod", Run::Released);
-    metrics.rolled_back("prod", Some(RollbackCause::Check));
+    metrics.rolled_back("prod", Some(Asker::Check));
     metrics.watched("prod", Health::Unknown);
     metrics.readiness("prod", &[reading("serving", Some(20))]);
     metrics.retried("prod", Class::Conflict);

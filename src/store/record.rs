@@ -68,7 +68,7 @@ pub struct Deployment {
     pub request: Request,
     /// When it was recorded.
     pub created_at: Timestamp,
-    /// When the last event was recorded.
+    /// When it came to the state in which it is.
     pub updated_at: Timestamp,
     /// When it reached a terminal state.
     pub finished_at: Option<Timestamp>,
@@ -98,7 +98,7 @@ pub struct Summary {
     pub attempt: u32,
     /// When it was recorded.
     pub created_at: Timestamp,
-    /// When the last event was recorded.
+    /// When it came to the state in which it is.
     pub updated_at: Timestamp,
     /// When it reached a terminal state.
     pub finished_at: Option<Timestamp>,

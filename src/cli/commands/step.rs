@@ -7,7 +7,7 @@ use crate::cli::handlers::Answer;
 use crate::cli::output::Advice;
 use crate::cli::output::advice::Circumstances;
 use crate::cli::output::views::{DeploymentView, DryRunView, OutcomeView};
-use crate::deployment::state::RollbackCause;
+use crate::deployment::state::Asker;
 use crate::deployment::{DeploymentError, Verb, verb};
 use crate::progress::Reporter;
 use crate::release::{Driving, Release, ReleaseError};
@@ -40,7 +40,7 @@ pub(super) async fn run(
     };
     release.is_planned_here(&deployment.id, &deployment.plan)?;
     let at = verb::stuck_at(&store, &deployment).await?;
-    let event = verb.event(at, RollbackCause::Cli)?;
+    let event = verb.event(at, Asker::Cli)?;
     let materialize = release.materialize();
     tokio::select! {
         is_ours = release.is_planned_on(&materialize, &deployment.id, &deployment.plan) => is_ours?,

@@ -3,7 +3,7 @@
 use super::Leading;
 use super::launch::Trigger;
 use crate::daemon::request::{Accepted, Command, Declined, Idempotency, Request, Start};
-use crate::deployment::state::{RollbackCause, State};
+use crate::deployment::state::{Asker, Event, State};
 use crate::deployment::{DeploymentError, Verb, verb};
 use crate::store::{AskedUnder, Deployment, NewRun, Outcome, Run, StoreError};
 
@@ -197,7 +197,7 @@ impl Leading<'_> {
 
     async fn act(
         &mut self,
-        (verb, by): (Verb, RollbackCause),
+        (verb, by): (Verb, Asker),
         asked: Option<&str>,
         now: Now,
         active: Option<Deployment>,
@@ -243,14 +243,35 @@ impl Leading<'_> {
                 state: active.state,
             });
         }
-        self.worker.memory.asked = Some(verb);
-        self.worker.memory.asked_by = Some(by);
+        self.keep(&active, verb, by).await?;
         let accepted = self.accepted(
             self.worker.memory.run.clone(),
             Some(active.id),
             &verb.would(at),
         );
         Ok((accepted, Taken::Act))
+    }
+
+    /// Records what was asked before it is answered: whoever leads at the next boundary does it.
+    async fn keep(&mut self, active: &Deployment, verb: Verb, by: Asker) -> Result<(), Declined> {
+        let goes_on_anyway = verb == Verb::Resume && active.state != State::Stuck;
+        if self.worker.memory.asked != Some(verb) && !goes_on_anyway {
+            let asked = Event::Asked { verb, by };
+            match self.store.apply(self.lead, &active.id, &asked).await {
+                Ok(_) => {}
+                // It ended while this was decided.
+                Err(StoreError::Transition { source, .. }) => {
+                    return Err(Declined::NotNow {
+                        reason: format!("cannot {verb}: {source}"),
+                        state: source.state,
+                    });
+                }
+                Err(error) => return Err(unanswered(error)),
+            }
+        }
+        self.worker.memory.asked = Some(verb);
+        self.worker.memory.asked_by = Some(by);
+        Ok(())
     }
 
     fn accepted(&self, run: Option<String>, deployment: Option<String>, would: &str) -> Accepted {

@@ -3,7 +3,7 @@
 use super::answer::{Now, Taken};
 use super::{Ended, Leading, lost};
 use crate::daemon::board::{Activity, DeploymentStatus};
-use crate::deployment::state::{Event, RollbackCause, State};
+use crate::deployment::state::{Asker, Event, State};
 use crate::deployment::{DeploymentError, Until, Verb, verb};
 use crate::failure::{Class, Classify, with_causes};
 use crate::progress::Reporter;
@@ -36,6 +36,7 @@ impl Leading<'_> {
         let span = tracing::info_span!("deployment", deployment_id = %deployment.id);
         let id = deployment.id.clone();
         let opened = self.open_for(&deployment).instrument(span.clone()).await?;
+        let asked = self.worker.memory.asked;
         let driven = match opened {
             Ok(Some(release)) => self.drive(release, deployment).instrument(span).await,
             Ok(None) => Ok(None),
@@ -50,7 +51,15 @@ impl Leading<'_> {
         };
         match driven {
             Ok(Some(driven)) => {
-                self.worker.memory.asked = None;
+                // Something else may have been asked when it was about to come to rest.
+                let is_done = self.worker.memory.asked == asked;
+                if !is_done && driven.state.is_terminal() {
+                    let asked = self.worker.memory.asked;
+                    tracing::warn!(?asked, state = %driven.state, "what was asked came too late");
+                }
+                if is_done || driven.state.is_terminal() {
+                    self.worker.memory.asked = None;
+                }
                 self.worker.memory.pauses = None;
                 self.worker.change(|status| status.problem = None);
                 self.came_to_rest(&driven, None).await
@@ -69,13 +78,20 @@ impl Leading<'_> {
     ) -> Result<Option<Deployment>, ReleaseError> {
         let at = verb::stuck_at(self.store, &deployment).await?;
         let asked = self.worker.memory.asked;
-        let by = self.worker.memory.asked_by.unwrap_or(RollbackCause::Api);
+        let by = self.worker.memory.asked_by.unwrap_or(Asker::Api);
         let (event, until) = match asked {
             Some(verb) => match verb.event(at, by) {
                 Ok(event) => (event, verb.until()),
                 Err(error) => {
                     // It moved on between the answer and the boundary.
-                    tracing::warn!(%error, "what was asked does not fit any more");
+                    tracing::warn!(%error, "what was asked came too late");
+                    let too_late = Event::AskedTooLate {
+                        verb,
+                        reason: error.to_string(),
+                    };
+                    self.store
+                        .apply(self.lead, &deployment.id, &too_late)
+                        .await?;
                     self.worker.memory.asked = None;
                     return Ok(None);
                 }

@@ -4,8 +4,8 @@
 use super::launch::Trigger;
 use super::{Ended, Leading};
 use crate::daemon::request::Start;
-use crate::deployment::Verb;
 use crate::deployment::state::State;
+use crate::deployment::{Verb, verb};
 use crate::store::{Cause, Deployment, NewRun, Outcome, Run, StoreError};
 
 /// How a run ended.
@@ -22,6 +22,9 @@ impl Leading<'_> {
     pub(super) async fn recover(&mut self) -> Result<(), Ended> {
         let recovered = async {
             let active = self.store.active(&self.worker.environment).await?;
+            if let Some(active) = &active {
+                self.take_over_requests(active).await?;
+            }
             self.end_left_open(active.as_ref(), "the process that planned it ended")
                 .await
         };
@@ -32,6 +35,18 @@ impl Leading<'_> {
             }
             Err(error) => self.trouble(&error).await,
         }
+    }
+
+    /// What an earlier leader accepted and did not come to do is done by this one.
+    async fn take_over_requests(&mut self, active: &Deployment) -> Result<(), StoreError> {
+        let events = self.store.events(&active.id).await?;
+        let pending = verb::pending(events.iter().map(|recorded| &recorded.event));
+        if let Some((verb, by)) = pending {
+            tracing::info!(deployment = active.id, %verb, "takes up what was asked");
+            self.worker.memory.asked = Some(verb);
+            self.worker.memory.asked_by = Some(by);
+        }
+        Ok(())
     }
 
     /// Ends the runs of this lead that could not be ended in their time, and takes up what was

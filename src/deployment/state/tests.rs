@@ -1,4 +1,5 @@
-use super::{Event, InvalidTransition, State, next};
+use super::{Asker, Event, InvalidTransition, State, next};
+use crate::deployment::verb::Verb;
 use proptest::prelude::*;
 
 fn reason() -> String {
@@ -29,6 +30,14 @@ fn every_event() -> Vec<Event> {
         Event::Degraded { reason: reason() },
         Event::Recovered,
         Event::RolledBack,
+        Event::Asked {
+            verb: Verb::Promote,
+            by: Asker::Cli,
+        },
+        Event::AskedTooLate {
+            verb: Verb::Abort,
+            reason: reason(),
+        },
     ];
     for state in State::ALL {
         events.push(Event::StuckAt {

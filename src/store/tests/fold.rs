@@ -1,7 +1,8 @@
 //! The stored state is the fold of the events, whatever they are.
 
 use super::{Bed, On, new_deployment, straight};
-use crate::deployment::state::{Event, State, next};
+use crate::deployment::Verb;
+use crate::deployment::state::{Asker, Event, State, next};
 use proptest::prelude::*;
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -19,6 +20,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => reason().prop_map(|reason| Event::RollbackRequested { reason, cause: None }),
         1 => reason().prop_map(|reason| Event::Degraded { reason }),
         1 => Just(Event::Recovered),
+        1 => Just(Event::Asked { verb: Verb::Abort, by: Asker::Api }),
+        1 => reason().prop_map(|reason| Event::AskedTooLate { verb: Verb::Rollback, reason }),
         2 => (state(), reason()).prop_map(|(state, reason)| Event::StuckAt { state, reason }),
         2 => state().prop_map(|state| Event::Unstuck { state }),
     ]
