@@ -27,8 +27,9 @@ serve: build venv postgres ## A day of the daemon in two minutes: schedule, sign
 
 test: venv s3 postgres ## Run every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-	    echo '$(CARGO) nextest run --locked --workspace --no-fail-fast'; \
-	    $(CARGO) nextest run --locked --workspace --no-fail-fast </dev/null; \
+	    threads=$$(.ci/threads); \
+	    echo "$(CARGO) nextest run --locked --workspace --no-fail-fast --test-threads $$threads"; \
+	    $(CARGO) nextest run --locked --workspace --no-fail-fast --test-threads $$threads </dev/null; \
 	else \
 	    echo '$(CARGO) test --locked --workspace --no-fail-fast'; \
 	    $(CARGO) test --locked --workspace --no-fail-fast </dev/null; \

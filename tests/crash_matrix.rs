@@ -177,9 +177,7 @@ fn deployment(status: &Value) -> (String, String) {
 
 impl Bench {
     async fn start(store: Option<&str>, is_slim: bool) -> Option<Self> {
-        let mut world = World::start(Needs::Sandbox).await?;
-        world.produce_by_sql().await;
-        world.project.without_tests();
+        let mut world = World::prepared(Needs::Sandbox).await?;
         // Things outside that read what is swapped, and things that nobody may touch.
         for sql in [
             "CREATE SCHEMA shop_out",

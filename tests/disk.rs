@@ -10,9 +10,7 @@ use support::{Disk, Needs, Outcome, Replay, World};
 
 /// A world whose journal has a small disk of its own.
 async fn world() -> Option<(World, Disk, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let mut world = World::prepared(Needs::Sandbox).await?;
     let disk = Disk::mount(&mut world, "journal")?;
     world.set("STORE__URL", "sqlite://journal/cutover.db");
     world.set("MATERIALIZE__RECONNECT_TIMEOUT", "1s");
@@ -60,10 +58,7 @@ async fn a_full_disk_of_the_journal_ends_the_command_and_not_the_release() {
     };
     // Before the swap.
     world.hydrates(false).await;
-    let mut deploying = world.spawn(&["deploy"]);
-    deploying
-        .until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let deploying = world.hydrating(&["deploy"]).await;
     disk.fill();
     world.hydrates(true).await;
     names_the_disk(deploying.ended().await);
@@ -71,9 +66,7 @@ async fn a_full_disk_of_the_journal_ends_the_command_and_not_the_release() {
     finished(&world, &disk, 2).await;
 
     // Between COMMIT and its record; the first COMMIT of a release gives green its names.
-    world.hold("cutover: commit swap", 2).await;
-    let deploying = world.spawn(&["deploy"]);
-    world.struck().await;
+    let deploying = world.held_at("cutover: commit swap", 2, &["deploy"]).await;
     disk.fill();
     world.let_go().await;
     names_the_disk(deploying.ended().await);
@@ -81,9 +74,7 @@ async fn a_full_disk_of_the_journal_ends_the_command_and_not_the_release() {
     finished(&world, &disk, 3).await;
 
     // While the old side is dropped.
-    world.hold("cutover: drop object", 2).await;
-    let deploying = world.spawn(&["deploy"]);
-    world.struck().await;
+    let deploying = world.held_at("cutover: drop object", 2, &["deploy"]).await;
     disk.fill();
     world.let_go().await;
     names_the_disk(deploying.ended().await);
@@ -91,9 +82,9 @@ async fn a_full_disk_of_the_journal_ends_the_command_and_not_the_release() {
     finished(&world, &disk, 4).await;
 
     // While green is staged, and given up instead.
-    world.hold("cutover: create cluster", 1).await;
-    let deploying = world.spawn(&["deploy"]);
-    world.struck().await;
+    let deploying = world
+        .held_at("cutover: create cluster", 1, &["deploy"])
+        .await;
     disk.fill();
     world.let_go().await;
     names_the_disk(deploying.ended().await);
@@ -117,11 +108,9 @@ async fn a_full_disk_of_the_journal_ends_the_command_and_not_the_release() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_dbt_is_not_taken_for_a_fault_of_the_project() {
-    let Some(mut world) = World::start(Needs::Sandbox).await else {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
         return;
     };
-    world.produce_by_sql().await;
-    world.project.without_tests();
     world.project.set_release(2);
     let Some(disk) = Disk::mount(&mut world, "runs") else {
         return;
@@ -169,20 +158,16 @@ async fn a_full_disk_under_dbt_is_not_taken_for_a_fault_of_the_project() {
 /// Where nothing may be mounted: the system refuses to let the journal's files grow, as a quota does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_may_not_grow_ends_the_command_and_not_the_release() {
-    let Some(mut world) = World::start(Needs::Sandbox).await else {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
         return;
     };
-    world.produce_by_sql().await;
-    world.project.without_tests();
     world.set("MATERIALIZE__RECONNECT_TIMEOUT", "1s");
     let _replay = Replay::of(&mut world).await;
     // Otherwise the signal would end the process before it can say anything.
     world.through = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"]
         .map(str::to_owned)
         .to_vec();
-    world.hold("cutover: commit swap", 2).await;
-    let deploying = world.spawn(&["deploy"]);
-    world.struck().await;
+    let deploying = world.held_at("cutover: commit swap", 2, &["deploy"]).await;
     let limited = std::process::Command::new("prlimit")
         .args(["--pid", &deploying.id().to_string(), "--fsize=4096"])
         .status()

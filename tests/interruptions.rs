@@ -13,9 +13,7 @@ const LET_GO: &str = "DELETE FROM mz_sandbox.objects";
 const ON_THE_SWAP: &str = "cutover: commit swap";
 
 async fn world() -> Option<World> {
-    let world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let world = World::prepared(Needs::Sandbox).await?;
     world.project.set_release(2);
     Some(world)
 }
@@ -34,10 +32,7 @@ async fn asked_to_stop_while_hydrating_it_stops_and_resumes() {
     };
     let before = world.snapshot().await;
     world.sql.run(HOLD).await;
-    let mut deploying = world.spawn(&["deploy"]);
-    deploying
-        .until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let deploying = world.hydrating(&["deploy"]).await;
     let busy = world.cutover(&["promote"]).await.exits(3);
     assert!(busy.all().contains("led by another process"), "{busy}");
     deploying.signal(Signal::SIGINT);
@@ -49,10 +44,7 @@ async fn asked_to_stop_while_hydrating_it_stops_and_resumes() {
     assert_eq!(entry["advice"]["commands"][0], "cutover resume prod");
 
     // Killed without warning, it is no different; then given up.
-    let mut resuming = world.spawn(&["resume"]);
-    resuming
-        .until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let resuming = world.hydrating(&["resume"]).await;
     resuming.signal(Signal::SIGKILL);
     assert_eq!(resuming.ended().await.code, None);
     world.cutover(&["abort"]).await.exits(0);
@@ -60,10 +52,7 @@ async fn asked_to_stop_while_hydrating_it_stops_and_resumes() {
     world.snapshot().await.is(&before);
 
     // The same once more, to the end.
-    let mut deploying = world.spawn(&["deploy"]);
-    deploying
-        .until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let deploying = world.hydrating(&["deploy"]).await;
     deploying.signal(Signal::SIGTERM);
     deploying.ended().await.exits(130);
     world.sql.run(LET_GO).await;
@@ -317,10 +306,7 @@ async fn a_server_that_restarts_while_green_hydrates_is_waited_for() {
         return;
     };
     world.sql.run(HOLD).await;
-    let mut deploying = world.spawn(&["deploy"]);
-    deploying
-        .until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let deploying = world.hydrating(&["deploy"]).await;
     // Everybody is thrown out, this test too, and nobody is let in for a while.
     world
         .sql

@@ -31,8 +31,9 @@ pub struct Readers {
     tasks: Vec<JoinHandle<Seen>>,
 }
 
-/// Time between two reads of one reader: enough to leave the processors to the releases.
-const PACE: Duration = Duration::from_millis(10);
+/// The least and the longest time between two reads of one reader; in between it rests four times as
+/// long as the read took, which leaves the processors to the releases however busy they are.
+const PACE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
 
 impl Readers {
     /// Starts readers, each with a connection of its own, on the swapped cluster.
@@ -71,8 +72,9 @@ impl Readers {
                         }
                         Err(error) => seen.errors.push(error),
                     }
-                    seen.slowest = seen.slowest.max(started.elapsed());
-                    tokio::time::sleep(PACE).await;
+                    let took = started.elapsed();
+                    seen.slowest = seen.slowest.max(took);
+                    tokio::time::sleep((took * 4).clamp(PACE[0], PACE[1])).await;
                 }
                 seen
             }));

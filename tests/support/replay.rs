@@ -1,5 +1,6 @@
 //! A dbt that answers at once: what the real one wrote in one release is given again, and the
-//! objects are made by SQL. For tests of many releases that dbt is not the subject of.
+//! objects are made by SQL. For tests of many releases that dbt is not the subject of, nor the time that
+//! green takes to be ready.
 
 use super::{FakeDbt, SUPPORTED_DBT, Sql, World};
 use std::path::{Path, PathBuf};
@@ -82,6 +83,7 @@ impl Replay {
         }
         let abort = [&["abort"], environment].concat();
         world.cutover(&abort).await.exits(0);
+        world.sql.run("UPDATE mz_sandbox.timings SET ms = 20").await;
         let script = SCRIPT.replace("$RECORDED", &folder.display().to_string());
         let dbt = FakeDbt::write(&world.home().join("replay"), SUPPORTED_DBT, &script);
         world.set("DBT__EXECUTABLE", &dbt.path());

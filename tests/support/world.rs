@@ -151,6 +151,15 @@ impl World {
         }
     }
 
+    /// As [`World::start`], with production by plain SQL and a project without tests: what most
+    /// tests of many releases begin with.
+    pub async fn prepared(needs: Needs) -> Option<Self> {
+        let world = Self::start(needs).await?;
+        world.produce_by_sql().await;
+        world.project.without_tests();
+        Some(world)
+    }
+
     /// What makes the project's objects as `release`, in schemas and on clusters whose names end
     /// with `suffix`.
     pub fn objects(&self, suffix: &str, release: u32) -> Vec<String> {
@@ -305,6 +314,23 @@ impl World {
             (hits != "0").then_some(())
         })
         .await;
+    }
+
+    /// Starts `cutover`, and waits until its n-th statement with this name is held.
+    pub async fn held_at(&self, pattern: &str, nth: u32, arguments: &[&str]) -> Running {
+        self.hold(pattern, nth).await;
+        let running = self.spawn(arguments);
+        self.struck().await;
+        running
+    }
+
+    /// Starts `cutover`, and waits until it has looked whether green is ready.
+    pub async fn hydrating(&self, arguments: &[&str]) -> Running {
+        let mut running = self.spawn(arguments);
+        running
+            .until("a reading", |line| line["event"] == "readiness")
+            .await;
+        running
     }
 
     /// Ends every fault.

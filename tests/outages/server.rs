@@ -1,15 +1,11 @@
 //! The server goes away: for a while, for a moment between two statements, or for longer than the
 //! release waits; and the configuration changes while a release is under way.
 
-mod support;
-
-use serde_json::Value;
-use support::{Needs, Outcome, Replay, World, eventually};
+use crate::entered_once;
+use crate::support::{Needs, Replay, World, eventually};
 
 async fn world() -> Option<World> {
-    let world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let world = World::prepared(Needs::Sandbox).await?;
     world.project.set_release(2);
     Some(world)
 }
@@ -34,25 +30,6 @@ async fn back(world: &mut World) {
     world.sql = world.server.connect().await;
 }
 
-/// Asserts that no state was entered twice, as the journal has it.
-async fn entered_once(world: &World, outcome: &Outcome) {
-    let shown = world
-        .cutover(&["show", &outcome.deployment()])
-        .await
-        .exits(0)
-        .document();
-    let states: Vec<&Value> = shown["events"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|event| &event["state_after"])
-        .collect();
-    assert!(states.len() > 5, "{shown}");
-    for (at, state) in states.iter().enumerate() {
-        assert!(!states[..at].contains(state), "{state} twice in {states:?}");
-    }
-}
-
 async fn through_outages_of(milliseconds: u32) {
     let Some(mut world) = world().await else {
         return;
@@ -62,10 +39,7 @@ async fn through_outages_of(milliseconds: u32) {
         .sql
         .run("INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('.*_dbt_deploy\\.totals', false)")
         .await;
-    let mut deploying = world.spawn(&["deploy"]);
-    deploying
-        .until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let deploying = world.hydrating(&["deploy"]).await;
     outage(&mut world, milliseconds).await;
     back(&mut world).await;
     world.sql.run("DELETE FROM mz_sandbox.objects").await;
@@ -172,10 +146,7 @@ async fn a_server_that_stays_away_ends_the_command_and_not_the_deployment() {
         .sql
         .run("INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('.*_dbt_deploy\\.totals', false)")
         .await;
-    let mut deploying = world.spawn(&["deploy"]);
-    deploying
-        .until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let deploying = world.hydrating(&["deploy"]).await;
     outage(&mut world, 15_000).await;
     let outcome = deploying.ended().await.exits(4);
     assert!(

@@ -1,11 +1,9 @@
 //! Baselines through the real program: taking over what a plain dbt deployed, showing it, handing it
 //! back to dbt, and what is refused.
 
-mod support;
-
+use crate::support::{Needs, World};
 use serde_json::Value;
 use std::path::PathBuf;
-use support::{Needs, World};
 
 /// What a plain `dbt parse` says about the project, in a file of its own.
 async fn parsed(world: &World, name: &str, arguments: &[&str]) -> String {

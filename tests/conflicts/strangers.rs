@@ -1,15 +1,11 @@
 //! Somebody else changes what a release works on. Nothing is dropped that anybody may need.
 
-mod support;
-
-use support::{Needs, Snapshot, World, eventually};
+use crate::support::{Needs, Snapshot, World, eventually};
 
 const MANUAL: [&str; 5] = ["deploy", "--promotion", "manual", "--cleanup", "manual"];
 
 async fn world() -> Option<World> {
-    let world = World::start(Needs::AnyServer).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let world = World::prepared(Needs::AnyServer).await?;
     world.project.set_release(2);
     Some(world)
 }
@@ -166,11 +162,9 @@ async fn objects_that_appear_in_the_meantime_are_named_and_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_start_at_once_from_different_journals_one_gives_up() {
-    let Some(mut world) = World::start(Needs::Sandbox).await else {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
         return;
     };
-    world.produce_by_sql().await;
-    world.project.without_tests();
     world.project.set_release(2);
     world
         .sql

@@ -1,8 +1,6 @@
 //! Releases that cannot succeed: production is untouched, nothing is left, the reason says what.
 
-mod support;
-
-use support::{Needs, Outcome, Snapshot, World};
+use crate::support::{Needs, Outcome, Snapshot, World};
 
 /// Asserts the end of a deployment that failed and was unwound.
 async fn unwound(world: &World, before: &Snapshot, outcome: Outcome, reason: &[&str]) {
@@ -74,11 +72,9 @@ async fn a_node_that_fails_leaves_production_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn green_that_never_gets_ready_is_dropped() {
-    let Some(mut world) = World::start(Needs::Sandbox).await else {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
         return;
     };
-    world.produce_by_sql().await;
-    world.project.without_tests();
     let before = world.snapshot().await;
 
     world
@@ -134,11 +130,9 @@ async fn green_that_never_gets_ready_is_dropped() {
 /// so a person must drop what holds the reference.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_the_server_will_refuse_is_found_out_by_the_rehearsal() {
-    let Some(world) = World::start(Needs::AnyServer).await else {
+    let Some(world) = World::prepared(Needs::AnyServer).await else {
         return;
     };
-    world.produce_by_sql().await;
-    world.project.without_tests();
     let before = world.snapshot().await;
     // Stored SQL that names a schema in a column reference.
     let place = "models/serving/report.sql";

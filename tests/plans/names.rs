@@ -1,8 +1,6 @@
 //! Names that are legal and strange: blanks, unicode, the longest that fit, quotes.
 
-mod support;
-
-use support::{Needs, World};
+use crate::support::{Needs, World};
 
 /// The longest name that still takes the suffix, in bytes.
 const LONGEST: usize = 255 - "_dbt_deploy".len();

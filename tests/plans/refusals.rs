@@ -1,9 +1,7 @@
 //! Refusals: each has its stable name, names what it is about, ends with exit code 3 and changes
 //! nothing. All reasons are reported at once, so few plans meet many of them.
 
-mod support;
-
-use support::{Needs, Outcome, World};
+use crate::support::{Needs, Outcome, World};
 
 #[track_caller]
 fn refused(outcome: Outcome, expected: &[(&str, &str)]) {
@@ -25,11 +23,9 @@ fn refused(outcome: Outcome, expected: &[(&str, &str)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_has_its_name_and_changes_nothing() {
-    let Some(mut world) = World::start(Needs::Sandbox).await else {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
         return;
     };
-    world.produce_by_sql().await;
-    world.project.without_tests();
     let long = format!("shop_{}", "x".repeat(245));
     let system = world.server.connect_as("mz_system").await;
     for sql in [

@@ -1,11 +1,9 @@
 //! Checks by SQL: on green before the swap, on production during the soak, and the rollback that
 //! follows a failing one by itself.
 
-mod support;
-
+use crate::support::{Needs, Outcome, Replay, World};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{Needs, Outcome, Replay, World};
 
 /// Rows of another release than the third are found by none of these.
 const THIRD: &str = "  - name: never release three\n    kind: no_rows\n    \
@@ -16,9 +14,7 @@ const KEYS: &str = "  - {name: no customer is lost, kind: keys_kept, relation: s
 
 /// Production by SQL and a dbt that answers at once.
 async fn quick() -> Option<(World, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let mut world = World::prepared(Needs::Sandbox).await?;
     let replay = Replay::of(&mut world).await;
     Some((world, replay))
 }
@@ -393,11 +389,9 @@ async fn what_has_no_other_side_is_not_applicable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replacement_in_place_is_checked_too() {
-    let Some(mut world) = World::start(Needs::Sandbox).await else {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
         return;
     };
-    world.produce_by_sql().await;
-    world.project.without_tests();
     let report = "models/serving/report.sql";
     world.project.replace(report, "1 as release", "t.release");
     world.set("SCOPE", "slim");

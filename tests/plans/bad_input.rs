@@ -1,11 +1,9 @@
 //! Bad input: the exit code, the file, the place and the remedy; nothing is changed.
 
-mod support;
-
+use crate::support::{FakeDbt, Needs, Outcome, World};
 use mz_sandbox::Options;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use support::{FakeDbt, Needs, Outcome, World};
 
 /// Asserts the exit code and what the error says, in this order of importance.
 #[track_caller]
@@ -201,7 +199,7 @@ async fn a_dbt_that_cannot_be_used_is_named() {
         ("echo 'a traceback' >&2; exit 2".to_owned(), "exit code 2"),
     ];
     for (script, part) in manifests {
-        let fake = FakeDbt::write(&folder, support::SUPPORTED_DBT, &script);
+        let fake = FakeDbt::write(&folder, crate::support::SUPPORTED_DBT, &script);
         world.set("DBT__EXECUTABLE", &fake.path());
         let outcome = world.cutover(&["deploy"]).await;
         assert!(matches!(outcome.code, Some(1 | 2)), "{outcome}");

@@ -1,8 +1,6 @@
 //! Sinks outside the deployment follow the relation that serves.
 
-mod support;
-
-use support::{Needs, Snapshot, World};
+use crate::support::{Needs, Snapshot, World};
 
 /// The id of the object that the sink reads.
 async fn read_by_the_sink(world: &World) -> String {
@@ -23,11 +21,9 @@ fn totals(snapshot: &Snapshot) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sink_outside_follows_the_swap_and_cleanup_waits_for_it() {
-    let Some(mut world) = World::start(Needs::Sandbox).await else {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
         return;
     };
-    world.produce_by_sql().await;
-    world.project.without_tests();
     for sql in [
         "CREATE SCHEMA shop_out",
         "CREATE CLUSTER shop_io (SIZE = '25cc')",

@@ -1,8 +1,6 @@
 //! The first release into an empty database.
 
-mod support;
-
-use support::{Needs, World};
+use crate::support::{Needs, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_production_lacks_is_made_only_when_asked_for() {

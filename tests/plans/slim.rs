@@ -1,10 +1,8 @@
 //! Releases of what changed since the baseline, and of nothing else.
 
-mod support;
-
+use crate::support::{Needs, Snapshot, World};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use support::{Needs, Snapshot, World};
 
 /// Eight schemas on four clusters: `s0` has the seed and a view that all others read; each of the
 /// others has a materialized view and a view on it. `s7` alone computes on `c3`, where `s5` has an

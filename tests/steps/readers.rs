@@ -1,8 +1,6 @@
 //! Readers of production notice nothing of releases but their data.
 
-mod support;
-
-use support::{Needs, Readers, World};
+use crate::support::{Needs, Readers, World};
 
 const RELEASES: u32 = 20;
 

@@ -1,17 +1,13 @@
 //! Clearing up after deployments that ended: records, artifacts, files, and what is left on the server.
 
-mod support;
-
+use crate::support::{Daemon, Needs, Replay, World};
 use cutover::deployment::state::Event;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use support::{Daemon, Needs, Replay, World};
 
 /// A world in production whose dbt answers at once.
 async fn world() -> Option<(World, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let mut world = World::prepared(Needs::Sandbox).await?;
     let replay = Replay::named(&mut world, "prod").await;
     Some((world, replay))
 }

@@ -1,17 +1,8 @@
 //! The answer to a statement is lost: once for every kind of statement, executed or not. The end is
 //! always the one that was asked for.
 
-mod support;
-
+use crate::support::{Needs, World};
 use std::collections::BTreeMap;
-use support::{Needs, World};
-
-async fn world() -> Option<World> {
-    let world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
-    Some(world)
-}
 
 async fn fault(world: &World, pattern: &str, action: &str, nth: u32, times: &str) {
     let pattern = pattern.replace('\'', "''");
@@ -72,7 +63,7 @@ async fn labels(world: &World) -> BTreeMap<String, bool> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_answer_lost_once_changes_nothing_about_the_end() {
-    let Some(mut world) = world().await else {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
         return;
     };
     world

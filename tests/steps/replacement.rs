@@ -1,12 +1,10 @@
 //! Releases in place: one changed materialized view gets its new definition, and nothing else is built.
 
-mod support;
-
+use crate::support::{FakeDbt, Needs, Outcome, Readers, SUPPORTED_DBT, Snapshot, World};
 use mz_sandbox::Options;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::time::Duration;
-use support::{FakeDbt, Needs, Outcome, Readers, SUPPORTED_DBT, Snapshot, World};
 
 const REPLACE: [&str; 3] = ["deploy", "--strategy", "replace"];
 
@@ -383,7 +381,7 @@ async fn killed(
             () = tokio::time::sleep(Duration::from_millis(10)) => {
                 let held = "SELECT coalesce(sum(held), 0)::text FROM mz_sandbox.faults";
                 if world.sql.value(held).await != "0" {
-                    support::send(id, Signal::SIGKILL);
+                    crate::support::send(id, Signal::SIGKILL);
                     ended.await;
                     break Ok(());
                 }

@@ -3,13 +3,11 @@
 
 #![allow(clippy::print_stdout, reason = "the figures")]
 
-mod support;
-
+use crate::support::{Daemon, JournalServer, Needs, Replay, Snapshot, Stop, World, eventually};
 use cutover::store::{Outcome as Ended, Run, Summary};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{Daemon, JournalServer, Needs, Replay, Snapshot, Stop, World, eventually};
 
 /// The environment, and where it is asked for.
 const RELEASES: &str = "/v1/environments/prod/releases";
@@ -26,9 +24,7 @@ const CONFIGURATION: &str =
 
 /// A world in production over a PostgreSQL journal, whose dbt answers at once.
 async fn world() -> Option<(World, JournalServer, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let mut world = World::prepared(Needs::Sandbox).await?;
     let journal = JournalServer::of(&mut world);
     let replay = Replay::named(&mut world, "prod").await;
     Some((world, journal, replay))

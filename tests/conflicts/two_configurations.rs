@@ -2,38 +2,13 @@
 //! same environment name, and for the same schemas under another name. Neither takes the other's
 //! deployment for its own, whatever it is asked to do, and nothing begins anew.
 
-#![allow(clippy::print_stdout, reason = "what a person is told")]
-
-mod support;
-
+use crate::copied;
+use crate::support::{JournalServer, Needs, Outcome, Replay, Server, World};
 use mz_sandbox::Options;
-use std::path::{Path, PathBuf};
-use support::{JournalServer, Needs, Outcome, Replay, Server, World};
+use std::path::Path;
 
 /// The verbs that act on a deployment under way.
 const ACTING: [&str; 5] = ["resume", "promote", "abort", "rollback", "cleanup"];
-
-/// A copy of the project without its journal.
-fn copied(world: &World, name: &str) -> PathBuf {
-    let copy = world.home().join(name);
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        std::fs::create_dir_all(copy.join(&folder)).expect("a folder");
-        for entry in std::fs::read_dir(world.project.path().join(&folder)).expect("a folder") {
-            let entry = entry.expect("an entry");
-            let name = folder.join(entry.file_name());
-            if entry.file_name() == ".cutover" {
-                continue;
-            }
-            if entry.path().is_dir() {
-                folders.push(name);
-            } else {
-                std::fs::copy(entry.path(), copy.join(name)).expect("a copy");
-            }
-        }
-    }
-    copy
-}
 
 fn replace(file: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(file).expect("a file");
@@ -128,7 +103,7 @@ async fn with_the_same_name(world: &mut World) {
     {
         there.run(&sql).await;
     }
-    let untouched = support::Snapshot::read(&there, "shop").await;
+    let untouched = crate::support::Snapshot::read(&there, "shop").await;
     let other = copied(world, "server");
     replace(
         &other.join("profiles.yml"),
@@ -136,7 +111,9 @@ async fn with_the_same_name(world: &mut World) {
         &format!("port: {}", second.address().1),
     );
     refused(world, &id, &other, "server sandbox-").await;
-    support::Snapshot::read(&there, "shop").await.is(&untouched);
+    crate::support::Snapshot::read(&there, "shop")
+        .await
+        .is(&untouched);
 
     // Another folder of the same project is no other configuration.
     let other = copied(world, "checkout");
@@ -190,9 +167,9 @@ async fn another_name_for_the_same_schemas_finds_the_first_one_in_every_state() 
     world.nothing_left().await;
 
     // It is being dropped, under names that only its deployment knows.
-    world.hold("cutover: drop object", 2).await;
-    let cleaning = world.spawn(&["deploy", "live"]);
-    world.struck().await;
+    let cleaning = world
+        .held_at("cutover: drop object", 2, &["deploy", "live"])
+        .await;
     let before = world.snapshot().await;
     assert!(
         !before.ids.keys().any(|name| name.contains("_dbt_deploy")),

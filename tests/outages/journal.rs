@@ -3,36 +3,15 @@
 
 #![allow(clippy::print_stdout, reason = "what a person is told")]
 
-mod support;
-
+use crate::entered_once;
+use crate::support::{JournalServer, Needs, Outcome, Replay, Running, Stop, World};
 use nix::sys::signal::Signal;
-use support::{JournalServer, Needs, Outcome, Replay, Running, Stop, World};
 
 async fn world() -> Option<(World, JournalServer, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let mut world = World::prepared(Needs::Sandbox).await?;
     let journal = JournalServer::of(&mut world);
     let replay = Replay::of(&mut world).await;
     Some((world, journal, replay))
-}
-
-/// Asserts that no state was entered twice, as the journal has it.
-async fn entered_once(world: &World, outcome: &Outcome) {
-    let shown = world
-        .cutover(&["show", &outcome.deployment()])
-        .await
-        .exits(0)
-        .document();
-    let events = shown["events"].as_array().expect("events");
-    let states: Vec<String> = events
-        .iter()
-        .map(|event| event["state_after"].to_string())
-        .collect();
-    assert!(states.len() > 5, "{shown}");
-    for (at, state) in states.iter().enumerate() {
-        assert!(!states[..at].contains(state), "{state} twice in {states:?}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,10 +47,7 @@ async fn a_journal_that_restarts_in_the_middle_of_a_release_is_waited_for() {
         // While green hydrates nothing is recorded, and the lead is held by a connection.
         release += 1;
         world.hydrates(false).await;
-        let mut deploying = world.spawn(&["deploy"]);
-        deploying
-            .until("a reading", |line| line["event"] == "readiness")
-            .await;
+        let deploying = world.hydrating(&["deploy"]).await;
         journal.stop(mode);
         world.hydrates(true).await;
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -84,9 +60,7 @@ async fn a_journal_that_restarts_in_the_middle_of_a_release_is_waited_for() {
 
         // At the swap: COMMIT passes while nobody can record it.
         release += 1;
-        world.hold("cutover: commit swap", 2).await;
-        let deploying = world.spawn(&["deploy"]);
-        world.struck().await;
+        let deploying = world.held_at("cutover: commit swap", 2, &["deploy"]).await;
         journal.stop(mode);
         world.let_go().await;
         world.swapped(release).await;
@@ -106,9 +80,7 @@ async fn a_journal_that_stays_away_ends_the_command_and_not_the_release() {
         return;
     };
     world.set("MATERIALIZE__RECONNECT_TIMEOUT", "1s");
-    world.hold("cutover: commit swap", 2).await;
-    let deploying = world.spawn(&["deploy"]);
-    world.struck().await;
+    let deploying = world.held_at("cutover: commit swap", 2, &["deploy"]).await;
     journal.stop(Stop::Immediate);
     world.let_go().await;
     let outcome = deploying
@@ -171,9 +143,7 @@ async fn a_process_that_lost_the_lead_neither_writes_nor_swaps() {
     };
     // It waits for green; the other one takes over and waits for a person.
     world.hydrates(false).await;
-    let mut old = world.spawn(&["deploy", "--promotion=manual"]);
-    old.until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let old = world.hydrating(&["deploy", "--promotion=manual"]).await;
     silenced(&journal, &old).await;
     world.hydrates(true).await;
     let resumed = world.cutover(&["resume"]).await.exits(0);
@@ -186,9 +156,7 @@ async fn a_process_that_lost_the_lead_neither_writes_nor_swaps() {
     world.serves(1).await;
 
     // It is about to commit the swap; the other one has made it when it goes on.
-    world.hold("cutover: commit swap", 1).await;
-    let old = world.spawn(&["promote"]);
-    world.struck().await;
+    let old = world.held_at("cutover: commit swap", 1, &["promote"]).await;
     silenced(&journal, &old).await;
     world
         .sql
@@ -207,9 +175,7 @@ async fn a_process_that_lost_the_lead_neither_writes_nor_swaps() {
     world.nothing_left().await;
 
     // It drops the old side; the other one drops the rest, and a release follows.
-    world.hold("cutover: drop object", 2).await;
-    let old = world.spawn(&["deploy"]);
-    world.struck().await;
+    let old = world.held_at("cutover: drop object", 2, &["deploy"]).await;
     silenced(&journal, &old).await;
     world
         .sql
@@ -252,7 +218,7 @@ async fn a_process_that_lost_the_lead_between_two_attempts_does_not_swap() {
     world.set("CUTOVER__BACKOFF_MAX", "20s");
     world.set("CUTOVER__ATTEMPTS", "100");
     let old = world.spawn(&["promote"]);
-    support::eventually("ten attempts", async || {
+    crate::support::eventually("ten attempts", async || {
         let hits = world
             .sql
             .value("SELECT (sum(hits) >= 10)::text FROM mz_sandbox.faults")

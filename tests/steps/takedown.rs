@@ -1,14 +1,10 @@
 //! Taking a side down stops at what others need, names it, and goes on when it is out of the way.
 
-mod support;
-
-use support::{Needs, Outcome, Replay, World};
+use crate::support::{Needs, Outcome, Replay, World};
 
 /// Production of release 1, others' schema and cluster, and a dbt that answers at once.
 async fn world() -> Option<(World, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let mut world = World::prepared(Needs::Sandbox).await?;
     world
         .sql
         .run_all(&[
@@ -110,10 +106,7 @@ async fn dropping_green_stops_at_what_others_need() {
         .sql
         .run("INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('.*_dbt_deploy\\.totals', false)")
         .await;
-    let mut deploying = world.spawn(&["deploy"]);
-    deploying
-        .until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let deploying = world.hydrating(&["deploy"]).await;
     world
         .sql
         .run("CREATE VIEW others.early AS SELECT count(*) AS n FROM shop_marts_dbt_deploy.counts")

@@ -1,14 +1,12 @@
 //! What people and machines see of a plan: the same bytes each time, the documented form, and the
 //! columns that a contract changes.
 
-mod support;
-
-#[path = "support/schema.rs"]
+#[path = "../support/schema.rs"]
 #[allow(dead_code, reason = "the test of every field uses the rest")]
 mod schema;
 
+use crate::support::{Needs, World};
 use serde_json::Value;
-use support::{Needs, World};
 
 /// Only plans are made of it, so the SQL need not keep what it promises.
 const CONTRACT: &str = "models:
@@ -26,7 +24,7 @@ async fn the_same_plan_is_the_same_bytes_in_the_documented_form() {
         return;
     };
     let documented: Value =
-        serde_json::from_str(include_str!("../docs/plan.schema.json")).expect("JSON");
+        serde_json::from_str(include_str!("../../docs/plan.schema.json")).expect("JSON");
     let first = world.cutover(&["plan"]).await.exits(0);
     let second = world.cutover(&["plan"]).await.exits(0);
     assert_eq!(first.stdout, second.stdout);

@@ -1,18 +1,14 @@
 //! Several sinks outside: the release is killed after some of them were moved, forwards and back,
 //! and one that cannot be moved keeps no other from moving.
 
-mod support;
-
+use crate::support::{Needs, Replay, Running, World, eventually};
 use nix::sys::signal::Signal;
-use support::{Needs, Replay, Running, World, eventually};
 
 const SINKS: [&str; 3] = ["out1", "out2", "out3"];
 
 /// Three sinks on two relations of production.
 async fn world() -> Option<(World, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+    let mut world = World::prepared(Needs::Sandbox).await?;
     for sql in [
         "CREATE SCHEMA shop_out",
         "CREATE CLUSTER shop_io (SIZE = '25cc')",

@@ -3,14 +3,12 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
-mod support;
-
+use crate::support::{Needs, World, eventually};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use support::{Needs, World, eventually};
 
 /// What runs the world's dbt: as the tests do, and anew.
 fn dbts() -> Option<[Vec<String>; 2]> {

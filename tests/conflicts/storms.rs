@@ -1,20 +1,14 @@
 //! Somebody changes the catalog all the time, so that every swap and every rehearsal meets a conflict.
 
-#![allow(clippy::print_stdout, reason = "the figures")]
-
-mod support;
-
-use support::{Needs, Outcome, Replay, World};
+use crate::support::{Outcome, Replay, World};
+use crate::{quick, state};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Production by SQL, a dbt that answers at once, and as many attempts as a test waits for.
-async fn quick(attempts: &str) -> Option<(World, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
+/// A world with as many attempts as a test waits for.
+async fn patient(attempts: &str) -> Option<(World, Replay)> {
+    let (mut world, replay) = quick().await?;
     world.set("CUTOVER__ATTEMPTS", attempts);
-    let replay = Replay::of(&mut world).await;
     Some((world, replay))
 }
 
@@ -67,26 +61,16 @@ impl Storm {
     }
 }
 
-async fn state(world: &World) -> String {
-    let status = world.cutover(&["status"]).await.exits(0).document();
-    status["environments"][0]["deployment"]["state"]
-        .as_str()
-        .expect("a state")
-        .to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_that_does_not_end_declines_the_swap() {
-    let Some((world, _replay)) = quick("2").await else {
+    let Some((world, _replay)) = patient("2").await else {
         return;
     };
     let manual = ["deploy", "--promotion=manual", "--cleanup=manual"];
     world.cutover(&manual).await.exits(0);
     let before = world.snapshot().await;
     // It breaks out after the rehearsal.
-    world.hold("cutover: begin swap ", 2).await;
-    let promoting = world.spawn(&["promote"]);
-    world.struck().await;
+    let promoting = world.held_at("cutover: begin swap ", 2, &["promote"]).await;
     let storm = Storm::break_out(&world).await;
     world
         .sql
@@ -110,16 +94,13 @@ async fn a_storm_that_does_not_end_declines_the_swap() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_that_does_not_end_refuses_the_rehearsal() {
-    let Some((mut world, _replay)) = quick("3").await else {
+    let Some((mut world, _replay)) = patient("3").await else {
         return;
     };
     // What is waited for is the server, not others.
     world.set("MATERIALIZE__RECONNECT_TIMEOUT", "10m");
     world.hydrates(false).await;
-    let mut deploying = world.spawn(&["deploy"]);
-    deploying
-        .until("a reading", |line| line["event"] == "readiness")
-        .await;
+    let deploying = world.hydrating(&["deploy"]).await;
     let before = world.snapshot().await;
     let storm = Storm::break_out(&world).await;
     world.hydrates(true).await;

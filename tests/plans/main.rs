@@ -1,0 +1,15 @@
+//! What a release would do: the project and its configuration are read, compared and selected from as dbt
+//! does, and what is refused or said of it is what the documents list.
+
+mod bad_input;
+mod dbt_invocations;
+mod dbt_selectors;
+mod documentation;
+mod listing;
+mod names;
+mod plan_output;
+mod refusals;
+mod slim;
+#[path = "../support/mod.rs"]
+mod support;
+mod warm_dbt;

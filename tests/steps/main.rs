@@ -1,0 +1,15 @@
+//! What a release does with production, step by step: from the first one into an empty database to
+//! clearing up after those that ended.
+
+mod baseline;
+mod bootstrap;
+mod checks;
+mod collect;
+mod failures;
+mod readers;
+mod replacement;
+mod sinks;
+mod sinks_of_many;
+#[path = "../support/mod.rs"]
+mod support;
+mod takedown;
