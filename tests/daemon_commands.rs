@@ -2,6 +2,7 @@
 
 mod support;
 
+use cutover::store::{Cause, Outcome as Ended};
 use serde_json::json;
 use support::{Daemon, Needs, Replay, World};
 
@@ -122,4 +123,43 @@ async fn the_run_says_what_came_of_a_release_without_a_deployment() {
     assert!(matches!(failed.code, Some(1..=3)), "{failed}");
     failed.says("/nowhere/dbt");
     daemon.stopped().await.exits(0);
+}
+
+#[tokio::test]
+async fn a_deployment_of_a_command_in_an_old_journal_is_taken_up() {
+    let Some((world, _replay)) = world().await else {
+        return;
+    };
+    let manual = ["deploy", "prod", "--promotion", "manual"];
+    let made = world.cutover(&manual).await.exits(0).deployment();
+    // As the first version left it: no daemon, no revision, no checks.
+    let journal = world.project.path().join(".cutover/cutover.db");
+    let connection = rusqlite::Connection::open(journal).expect("the journal");
+    connection
+        .execute_batch(
+            "DROP TABLE deliveries; DROP TABLE outbox; DROP TABLE runs; DROP TABLE requests;
+            DELETE FROM refinery_schema_history WHERE version > 1;
+            UPDATE deployments SET request = json_remove(request, '$.revision', '$.checks');",
+        )
+        .expect("the first version");
+    drop(connection);
+    let history = world.cutover(&["history", "prod"]).await.exits(0);
+    history.says(&made);
+    let shown = world.cutover(&["show", &made]).await.exits(0).document();
+    assert_eq!(shown["state"], "ready", "{shown}");
+    let daemon = world.serve("daemon", &configuration("")).await;
+    daemon.does("prod", "waiting_for_promotion").await;
+    let (status, promoted) = daemon
+        .post("/v1/environments/prod/promote", &json!({}))
+        .await;
+    assert_eq!(status, 202, "{promoted}");
+    world.swapped(2).await;
+    daemon.does("prod", "idle").await;
+    let runs = world.runs().await;
+    assert_eq!(runs.len(), 1, "{runs:#?}");
+    assert_eq!(runs[0].cause, Cause::Recovery);
+    assert_eq!(runs[0].outcome, Some(Ended::Released));
+    assert_eq!(runs[0].deployment.as_deref(), Some(made.as_str()));
+    daemon.stopped().await.exits(0);
+    world.nothing_left().await;
 }
