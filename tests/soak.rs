@@ -309,17 +309,10 @@ impl Soak {
     /// The server drops everybody and stays away for a while.
     async fn outage(&mut self) {
         let away = self.chance.between(0, 4000);
-        let fault = format!(
-            "INSERT INTO mz_sandbox.faults (pattern, action, argument) VALUES ('the end', 'outage', '{away}')"
-        );
-        self.world().sql.run(&fault).await;
         self.outages.fetch_add(1, Ordering::SeqCst);
-        let _ = self.world().sql.attempt("SELECT 'the end'").await;
-        for at in 0..self.environments.len() {
-            let sql = eventually("the server to be back", async || {
-                self.world().server.try_connect().await
-            });
-            self.environments[at].world.sql = sql.await;
+        self.world().outage(Duration::from_millis(away)).await;
+        for environment in &mut self.environments {
+            environment.world.is_back().await;
         }
         self.world().let_go().await;
     }

@@ -3,6 +3,7 @@
 
 use crate::entered_once;
 use crate::support::{Needs, Replay, World, eventually};
+use std::time::Duration;
 
 async fn world() -> Option<World> {
     let world = World::prepared(Needs::Sandbox).await?;
@@ -11,26 +12,7 @@ async fn world() -> Option<World> {
 }
 
 /// The server drops everybody and stays away; this connection, too, is lost.
-async fn outage(world: &mut World, milliseconds: u32) {
-    world
-        .sql
-        .run(&format!(
-            "INSERT INTO mz_sandbox.faults (pattern, action, argument) VALUES ('the end', 'outage', '{milliseconds}')"
-        ))
-        .await;
-    let _ = world.sql.attempt("SELECT 'the end'").await;
-}
-
-async fn back(world: &mut World) {
-    let config = world.server.config();
-    eventually("the server to be back", async || {
-        config.connect(tokio_postgres::NoTls).await.ok().map(drop)
-    })
-    .await;
-    world.sql = world.server.connect().await;
-}
-
-async fn through_outages_of(milliseconds: u32) {
+async fn through_outages_of(milliseconds: u64) {
     let Some(mut world) = world().await else {
         return;
     };
@@ -40,8 +22,8 @@ async fn through_outages_of(milliseconds: u32) {
         .run("INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('.*_dbt_deploy\\.totals', false)")
         .await;
     let deploying = world.hydrating(&["deploy"]).await;
-    outage(&mut world, milliseconds).await;
-    back(&mut world).await;
+    world.outage(Duration::from_millis(milliseconds)).await;
+    world.is_back().await;
     world.sql.run("DELETE FROM mz_sandbox.objects").await;
     let outcome = deploying.ended().await.exits(0);
     entered_once(&world, &outcome).await;
@@ -77,8 +59,8 @@ async fn through_outages_of(milliseconds: u32) {
         .sql
         .run("DELETE FROM mz_sandbox.faults WHERE action = 'hang'")
         .await;
-    outage(&mut world, milliseconds).await;
-    back(&mut world).await;
+    world.outage(Duration::from_millis(milliseconds)).await;
+    world.is_back().await;
     let outcome = deploying.ended().await.exits(0);
     entered_once(&world, &outcome).await;
     world.serves(3).await;
@@ -147,7 +129,7 @@ async fn a_server_that_stays_away_ends_the_command_and_not_the_deployment() {
         .run("INSERT INTO mz_sandbox.objects (pattern, hydrated) VALUES ('.*_dbt_deploy\\.totals', false)")
         .await;
     let deploying = world.hydrating(&["deploy"]).await;
-    outage(&mut world, 15_000).await;
+    world.outage(Duration::from_secs(15)).await;
     let outcome = deploying.ended().await.exits(4);
     assert!(
         outcome.error()["message"].to_string().contains("connect"),
@@ -160,7 +142,7 @@ async fn a_server_that_stays_away_ends_the_command_and_not_the_deployment() {
         "hydrating"
     );
     world.cutover(&["resume"]).await.exits(4);
-    back(&mut world).await;
+    world.is_back().await;
     world.serves(1).await;
     world.sql.run("DELETE FROM mz_sandbox.objects").await;
     world.cutover(&["resume"]).await.exits(0);

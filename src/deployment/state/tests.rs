@@ -105,7 +105,7 @@ fn after_the_swap_was_sent_nothing_unwinds() {
 fn cleaning_up_is_only_reached_through_a_committed_swap() {
     for state in State::ALL {
         for event in every_event() {
-            if next(state, &event) == Ok(State::CleaningUp) {
+            if state != State::CleaningUp && next(state, &event) == Ok(State::CleaningUp) {
                 assert!(
                     matches!(
                         (state, &event),

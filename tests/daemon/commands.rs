@@ -1,24 +1,9 @@
 //! Commands where the project is, while a daemon leads: the daemon does it.
 
-mod support;
-
+use super::support::Daemon;
+use super::{configuration, world};
 use cutover::store::{Cause, Outcome as Ended};
 use serde_json::json;
-use support::{Daemon, Needs, Replay, World};
-
-/// A configuration with one environment.
-fn configuration(more: &str) -> String {
-    format!("http: {{listen: null}}\nenvironments:\n  prod:\n    project: {{target: prod}}\n{more}")
-}
-
-/// A world in production whose dbt answers at once.
-async fn world() -> Option<(World, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
-    let replay = Replay::named(&mut world, "prod").await;
-    Some((world, replay))
-}
 
 /// Waits until it leads; before that a command would do it itself.
 async fn leads(daemon: &Daemon) {

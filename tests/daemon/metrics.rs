@@ -1,10 +1,9 @@
 //! What the daemon tells Prometheus of a release, and what is seen of it after the swap.
 
-mod support;
-
+use super::support::{Daemon, Needs, People, Replay, World, eventually};
+use super::world;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::{Daemon, Needs, People, Replay, World, eventually};
 
 /// A configuration with one environment that is looked at all the time after the swap.
 fn configuration(environment: &str, more: &str) -> String {
@@ -12,15 +11,6 @@ fn configuration(environment: &str, more: &str) -> String {
         "http: {{listen: null}}\nsoak_check_interval: 100ms\n{more}\
          environments:\n  prod:\n    project: {{target: prod}}\n{environment}"
     )
-}
-
-/// A world in production whose dbt answers at once.
-async fn world() -> Option<(World, Replay)> {
-    let mut world = World::start(Needs::Sandbox).await?;
-    world.produce_by_sql().await;
-    world.project.without_tests();
-    let replay = Replay::named(&mut world, "prod").await;
-    Some((world, replay))
 }
 
 /// The value of a series, where it is told.
