@@ -9,7 +9,7 @@ use super::collect::Collector;
 use super::request::{Declined, Request};
 use super::schedule::Schedule;
 use super::{Daemon, Metrics, notify};
-use crate::deployment::state::Asker;
+use crate::deployment::state::{Asker, State};
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::{Class, Classify, with_causes};
 use crate::progress::Progress;
@@ -71,7 +71,7 @@ struct Memory {
     /// Who asked last.
     asked_by: Option<Asker>,
     /// The deployment and state in which a drive came to rest.
-    rested: Option<(String, crate::deployment::state::State)>,
+    rested: Option<(String, State)>,
     /// The deployment that this process took up.
     taken: Option<String>,
     /// The run that the deployment under way belongs to.
@@ -383,10 +383,13 @@ impl Worker {
     }
 
     fn tell(&self, deployment: Option<&str>, progress: Progress) {
+        let shown = self.daemon.board.one(&self.environment);
+        let shown = shown.and_then(|status| Some(status.deployment.as_ref()?.state));
+        let (deployment_id, step) = (deployment, shown.map(State::as_str));
         match &progress {
             Progress::State { state, .. } => {
                 let state = *state;
-                tracing::info!(%state, "entered");
+                tracing::info!(deployment_id, %state, "entered");
                 let now = Timestamp::now();
                 let mut before = None;
                 self.change(|status| {
@@ -416,12 +419,14 @@ impl Worker {
                 let clusters = clusters.clone();
                 self.change(|status| status.readiness = clusters);
             }
-            Progress::Note { text } => tracing::info!(deployment, "{text}"),
-            Progress::Warning { text } => tracing::warn!(deployment, "{text}"),
+            Progress::Note { text } => tracing::info!(deployment_id, step, "{text}"),
+            Progress::Warning { text } => tracing::warn!(deployment_id, step, "{text}"),
             Progress::Node {
                 unique_id, status, ..
-            } => tracing::debug!(deployment, unique_id, status, "node"),
-            Progress::Work { what, item, .. } => tracing::debug!(deployment, what, item, "work"),
+            } => tracing::debug!(deployment_id, step, unique_id, status, "node"),
+            Progress::Work { what, item, .. } => {
+                tracing::debug!(deployment_id, step, what, item, "work")
+            }
         }
         self.daemon.board.tell(News {
             environment: self.environment.clone(),

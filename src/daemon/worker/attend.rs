@@ -35,10 +35,10 @@ impl Leading<'_> {
             .change(|status| status.activity = Activity::Releasing);
         let span = tracing::info_span!("deployment", deployment_id = %deployment.id);
         let id = deployment.id.clone();
-        let opened = self.open_for(&deployment).instrument(span.clone()).await?;
+        let opened = self.open_for(&deployment).instrument(span).await?;
         let asked = self.worker.memory.asked;
         let driven = match opened {
-            Ok(Some(release)) => self.drive(release, deployment).instrument(span).await,
+            Ok(Some(release)) => self.drive(release, deployment).await,
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
@@ -55,7 +55,7 @@ impl Leading<'_> {
                 let is_done = self.worker.memory.asked == asked;
                 if !is_done && driven.state.is_terminal() {
                     let asked = self.worker.memory.asked;
-                    tracing::warn!(?asked, state = %driven.state, "what was asked came too late");
+                    tracing::warn!(deployment_id = %id, ?asked, state = %driven.state, "what was asked came too late");
                 }
                 if is_done || driven.state.is_terminal() {
                     self.worker.memory.asked = None;
@@ -84,7 +84,7 @@ impl Leading<'_> {
                 Ok(event) => (event, verb.until()),
                 Err(error) => {
                     // It moved on between the answer and the boundary.
-                    tracing::warn!(%error, "what was asked came too late");
+                    tracing::warn!(deployment_id = %deployment.id, %error, "what was asked came too late");
                     let too_late = Event::AskedTooLate {
                         verb,
                         reason: error.to_string(),

@@ -42,7 +42,7 @@ impl Leading<'_> {
         let events = self.store.events(&active.id).await?;
         let pending = verb::pending(events.iter().map(|recorded| &recorded.event));
         if let Some((verb, by)) = pending {
-            tracing::info!(deployment = active.id, %verb, "takes up what was asked");
+            tracing::info!(deployment_id = active.id, %verb, "takes up what was asked");
             self.worker.memory.asked = Some(verb);
             self.worker.memory.asked_by = Some(by);
         }
