@@ -15,7 +15,7 @@ const BEGINNING: usize = 8;
 /// a few releases.
 const MORE_FDS: u64 = 6;
 /// Threads that wait for blocking work come and go.
-const MORE_THREADS: u64 = 5;
+const MORE_THREADS: u64 = 8;
 /// Kilobytes; memory is given back late.
 const MORE_MEMORY: u64 = 64 * 1024;
 
