@@ -3,10 +3,12 @@
 //! Each module has its own error enum; each of its variants names a [`Class`]. What a class means
 //! for retries, for the exit code and for the operator stands here and nowhere else.
 
+use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 
 /// What kind of failure an error is. The class decides retry, unwinding and exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Class {
     /// The command line or a configuration file is wrong; nothing was attempted.
     Usage,

@@ -420,7 +420,7 @@ impl Metrics {
         }
     }
 
-    /// The daemon pauses before it tries again what failed.
+    /// Something that failed is tried again: by a step, or by the daemon after a pause.
     pub fn retried(&self, environment: &str, reason: Class) {
         self.retries
             .with(repeated(environment, reason), |counter| counter.inc());

@@ -2,6 +2,7 @@
 //! and later a server's event stream. Losing an event never matters; the journal is the record.
 
 use crate::deployment::state::State;
+use crate::failure::Class;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -23,6 +24,13 @@ pub enum Progress {
     },
     /// Something an operator should know although the deployment goes on.
     Warning {
+        /// One sentence without a final full stop.
+        text: String,
+    },
+    /// Something is tried again.
+    Retry {
+        /// What kind of failure the attempt before met.
+        reason: Class,
         /// One sentence without a final full stop.
         text: String,
     },
@@ -72,6 +80,7 @@ impl Progress {
             Progress::State { .. } => "state",
             Progress::Note { .. } => "note",
             Progress::Warning { .. } => "warning",
+            Progress::Retry { .. } => "retry",
             Progress::Node { .. } => "node",
             Progress::Readiness { .. } => "readiness",
             Progress::Watched { .. } => "watched",
@@ -158,5 +167,11 @@ impl Reporter {
     /// Sends a [`Progress::Warning`].
     pub fn warning(&self, text: impl Into<String>) {
         self.send(Progress::Warning { text: text.into() });
+    }
+
+    /// Sends a [`Progress::Retry`].
+    pub fn retry(&self, reason: Class, text: impl Into<String>) {
+        let text = text.into();
+        self.send(Progress::Retry { reason, text });
     }
 }

@@ -232,6 +232,7 @@ mod tests {
                 Progress::Warning { text } => format!("warning: {text}"),
                 other @ (Progress::State { .. }
                 | Progress::Note { .. }
+                | Progress::Retry { .. }
                 | Progress::Readiness { .. }
                 | Progress::Watched { .. }
                 | Progress::Work { .. }) => format!("{other:?}"),

@@ -421,6 +421,10 @@ impl Worker {
             }
             Progress::Note { text } => tracing::info!(deployment_id, step, "{text}"),
             Progress::Warning { text } => tracing::warn!(deployment_id, step, "{text}"),
+            Progress::Retry { reason, text } => {
+                self.metrics.retried(&self.environment, *reason);
+                tracing::warn!(deployment_id, step, reason = reason.as_str(), "{text}");
+            }
             Progress::Node {
                 unique_id, status, ..
             } => tracing::debug!(deployment_id, step, unique_id, status, "node"),

@@ -3,6 +3,7 @@
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames};
 use crate::artifacts::{Artifacts, Key};
+use crate::failure::Class;
 use crate::materialize::guarded::{self, Guarded, Names};
 use crate::materialize::{Materialize, MaterializeError, Statement};
 use crate::progress::Reporter;
@@ -204,10 +205,11 @@ impl Context<'_> {
                 {
                     tracing::info!(attempt, label, "the catalog changed; trying again");
                     attempt += 1;
-                    self.reporter.note(format!(
+                    let text = format!(
                         "somebody else changed the catalog; attempt {attempt} of {}",
                         self.settings.cutover.attempts
-                    ));
+                    );
+                    self.reporter.retry(Class::Conflict, text);
                     if let Some(pause) = pauses.next_pause() {
                         tokio::time::sleep(pause).await;
                     }

@@ -229,9 +229,8 @@ impl<'a> Engine<'a> {
                     let Some(pause) = waiting.next_pause() else {
                         return Err(error);
                     };
-                    self.context
-                        .reporter
-                        .warning(format!("{error}; trying again"));
+                    let text = format!("{error}; trying again");
+                    self.context.reporter.retry(error.class(), text);
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = self.context.cancel.cancelled() => {}

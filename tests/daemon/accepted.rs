@@ -211,7 +211,7 @@ async fn requests_are_answered_while_the_repository_is_silent() {
     let journal = world.home().join("journal.db").display().to_string();
     world.set("STORE__URL", &format!("sqlite://{journal}"));
     let silent = format!(
-        "    source: {{url: \"https://127.0.0.1:{port}/shop.git\"}}\n    schedule: {{poll: 1s}}\n"
+        "    source: {{url: \"https://127.0.0.1:{port}/shop.git\", fetch_timeout: 10s}}\n    schedule: {{poll: 1s}}\n"
     );
     let daemon = world.serve("daemon", &configuration(&silent)).await;
     // While it is asked for its revision.

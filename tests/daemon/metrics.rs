@@ -109,6 +109,19 @@ async fn counters_are_there_before_anything_is_counted() {
     let others = "cutover_notifications_total{target=\"others\",outcome=\"given_up\"}";
     let begun = eventually("the new target", async || value(&daemon, others).await).await;
     assert!(begun.abs() < f64::EPSILON, "{begun}");
+    // Each attempt that others spoil is counted.
+    world
+        .sql
+        .run(
+            "INSERT INTO mz_sandbox.faults (pattern, action, argument, times) \
+             VALUES ('cutover: commit swap', 'error', '40001', 2)",
+        )
+        .await;
+    daemon.signal(Signal::SIGUSR2);
+    world.swapped(2).await;
+    let spoiled = "cutover_retries_total{environment=\"prod\",reason=\"conflict\"}";
+    assert_eq!(value(&daemon, spoiled).await, Some(2.0));
+    daemon.does("prod", "idle").await;
     daemon.stopped().await.exits(0);
 }
 

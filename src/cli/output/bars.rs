@@ -47,7 +47,7 @@ impl Bars {
     pub(super) fn show(&mut self, progress: &Progress, now: Timestamp) {
         match progress {
             Progress::State { state, .. } => self.enter(*state),
-            Progress::Note { .. } | Progress::Warning { .. } => {
+            Progress::Note { .. } | Progress::Warning { .. } | Progress::Retry { .. } => {
                 for line in self.lines.lines(progress, now) {
                     self.print(line.tone, &line.text);
                 }

@@ -2,6 +2,7 @@
 
 use crate::cli::error::CommandError;
 use crate::deployment::state::State;
+use crate::failure::Class;
 use crate::progress::{ClusterReadiness, Health, Progress};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -50,6 +51,11 @@ pub(super) fn progress(progress: &Progress, at: Timestamp) -> serde_json::Result
         clusters: &'a [ClusterReadiness],
     }
     #[derive(Serialize)]
+    struct Retry<'a> {
+        reason: Class,
+        text: &'a str,
+    }
+    #[derive(Serialize)]
     struct Watched<'a> {
         health: Health,
         clusters: &'a [ClusterReadiness],
@@ -68,6 +74,10 @@ pub(super) fn progress(progress: &Progress, at: Timestamp) -> serde_json::Result
         }
         Progress::Note { text } => event("note", at, &Text { text }),
         Progress::Warning { text } => event("warning", at, &Text { text }),
+        Progress::Retry { reason, text } => {
+            let reason = *reason;
+            event("retry", at, &Retry { reason, text })
+        }
         Progress::Node {
             unique_id,
             status,

@@ -7,6 +7,7 @@ use super::clock::between;
 use super::format;
 use super::style::Tone;
 use crate::deployment::state::State;
+use crate::failure::Class;
 use crate::plan::render::escape::visible;
 use crate::progress::{ClusterReadiness, Progress};
 use jiff::Timestamp;
@@ -71,7 +72,12 @@ impl Lines {
             Progress::State { deployment, state } => self.state(deployment, *state),
             Progress::Note { text } if self.verbose => vec![plain(format!("  {}", visible(text)))],
             Progress::Note { .. } => Vec::new(),
-            Progress::Warning { text } => vec![Line {
+            // Others may change the catalog all the time.
+            Progress::Retry {
+                reason: Class::Conflict,
+                ..
+            } if !self.verbose => Vec::new(),
+            Progress::Warning { text } | Progress::Retry { text, .. } => vec![Line {
                 tone: Tone::Warning,
                 text: format!("  warning: {}", visible(text)),
             }],
