@@ -102,6 +102,7 @@ impl Leading<'_> {
             deployment
         } else {
             let taken = self.store.take_up(self.lead, &deployment.id).await?;
+            tracing::info!(deployment_id = %taken.id, state = %taken.state, "takes the deployment up");
             self.worker.memory.taken = Some(taken.id.clone());
             taken
         };
