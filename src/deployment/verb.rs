@@ -4,7 +4,7 @@ use super::Until;
 use super::engine;
 use super::error::DeploymentError;
 use super::state::{Asker, Event, State};
-use crate::store::{Deployment, Store};
+use crate::store::{Deployment, Lead, Store};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -161,6 +161,33 @@ pub fn pending<'e>(events: impl DoubleEndedIterator<Item = &'e Event>) -> Option
         since.push(event);
     }
     None
+}
+
+/// What is done when a command takes a deployment up to `resume` it, or to do something else with it:
+/// to resume is to do what a daemon had accepted, and anything else is asked in the place of that.
+///
+/// # Errors
+/// The journal's; [`DeploymentError::NotNow`] when the state does not admit the verb.
+pub async fn taken_up(
+    store: &Store,
+    lead: &Lead,
+    deployment: &Deployment,
+    verb: Verb,
+) -> Result<(Verb, Option<Event>), DeploymentError> {
+    let at = stuck_at(store, deployment).await?;
+    let event = verb.event(at, Asker::Cli)?;
+    let events = store.events(&deployment.id).await?;
+    let left = pending(events.iter().map(|recorded| &recorded.event));
+    if let Some((left, by)) = left.filter(|(left, _)| *left != verb) {
+        let reason = match left.event(at, by) {
+            Ok(event) if verb == Verb::Resume => return Ok((left, event)),
+            Ok(_) => format!("{verb} was asked after it"),
+            Err(error) => error.to_string(),
+        };
+        let too_late = Event::AskedTooLate { verb: left, reason };
+        store.apply(lead, &deployment.id, &too_late).await?;
+    }
+    Ok((verb, event))
 }
 
 /// The state, or where a stuck deployment got stuck.

@@ -273,6 +273,12 @@ async fn an_abort_that_was_accepted_is_done_after_a_kill() {
     let Some((world, _replay)) = world().await else {
         return;
     };
+    let resumed = asked_and_killed(&world, "cutover: create schema", "abort").await;
+    let done = world.cutover(&["resume", "prod"]).await.exits(0);
+    assert_eq!(done.deployment(), resumed);
+    assert_eq!(done.result()["deployment"]["state"], "aborted", "{done}");
+    world.nothing_left().await;
+
     let id = asked_and_killed(&world, "cutover: create schema", "abort").await;
     let daemon = world
         .serve("daemon", &configuration("    promotion: manual\n"))

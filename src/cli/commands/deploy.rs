@@ -6,7 +6,7 @@ use crate::cli::arguments::{self, Deploy, Scope};
 use crate::cli::handlers::{Answer, Handlers};
 use crate::cli::output::views::{DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
-use crate::deployment::{DeploymentError, Until};
+use crate::deployment::{DeploymentError, Until, Verb, verb};
 use crate::plan::{Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::progress::Reporter;
 use crate::release::{Driving, Release, ReleaseError, Wishes};
@@ -141,7 +141,8 @@ async fn finish_interrupted(
         .take_up(driving.lead, &active.id)
         .await
         .map_err(ReleaseError::from)?;
-    match release.drive(driving, active, Until::default(), None).await {
+    let (verb, event) = verb::taken_up(driving.store, driving.lead, &active, Verb::Resume).await?;
+    match release.drive(driving, active, verb.until(), event).await {
         Ok(ended) if ended.state.is_terminal() => Ok(()),
         Ok(waiting) => Err(already_active(&waiting)),
         // It was given up: production is as it was before, and the way is free.

@@ -40,7 +40,7 @@ pub(super) async fn run(
     };
     release.is_planned_here(&deployment.id, &deployment.plan)?;
     let at = verb::stuck_at(&store, &deployment).await?;
-    let event = verb.event(at, Asker::Cli)?;
+    verb.event(at, Asker::Cli)?;
     let materialize = release.materialize();
     tokio::select! {
         is_ours = release.is_planned_on(&materialize, &deployment.id, &deployment.plan) => is_ours?,
@@ -64,8 +64,12 @@ pub(super) async fn run(
         .take_up(&lead, &deployment.id)
         .await
         .map_err(ReleaseError::from)?;
+    let (done, event) = verb::taken_up(&store, &lead, &deployment, verb).await?;
     let (reporter, news) = Reporter::channel();
     let renderer = output.render(news);
+    if done != verb {
+        reporter.warning(format!("a daemon accepted to {done}, which is done now"));
+    }
     let driving = Driving {
         store: &store,
         lead: &lead,
@@ -73,7 +77,7 @@ pub(super) async fn run(
         stop,
     };
     let ended = release
-        .drive(&driving, deployment, verb.until(), event)
+        .drive(&driving, deployment, done.until(), event)
         .await;
     renderer.finish().await;
     outcome(&release, ended?, output)
