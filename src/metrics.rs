@@ -63,10 +63,7 @@ pub const NAMES: [(&str, &str); 24] = [
         LOOKS,
         "Looks at what serves since a swap, by what was found",
     ),
-    (
-        RETRIES,
-        "Pauses before the daemon tried again, by what kind of failure",
-    ),
+    (RETRIES, "What was tried again, by what kind of failure"),
     (LATENESS, "How much later than scheduled runs began"),
     (LEADER, "1 while this process leads the environment"),
     (

@@ -403,12 +403,7 @@ impl Leading<'_> {
         self.worker.metrics.retried(environment, error.class());
         // Nobody looks until it is tried again.
         self.worker.metrics.readiness(environment, &[]);
-        let mut pauses = match self.worker.memory.pauses.take() {
-            Some(pauses) => pauses,
-            None => self.worker.pauses(),
-        };
-        let pause = pauses.next_pause().unwrap_or(SHORTEST_PAUSE);
-        self.worker.memory.pauses = Some(pauses);
+        let pause = self.next_pause();
         match self.wait(pause).await? {
             Woken::Elapsed | Woken::Configured => {}
             Woken::Asked(request) => {
@@ -416,6 +411,17 @@ impl Leading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The next, longer pause before what failed is tried again.
+    fn next_pause(&mut self) -> Duration {
+        let mut pauses = match self.worker.memory.pauses.take() {
+            Some(pauses) => pauses,
+            None => self.worker.pauses(),
+        };
+        let pause = pauses.next_pause().unwrap_or(SHORTEST_PAUSE);
+        self.worker.memory.pauses = Some(pauses);
+        pause
     }
 
     /// Awaits something slow that may be given up at any point, while requests are answered. `None`

@@ -4,7 +4,7 @@ use super::Until;
 use super::engine;
 use super::error::DeploymentError;
 use super::state::{Asker, Event, State};
-use crate::store::{Deployment, Lead, Store};
+use crate::store::{Deployment, Lead, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -163,6 +163,18 @@ pub fn pending<'e>(events: impl DoubleEndedIterator<Item = &'e Event>) -> Option
     None
 }
 
+/// What was asked of a deployment and not done yet.
+///
+/// # Errors
+/// The journal's.
+pub async fn left(
+    store: &Store,
+    deployment: &Deployment,
+) -> Result<Option<(Verb, Asker)>, StoreError> {
+    let events = store.events(&deployment.id).await?;
+    Ok(pending(events.iter().map(|recorded| &recorded.event)))
+}
+
 /// What is done when a command takes a deployment up to `resume` it, or to do something else with it:
 /// to resume is to do what a daemon had accepted, and anything else is asked in the place of that.
 ///
@@ -176,8 +188,7 @@ pub async fn taken_up(
 ) -> Result<(Verb, Option<Event>), DeploymentError> {
     let at = stuck_at(store, deployment).await?;
     let event = verb.event(at, Asker::Cli)?;
-    let events = store.events(&deployment.id).await?;
-    let left = pending(events.iter().map(|recorded| &recorded.event));
+    let left = left(store, deployment).await?;
     if let Some((left, by)) = left.filter(|(left, _)| *left != verb) {
         let reason = match left.event(at, by) {
             Ok(event) if verb == Verb::Resume => return Ok((left, event)),

@@ -224,12 +224,7 @@ impl Leading<'_> {
 
     /// Something is away, which says nothing about the project: it is tried again after a pause.
     fn put_off(&mut self, trigger: Trigger) {
-        let mut pauses = match self.worker.memory.pauses.take() {
-            Some(pauses) => pauses,
-            None => self.worker.pauses(),
-        };
-        let pause = pauses.next_pause().unwrap_or(super::SHORTEST_PAUSE);
-        self.worker.memory.pauses = Some(pauses);
+        let pause = self.next_pause();
         self.worker.memory.next = Some(trigger);
         self.worker.memory.next_at = Timestamp::now().checked_add(pause).ok();
     }

@@ -39,9 +39,7 @@ impl Leading<'_> {
 
     /// What an earlier leader accepted and did not come to do is done by this one.
     async fn take_over_requests(&mut self, active: &Deployment) -> Result<(), StoreError> {
-        let events = self.store.events(&active.id).await?;
-        let pending = verb::pending(events.iter().map(|recorded| &recorded.event));
-        if let Some((verb, by)) = pending {
+        if let Some((verb, by)) = verb::left(self.store, active).await? {
             tracing::info!(deployment_id = active.id, %verb, "takes up what was asked");
             self.worker.memory.asked = Some(verb);
             self.worker.memory.asked_by = Some(by);
