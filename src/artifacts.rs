@@ -6,6 +6,7 @@
 //! <project>/<environment>/deployments/<id>/manifest.json       as dbt wrote it
 //!                                          run_results.json    as dbt wrote it, where there was one
 //!                                          plan.json           where Cutover made one
+//!                                          outcomes.json       what came out of each node, where that is known
 //!                                          metadata.json       `Metadata`; written last
 //! <project>/<environment>/baseline/00000000000000000001.json   `Pointer`, generation 1
 //!                                  00000000000000000002.json   generation 2: the highest one counts
@@ -35,6 +36,7 @@ use std::time::Duration;
 pub use document::{Kind, Metadata, Pointer, Reason, RecordedObject};
 pub use error::ArtifactError;
 pub use location::shown;
+pub use outcomes::KeptOutcomes;
 pub use refusal::Name;
 
 /// The documents: metadata and pointer.
@@ -49,6 +51,8 @@ pub mod import;
 pub mod location;
 /// Addresses, and how single objects are created, read and listed.
 mod objects;
+/// What came out of each node, as a bundle has it.
+pub mod outcomes;
 /// Stable names of what is refused.
 pub mod refusal;
 /// Which bundles may go.
@@ -88,6 +92,8 @@ pub struct Bundle {
     pub run_results: Option<Vec<u8>>,
     /// The plan, as JSON; an import has none.
     pub plan: Option<Vec<u8>>,
+    /// What came out of each node, as JSON; bundles of earlier versions have none.
+    pub outcomes: Option<Vec<u8>>,
     /// What it is about.
     pub metadata: Metadata,
 }
@@ -121,6 +127,8 @@ pub struct Baseline {
     pub manifest: Manifest,
     /// What became of its nodes, where that was kept.
     pub run_results: Option<RunResults>,
+    /// What came out of each node.
+    pub outcomes: KeptOutcomes,
 }
 
 /// An open artifact store. Clones share the connection.
@@ -198,6 +206,10 @@ impl Artifacts {
                 value(kept).is_some() && value(kept) == value(plan)
             })
             .await?;
+        }
+        if let Some(outcomes) = &bundle.outcomes {
+            self.put_once(&object(OUTCOMES), outcomes, |_| false)
+                .await?;
         }
         let place = self.named(&metadata_path);
         let kept = self
@@ -291,8 +303,10 @@ impl Artifacts {
             }
             None => None,
         };
+        let outcomes = self.read_outcomes(key, &id, bundle.outcomes.as_deref())?;
         Ok(Some(Baseline {
             pointer,
+            outcomes,
             metadata: bundle.metadata,
             manifest,
             run_results,
@@ -322,8 +336,27 @@ impl Artifacts {
             manifest: needed(MANIFEST).await?,
             run_results: self.get(&self.object(key, id, RUN_RESULTS)).await?,
             plan: self.get(&self.object(key, id, PLAN)).await?,
+            outcomes: self.get(&self.object(key, id, OUTCOMES)).await?,
             metadata,
         })
+    }
+
+    /// What came out of each node of one deployment, as it was kept.
+    ///
+    /// # Errors
+    /// [`Name::BaselineDamaged`]; a store that does not answer.
+    pub async fn outcomes(&self, key: &Key, id: &str) -> Result<KeptOutcomes, ArtifactError> {
+        let bytes = self.get(&self.object(key, id, OUTCOMES)).await?;
+        self.read_outcomes(key, id, bytes.as_deref())
+    }
+
+    fn read_outcomes(
+        &self,
+        key: &Key,
+        id: &str,
+        bytes: Option<&[u8]>,
+    ) -> Result<KeptOutcomes, ArtifactError> {
+        KeptOutcomes::read(bytes, &self.named(&self.object(key, id, OUTCOMES)))
     }
 
     /// The last pointers, the latest first.
@@ -435,6 +468,7 @@ impl Artifacts {
 const MANIFEST: &str = "manifest.json";
 const RUN_RESULTS: &str = "run_results.json";
 const PLAN: &str = "plan.json";
+const OUTCOMES: &str = "outcomes.json";
 const METADATA: &str = "metadata.json";
 
 /// Whether the pointer still stands where it is to be moved from.

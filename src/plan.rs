@@ -4,6 +4,7 @@
 //! Same input, same bytes: every list is sorted.
 
 use crate::materialize::grants::{DefaultPrivilege, Grant};
+use crate::project::outcome::Inputs;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ pub use refusal::{Refusal, RefusalName, Refused};
 
 /// What the project and the server say, as the plan needs it.
 pub mod candidate;
+/// What changed since the baseline, as a release sees it.
+pub mod changes;
 /// The checks that refuse a plan.
 mod checks;
 /// The smallest set that may be swapped together.
@@ -60,6 +63,10 @@ pub struct Plan {
     pub manifest_hash: String,
     /// The content hash of the same project parsed with `deploy: true`.
     pub green_manifest_hash: String,
+    /// What the plan was made from beside the manifest; `None` in plans that compare texts, and in those of
+    /// versions before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<PlannedOutcomes>,
     /// What was live when the plan was made.
     #[serde(default)]
     pub baseline: BaselineUsed,
@@ -89,6 +96,9 @@ pub struct Plan {
     pub gains: Vec<String>,
     /// Objects that production loses, `schema.name`, sorted.
     pub loses: Vec<String>,
+    /// Nodes that changed as text, while what comes out of them is the same; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text_only: Vec<String>,
     /// Columns that production gains, loses or has retyped, as far as enforced contracts say so; sorted.
     #[serde(default)]
     pub columns: Vec<ColumnChange>,
@@ -143,6 +153,15 @@ pub enum ColumnChangeKind {
         /// The new one.
         to: String,
     },
+}
+
+/// The outcomes that a plan was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedOutcomes {
+    /// What they hash to.
+    pub digest: String,
+    /// What their SQL was compiled under.
+    pub inputs: Option<Inputs>,
 }
 
 /// The baseline of a plan.

@@ -15,6 +15,7 @@ pub mod identifier;
 pub mod jinja;
 pub mod locate;
 pub mod manifest;
+pub mod outcome;
 pub mod profiles;
 pub mod run_results;
 pub mod select;
@@ -90,6 +91,17 @@ impl Project {
             dbt,
             profile,
         })
+    }
+
+    /// Under what dbt compiles the project, when it is given these variables and this environment. Which dbt
+    /// that is, and what its packages bring, is not known here: see [`DbtProject::circumstances`].
+    #[must_use]
+    pub fn circumstances(
+        &self,
+        vars: &serde_json::Map<String, serde_json::Value>,
+        environment: &std::collections::BTreeMap<std::ffi::OsString, std::ffi::OsString>,
+    ) -> outcome::Circumstances {
+        self.dbt.circumstances(&self.profile, vars, environment)
     }
 
     /// The schemas and clusters that the project wants released for the profile's target.

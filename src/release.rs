@@ -403,8 +403,9 @@ impl Release {
         )?;
         let mut environment = environment::allowed(std::env::vars_os(), &settings.environment);
         environment.extend(self.secrets.clone());
-        let vars = self.settings.project.vars.clone().into_iter().collect();
+        let vars: serde_json::Map<_, _> = self.settings.project.vars.clone().into_iter().collect();
         let profile = &self.project.profile;
+        let circumstances = self.project.circumstances(&vars, &environment);
         Ok(Builds {
             invoker: Invoker {
                 dbt,
@@ -427,6 +428,8 @@ impl Release {
             cluster: profile.credentials.cluster.clone(),
             output: self.output()?,
             needs_packages: self.project.dbt.packages.needs_install(),
+            packages: self.project.dbt.packages_install_path.clone(),
+            circumstances,
         })
     }
 

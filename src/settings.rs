@@ -91,6 +91,8 @@ pub struct Settings {
     pub bootstrap: Bootstrap,
     /// How much a release takes.
     pub scope: Scope,
+    /// What a release compares with the baseline.
+    pub compare: Compare,
     /// How a release takes the place of what serves.
     pub strategy: Strategy,
     /// What is done about objects of production that are not as they were promoted.
@@ -169,6 +171,8 @@ pub struct Environment {
     pub allow: Vec<String>,
     /// How much a release takes.
     pub scope: Option<Scope>,
+    /// What a release compares with the baseline.
+    pub compare: Option<Compare>,
     /// How a release takes the place of what serves.
     pub strategy: Option<Strategy>,
     /// What is done about objects of production that are not as they were promoted.
@@ -349,6 +353,16 @@ pub enum Strategy {
     Replace,
     /// In place where that is safe, by a swap elsewhere.
     Auto,
+}
+
+/// What a release compares with the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// What comes out of each node.
+    Outcome,
+    /// What is written, as dbt does.
+    Text,
 }
 
 /// What a slim release does about objects of production that are not as they were promoted.

@@ -50,6 +50,7 @@ fn bundle(key: &Key, id: &str) -> Bundle {
     Bundle {
         manifest: SHOP.to_vec(),
         run_results: None,
+        outcomes: None,
         plan: Some(br#"{"version": 1}"#.to_vec()),
         metadata: Metadata {
             version: document::VERSION,

@@ -44,6 +44,14 @@ pub enum BuildError {
         /// What dbt says.
         message: String,
     },
+    /// A node asked the database while it was compiled, and was not to.
+    #[error("`dbt {command}`: {file} asks the database while it is compiled")]
+    Introspected {
+        /// The dbt command.
+        command: &'static str,
+        /// The node's file, relative to its package.
+        file: String,
+    },
     /// dbt failed as a whole, not merely one of its nodes.
     #[error("`dbt {command}` failed with exit code {code}: {message}")]
     Failed {
@@ -116,7 +124,9 @@ impl Classify for BuildError {
             | Self::Selector(_) => Class::Usage,
             Self::TooLong { .. } => Class::Refused,
             Self::Connection { .. } | Self::File { .. } => Class::Transient,
-            Self::Failed { .. } | Self::Artifact { .. } => Class::Permanent,
+            Self::Failed { .. } | Self::Artifact { .. } | Self::Introspected { .. } => {
+                Class::Permanent
+            }
             Self::Process(error) => match error {
                 ProcessError::Start { .. } => Class::Usage,
                 ProcessError::Cancelled { .. } => Class::Interrupted,
@@ -147,6 +157,7 @@ impl Classify for BuildError {
             Self::Selector(_) => Some("rename one of the nodes".to_owned()),
             Self::Process(_)
             | Self::Connection { .. }
+            | Self::Introspected { .. }
             | Self::Failed { .. }
             | Self::Artifact { .. }
             | Self::NothingSelected { .. }

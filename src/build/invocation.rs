@@ -7,10 +7,12 @@
 use crate::build::dbt::Dbt;
 use crate::build::environment::Variables;
 use crate::build::error::BuildError;
-use crate::build::log::{LogReader, is_connection_failure};
+use crate::build::inline;
+use crate::build::log::{LogReader, introspected, is_connection_failure};
 use crate::build::process::{Guest, ProcessError};
 use crate::build::profiles::PrivateProfile;
 use crate::progress::Reporter;
+use crate::project::manifest::Node;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::io;
@@ -19,7 +21,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The invocations of a run; each has a folder of its name in the run's folder.
-const NAMES: [&str; 6] = ["deps", "parse", "parse-green", "compile", "build", "test"];
+const NAMES: [&str; 7] = [
+    "deps",
+    "parse",
+    "parse-green",
+    "compile",
+    "hooks",
+    "build",
+    "test",
+];
 
 /// The record of a running dbt, for [`orphan::reap`](crate::build::orphan::reap).
 fn record(run_dir: &Path, name: &str) -> PathBuf {
@@ -52,6 +62,17 @@ pub struct Invocation {
     pub errors: Vec<String>,
     /// The last of dbt's messages.
     pub tail: String,
+}
+
+/// What is compiled, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Compilation {
+    /// What is selected.
+    pub selectors: Vec<String>,
+    /// What of it is left out.
+    pub excluded: Vec<String>,
+    /// Whether nodes may ask the server while they are compiled.
+    pub may_ask: bool,
 }
 
 /// Everything that the invocations of one run share.
@@ -126,15 +147,62 @@ impl Invoker {
         self.run(order).await
     }
 
-    /// Compiles the selected nodes to SQL that reads production. Nothing is made on the server.
+    /// Compiles the selected nodes to SQL that reads production. Nothing is made on the server. dbt stops at
+    /// the first node that does not compile.
     ///
     /// # Errors
-    /// When dbt does not carry it through. Failed nodes are not an error: see the exit code.
-    pub async fn compile(&self, selectors: &[String]) -> Result<Invocation, BuildError> {
+    /// When dbt does not succeed; [`BuildError::Introspected`] names a node that asks the server although it
+    /// may not.
+    pub async fn compile(&self, compilation: &Compilation) -> Result<Invocation, BuildError> {
         let mut order = self.order("compile", "compile", false, None)?;
         self.reuse_parse(&mut order, "parse");
-        self.select(&mut order, selectors)?;
+        self.selected_for_compiling(&mut order, compilation)?;
         self.run(order).await
+    }
+
+    /// Asks dbt what the hooks of some nodes render to, without a question to the server. The answer is in the
+    /// only result's SQL: see [`inline::ask_for_hooks`].
+    ///
+    /// # Errors
+    /// When dbt, or a macro that a hook calls, does not succeed.
+    pub async fn render_hooks(&self, nodes: &[&Node]) -> Result<Invocation, BuildError> {
+        let mut order = self.order("compile", "hooks", false, None)?;
+        order.deadline = self.command_timeout;
+        self.reuse_parse(&mut order, "parse");
+        order.push(["--no-populate-cache", "--no-introspect", "--inline"]);
+        order.push([inline::ask_for_hooks(nodes)]);
+        self.is_short_enough(&order)?;
+        self.run(order).await
+    }
+
+    /// As [`Invoker::parse`] without `deploy: true`, and compiles the selected nodes in the same process.
+    ///
+    /// # Errors
+    /// As [`Invoker::compile`].
+    pub async fn parse_and_compile(
+        &self,
+        compilation: &Compilation,
+    ) -> Result<Invocation, BuildError> {
+        let mut order = self.order("compile", "parse", false, None)?;
+        self.selected_for_compiling(&mut order, compilation)?;
+        self.run(order).await
+    }
+
+    fn selected_for_compiling(
+        &self,
+        order: &mut Order,
+        compilation: &Compilation,
+    ) -> Result<(), BuildError> {
+        // What is there already does not matter to SQL, and costs a question for each schema.
+        order.push(["--no-populate-cache"]);
+        if !compilation.may_ask {
+            order.push(["--no-introspect"]);
+        }
+        if !compilation.excluded.is_empty() {
+            order.push(["--exclude"]);
+            order.push(&compilation.excluded);
+        }
+        self.select(order, &compilation.selectors)
     }
 
     /// Runs the selected tests on production, except that whatever `defer_state` names differently is
@@ -276,6 +344,10 @@ impl Invoker {
         order.push(["--indirect-selection", "empty", "--select"]);
         order.push(selectors);
         order.selected = selectors.len();
+        self.is_short_enough(order)
+    }
+
+    fn is_short_enough(&self, order: &Order) -> Result<(), BuildError> {
         let size = |text: &OsString| text.len() + 1 + size_of::<usize>();
         let variables = self.environment.iter().chain(&order.extra);
         let bytes = order.arguments.iter().map(size).sum::<usize>()
@@ -348,7 +420,9 @@ impl Invoker {
         };
         if !carried_through {
             let message = log.explanation();
-            return Err(if is_connection_failure(&message) {
+            return Err(if let Some(file) = introspected(&message) {
+                BuildError::Introspected { command, file }
+            } else if is_connection_failure(&message) {
                 BuildError::Connection { command, message }
             } else {
                 BuildError::Failed {

@@ -176,6 +176,23 @@ fn flatten(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The file of the node that asked the database under `--no-introspect`: dbt opens no connection then, and
+/// says that there is none (`dbt.adapters.base.connections`, measured with dbt-core 1.11.16):
+///
+/// ```text
+/// Runtime Error in model star (models/star.sql)
+///   connection never acquired for thread (17337, 140036997637824), have [(17337, 140037278505856)]
+/// ```
+#[must_use]
+pub fn introspected(message: &str) -> Option<String> {
+    let before = &message[..message.find("connection never acquired for thread")?];
+    let line = before.trim_end().lines().next_back()?;
+    // `in model NAME (FILE)`: a name has no white space, a file may have anything.
+    let (_, named) = line.split_once(" in ")?;
+    let (_, file) = named.trim_end().strip_suffix(')')?.split_once(" (")?;
+    Some(file.to_owned())
+}
+
 /// Whether a message of dbt says that the database was not reached or was lost, as opposed to
 /// reached and unwilling. The words are libpq's, which psycopg2 passes on.
 #[must_use]
@@ -239,6 +256,17 @@ mod tests {
             });
         }
         (reader, seen)
+    }
+
+    #[test]
+    fn who_asked_the_database_is_read_from_the_message() {
+        let message = "Runtime Error\n  Runtime Error in model star (models/a (b)/star.sql)\n    connection never acquired for thread (1, 2), have [(1, 3)]";
+        let found = super::introspected(message);
+        assert_eq!(found.as_deref(), Some("models/a (b)/star.sql"));
+        assert_eq!(
+            super::introspected("Compilation Error in model d (models/d.sql)\n  bad"),
+            None
+        );
     }
 
     #[test]

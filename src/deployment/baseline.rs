@@ -7,7 +7,7 @@ use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::GreenObject;
 use crate::artifacts::document::VERSION;
-use crate::artifacts::{Advance, Bundle, Kind, Metadata, Reason, RecordedObject};
+use crate::artifacts::{Advance, Bundle, KeptOutcomes, Kind, Metadata, Reason, RecordedObject};
 use crate::plan::{ObjectKind, Plan};
 use crate::store::Deployment;
 use jiff::Timestamp;
@@ -111,6 +111,7 @@ async fn keep_as(
         manifest: context.builds.plain_manifest(plan).await?,
         run_results: context.builds.build_results()?,
         plan: Some(written),
+        outcomes: planned_outcomes(context, plan).await?,
         metadata: metadata(context, deployment, schemas, objects),
     };
     context
@@ -118,6 +119,23 @@ async fn keep_as(
         .keep(&context.artifact_key, &deployment.id, &bundle)
         .await?;
     context.finish(deployment, key::KEEP, &true).await
+}
+
+/// What came out of each node when the plan was made.
+async fn planned_outcomes(
+    context: &Context<'_>,
+    plan: &Plan,
+) -> Result<Option<Vec<u8>>, DeploymentError> {
+    let known = match &plan.baseline.deployment {
+        Some(id) => {
+            context
+                .artifacts
+                .outcomes(&context.artifact_key, id)
+                .await?
+        }
+        None => KeptOutcomes::Absent,
+    };
+    context.builds.planned_outcomes(plan, known.known()).await
 }
 
 fn metadata(

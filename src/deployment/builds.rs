@@ -1,18 +1,30 @@
 //! dbt's part: parse, build and test in the run's folder.
 
 use super::error::DeploymentError;
+use crate::build::invocation::Compilation;
 use crate::build::log::is_connection_failure;
+use crate::build::version::Version;
 use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, invocation, orphan};
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::identifier::Qualified;
 use crate::plan::Plan;
 use crate::plan::candidate::Candidate;
+use crate::project::outcome::Circumstances;
 use crate::project::run_results::RunResult;
 use crate::project::{Manifest, RunResults};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+/// SQL of nodes, as it reads production.
+mod compile;
+/// What comes out of each node.
+mod outcomes;
+/// What will have to be compiled.
+mod predict;
+pub use compile::Compiled;
+pub use outcomes::uncompiled;
 
 /// dbt for one deployment.
 #[derive(Debug, Clone)]
@@ -29,6 +41,10 @@ pub struct Builds {
     pub output: serde_yaml::Value,
     /// Whether the project lists packages that are not installed.
     pub needs_packages: bool,
+    /// The folder of the installed packages.
+    pub packages: PathBuf,
+    /// Under what the project is compiled; the versions of dbt are not in it yet.
+    pub circumstances: Circumstances,
 }
 
 /// The project as dbt parsed it for a plan.
@@ -38,6 +54,10 @@ pub struct Parsed {
     pub candidate: Candidate,
     /// The manifest, parsed without `deploy: true`.
     pub manifest: Manifest,
+    /// The dbt that parsed it.
+    pub version: Version,
+    /// What was compiled in the same process.
+    pub compiled: Compiled,
 }
 
 impl Builds {
@@ -71,10 +91,22 @@ impl Builds {
     /// # Errors
     /// dbt's, and broken or foreign manifests.
     pub async fn parse(&self) -> Result<Parsed, DeploymentError> {
-        self.parse_both().await.map_err(|error| self.or_full(error))
+        self.parse_and_compile(None).await
     }
 
-    async fn parse_both(&self) -> Result<Parsed, DeploymentError> {
+    /// As [`Builds::parse`], and compiles what is predicted in the same process.
+    ///
+    /// # Errors
+    /// As [`Builds::parse`]. What does not compile is left for later, when it is known whether it must.
+    pub async fn parse_and_compile(
+        &self,
+        predicted: Option<&Compilation>,
+    ) -> Result<Parsed, DeploymentError> {
+        let parsed = self.parse_both(predicted).await;
+        parsed.map_err(|error| self.or_full(error))
+    }
+
+    async fn parse_both(&self, predicted: Option<&Compilation>) -> Result<Parsed, DeploymentError> {
         if self.needs_packages {
             self.invoker.deps().await?;
         }
@@ -84,10 +116,13 @@ impl Builds {
             self.invoker.command_timeout,
             &self.invoker.cancel,
         );
-        let (version, plain, deploy) =
-            tokio::join!(version, self.invoker.parse(false), self.invoker.parse(true));
-        version?;
-        let (plain, deploy) = (plain?, deploy?);
+        let (version, plain, deploy) = tokio::join!(
+            version,
+            self.parse_plain(predicted),
+            self.invoker.parse(true)
+        );
+        let version = version?;
+        let ((plain, compiled), deploy) = (plain?, deploy?);
         let plain = read_manifest(&plain)?;
         let deploy = read_manifest(&deploy)?;
         plain
@@ -98,7 +133,27 @@ impl Builds {
         Ok(Parsed {
             candidate,
             manifest: plain,
+            version,
+            compiled,
         })
+    }
+
+    async fn parse_plain(
+        &self,
+        predicted: Option<&Compilation>,
+    ) -> Result<(Invocation, Compiled), BuildError> {
+        if let Some(predicted) = predicted {
+            match self.invoker.parse_and_compile(predicted).await {
+                Ok(invocation) => {
+                    let compiled = Compiled::of(&invocation);
+                    return Ok((invocation, compiled));
+                }
+                // What is wrong is said better by a parse, or by the compilation of what must be compiled.
+                Err(BuildError::Failed { .. } | BuildError::Introspected { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((self.invoker.parse(false).await?, Compiled::default()))
     }
 
     /// The candidate's manifest, parsed without `deploy: true`, as dbt wrote it.
@@ -153,39 +208,6 @@ impl Builds {
         let wanted = plan.nodes.iter().map(|node| node.unique_id.as_str());
         all_good("build", &invocation, wanted)?;
         same_project(&read_manifest(&invocation)?, &plan.green_manifest_hash)
-    }
-
-    /// The SQL of one node, as it reads production.
-    ///
-    /// # Errors
-    /// dbt's; [`DeploymentError::Failed`] when the node does not compile, or the project changed.
-    pub async fn compile(
-        &self,
-        candidate: &Candidate,
-        id: &str,
-    ) -> Result<String, DeploymentError> {
-        let compiled = self.compile_node(candidate, id).await;
-        compiled.map_err(|error| self.or_full(error))
-    }
-
-    async fn compile_node(
-        &self,
-        candidate: &Candidate,
-        id: &str,
-    ) -> Result<String, DeploymentError> {
-        let selectors = candidate
-            .selectors(&BTreeSet::from([id]))
-            .map_err(|error| DeploymentError::Failed(with_causes(&error)))?;
-        let invocation = self.invoker.compile(&selectors).await?;
-        all_good("compile", &invocation, std::iter::once(id))?;
-        let manifest = read_manifest(&invocation)?;
-        same_project(&manifest, &candidate.hash)?;
-        let node = manifest.nodes.get(id);
-        node.and_then(|node| node.compiled_code.as_deref())
-            .map(str::trim)
-            .map(|code| code.strip_suffix(';').unwrap_or(code).trim_end().to_owned())
-            .filter(|code| !code.is_empty())
-            .ok_or_else(|| DeploymentError::Failed(format!("dbt compile gave no SQL for {id}")))
     }
 
     /// Runs the planned tests on production with the replaced view read under another name.

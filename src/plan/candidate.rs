@@ -147,6 +147,25 @@ pub enum Materialization {
     Unsupported,
 }
 
+impl Materialization {
+    /// What dbt's word means to a release.
+    #[must_use]
+    pub fn named(materialized: &str) -> Self {
+        match materialized {
+            "view" => Self::Relation(ObjectKind::View),
+            // dbt-materialize makes a materialized view of `table`.
+            "materialized_view" | "materializedview" | "table" => {
+                Self::Relation(ObjectKind::MaterializedView)
+            }
+            "seed" => Self::Relation(ObjectKind::Table),
+            "ephemeral" => Self::Ephemeral,
+            "source" | "source_table" => Self::Source,
+            "sink" => Self::Sink,
+            _ => Self::Unsupported,
+        }
+    }
+}
+
 impl CandidateNode {
     /// What a release needs to know of a model, seed or snapshot.
     #[must_use]
@@ -180,18 +199,7 @@ impl CandidateNode {
     /// What its materialization means.
     #[must_use]
     pub fn materialization(&self) -> Materialization {
-        match self.materialized.as_str() {
-            "view" => Materialization::Relation(ObjectKind::View),
-            // dbt-materialize makes a materialized view of `table`.
-            "materialized_view" | "materializedview" | "table" => {
-                Materialization::Relation(ObjectKind::MaterializedView)
-            }
-            "seed" => Materialization::Relation(ObjectKind::Table),
-            "ephemeral" => Materialization::Ephemeral,
-            "source" | "source_table" => Materialization::Source,
-            "sink" => Materialization::Sink,
-            _ => Materialization::Unsupported,
-        }
+        Materialization::named(&self.materialized)
     }
 
     /// Whether a cluster computes it, indexes aside.

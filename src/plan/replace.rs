@@ -6,21 +6,46 @@
 //! because a replacement brings nothing but a query along.
 
 use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
+use super::changes::Changes;
 use super::lookup::Lookup;
 use super::refusal::Refusals;
-use super::slim::Changes;
 use super::{ObjectKind, Plan, Refusal, RefusalName, Replacement, Strategy, full};
 use crate::materialize::catalog::Object;
+use crate::project::outcome;
 use crate::project::state::Change;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a node of the candidate differs from the baseline's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Everything that changed about it.
-    pub changes: Vec<Change>,
+    /// Everything that changed about it, in words.
+    pub changes: Vec<String>,
+    /// Whether that is its query and nothing else.
+    pub is_body_alone: bool,
     /// Whether dbt runs hooks when it builds the node.
     pub has_hooks: bool,
+}
+
+impl Difference {
+    /// Of what texts say.
+    #[must_use]
+    pub fn of_texts(changes: &[Change], has_hooks: bool) -> Self {
+        Self {
+            changes: changes.iter().map(ToString::to_string).collect(),
+            is_body_alone: changes.iter().all(|change| *change == Change::Body),
+            has_hooks,
+        }
+    }
+
+    /// Of what comes out.
+    #[must_use]
+    pub fn of_outcomes(differences: &[outcome::Difference], has_hooks: bool) -> Self {
+        Self {
+            changes: differences.iter().map(ToString::to_string).collect(),
+            is_body_alone: differences.iter().all(outcome::Difference::is_of_sql),
+            has_hooks,
+        }
+    }
 }
 
 /// Why a release cannot be made in place: what → why, one phrase each.
@@ -142,20 +167,13 @@ fn view<'a>(
     if live.kind != ObjectKind::MaterializedView {
         return no("is something else than a materialized view in production");
     }
-    let body_alone = |difference: &Difference| {
-        !difference.changes.is_empty()
-            && difference
-                .changes
-                .iter()
-                .all(|change| *change == Change::Body)
-    };
-    match difference {
-        Some(difference) if !body_alone(difference) && !difference.changes.is_empty() => {
-            let words: Vec<String> = difference.changes.iter().map(ToString::to_string).collect();
-            return Err(format!("{}; only the body may change", words.join(", ")));
+    match difference.filter(|difference| !difference.changes.is_empty()) {
+        Some(difference) if !difference.is_body_alone => {
+            let words = difference.changes.join(", ");
+            return Err(format!("{words}; only the body may change"));
         }
-        Some(difference) if body_alone(difference) => {}
-        Some(_) | None => return no("was not changed by its body since the baseline"),
+        Some(_) => {}
+        None => return no("was not changed by its body since the baseline"),
     }
     if difference.is_some_and(|difference| difference.has_hooks) {
         return no("has hooks, which would not run");

@@ -4,195 +4,13 @@
 //! of a deployment that lists only the touched schemas and clusters, so every check of the whole
 //! release holds here too.
 
-use super::candidate::{CandidateNode, Input, Materialization};
-use super::closure::{self, Closure, Reason, Seed};
+use super::candidate::{Input, Materialization};
+use super::changes::Changes;
+use super::closure::{self, Closure, Reason};
 use super::lookup::Lookup;
 use super::refusal::Refusals;
 use super::{IndexMove, Mode, ObjectKind, Plan, RefusalName, Refused, full};
-use crate::project::manifest::{Resource, ResourceType};
-use crate::project::state::{Comparison, StateValue};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What changed since the baseline, as a release sees it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Changes {
-    /// Where the closure begins.
-    pub seed: Seed,
-    /// Changed nodes that no release builds (sinks, sources outside, snapshots) → what changed.
-    pub unreleased: BTreeMap<String, String>,
-    /// Objects of production that are not as they were promoted → what became of them; refused.
-    pub drifted: BTreeMap<String, String>,
-    /// Changed nodes that a selection left out.
-    pub held_back: BTreeMap<String, String>,
-    /// Schemas that something left and that a selection left out.
-    pub held_back_schemas: BTreeMap<String, String>,
-    /// What an operator should know.
-    pub notes: Vec<String>,
-}
-
-impl Changes {
-    /// What a comparison means to a release of `input`. Only what makes relations counts: tests,
-    /// exposures and the like are taken from the candidate anyway.
-    #[must_use]
-    pub fn of(comparison: &Comparison<'_>, input: &Input<'_>) -> Self {
-        let mut changes = Self::default();
-        for (id, node) in &input.candidate.nodes {
-            if comparison.matches(id, StateValue::Modified) {
-                changes.take(id, node, phrase(comparison, id), input);
-            }
-            if let Some(old) = comparison.old().nodes.get(id) {
-                changes.leaves(id, &CandidateNode::of(old), Some(node), input);
-            }
-        }
-        for (id, old) in comparison.deleted() {
-            if let Resource::Node(old) = old
-                && makes_relation(old.resource_type)
-            {
-                changes.leaves(id, &CandidateNode::of(old), None, input);
-            }
-        }
-        changes
-    }
-
-    /// Takes one changed node of the candidate.
-    pub fn take(&mut self, id: &str, node: &CandidateNode, what: String, input: &Input<'_>) {
-        let is_built = match node.materialization() {
-            Materialization::Ephemeral => true,
-            Materialization::Relation(_) => node.database == input.catalog.database,
-            Materialization::Source => full::lies_in_deployment(input, node),
-            Materialization::Sink | Materialization::Unsupported => false,
-        };
-        if is_built {
-            self.seed.nodes.insert(id.to_owned(), what);
-        } else {
-            self.unreleased.insert(id.to_owned(), what);
-        }
-    }
-
-    /// Takes up what earlier releases held back, as far as it is still there.
-    pub fn take_held_back(
-        &mut self,
-        nodes: &BTreeMap<String, String>,
-        schemas: &BTreeMap<String, String>,
-        input: &Input<'_>,
-    ) {
-        for (id, what) in nodes {
-            if let Some(node) = input.candidate.nodes.get(id)
-                && !self.seed.nodes.contains_key(id)
-            {
-                self.take(id, node, format!("held back, {what}"), input);
-            }
-        }
-        for (schema, who) in schemas {
-            if input.schemas.contains(schema) {
-                let seeds = &mut self.seed.schemas;
-                seeds.entry(schema.clone()).or_insert_with(|| who.clone());
-            }
-        }
-    }
-
-    /// Takes an object that is not as it was promoted: its node, or where it has none its schema.
-    pub fn take_drift(&mut self, schema: &str, name: &str, what: String, input: &Input<'_>) {
-        let mut nodes = input.candidate.nodes.iter();
-        let node = nodes.find(|(_, node)| {
-            node.database == input.catalog.database
-                && node.schema == schema
-                && node.identifier == name
-                && node.materialization() != Materialization::Ephemeral
-        });
-        match node {
-            Some((id, node)) if !self.seed.nodes.contains_key(id) => {
-                self.take(id, node, what, input);
-            }
-            Some(_) => {}
-            None => {
-                let schemas = &mut self.seed.schemas;
-                schemas.entry(schema.to_owned()).or_insert(what);
-            }
-        }
-    }
-
-    /// Begins with the selected nodes instead. What changed and is not selected is held back.
-    pub fn keep_only(&mut self, selected: &BTreeSet<String>, input: &Input<'_>) {
-        let seed = std::mem::take(&mut self.seed);
-        self.unreleased.retain(|id, _| selected.contains(id));
-        self.held_back_schemas = seed.schemas;
-        for (id, what) in seed.nodes {
-            if selected.contains(&id) {
-                self.seed.nodes.insert(id, what);
-            } else {
-                self.held_back.insert(id, what);
-            }
-        }
-        for id in selected {
-            if let Some(node) = input.candidate.nodes.get(id)
-                && !self.seed.nodes.contains_key(id)
-                && !self.unreleased.contains_key(id)
-            {
-                self.take(id, node, "selected".to_owned(), input);
-            }
-        }
-    }
-
-    /// A relation of the baseline that the candidate makes nowhere or elsewhere: its schema is
-    /// swapped, so that it goes.
-    fn leaves(
-        &mut self,
-        id: &str,
-        old: &CandidateNode,
-        new: Option<&CandidateNode>,
-        input: &Input<'_>,
-    ) {
-        let is_relation = |node: &CandidateNode| {
-            matches!(
-                node.materialization(),
-                Materialization::Relation(_) | Materialization::Source
-            )
-        };
-        let stays = new.is_some_and(|new| {
-            is_relation(new) && (&new.database, &new.schema) == (&old.database, &old.schema)
-        });
-        if !is_relation(old) || stays {
-            return;
-        }
-        let word = if new.is_some() { "moved" } else { "deleted" };
-        if full::lies_in_deployment(input, old) {
-            self.seed
-                .schemas
-                .entry(old.schema.clone())
-                .or_insert_with(|| format!("{word} {id}"));
-        } else {
-            self.notes.push(format!(
-                "{id} was {word}; {}.{} lies outside vars.deployment and stays in production",
-                old.schema, old.identifier
-            ));
-        }
-    }
-}
-
-fn makes_relation(kind: ResourceType) -> bool {
-    matches!(
-        kind,
-        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot
-    )
-}
-
-/// `changed: body, config cluster`, or `new`.
-fn phrase(comparison: &Comparison<'_>, id: &str) -> String {
-    let words: Vec<String> = comparison
-        .changes(id)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let bare: Vec<&str> = words
-        .iter()
-        .map(|word| word.strip_prefix("changed: ").unwrap_or(word))
-        .collect();
-    if bare == ["new"] {
-        return "new".to_owned();
-    }
-    format!("changed: {}", bare.join(", "))
-}
 
 /// A closed change, before the keys of the indexes that move with it are known.
 #[derive(Debug, Clone, PartialEq)]
@@ -276,6 +94,7 @@ pub fn plan(
         }
     }
     plan.notes.extend(changes.notes.iter().cloned());
+    plan.text_only = changes.text_only.iter().cloned().collect();
     let is_released = |id: &String| closed.closure.nodes.contains_key(id);
     plan.held_back = changes.held_back.clone();
     plan.held_back.retain(|id, _| !is_released(id));

@@ -5,6 +5,7 @@
 //! `clusters: ["{{ env_var('C') }}"]` means those very characters to dbt's own deploy macros. Cutover
 //! renders the values below `vars.deployment`, which is the only reading of them that is of use.
 
+mod circumstances;
 pub mod deployment;
 pub mod packages;
 

@@ -63,6 +63,32 @@ pub struct RunResult {
     pub relation_name: Option<String>,
 }
 
+/// What a compilation gave, node by node. Apart from [`RunResults`], which are kept in memory for longer.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CompileResults {
+    /// One entry for each node, in the order they ended.
+    pub results: Vec<CompileResult>,
+}
+
+/// The SQL of one node.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CompileResult {
+    /// For example `model.shop.orders`.
+    pub unique_id: String,
+    /// How it ended.
+    pub status: Status,
+    /// The SQL, where it compiled.
+    #[serde(default)]
+    pub compiled_code: Option<String>,
+}
+
+impl CompileResults {
+    /// Reads a file.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        artifact::read(file, KIND)
+    }
+}
+
 /// How a node ended (`dbt.artifacts.schemas.results.NodeStatus`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub enum Status {

@@ -2,25 +2,28 @@
 
 use super::{Release, ReleaseError};
 use crate::artifacts::drift::{self, Change};
-use crate::artifacts::{Artifacts, Baseline};
+use crate::artifacts::{Artifacts, Baseline, KeptOutcomes};
 use crate::deployment::DeploymentError;
-use crate::deployment::builds::{Builds, Parsed};
+use crate::deployment::builds::{Builds, Parsed, uncompiled};
 use crate::deployment::state::{Event, State};
 use crate::materialize::Materialize;
 use crate::materialize::catalog::Catalog;
 use crate::materialize::identifier::Qualified;
 use crate::materialize::replacement;
 use crate::plan::candidate::{CandidateNode, Input};
+use crate::plan::changes::Changes;
 use crate::plan::replace::{self, Difference, Queries, Reasons};
-use crate::plan::slim::{self, Changes, Closed};
+use crate::plan::slim::{self, Closed};
 use crate::plan::{
     BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full,
 };
+use crate::project::outcome::{self, Outcomes, Verdict};
 use crate::project::run_results::RunResults;
 use crate::project::select::{self, Context, Kept, Selection, Selectors};
 use crate::project::state::Comparison;
-use crate::settings::{OnDrift, Scope, Strategy};
+use crate::settings::{Compare, OnDrift, Scope, Strategy};
 use crate::store::{RecordedEvent, Store};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most deployments of the past that are looked at.
@@ -53,6 +56,47 @@ struct Found {
     used: BaselineUsed,
 }
 
+/// The project beside the baseline.
+struct Compared<'a> {
+    /// As they are written.
+    texts: Comparison<'a>,
+    /// What came out of the baseline, and what comes out of the project, where that is compared.
+    outcomes: Option<(Cow<'a, Outcomes>, &'a Outcomes)>,
+    /// What an operator should know of it.
+    notes: Vec<String>,
+}
+
+impl Compared<'_> {
+    fn changes(&self, input: &Input<'_>) -> Changes {
+        let mut changes = match &self.outcomes {
+            Some((old, new)) => Changes::of_outcomes(old, new, &self.texts, input),
+            None => Changes::of_texts(&self.texts, input),
+        };
+        changes.notes.splice(0..0, self.notes.iter().cloned());
+        changes
+    }
+
+    /// How a node that changed differs.
+    fn difference(&self, id: &str, has_hooks: bool) -> Difference {
+        if let Some((old, new)) = &self.outcomes
+            && let Verdict::Differs(differences) = new.verdict(id, old)
+        {
+            return Difference::of_outcomes(&differences, has_hooks);
+        }
+        Difference::of_texts(self.texts.changes(id), has_hooks)
+    }
+}
+
+/// What came out of a baseline, as far as its manifest says: all but the SQL, and that too where dbt had
+/// compiled it.
+fn of_manifest(baseline: &Baseline, builds: &Builds) -> Result<Outcomes, ReleaseError> {
+    let content = &baseline.metadata.manifest_hash;
+    let clusters = |named: Option<&str>| builds.final_cluster(named);
+    let mut outcomes = uncompiled(&baseline.manifest, content, &clusters, None)?;
+    outcomes.take_compiled(&baseline.manifest);
+    Ok(outcomes)
+}
+
 impl Release {
     /// Plans a release: of what changed since the baseline, or of all of `vars.deployment` where that
     /// is wished, configured, or the only thing that can be done because there is no baseline.
@@ -76,9 +120,29 @@ impl Release {
         let catalog = Catalog::read(materialize).await?;
         let key = self.artifact_key();
         let pointer = artifacts.current(&key).await?;
-        // The baseline is read while dbt works.
-        let (parsed, baseline) = tokio::join!(builds.parse(), artifacts.baseline(&key));
-        let (parsed, baseline) = (parsed?, baseline?);
+        // The baseline says what will have to be compiled.
+        let baseline = artifacts.baseline(&key).await?;
+        let predicted = match (&baseline, self.settings.compare) {
+            (Some(baseline), Compare::Outcome) => baseline
+                .outcomes
+                .known()
+                .and_then(|known| builds.predict(&baseline.manifest, known)),
+            (Some(_) | None, _) => None,
+        };
+        let parsed = builds.parse_and_compile(predicted.as_ref()).await?;
+        let outcomes = match self.settings.compare {
+            Compare::Text => None,
+            Compare::Outcome => {
+                let known = baseline
+                    .as_ref()
+                    .and_then(|baseline| baseline.outcomes.known());
+                Some(builds.outcomes(&parsed, known).await?)
+            }
+        };
+        let planned_outcomes = outcomes
+            .as_ref()
+            .map(|outcomes| builds.remember(outcomes))
+            .transpose()?;
         let found = Found {
             parsed,
             used: BaselineUsed {
@@ -120,12 +184,19 @@ impl Release {
         let is_full = wishes.full || (self.settings.scope == Scope::Full && selectors.is_none());
         let mut plan = match &found.baseline {
             Some(baseline) if !is_full => {
-                let changes =
-                    self.changes(&input, baseline, &found.parsed, selectors.as_ref(), wishes)?;
+                let compared = self.compared(baseline, &found.parsed, builds, outcomes.as_ref())?;
+                let changes = self.changes(
+                    &input,
+                    baseline,
+                    &found.parsed,
+                    &compared,
+                    selectors.as_ref(),
+                    wishes,
+                )?;
                 self.changed(
                     &input,
                     &changes,
-                    baseline,
+                    &compared,
                     &found.parsed,
                     builds,
                     materialize,
@@ -143,6 +214,7 @@ impl Release {
                 .push("there is no baseline yet, so all of vars.deployment is released".to_owned());
         }
         plan.baseline = found.used;
+        plan.outcomes = planned_outcomes;
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
         Ok(plan)
@@ -160,18 +232,53 @@ impl Release {
         Ok(Some(selectors))
     }
 
+    /// The project beside the baseline.
+    fn compared<'a>(
+        &self,
+        baseline: &'a Baseline,
+        parsed: &'a Parsed,
+        builds: &Builds,
+        outcomes: Option<&'a Outcomes>,
+    ) -> Result<Compared<'a>, ReleaseError> {
+        let rules = select::rules(&self.project.dbt.flags);
+        let texts = Comparison::with(&baseline.manifest, &parsed.manifest, rules);
+        let mut notes = Vec::new();
+        let Some(new) = outcomes else {
+            return Ok(Compared {
+                texts,
+                outcomes: None,
+                notes,
+            });
+        };
+        let old = match &baseline.outcomes {
+            KeptOutcomes::Known(known) => Cow::Borrowed(&**known),
+            KeptOutcomes::Absent => Cow::Owned(of_manifest(baseline, builds)?),
+            KeptOutcomes::OtherForm { found } => {
+                notes.push(format!(
+                    "what came out of the baseline was recorded by another version of Cutover (form {found}, this one compares form {}), so it is not compared",
+                    outcome::FORM
+                ));
+                Cow::Owned(of_manifest(baseline, builds)?)
+            }
+        };
+        Ok(Compared {
+            texts,
+            outcomes: Some((old, new)),
+            notes,
+        })
+    }
+
     /// What is to be released: what changed, what drifted, what was held back, or what is selected.
     fn changes(
         &self,
         input: &Input<'_>,
         baseline: &Baseline,
         parsed: &Parsed,
+        compared: &Compared<'_>,
         selectors: Option<&Selectors>,
         wishes: &Wishes,
     ) -> Result<Changes, ReleaseError> {
-        let rules = select::rules(&self.project.dbt.flags);
-        let comparison = Comparison::with(&baseline.manifest, &parsed.manifest, rules);
-        let mut changes = Changes::of(&comparison, input);
+        let mut changes = compared.changes(input);
         changes.take_held_back(
             &baseline.metadata.held_back,
             &baseline.metadata.held_back_schemas,
@@ -200,7 +307,7 @@ impl Release {
                 selection,
                 selectors,
                 parsed,
-                &comparison,
+                &compared.texts,
                 baseline.run_results.as_ref(),
             )?;
             changes.keep_only(&selected, input);
@@ -237,7 +344,7 @@ impl Release {
         &self,
         input: &Input<'_>,
         changes: &Changes,
-        baseline: &Baseline,
+        compared: &Compared<'_>,
         parsed: &Parsed,
         builds: &Builds,
         materialize: &Materialize,
@@ -247,7 +354,7 @@ impl Release {
             return self.slim(input, changes, materialize).await;
         }
         let reasons = match self
-            .in_place(input, changes, baseline, parsed, builds, materialize)
+            .in_place(input, changes, compared, parsed, builds, materialize)
             .await?
         {
             Ok(plan) => return Ok(plan),
@@ -266,20 +373,15 @@ impl Release {
         &self,
         input: &Input<'_>,
         changes: &Changes,
-        baseline: &Baseline,
+        compared: &Compared<'_>,
         parsed: &Parsed,
         builds: &Builds,
         materialize: &Materialize,
     ) -> Result<Result<Plan, Reasons>, ReleaseError> {
-        let rules = select::rules(&self.project.dbt.flags);
-        let comparison = Comparison::with(&baseline.manifest, &parsed.manifest, rules);
         let differences = changes.seed.nodes.keys().map(|id| {
             let node = parsed.manifest.nodes.get(id);
-            let difference = Difference {
-                changes: comparison.changes(id).to_vec(),
-                has_hooks: node.is_some_and(|node| node.config.has_hooks()),
-            };
-            (id.clone(), difference)
+            let has_hooks = node.is_some_and(|node| node.config.has_hooks());
+            (id.clone(), compared.difference(id, has_hooks))
         });
         let target = match replace::target(input, changes, &differences.collect()) {
             Ok(target) => target,

@@ -106,6 +106,8 @@ mod runs;
 pub(super) fn new_deployment(environment: &str) -> NewDeployment {
     NewDeployment {
         plan: Plan {
+            outcomes: None,
+            text_only: Vec::new(),
             build_selectors: Vec::new(),
             test_selectors: Vec::new(),
             version: 1,

@@ -72,6 +72,7 @@ impl Replay {
         for (step, files) in [
             ("parse", &["manifest.json"][..]),
             ("parse-green", &["manifest.json"]),
+            ("compile", &["run_results.json"]),
             ("build", &["manifest.json", "run_results.json"]),
         ] {
             let place = folder.join(step);

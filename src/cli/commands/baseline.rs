@@ -141,6 +141,8 @@ pub(super) async fn import(
         manifest: bytes,
         run_results: results.map(|(bytes, _)| bytes),
         plan: None,
+        // What the manifest says of them is read from it.
+        outcomes: None,
         metadata,
     };
     let metadata = artifacts.keep(&key, &id, &bundle).await?;

@@ -83,6 +83,8 @@ fn test(name: &str) -> String {
 /// A plan with something of everything.
 pub(crate) fn shop() -> Plan {
     Plan {
+        outcomes: None,
+        text_only: Vec::new(),
         version: 1,
         mode: Mode::Slim,
         environment: "production".to_owned(),

@@ -1,7 +1,7 @@
 use super::{Difference, Queries, Reasons, columns_differ, note, plan, refusal, target, tests_of};
 use crate::plan::candidate::ClusterUse;
+use crate::plan::changes::Changes;
 use crate::plan::sample::World;
-use crate::plan::slim::Changes;
 use crate::plan::{ObjectKind, Plan, RefusalName, Strategy};
 use crate::project::state::Change;
 use std::collections::BTreeMap;
@@ -25,10 +25,7 @@ fn changes(world: &World, ids: &[&str]) -> Changes {
 }
 
 fn bodies(changes: &Changes) -> BTreeMap<String, Difference> {
-    let body = || Difference {
-        changes: vec![Change::Body],
-        has_hooks: false,
-    };
+    let body = || Difference::of_texts(&[Change::Body], false);
     let ids = changes.seed.nodes.keys();
     ids.map(|id| (id.clone(), body())).collect()
 }
@@ -144,20 +141,11 @@ fn only_the_body_may_change() {
     let changes = changes(&world, &[TOTALS]);
     for (difference, why) in [
         (
-            Difference {
-                changes: vec![Change::Body, Change::Relation],
-                has_hooks: false,
-            },
+            Difference::of_texts(&[Change::Body, Change::Relation], false),
             "only the body may change",
         ),
         (Difference::default(), "was not changed by its body"),
-        (
-            Difference {
-                changes: vec![Change::Body],
-                has_hooks: true,
-            },
-            "has hooks",
-        ),
+        (Difference::of_texts(&[Change::Body], true), "has hooks"),
     ] {
         let differences = BTreeMap::from([(TOTALS.to_owned(), difference)]);
         let reasons = target(&input, &changes, &differences).expect_err("a refusal");

@@ -1,5 +1,6 @@
-use super::{Changes, Closed, plan};
+use super::{Closed, plan};
 use crate::plan::candidate::ClusterUse;
+use crate::plan::changes::Changes;
 use crate::plan::sample::World;
 use crate::plan::{Mode, ObjectKind, Plan, RefusalName, Refused};
 use crate::project::manifest::sample::{manifest, model, with};
@@ -205,7 +206,7 @@ fn changes_are_new_and_modified_nodes_and_schemas_that_something_left() {
     ]);
     let new = shop(&[stg, ("totals", "marts", "select 2")]);
     let comparison = Comparison::of(&old, &new);
-    let changes = Changes::of(&comparison, &world.input());
+    let changes = Changes::of_texts(&comparison, &world.input());
     assert_eq!(
         changes.seed.nodes.iter().collect::<Vec<_>>(),
         [(&"model.shop.totals".to_owned(), &"changed: body".to_owned())]

@@ -138,7 +138,7 @@ impl Default for Config {
 }
 
 /// An index that the adapter makes with a relation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub struct Index {
     /// Its columns or expressions; none for a default index.
     #[serde(default, deserialize_with = "decode::one_or_many")]

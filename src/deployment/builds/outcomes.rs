@@ -1,0 +1,215 @@
+//! What comes out of each node of the project, compiled as far as needed.
+//!
+//! What the baseline knows is taken where every input is the same; the rest is compiled. The whole is written
+//! into the run's folder and hashed into the plan, so that what is kept when the release goes live is what was
+//! planned from, whoever goes on with it and wherever.
+
+use super::{Builds, DeploymentError, Parsed};
+use crate::build::BuildError;
+use crate::plan::{Plan, PlannedOutcomes};
+use crate::project::Manifest;
+use crate::project::manifest::{Node, ResourceType};
+use crate::project::outcome::reads::Reads;
+use crate::project::outcome::{Circumstances, ClusterNames, Hooks, Inputs, Outcomes};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+impl Builds {
+    /// The outcomes of the project as it was parsed. `known` are those of the baseline.
+    ///
+    /// # Errors
+    /// dbt's, with the node and its file; a seed that cannot be read.
+    pub async fn outcomes(
+        &self,
+        parsed: &Parsed,
+        known: Option<&Outcomes>,
+    ) -> Result<Outcomes, DeploymentError> {
+        let manifest = &parsed.manifest;
+        let circumstances = Circumstances {
+            dbt: format!(
+                "dbt-core {}, dbt-materialize {}",
+                parsed.version.core, parsed.version.adapter
+            ),
+            ..self.circumstances.clone()
+        };
+        let mut outcomes = uncompiled(
+            manifest,
+            &parsed.candidate.hash,
+            &|named| self.final_cluster(named),
+            Some(&circumstances),
+        )?;
+        self.read_seeds(manifest, &mut outcomes)?;
+        if let Some(known) = known {
+            outcomes.take_known(known);
+        }
+        for (id, sql) in &parsed.compiled.sql {
+            outcomes.compiled(id, sql);
+        }
+        let (wanted, unrendered) = (outcomes.uncompiled(), outcomes.unrendered());
+        let (compiled, hooks) = tokio::join!(
+            self.compile_all(manifest, &parsed.candidate, &wanted),
+            self.rendered_hooks(manifest, &unrendered)
+        );
+        let (compiled, hooks) = (compiled?, hooks?);
+        for (id, sql) in &compiled.sql {
+            outcomes.compiled(id, sql);
+        }
+        for id in &compiled.asking {
+            outcomes.known_when_built(id);
+        }
+        outcomes.take_hooks(hooks);
+        Ok(outcomes)
+    }
+
+    /// What the hooks of these nodes render to; empty where one of them does not render without the server or
+    /// the model around it. They are then compared as they are written.
+    async fn rendered_hooks(
+        &self,
+        manifest: &Manifest,
+        ids: &BTreeSet<&str>,
+    ) -> Result<Hooks, DeploymentError> {
+        if ids.is_empty() {
+            return Ok(Hooks::new());
+        }
+        let nodes: Vec<&Node> = ids
+            .iter()
+            .filter_map(|id| manifest.nodes.get(*id))
+            .collect();
+        let invocation = match self.invoker.render_hooks(&nodes).await {
+            Ok(invocation) => invocation,
+            Err(
+                error @ (BuildError::Failed { .. }
+                | BuildError::Introspected { .. }
+                | BuildError::TooLong { .. }),
+            ) => {
+                tracing::info!(%error, "hooks are compared as they are written");
+                return Ok(Hooks::new());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let sql = super::compile::sql(&invocation.target_dir.join("run_results.json"))?;
+        let answer = sql.into_values().next().unwrap_or_default();
+        serde_json::from_str(&answer).map_err(|error| {
+            DeploymentError::Failed(format!(
+                "dbt compile gave {answer:?} for what hooks render to: {error}"
+            ))
+        })
+    }
+
+    /// The final name of a cluster that is configured, or of the profile's where none is.
+    #[must_use]
+    pub fn final_cluster(&self, named: Option<&str>) -> Option<String> {
+        named.map(str::to_owned).or_else(|| self.cluster.clone())
+    }
+
+    fn read_seeds(
+        &self,
+        manifest: &Manifest,
+        outcomes: &mut Outcomes,
+    ) -> Result<(), DeploymentError> {
+        let root = manifest.metadata.project_name.as_deref();
+        for (id, node) in &manifest.nodes {
+            if node.resource_type != ResourceType::Seed {
+                continue;
+            }
+            let folder = if Some(node.package_name.as_str()) == root {
+                self.invoker.project_dir.clone()
+            } else {
+                self.packages.join(&node.package_name)
+            };
+            let path = folder.join(&node.original_file_path);
+            let bytes = std::fs::read(&path).map_err(|source| run(&path, source))?;
+            outcomes.rows(id, &bytes);
+        }
+        Ok(())
+    }
+
+    /// Writes the outcomes that a plan was made from into the run's folder.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remember(&self, outcomes: &Outcomes) -> Result<PlannedOutcomes, DeploymentError> {
+        let bytes = written(outcomes)?;
+        let path = self.outcomes_file();
+        std::fs::write(&path, &bytes).map_err(|source| self.or_full(run(&path, source)))?;
+        let digest = outcomes.digest().map_err(not_json)?.to_string();
+        Ok(PlannedOutcomes {
+            digest,
+            inputs: outcomes.inputs.clone(),
+        })
+    }
+
+    /// The outcomes that a plan was made from, as JSON; `None` where it was made without any. Where the file
+    /// is gone, or a process on another machine goes on, they are made again and must be the planned ones.
+    ///
+    /// # Errors
+    /// dbt's; [`DeploymentError::Failed`] when the project changed.
+    pub async fn planned_outcomes(
+        &self,
+        plan: &Plan,
+        known: Option<&Outcomes>,
+    ) -> Result<Option<Vec<u8>>, DeploymentError> {
+        let Some(planned) = &plan.outcomes else {
+            return Ok(None);
+        };
+        let path = self.outcomes_file();
+        let kept = super::written(&path)?
+            .and_then(|bytes| serde_json::from_slice::<Outcomes>(&bytes).ok());
+        let is_planned = |outcomes: &Outcomes| {
+            outcomes
+                .digest()
+                .is_ok_and(|digest| digest.to_string() == planned.digest)
+        };
+        if let Some(outcomes) = kept.filter(is_planned) {
+            return Ok(Some(written(&outcomes)?));
+        }
+        let parsed = self.parse().await?;
+        super::same_project(&parsed.manifest, &plan.manifest_hash)?;
+        let outcomes = self.outcomes(&parsed, known).await?;
+        if !is_planned(&outcomes) {
+            return Err(DeploymentError::Failed(
+                "what comes out of the project changed since it was planned; deploy again"
+                    .to_owned(),
+            ));
+        }
+        Ok(Some(written(&outcomes)?))
+    }
+
+    fn outcomes_file(&self) -> PathBuf {
+        self.folder().join("outcomes.json")
+    }
+}
+
+/// The outcomes of a manifest with nothing compiled; without circumstances nothing that was compiled elsewhere
+/// may be taken for them.
+///
+/// # Errors
+/// [`DeploymentError::Manifest`] when a node cannot be written as JSON.
+pub fn uncompiled(
+    manifest: &Manifest,
+    content: &str,
+    clusters: ClusterNames<'_>,
+    circumstances: Option<&Circumstances>,
+) -> Result<Outcomes, DeploymentError> {
+    let mut reads = Reads::of(manifest);
+    let inputs = circumstances.map(|circumstances| {
+        reads.take(&circumstances.variables.to_string());
+        Inputs::of(manifest, &reads, content, circumstances)
+    });
+    Outcomes::of(manifest, clusters, &reads, content, inputs).map_err(not_json)
+}
+
+fn written(outcomes: &Outcomes) -> Result<Vec<u8>, DeploymentError> {
+    serde_json::to_vec(outcomes).map_err(not_json)
+}
+
+fn not_json(error: serde_json::Error) -> DeploymentError {
+    DeploymentError::Manifest(format!("outcomes cannot be written as JSON: {error}"))
+}
+
+fn run(path: &Path, source: std::io::Error) -> DeploymentError {
+    DeploymentError::Run {
+        path: path.display().to_string(),
+        source,
+    }
+}

@@ -1,0 +1,84 @@
+//! Under what a project is compiled, as its files say.
+
+use super::super::environment::SECRET_PREFIX;
+use super::super::outcome::Circumstances;
+use super::super::profiles::Profile;
+use super::DbtProject;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Keys of `dbt_project.yml` that reach compiled SQL in another way than through the configuration of nodes,
+/// which stands rendered in the manifest.
+const REACHING: [&str; 4] = ["name", "quoting", "dispatch", "flags"];
+
+/// The same of a package's `dbt_project.yml`.
+const REACHING_OF_PACKAGES: [&str; 3] = ["name", "vars", "quoting"];
+
+impl DbtProject {
+    /// Under what dbt compiles the project, given these variables and this environment. The installed
+    /// packages are read as they are now.
+    #[must_use]
+    pub fn circumstances(
+        &self,
+        profile: &Profile,
+        vars: &Map<String, Value>,
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Circumstances {
+        let environment = environment
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value.to_string_lossy())))
+            .filter(|(name, _)| !name.starts_with(SECRET_PREFIX))
+            .map(|(name, value)| (name.to_owned(), value.into_owned()))
+            .collect();
+        let mut target = json!(profile.target_value())
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        target.insert("role".to_owned(), json!(profile.credentials.role));
+        let root = &self.document.root;
+        let reaching: BTreeMap<&str, Option<&serde_yaml::Value>> =
+            REACHING.iter().map(|key| (*key, root.get(*key))).collect();
+        Circumstances {
+            variables: json!({
+                "project": self.vars,
+                "given": vars,
+                "packages": packages(&self.packages_install_path),
+            }),
+            environment,
+            target,
+            project: json!(reaching),
+            dbt: String::new(),
+        }
+    }
+}
+
+/// Variables and quoting of the installed packages, by folder. One that cannot be read is a text of what is
+/// wrong, which is another when it is mended.
+fn packages(folder: &Path) -> BTreeMap<String, Value> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| {
+            let file = entry.path().join("dbt_project.yml");
+            let read = std::fs::read_to_string(&file)
+                .map_err(|error| error.to_string())
+                .and_then(|text| {
+                    serde_yaml::from_str::<serde_yaml::Value>(&text)
+                        .map_err(|error| error.to_string())
+                });
+            let value = match read {
+                Ok(root) => {
+                    let keys: BTreeMap<&str, Option<&serde_yaml::Value>> = REACHING_OF_PACKAGES
+                        .iter()
+                        .map(|key| (*key, root.get(*key)))
+                        .collect();
+                    json!(keys)
+                }
+                Err(error) => Value::String(error),
+            };
+            (entry.file_name().to_string_lossy().into_owned(), value)
+        })
+        .collect()
+}

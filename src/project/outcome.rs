@@ -1,0 +1,411 @@
+//! What comes out of a project: for each node that makes a relation, where it ends up and what it is made of.
+//!
+//! dbt's state comparison looks at what is *written*. A release replaces whole schemas, so it must know what
+//! *comes out*: two texts that compile to the same SQL in the same place are the same relation, and one text
+//! may come out differently under another variable, macro or target.
+//!
+//! An [`Outcome`] without its SQL follows from the manifest. The SQL follows from a compilation, which is
+//! costly; so each outcome has a digest of the node's own inputs, and [`Outcomes`] one of the inputs that all
+//! share. Where both are what they were, so is the SQL ([`Outcomes::take_known`]).
+//!
+//! Pure: files and dbt are the caller's.
+
+mod compare;
+mod digest;
+mod inputs;
+mod options;
+/// What the code of a project reads.
+pub mod reads;
+#[cfg(test)]
+mod tests;
+/// SQL without comments and white space.
+pub mod tokens;
+
+pub use compare::{Difference, Verdict};
+pub use digest::Digest;
+pub use inputs::{Circumstances, Inputs};
+
+use super::manifest::{Index, Manifest, Node, ResourceType};
+use digest::Digesting;
+use options::Customs;
+use reads::Reads;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Changed whenever the same project would have other outcomes from then on. Outcomes of another form are
+/// not compared.
+pub const FORM: u32 = 1;
+
+/// The outcomes of a project, complete or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcomes {
+    /// [`FORM`].
+    pub form: u32,
+    /// What all SQL is compiled under; `None` where that is not known.
+    #[serde(default)]
+    pub inputs: Option<Inputs>,
+    /// Models, seeds, snapshots and tests that store their failures, by unique id.
+    pub nodes: BTreeMap<String, Outcome>,
+    /// Sources, by unique id.
+    pub sources: BTreeMap<String, SourceOutcome>,
+}
+
+/// Where a source's relation is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceOutcome {
+    /// `raw.orders`, as `source()` names it.
+    pub name: String,
+    /// The relation as SQL, quoted as the project quotes it.
+    pub relation: String,
+}
+
+/// What becomes of one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// Its database, schema and name; of an ephemeral model, what they would be.
+    pub place: (String, String, String),
+    /// What dbt makes of it: one word where two mean the same.
+    pub materialized: String,
+    /// The final name of the cluster that computes it; `None` where none does, or the profile names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Its indexes, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<Index>,
+    /// Other configuration that reaches the statement that makes it, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Value>,
+    /// Unique ids of what it reads, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<String>,
+    /// What it is made from.
+    pub made_from: MadeFrom,
+    /// Of the node's own inputs: text, configuration, the relations of its parents.
+    pub own: Digest,
+}
+
+/// What a relation is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MadeFrom {
+    /// Compiled SQL, as tokens.
+    Sql(Digest),
+    /// Rows: of the file, whatever its size, and dbt's own checksum of a small one.
+    Rows {
+        /// Of the file's bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<Digest>,
+        /// dbt's checksum of the contents.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checksum: Option<String>,
+    },
+    /// SQL that the node asks the server for while it is compiled: known only when it is built.
+    KnownWhenBuilt,
+    /// Nobody has compiled it.
+    Unknown,
+}
+
+/// The final names of clusters: what `generate_cluster_name` makes of a configured name, or of none.
+pub type ClusterNames<'a> = &'a dyn Fn(Option<&str>) -> Option<String>;
+
+/// What hooks render to, by unique id: a list of `[key, inside a transaction, text]`.
+pub type Hooks = BTreeMap<String, Value>;
+
+impl Outcomes {
+    /// The outcomes of a manifest, with the SQL unknown. `inputs` are those under which it would be compiled,
+    /// with what the code reads; without them nothing that was compiled elsewhere may be taken.
+    ///
+    /// # Errors
+    /// When a node cannot be written as JSON.
+    pub fn of(
+        manifest: &Manifest,
+        clusters: ClusterNames<'_>,
+        reads: &Reads,
+        content: &str,
+        inputs: Option<Inputs>,
+    ) -> Result<Self, serde_json::Error> {
+        let customs = Customs::of(manifest);
+        let mut written = Written::new(manifest, reads, content);
+        let mut nodes = BTreeMap::new();
+        for (id, node) in manifest
+            .nodes
+            .iter()
+            .filter(|(_, node)| makes_relation(node))
+        {
+            let own = written.own(id)?;
+            nodes.insert(id.clone(), outcome(node, clusters, &customs, own));
+        }
+        let sources = manifest
+            .sources
+            .iter()
+            .map(|(id, source)| {
+                let relation = match &source.relation_name {
+                    Some(name) => name.clone(),
+                    None => source.relation().to_string(),
+                };
+                let name = format!("{}.{}", source.source_name, source.name);
+                (id.clone(), SourceOutcome { name, relation })
+            })
+            .collect();
+        Ok(Self {
+            form: FORM,
+            inputs,
+            nodes,
+            sources,
+        })
+    }
+
+    /// Takes from `known` the SQL of every node all of whose inputs are the same.
+    pub fn take_known(&mut self, known: &Self) {
+        if self.inputs.is_none() || self.inputs != known.inputs {
+            return;
+        }
+        for (id, outcome) in &mut self.nodes {
+            let Some(known) = known.nodes.get(id).filter(|known| known.own == outcome.own) else {
+                continue;
+            };
+            if outcome.made_from == MadeFrom::Unknown {
+                outcome.made_from = known.made_from.clone();
+            }
+            if let Some(rendered) = known.options.get(options::RENDERED_HOOKS) {
+                let rendered = rendered.clone();
+                outcome
+                    .options
+                    .insert(options::RENDERED_HOOKS.to_owned(), rendered);
+            }
+        }
+    }
+
+    /// Takes the SQL that the manifest itself has, as one that `dbt build` or `dbt compile` wrote.
+    pub fn take_compiled(&mut self, manifest: &Manifest) {
+        for (id, node) in &manifest.nodes {
+            if let Some(code) = &node.compiled_code {
+                self.compiled(id, code);
+            }
+        }
+    }
+
+    /// Unique ids of what must be compiled for its SQL to be known. Ephemeral models stand in the SQL of
+    /// their readers, seeds have none.
+    #[must_use]
+    pub fn uncompiled(&self) -> BTreeSet<&str> {
+        self.nodes
+            .iter()
+            .filter(|(_, outcome)| {
+                outcome.made_from == MadeFrom::Unknown && outcome.materialized != "ephemeral"
+            })
+            .map(|(id, _)| id.as_str())
+            .collect()
+    }
+
+    /// Takes the SQL of one node. What is known stays.
+    pub fn compiled(&mut self, id: &str, sql: &str) {
+        if let Some(outcome) = self.nodes.get_mut(id)
+            && outcome.made_from == MadeFrom::Unknown
+        {
+            outcome.made_from = MadeFrom::Sql(tokens::digest(sql));
+        }
+    }
+
+    /// Remembers that a node's SQL is known only when it is built.
+    pub fn known_when_built(&mut self, id: &str) {
+        if let Some(outcome) = self.nodes.get_mut(id) {
+            outcome.made_from = MadeFrom::KnownWhenBuilt;
+        }
+    }
+
+    /// Takes the rows of a seed: the bytes of its file.
+    pub fn rows(&mut self, id: &str, bytes: &[u8]) {
+        if let Some(outcome) = self.nodes.get_mut(id)
+            && let MadeFrom::Rows { file, .. } = &mut outcome.made_from
+        {
+            *file = Some(Digest::of(bytes));
+        }
+    }
+
+    /// Takes what hooks render to.
+    pub fn take_hooks(&mut self, hooks: Hooks) {
+        for (id, rendered) in hooks {
+            if let Some(outcome) = self.nodes.get_mut(&id) {
+                outcome
+                    .options
+                    .insert(options::RENDERED_HOOKS.to_owned(), rendered);
+            }
+        }
+    }
+
+    /// Unique ids of nodes with hooks of which it is not known what they render to.
+    #[must_use]
+    pub fn unrendered(&self) -> BTreeSet<&str> {
+        self.nodes
+            .iter()
+            .filter(|(_, outcome)| {
+                outcome.options.contains_key(options::HOOKS)
+                    && !outcome.options.contains_key(options::RENDERED_HOOKS)
+            })
+            .map(|(id, _)| id.as_str())
+            .collect()
+    }
+
+    /// What all of them hash to.
+    ///
+    /// # Errors
+    /// Never in practice: there is nothing in them that JSON cannot hold.
+    pub fn digest(&self) -> Result<Digest, serde_json::Error> {
+        Ok(Digest::of(&serde_json::to_vec(self)?))
+    }
+}
+
+/// Whether a node is one of those that have an outcome. dbt gives a test a relation when its failures are
+/// stored.
+fn makes_relation(node: &Node) -> bool {
+    match node.resource_type {
+        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot => true,
+        ResourceType::Test => node.relation_name.is_some(),
+        ResourceType::Analysis
+        | ResourceType::Operation
+        | ResourceType::Rpc
+        | ResourceType::SqlOperation
+        | ResourceType::Doc
+        | ResourceType::Source
+        | ResourceType::Macro
+        | ResourceType::Exposure
+        | ResourceType::Metric
+        | ResourceType::Group
+        | ResourceType::SavedQuery
+        | ResourceType::SemanticModel
+        | ResourceType::UnitTest
+        | ResourceType::Fixture
+        | ResourceType::Function => false,
+    }
+}
+
+fn outcome(node: &Node, clusters: ClusterNames<'_>, customs: &Customs, own: Digest) -> Outcome {
+    let materialized = materialized(node, customs);
+    let uses_cluster = matches!(
+        materialized.as_str(),
+        "materialized_view" | "source" | "sink" | "test"
+    ) || customs.is_custom(&materialized);
+    let mut indexes: Vec<Index> = node
+        .config
+        .indexes
+        .iter()
+        .map(|index| Index {
+            cluster: clusters(index.cluster.as_deref().or(node.config.cluster.as_deref())),
+            ..index.clone()
+        })
+        .collect();
+    indexes.sort_unstable();
+    let mut parents = node.depends_on.nodes.clone();
+    parents.sort_unstable();
+    parents.dedup();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Outcome {
+        place: (
+            text(&node.database),
+            text(&node.schema),
+            node.identifier().to_owned(),
+        ),
+        cluster: uses_cluster
+            .then(|| clusters(node.config.cluster.as_deref()))
+            .flatten(),
+        indexes,
+        options: options::of(node, &materialized, customs),
+        parents,
+        made_from: match node.resource_type {
+            ResourceType::Seed => MadeFrom::Rows {
+                file: None,
+                checksum: node
+                    .checksum
+                    .as_ref()
+                    .filter(|checksum| checksum.name == "sha256")
+                    .map(|checksum| checksum.checksum.clone()),
+            },
+            _ => MadeFrom::Unknown,
+        },
+        materialized,
+        own,
+    }
+}
+
+/// What dbt makes of a node. dbt-materialize makes a materialized view of `table` too; a test that stores its
+/// failures becomes what `store_failures_as` says.
+fn materialized(node: &Node, customs: &Customs) -> String {
+    let named = match node.resource_type {
+        ResourceType::Model => node.config.materialized.as_deref().unwrap_or("view"),
+        ResourceType::Test => match node.config.rest.get("store_failures_as") {
+            Some(Value::String(kind)) if kind == "view" => return "view".to_owned(),
+            _ => return "materialized_view".to_owned(),
+        },
+        kind => kind.as_str(),
+    };
+    match named {
+        "table" | "materializedview" if !customs.is_custom(named) => "materialized_view".to_owned(),
+        named => named.to_owned(),
+    }
+}
+
+/// The digests of what nodes are made from, as far as it is their own.
+struct Written<'m> {
+    manifest: &'m Manifest,
+    reads: &'m Reads,
+    content: &'m str,
+    /// Of ephemeral models, whose text stands in that of their readers.
+    ephemeral: BTreeMap<&'m str, Digest>,
+}
+
+impl<'m> Written<'m> {
+    fn new(manifest: &'m Manifest, reads: &'m Reads, content: &'m str) -> Self {
+        Self {
+            manifest,
+            reads,
+            content,
+            ephemeral: BTreeMap::new(),
+        }
+    }
+
+    /// Text and configuration of a node, the relations of its parents, and where it looks at the whole
+    /// project, that. The manifest's edges make no circle.
+    fn own(&mut self, id: &'m str) -> Result<Digest, serde_json::Error> {
+        let mut digest = Digesting::default();
+        let Some(node) = self.manifest.nodes.get(id) else {
+            return Ok(digest.finish());
+        };
+        digest.part(&serde_json::to_vec(node)?);
+        if self.reads.nodes_read_graph.contains(id) {
+            digest.part(self.content.as_bytes());
+        }
+        for parent in &node.depends_on.nodes {
+            digest.part(parent.as_bytes());
+            if let Some(source) = self.manifest.sources.get(parent) {
+                digest.part(source.relation().to_string().as_bytes());
+                digest.part(
+                    source
+                        .relation_name
+                        .as_deref()
+                        .unwrap_or_default()
+                        .as_bytes(),
+                );
+            } else if let Some((parent, node)) = self.manifest.nodes.get_key_value(parent) {
+                if node.is_ephemeral() {
+                    let own = match self.ephemeral.get(parent.as_str()) {
+                        Some(known) => *known,
+                        None => {
+                            let own = self.own(parent)?;
+                            self.ephemeral.insert(parent, own);
+                            own
+                        }
+                    };
+                    digest.part(own.to_string().as_bytes());
+                } else {
+                    digest.part(node.relation_name.as_deref().unwrap_or_default().as_bytes());
+                }
+            }
+        }
+        Ok(digest.finish())
+    }
+}
