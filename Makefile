@@ -10,7 +10,7 @@ VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 
-.PHONY: help build demo serve test parity lint deny bench matrix soak deploy-check venv s3 postgres clean
+.PHONY: help build demo serve test parity outcomes lint deny bench matrix soak deploy-check venv s3 postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -38,6 +38,9 @@ test: venv s3 postgres ## Run every test
 parity: venv ## Compare node selection with dbt over hundreds of mutated projects
 	CUTOVER_TEST_PARITY=full $(CARGO) test --locked --test state_parity -- --nocapture </dev/null
 
+outcomes: venv postgres ## Compare what plans say of each kind of change, as text and by outcome, and release each
+	CUTOVER_TEST_OUTCOMES=full $(CARGO) test --locked -p cutover --test outcomes -- --nocapture </dev/null
+
 lint: ## Check format and lints, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
@@ -60,6 +63,7 @@ bench: venv postgres ## Measure planning, releases, the journal and the API, bes
 	$(CARGO) bench --locked -p cutover --bench http </dev/null
 	$(CARGO) bench --locked -p cutover --bench release </dev/null
 	$(CARGO) bench --locked -p cutover --bench plan </dev/null
+	$(CARGO) bench --locked -p cutover --bench until_planned </dev/null
 
 matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (an hour and a half)
 	CUTOVER_TEST_MATRIX=full $(CARGO) test --locked -p cutover --test crash_matrix -- --nocapture --test-threads 2 </dev/null

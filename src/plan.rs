@@ -63,10 +63,16 @@ pub struct Plan {
     pub manifest_hash: String,
     /// The content hash of the same project parsed with `deploy: true`.
     pub green_manifest_hash: String,
-    /// What the plan was made from beside the manifest; `None` in plans that compare texts, and in those of
-    /// versions before.
+    /// What dbt compiles the project under; `None` in plans of versions before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcomes: Option<PlannedOutcomes>,
+    pub inputs: Option<Inputs>,
+    /// What the outcomes hash to that the plan was made from; `None` in plans that compare texts, and in those
+    /// of versions before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<String>,
+    /// What the settings hash to that say what a release takes; `None` in plans of versions before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
     /// What was live when the plan was made.
     #[serde(default)]
     pub baseline: BaselineUsed,
@@ -153,15 +159,6 @@ pub enum ColumnChangeKind {
         /// The new one.
         to: String,
     },
-}
-
-/// The outcomes that a plan was made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedOutcomes {
-    /// What they hash to.
-    pub digest: String,
-    /// What their SQL was compiled under.
-    pub inputs: Option<Inputs>,
 }
 
 /// The baseline of a plan.

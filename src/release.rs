@@ -36,6 +36,8 @@ mod connection;
 mod opening;
 /// What a project is at.
 mod revision;
+/// Whether anything could be to release.
+mod standing;
 
 /// From the project, the baseline and the server to a plan.
 mod planning;

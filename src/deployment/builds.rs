@@ -200,6 +200,7 @@ impl Builds {
     }
 
     async fn build_nodes(&self, plan: &Plan) -> Result<(), DeploymentError> {
+        self.is_under_the_planned(plan).await?;
         let state = self.state(plan).await?;
         let invocation = self
             .invoker
@@ -223,6 +224,7 @@ impl Builds {
     }
 
     async fn test_replacements(&self, plan: &Plan, name: &str) -> Result<(), DeploymentError> {
+        self.is_under_the_planned(plan).await?;
         let state = self.renamed_state(plan, name).await?;
         let invocation = self
             .invoker
@@ -275,6 +277,7 @@ impl Builds {
         let Some(cluster) = &plan.test_cluster else {
             return Ok(());
         };
+        self.is_under_the_planned(plan).await?;
         let state = self.state(plan).await?;
         // Tests run on the profile's cluster with the green suffix; where that one is not deployed, a
         // private profile names one that is.

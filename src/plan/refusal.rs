@@ -75,6 +75,8 @@ refusal_names! {
     DeploymentActive => "deployment-active", false;
     /// The deployment under way was planned for another project, target, database or server.
     AnotherTarget => "another-target", false;
+    /// A deployment is to be resumed under other variables, another profile or another dbt.
+    InputsChanged => "inputs-changed", false;
     /// A name is too long once the suffix is added.
     NameTooLong => "name-too-long", false;
     /// dbt-materialize splices cluster names unquoted; this one would need quotes.

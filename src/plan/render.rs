@@ -6,7 +6,7 @@
 
 use super::{
     ClusterSwap, ColumnChange, ColumnChangeKind, IndexMove, Mode, ObjectKind, Plan, PlannedNode,
-    SchemaSwap, Strategy,
+    Refusal, RefusalName, SchemaSwap, Strategy,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn count(number: usize, singular: &str, plural: &str) -> String {
 /// What the plan amounts to, one sentence without a final full stop.
 fn headline(plan: &Plan) -> String {
     if plan.is_empty() {
-        return "nothing to do: production is as the project says".to_owned();
+        return nothing(plan).to_owned();
     }
     if plan.strategy == Strategy::Replace {
         return format!(
@@ -68,6 +68,28 @@ fn headline(plan: &Plan) -> String {
         ));
     }
     line
+}
+
+/// What is known when there is nothing to do.
+fn nothing(plan: &Plan) -> &'static str {
+    let accepts_drift = |refusal: &Refusal| refusal.name == RefusalName::Drift;
+    if !plan.held_back.is_empty() || !plan.held_back_schemas.is_empty() {
+        "nothing to do now: what changed is held back"
+    } else if plan.accepted.iter().any(accepts_drift) {
+        "nothing to do: the project has not changed, and drift of production was accepted"
+    } else if plan.outcomes.is_none() {
+        "nothing to do: the project's text has not changed"
+    } else {
+        "nothing to do: production is as the project says"
+    }
+}
+
+/// Nodes that changed and come out the same, one sentence; `None` where there are none.
+fn text_only(plan: &Plan) -> Option<String> {
+    (!plan.text_only.is_empty()).then(|| {
+        let nodes = count(plan.text_only.len(), "node", "nodes");
+        format!("{nodes} changed in text, not in outcome")
+    })
 }
 
 /// How much is released.

@@ -251,6 +251,13 @@ impl Outcomes {
             .collect()
     }
 
+    /// Whether there are nodes of which nobody can say beforehand what comes out.
+    #[must_use]
+    pub fn has_known_when_built(&self) -> bool {
+        let mut nodes = self.nodes.values();
+        nodes.any(|outcome| outcome.made_from == MadeFrom::KnownWhenBuilt)
+    }
+
     /// What all of them hash to.
     ///
     /// # Errors

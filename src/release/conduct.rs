@@ -22,7 +22,11 @@ use tracing::Instrument;
 pub struct Folder(PathBuf);
 
 impl Folder {
-    fn of(release: &Release) -> Self {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn of(release: &Release) -> Self {
         let name = format!("planning-{}", uuid::Uuid::now_v7());
         Self(release.runs().join(name))
     }

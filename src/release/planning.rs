@@ -214,7 +214,12 @@ impl Release {
                 .push("there is no baseline yet, so all of vars.deployment is released".to_owned());
         }
         plan.baseline = found.used;
+        plan.inputs = match outcomes {
+            Some(outcomes) => outcomes.inputs,
+            None => builds.inputs(&found.parsed)?,
+        };
         plan.outcomes = planned_outcomes;
+        plan.settings = Some(self.settings_of_plans());
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
         Ok(plan)

@@ -106,7 +106,9 @@ mod runs;
 pub(super) fn new_deployment(environment: &str) -> NewDeployment {
     NewDeployment {
         plan: Plan {
+            inputs: None,
             outcomes: None,
+            settings: None,
             text_only: Vec::new(),
             build_selectors: Vec::new(),
             test_selectors: Vec::new(),

@@ -1,5 +1,5 @@
 //! What planning costs, dbt's processes and the server aside: two manifests are read from disk, at the
-//! same time on two threads, compared, closed over schemas and clusters, checked and planned against a
+//! same time on two threads, with the baseline's outcomes; what comes out of each node is compared, SQL as tokens; closed over schemas and clusters, checked and planned against a
 //! catalog in memory. In the generated projects one model in a hundred changed, which forces nearly
 //! everything to be rebuilt, so that every check has something to do. Then the same of a project of 2,000
 //! models that the real dbt parsed, beside `dbt ls --select state:modified+`. Prints a Markdown table.
@@ -15,27 +15,30 @@
     reason = "a benchmark prints, and panics when its surroundings are not right"
 )]
 
+use cutover::deployment::builds::uncompiled;
 use cutover::materialize::catalog::{Catalog, Cluster, Object, Schema};
 use cutover::plan::candidate::{Candidate, Input, Materialization};
-use cutover::plan::slim::{self, Changes, Closed};
+use cutover::plan::changes::Changes;
+use cutover::plan::slim::{self, Closed};
 use cutover::plan::{ClusterDefinition, Mode, ObjectKind, Plan};
 use cutover::project::manifest::Manifest;
+use cutover::project::outcome::{Circumstances, Outcomes};
 use cutover::project::state::Comparison;
+use project::{
+    CHANGED, CLUSTERS, COLUMNS, DBT_MODELS, Project, SCHEMAS, materialized, parents, sql,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-const SCHEMAS: usize = 20;
-const CLUSTERS: usize = 5;
-const COLUMNS: usize = 10;
-const CHANGED: usize = 100;
+/// The project that dbt parses.
+mod project;
+
 const RUNS: usize = 5;
-const DBT_MODELS: usize = 2_000;
 const FASTER: f64 = 40.0;
 
 fn main() -> ExitCode {
@@ -54,12 +57,14 @@ fn main() -> ExitCode {
         fs::create_dir_all(&place).unwrap();
         write_manifest(&place.join("old.json"), nodes, false);
         write_manifest(&place.join("new.json"), nodes, true);
+        write_outcomes(&place);
         let measured = Measured::of(&place, &format!("{nodes} nodes"));
         is_within &= measured.to_closed <= limit && measured.peak <= memory;
     }
     let project = Project::write(&folder.path().join("dbt"));
     let place = folder.path().join("real");
     project.manifests(&place);
+    write_outcomes(&place);
     let measured = Measured::of(&place, &format!("{DBT_MODELS} models, as dbt parsed them"));
     let (cold, warm) = project.ls();
     println!("\n| `dbt ls --select state:modified+` | wall | times Cutover's work |");
@@ -137,14 +142,29 @@ impl Measured {
 fn measure(place: &Path) -> ExitCode {
     let [before, after] = ["old.json", "new.json"].map(|name| place.join(name));
     let began = Instant::now();
-    // On two threads, as `cutover ls` with two manifests does; a release reads the baseline while dbt parses.
-    let (old, new) = std::thread::scope(|scope| {
-        let old = scope.spawn(|| Manifest::read(&before).unwrap());
+    // On two threads, as `cutover ls` with two manifests does.
+    let ((old, known), new) = std::thread::scope(|scope| {
+        let old = scope.spawn(|| {
+            let known = fs::read(place.join("outcomes.json")).unwrap();
+            let known: Outcomes = serde_json::from_slice(&known).unwrap();
+            (Manifest::read(&before).unwrap(), known)
+        });
         let new = Manifest::read(&after).unwrap();
         (old.join().unwrap(), new)
     });
     let read = began.elapsed();
     let comparison = Comparison::of(&old, &new);
+    let mut outcomes = outcomes(&new);
+    outcomes.take_known(&known);
+    // What dbt would have compiled.
+    for id in outcomes
+        .uncompiled()
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>()
+    {
+        outcomes.compiled(&id, &new.nodes[&id].raw_code);
+    }
     let compared = began.elapsed();
     // The same project with `deploy: true` is hashed too; only its names differ.
     let mut candidate = Candidate::from_manifests(&new, &new).unwrap();
@@ -154,7 +174,7 @@ fn measure(place: &Path) -> ExitCode {
     }
     let production = Production::of(&candidate);
     let catalogued = began.elapsed();
-    let (plan, closed) = production.plan(&candidate, &comparison);
+    let (plan, closed) = production.plan(&candidate, &known, &outcomes, &comparison);
     let closed = closed - began;
     let planned = began.elapsed();
     let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
@@ -173,6 +193,23 @@ fn measure(place: &Path) -> ExitCode {
     });
     println!("{numbers}");
     ExitCode::SUCCESS
+}
+
+/// What comes out of a project, with nothing compiled.
+fn outcomes(manifest: &Manifest) -> Outcomes {
+    let named = |name: Option<&str>| Some(name.unwrap_or("cluster_0").to_owned());
+    uncompiled(manifest, "", &named, Some(&Circumstances::default())).unwrap()
+}
+
+/// The outcomes of the baseline beside its manifest, as a release keeps them.
+fn write_outcomes(place: &Path) {
+    let manifest = Manifest::read(&place.join("old.json")).unwrap();
+    let mut outcomes = outcomes(&manifest);
+    for (id, node) in &manifest.nodes {
+        outcomes.compiled(id, &node.raw_code);
+    }
+    let bytes = serde_json::to_vec(&outcomes).unwrap();
+    fs::write(place.join("outcomes.json"), bytes).unwrap();
 }
 
 /// A catalog in which everything is as the candidate says, and what else planning takes.
@@ -285,7 +322,13 @@ impl Production {
     }
 
     /// The plan, and the time when the change was closed.
-    fn plan(&self, candidate: &Candidate, comparison: &Comparison<'_>) -> (Plan, Instant) {
+    fn plan(
+        &self,
+        candidate: &Candidate,
+        known: &Outcomes,
+        outcomes: &Outcomes,
+        comparison: &Comparison<'_>,
+    ) -> (Plan, Instant) {
         let input = Input {
             environment: "prod",
             target: "prod",
@@ -302,7 +345,7 @@ impl Production {
             moved: &[],
             allow: &BTreeSet::new(),
         };
-        let changes = Changes::of(comparison, &input);
+        let changes = Changes::of_outcomes(known, outcomes, comparison, &input);
         let closed = Closed::of(&changes, &input);
         let at = Instant::now();
         let keys = closed.indexes.keys();
@@ -317,50 +360,6 @@ fn high_water() -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kb = line.unwrap().trim().strip_suffix(" kB").unwrap();
     kb.parse::<f64>().unwrap() / 1024.0
-}
-
-/// The parents of a model: two before it, so that what changes early reaches far.
-fn parents(number: usize) -> Vec<usize> {
-    let both = [number / 2, number.saturating_sub(7)];
-    let both: BTreeSet<usize> = both.into_iter().filter(|it| *it < number).collect();
-    both.into_iter().collect()
-}
-
-/// The SQL of a model, about as long as people write it.
-fn sql(number: usize, is_changed: bool) -> String {
-    let mut sql = format!(
-        "{{{{ config(materialized='{}', cluster='cluster_{}', schema='schema_{}') }}}}\n\nwith input as (\n",
-        materialized(number),
-        number % CLUSTERS,
-        number % SCHEMAS
-    );
-    for parent in parents(number) {
-        let _ = writeln!(
-            sql,
-            "    select * from {{{{ ref('model_{parent}') }}}} where column_0 > 0"
-        );
-    }
-    sql.push_str("), refined as (\n    select\n");
-    for column in 0..COLUMNS {
-        let _ = writeln!(
-            sql,
-            "        coalesce(input.column_{column}, 0) + case when input.column_{column} > {number} then 1 else 0 end as column_{column},"
-        );
-    }
-    let _ = write!(
-        sql,
-        "        {} as release\n    from input\n)\nselect * from refined\n",
-        u8::from(is_changed)
-    );
-    sql
-}
-
-fn materialized(number: usize) -> &'static str {
-    if number.is_multiple_of(3) {
-        "materialized_view"
-    } else {
-        "view"
-    }
 }
 
 /// A manifest as dbt writes it, node by node, so that the generator needs no memory either.
@@ -457,111 +456,4 @@ fn node(number: usize, is_changed: bool) -> Value {
         "access": "protected", "constraints": [], "version": null, "latest_version": null, "deprecation_date": null,
         "primary_key": [], "time_spine": null,
     })
-}
-
-/// A project on disk, for the real dbt.
-struct Project {
-    folder: PathBuf,
-    dbt: PathBuf,
-}
-
-impl Project {
-    fn write(folder: &Path) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let dbt = std::env::var_os("CUTOVER_TEST_DBT")
-            .map_or_else(|| root.join(".venv/bin/dbt"), PathBuf::from);
-        assert!(
-            dbt.is_file(),
-            "no dbt at {}; run `make venv`",
-            dbt.display()
-        );
-        let write = |name: &str, text: &str| {
-            let file = folder.join(name);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
-        };
-        write(
-            "dbt_project.yml",
-            "name: shop\nprofile: shop\nversion: '1.0'\n",
-        );
-        write(
-            "profiles.yml",
-            "shop:\n  target: prod\n  outputs:\n    prod: {type: materialize, host: 127.0.0.1, port: 1, user: materialize, password: '', database: materialize, schema: shop, cluster: cluster_0, threads: 2, sslmode: disable}\n",
-        );
-        write(
-            "macros/names.sql",
-            "{% macro generate_schema_name(name, node) %}{{ name or target.schema }}{% endmacro %}\n",
-        );
-        let mut described = "models:\n".to_owned();
-        for number in 0..DBT_MODELS {
-            write(&format!("models/model_{number}.sql"), &sql(number, false));
-            let _ = write!(
-                described,
-                "  - name: model_{number}\n    description: What this model is for and who reads it.\n    columns:\n"
-            );
-            for column in 0..COLUMNS {
-                let _ = writeln!(
-                    described,
-                    "      - {{name: column_{column}, description: What it means, data_type: bigint}}"
-                );
-            }
-        }
-        write("models/schema.yml", &described);
-        Self {
-            folder: folder.to_owned(),
-            dbt,
-        }
-    }
-
-    fn dbt(&self, arguments: &[&str]) -> Duration {
-        let began = Instant::now();
-        let output = Command::new(&self.dbt)
-            .args(arguments)
-            .current_dir(&self.folder)
-            .env("DBT_PROFILES_DIR", &self.folder)
-            .env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-            .env("DBT_NO_VERSION_CHECK", "1")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "dbt {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stdout)
-        );
-        began.elapsed()
-    }
-
-    /// What dbt wrote before and after one model in a hundred changed.
-    fn manifests(&self, place: &Path) {
-        fs::create_dir_all(place).unwrap();
-        fs::create_dir_all(self.folder.join("state")).unwrap();
-        let written = self.folder.join("target/manifest.json");
-        self.dbt(&["parse"]);
-        fs::copy(&written, place.join("old.json")).unwrap();
-        fs::copy(&written, self.folder.join("state/manifest.json")).unwrap();
-        for number in (0..DBT_MODELS).step_by(CHANGED) {
-            let file = self.folder.join(format!("models/model_{number}.sql"));
-            fs::write(file, sql(number, true)).unwrap();
-        }
-        self.dbt(&["parse"]);
-        fs::copy(&written, place.join("new.json")).unwrap();
-    }
-
-    /// How long dbt needs to say what changed, without and with its partial parse.
-    fn ls(&self) -> (Duration, Duration) {
-        let ls = [
-            "ls",
-            "--select",
-            "state:modified+",
-            "--state",
-            "state",
-            "--quiet",
-        ];
-        fs::remove_file(self.folder.join("target/partial_parse.msgpack")).unwrap();
-        let cold = self.dbt(&ls);
-        let mut warm: Vec<Duration> = (0..3).map(|_| self.dbt(&ls)).collect();
-        warm.sort();
-        (cold, warm[1])
-    }
 }

@@ -154,7 +154,7 @@ async fn one_changed_leaf_moves_one_schema_one_cluster_and_the_indexes_there() {
     assert_eq!(names(&planned["clusters"], "name"), [c3.as_str()]);
     assert_eq!(
         names(&planned["nodes"], "reason"),
-        ["downstream of model.shop.mart7", "changed: body"]
+        ["downstream of model.shop.mart7", "compiled SQL differs"]
     );
     assert_eq!(names(&planned["indexes"], "name"), ["face5_idx"]);
     assert_eq!(
@@ -231,7 +231,7 @@ async fn what_a_selection_leaves_out_is_held_back_and_comes_later() {
     let mart6 = nodes.iter().find(|node| node["identifier"] == "mart6");
     assert_eq!(
         mart6.map(|node| node["reason"].clone()),
-        Some("held back, changed: body".into())
+        Some("held back, compiled SQL differs".into())
     );
     world.cutover(&["deploy"]).await.exits(0);
     assert_eq!(release_of(&world, 6).await, "2");

@@ -59,6 +59,41 @@ impl Project {
         std::fs::remove_file(self.path().join(place)).expect("a file");
     }
 
+    /// Removes a folder, if it is there.
+    pub fn remove_all(&self, place: &str) {
+        let _ = std::fs::remove_dir_all(self.path().join(place));
+    }
+
+    /// Its files without those of Cutover, to be given back with [`Project::restore`].
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        files_below(self.path())
+            .into_iter()
+            .filter_map(|file| {
+                let place = file.strip_prefix(self.path()).ok()?.to_str()?.to_owned();
+                let is_own = ![".cutover", "target", "logs"]
+                    .iter()
+                    .any(|folder| place.starts_with(folder));
+                is_own.then(|| (place, std::fs::read(&file).expect("a file")))
+            })
+            .collect()
+    }
+
+    /// Makes its files what they were.
+    pub fn restore(&self, files: &[(String, Vec<u8>)]) {
+        for (place, _) in self.files() {
+            if !files.iter().any(|(known, _)| *known == place) {
+                self.remove(&place);
+            }
+        }
+        for (place, bytes) in files {
+            let path = self.path().join(place);
+            if std::fs::read(&path).ok().as_ref() != Some(bytes) {
+                std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+                std::fs::write(path, bytes).expect("a file");
+            }
+        }
+    }
+
     /// Changes the constant that two schemas serve, so that readers can tell releases apart.
     pub fn set_release(&self, release: u32) {
         for place in ["models/marts/totals.sql", "models/serving/report.sql"] {

@@ -60,6 +60,9 @@ pub(super) async fn run(
         });
         return success();
     }
+    if verb == Verb::Resume {
+        release.is_resumable(&deployment, stop).await?;
+    }
     let deployment = store
         .take_up(&lead, &deployment.id)
         .await

@@ -96,7 +96,7 @@ impl View for OutcomeView {
     fn text(&self, _page: Page) -> String {
         let Some(deployment) = &self.deployment else {
             return format!(
-                "{}: nothing to do, production is as the project says\n",
+                "{}: nothing to do, nothing was touched\n",
                 visible(&self.environment)
             );
         };

@@ -287,7 +287,7 @@ impl Preparation<'_> {
             .revise_run(self.lead, self.run, revision.as_str())
             .await?;
         if begins_by_itself(self.trigger.cause)
-            && let Some((outcome, why)) = self.needless(&revision).await?
+            && let Some((outcome, why)) = self.needless(&release, &revision).await?
         {
             return Ok(Prepared::Ended(outcome, Some(why)));
         }
@@ -316,6 +316,7 @@ impl Preparation<'_> {
     /// Why a release that begins by itself is not made of this revision.
     async fn needless(
         &self,
+        release: &Release,
         revision: &release::Revision,
     ) -> Result<Option<(Outcome, String)>, ReleaseError> {
         let runs = self.store.runs(Some(self.environment), LOOK_BACK).await?;
@@ -331,10 +332,18 @@ impl Preparation<'_> {
                 )));
             }
             Some(Some(Outcome::Released | Outcome::NothingToDo)) if revision.is_commit() => {
-                return Ok(Some((
-                    Outcome::NothingToDo,
-                    "the commit has not changed".to_owned(),
-                )));
+                // The commit says nothing about production, nor about what is given from outside.
+                match release.to_be_looked_at(&self.reporter, self.stop).await? {
+                    None => {
+                        return Ok(Some((
+                            Outcome::NothingToDo,
+                            "the commit has not changed, nor anything else".to_owned(),
+                        )));
+                    }
+                    Some(why) => self
+                        .reporter
+                        .note(format!("the commit has not changed, but {why}")),
+                }
             }
             Some(_) | None => {}
         }

@@ -6,7 +6,8 @@
 
 use super::{Builds, DeploymentError, Parsed};
 use crate::build::BuildError;
-use crate::plan::{Plan, PlannedOutcomes};
+use crate::build::version::Version;
+use crate::plan::Plan;
 use crate::project::Manifest;
 use crate::project::manifest::{Node, ResourceType};
 use crate::project::outcome::reads::Reads;
@@ -25,19 +26,7 @@ impl Builds {
         known: Option<&Outcomes>,
     ) -> Result<Outcomes, DeploymentError> {
         let manifest = &parsed.manifest;
-        let circumstances = Circumstances {
-            dbt: format!(
-                "dbt-core {}, dbt-materialize {}",
-                parsed.version.core, parsed.version.adapter
-            ),
-            ..self.circumstances.clone()
-        };
-        let mut outcomes = uncompiled(
-            manifest,
-            &parsed.candidate.hash,
-            &|named| self.final_cluster(named),
-            Some(&circumstances),
-        )?;
+        let mut outcomes = self.uncompiled(parsed)?;
         self.read_seeds(manifest, &mut outcomes)?;
         if let Some(known) = known {
             outcomes.take_known(known);
@@ -59,6 +48,61 @@ impl Builds {
         }
         outcomes.take_hooks(hooks);
         Ok(outcomes)
+    }
+
+    fn uncompiled(&self, parsed: &Parsed) -> Result<Outcomes, DeploymentError> {
+        uncompiled(
+            &parsed.manifest,
+            &parsed.candidate.hash,
+            &|named| self.final_cluster(named),
+            Some(&self.under(parsed.version)),
+        )
+    }
+
+    /// What dbt compiles the project under, as it was parsed.
+    ///
+    /// # Errors
+    /// As [`uncompiled`].
+    pub fn inputs(&self, parsed: &Parsed) -> Result<Option<Inputs>, DeploymentError> {
+        Ok(self.uncompiled(parsed)?.inputs)
+    }
+
+    fn under(&self, dbt: Version) -> Circumstances {
+        Circumstances {
+            dbt: format!("dbt-core {}, dbt-materialize {}", dbt.core, dbt.adapter),
+            ..self.circumstances.clone()
+        }
+    }
+
+    /// Which of the inputs are others now than these, before dbt parses anything: variables, environment,
+    /// profile, the versions of dbt.
+    ///
+    /// # Errors
+    /// A dbt that does not say its version.
+    pub async fn changed_since(&self, inputs: &Inputs) -> Result<Vec<&'static str>, BuildError> {
+        let invoker = &self.invoker;
+        let version = invoker.dbt.version(
+            &invoker.environment,
+            invoker.command_timeout,
+            &invoker.cancel,
+        );
+        Ok(inputs.changed_since(&self.under(version.await?)))
+    }
+
+    /// Makes sure that dbt works under what the plan was made under. The manifest does not show it: under
+    /// another variable the same text makes another relation.
+    pub(super) async fn is_under_the_planned(&self, plan: &Plan) -> Result<(), DeploymentError> {
+        let Some(inputs) = &plan.inputs else {
+            return Ok(());
+        };
+        let changed = self.changed_since(inputs).await?;
+        if changed.is_empty() {
+            return Ok(());
+        }
+        Err(DeploymentError::Failed(format!(
+            "not as planned any more: {}; deploy again",
+            changed.join(", ")
+        )))
     }
 
     /// What the hooks of these nodes render to; empty where one of them does not render without the server or
@@ -128,15 +172,11 @@ impl Builds {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn remember(&self, outcomes: &Outcomes) -> Result<PlannedOutcomes, DeploymentError> {
+    pub fn remember(&self, outcomes: &Outcomes) -> Result<String, DeploymentError> {
         let bytes = written(outcomes)?;
         let path = self.outcomes_file();
         std::fs::write(&path, &bytes).map_err(|source| self.or_full(run(&path, source)))?;
-        let digest = outcomes.digest().map_err(not_json)?.to_string();
-        Ok(PlannedOutcomes {
-            digest,
-            inputs: outcomes.inputs.clone(),
-        })
+        Ok(outcomes.digest().map_err(not_json)?.to_string())
     }
 
     /// The outcomes that a plan was made from, as JSON; `None` where it was made without any. Where the file
@@ -158,7 +198,7 @@ impl Builds {
         let is_planned = |outcomes: &Outcomes| {
             outcomes
                 .digest()
-                .is_ok_and(|digest| digest.to_string() == planned.digest)
+                .is_ok_and(|digest| digest.to_string() == *planned)
         };
         if let Some(outcomes) = kept.filter(is_planned) {
             return Ok(Some(written(&outcomes)?));

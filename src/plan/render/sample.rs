@@ -5,6 +5,7 @@ use crate::plan::{
     LiveObject, Mode, ObjectKind, Plan, PlannedNode, Refusal, RefusalName, ReplicaDefinition,
     SchemaSwap, SinkRepoint,
 };
+use crate::project::outcome::Inputs;
 
 fn schema(name: &str, id: Option<&str>, objects: &[&str]) -> SchemaSwap {
     SchemaSwap {
@@ -83,8 +84,10 @@ fn test(name: &str) -> String {
 /// A plan with something of everything.
 pub(crate) fn shop() -> Plan {
     Plan {
-        outcomes: None,
-        text_only: Vec::new(),
+        inputs: Some(Inputs::sample()),
+        outcomes: Some("9c51d07be4418c6f3f2a".to_owned()),
+        settings: Some("d07be4418c6f3f2a9c51".to_owned()),
+        text_only: vec!["model.shop.stg_orders".to_owned()],
         version: 1,
         mode: Mode::Slim,
         environment: "production".to_owned(),
@@ -222,6 +225,7 @@ pub(crate) fn empty() -> Plan {
         columns: Vec::new(),
         held_back: std::collections::BTreeMap::new(),
         held_back_schemas: std::collections::BTreeMap::new(),
+        text_only: Vec::new(),
         accepted: Vec::new(),
         notes: Vec::new(),
         ..shop()

@@ -3,7 +3,7 @@
 use super::escape::{visible, visible_lines};
 use super::{
     baseline, cluster_definition, column, count, expectation, headline, held_back, index_name,
-    kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
+    kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster, text_only,
 };
 use crate::plan::Plan;
 
@@ -38,6 +38,9 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
     if let Some(expectation) = expectation(plan) {
         page.line(expectation);
     }
+    if let Some(text_only) = text_only(plan) {
+        page.line(text_only);
+    }
     swaps(&mut page, plan);
     nodes(&mut page, plan, detail);
     tests(&mut page, plan, detail);
@@ -64,6 +67,12 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
         [name, types, String::new()]
     });
     page.section("Columns that change", columns.collect());
+    if detail == Detail::Full {
+        page.section(
+            "Changed in text, not in outcome",
+            signed("=", &plan.text_only),
+        );
+    }
     let held = held_back(plan).map(|(what, why)| [what, why.to_owned(), String::new()]);
     page.section("Held back for a later release", held.collect());
     page.list(

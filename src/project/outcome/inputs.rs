@@ -149,6 +149,21 @@ impl Inputs {
     }
 }
 
+#[cfg(test)]
+impl Inputs {
+    /// Inputs of a project that reads an environment variable, with every field.
+    pub(crate) fn sample() -> Self {
+        Self {
+            graph: Some(Digest::of(b"graph")),
+            ..Self::around(
+                ["REGION".to_owned()].into(),
+                true,
+                &Circumstances::default(),
+            )
+        }
+    }
+}
+
 fn environment(read: &BTreeSet<String>, given: &BTreeMap<String, String>) -> Digest {
     let is_read = |name: &str| read.contains(ANY) || read.contains(name);
     let mut digest = Digesting::default();

@@ -1,0 +1,122 @@
+//! How long dbt keeps a plan waiting, on 2,000 models: two parses side by side, as a plan that compares texts
+//! needs; the same with one changed leaf that is compiled; and with a changed variable, for which everything
+//! is compiled. In turns, so that each meets the same machine. Prints a Markdown table.
+//!
+//! Exits non-zero when one changed leaf takes over 1.1 times the two parses, or a changed variable over
+//! twice as long.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and panics when its surroundings are not right"
+)]
+
+mod project;
+
+use cutover::deployment::builds::Builds;
+use cutover::progress::Reporter;
+use cutover::project::Manifest;
+use cutover::project::outcome::Outcomes;
+use cutover::release::{Release, Wanted};
+use cutover::settings::Override;
+use project::{CHANGED, DBT_MODELS, Project, sql};
+use std::fs;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+const RUNS: usize = 3;
+/// Runs are compared on a machine that is never quite the same.
+const NOISE: f64 = 1.1;
+
+fn builds(project: &Project, name: &str) -> Builds {
+    let executable = Override {
+        flag: "dbt".to_owned(),
+        path: "dbt.executable".to_owned(),
+        value: serde_json::json!(project.dbt),
+    };
+    let wanted = Wanted {
+        working_directory: project.folder.clone(),
+        overrides: vec![executable],
+        ..Wanted::default()
+    };
+    let release = Release::open(&wanted).unwrap();
+    let folder = project.folder.join("runs").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    release
+        .builds(&folder, &Reporter::silent(), &CancellationToken::new())
+        .unwrap()
+}
+
+/// The time until the outcomes are known, and how many of them were not known before.
+async fn planned(project: &Project, baseline: &Manifest, known: &Outcomes) -> Duration {
+    let builds = builds(project, "outcomes");
+    let began = Instant::now();
+    let predicted = builds.predict(baseline, known);
+    let parsed = builds.parse_and_compile(predicted.as_ref()).await.unwrap();
+    let outcomes = builds.outcomes(&parsed, Some(known)).await.unwrap();
+    assert!(outcomes.uncompiled().is_empty());
+    began.elapsed()
+}
+
+fn set_variable(project: &Project, value: u32) {
+    fs::write(
+        project.folder.join("dbt_project.yml"),
+        format!("name: shop\nprofile: shop\nversion: '1.0'\nvars: {{cut: {value}}}\n"),
+    )
+    .unwrap();
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64()
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let folder = tempfile::tempdir().unwrap();
+    let project = Project::write(folder.path());
+    set_variable(&project, 1);
+    for number in (0..DBT_MODELS).step_by(CHANGED) {
+        let place = project.folder.join(format!("models/model_{number}.sql"));
+        let text = sql(number, false).replace("0 as release", "{{ var('cut') }} as release");
+        fs::write(place, text).unwrap();
+    }
+    let first = builds(&project, "first");
+    let parsed = first.parse().await.unwrap();
+    let known = first.outcomes(&parsed, None).await.unwrap();
+    let leaf = project
+        .folder
+        .join(format!("models/model_{}.sql", DBT_MODELS - 1));
+    let (mut parses, mut leaves, mut variables) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 0..RUNS {
+        let two = builds(&project, "parses");
+        let began = Instant::now();
+        two.parse().await.unwrap();
+        parses.push(began.elapsed());
+        let text = format!("{}\n-- and {run}\n", sql(DBT_MODELS - 1, true));
+        fs::write(&leaf, text).unwrap();
+        leaves.push(planned(&project, &parsed.manifest, &known).await);
+        fs::write(&leaf, sql(DBT_MODELS - 1, false)).unwrap();
+        set_variable(&project, 2);
+        variables.push(planned(&project, &parsed.manifest, &known).await);
+        set_variable(&project, 1);
+    }
+    let (parses, leaf, variable) = (median(parses), median(leaves), median(variables));
+    println!(
+        "| until dbt has said what a plan needs, {DBT_MODELS} models, median of {RUNS} | wall | times two parses |"
+    );
+    println!("|---|---|---|");
+    for (what, wall) in [
+        ("two parses, as for texts", parses),
+        ("one changed leaf", leaf),
+        ("a changed variable", variable),
+    ] {
+        println!("| {what} | {wall:.1} s | {:.2} |", wall / parses);
+    }
+    if leaf <= parses * NOISE && variable <= parses * 2.0 {
+        return ExitCode::SUCCESS;
+    }
+    println!("\nover the limits");
+    ExitCode::FAILURE
+}
