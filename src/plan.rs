@@ -18,6 +18,8 @@ pub mod changes;
 mod checks;
 /// The smallest set that may be swapped together.
 pub mod closure;
+/// What becomes of the names of clusters.
+pub mod clusters;
 /// Columns that contracts add, remove and retype.
 mod columns;
 /// All of `vars.deployment` as one plan.
@@ -84,6 +86,10 @@ pub struct Plan {
     pub test_selectors: Vec<String>,
     /// The production name of the cluster whose green side runs the tests; `None` when no test is planned.
     pub test_cluster: Option<String>,
+    /// What the profile must give as its cluster so that the tests run there, where the project makes
+    /// another name of it; else `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_cluster_given: Option<String>,
     /// Indexes of unchanged relations that are made again on green clusters, sorted by name.
     pub indexes: Vec<IndexMove>,
     /// Materialized views that are replaced in place, sorted by schema and name; empty where schemas and

@@ -12,6 +12,7 @@ use crate::materialize::identifier::Qualified;
 use crate::materialize::replacement;
 use crate::plan::candidate::{CandidateNode, Input};
 use crate::plan::changes::Changes;
+use crate::plan::clusters::ClusterNames;
 use crate::plan::replace::{self, Difference, Queries, Reasons};
 use crate::plan::slim::{self, Closed};
 use crate::plan::{
@@ -89,9 +90,13 @@ impl Compared<'_> {
 
 /// What came out of a baseline, as far as its manifest says: all but the SQL, and that too where dbt had
 /// compiled it.
-fn of_manifest(baseline: &Baseline, builds: &Builds) -> Result<Outcomes, ReleaseError> {
+fn of_manifest(
+    baseline: &Baseline,
+    builds: &Builds,
+    names: &ClusterNames,
+) -> Result<Outcomes, ReleaseError> {
     let content = &baseline.metadata.manifest_hash;
-    let clusters = |named: Option<&str>| builds.final_cluster(named);
+    let clusters = |named: Option<&str>| builds.final_cluster(names, named);
     let mut outcomes = uncompiled(&baseline.manifest, content, &clusters, None)?;
     outcomes.take_compiled(&baseline.manifest);
     Ok(outcomes)
@@ -154,7 +159,10 @@ impl Release {
         };
         let schemas: BTreeSet<String> = listed.schemas.iter().cloned().collect();
         let clusters: BTreeSet<String> = listed.clusters.iter().cloned().collect();
-        let target_cluster = self.project.profile.credentials.cluster.as_deref();
+        let given = self.project.profile.credentials.cluster.as_deref();
+        let names = &found.parsed.candidate.cluster_names;
+        let target_cluster = given.map(|given| names.in_catalog(given));
+        let target_cluster = target_cluster.as_deref();
         let definitions = definitions(
             materialize,
             &found.catalog,
@@ -250,15 +258,16 @@ impl Release {
                 notes,
             });
         };
+        let names = &parsed.candidate.cluster_names;
         let old = match &baseline.outcomes {
             KeptOutcomes::Known(known) => Cow::Borrowed(&**known),
-            KeptOutcomes::Absent => Cow::Owned(of_manifest(baseline, builds)?),
+            KeptOutcomes::Absent => Cow::Owned(of_manifest(baseline, builds, names)?),
             KeptOutcomes::OtherForm { found } => {
                 notes.push(format!(
                     "what came out of the baseline was recorded by another version of Cutover (form {found}, this one compares form {}), so it is not compared",
                     outcome::FORM
                 ));
-                Cow::Owned(of_manifest(baseline, builds)?)
+                Cow::Owned(of_manifest(baseline, builds, names)?)
             }
         };
         Ok(Compared {

@@ -131,6 +131,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             nodes: Vec::new(),
             tests: Vec::new(),
             test_cluster: None,
+            test_cluster_given: None,
             indexes: Vec::new(),
             sinks: Vec::new(),
             gains: vec!["marts.\"ö'\\\"".to_owned()],

@@ -105,6 +105,7 @@ fn deployment() -> NewDeployment {
             tests: Vec::new(),
             test_selectors: Vec::new(),
             test_cluster: None,
+            test_cluster_given: None,
             indexes: Vec::new(),
             sinks: Vec::new(),
             gains: Vec::new(),

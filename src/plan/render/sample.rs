@@ -179,6 +179,7 @@ pub(crate) fn shop() -> Plan {
         test_selectors: Vec::new(),
         tests: vec![test("not_null_daily_orders_id"), test("unique_revenue_day")],
         test_cluster: Some("compute".to_owned()),
+        test_cluster_given: None,
         indexes: vec![IndexMove {
             id: "u81".to_owned(),
             name: "customers_by_name".to_owned(),
@@ -215,6 +216,7 @@ pub(crate) fn empty() -> Plan {
         nodes: Vec::new(),
         tests: Vec::new(),
         test_cluster: None,
+        test_cluster_given: None,
         indexes: Vec::new(),
         sinks: Vec::new(),
         gains: Vec::new(),
@@ -243,6 +245,7 @@ pub(crate) fn hostile() -> Plan {
         )],
         tests: vec![test(evil)],
         test_cluster: Some(evil.to_owned()),
+        test_cluster_given: None,
         loses: vec![evil.to_owned()],
         columns: vec![ColumnChange {
             relation: evil.to_owned(),
