@@ -24,6 +24,8 @@ pub mod clusters;
 mod columns;
 /// All of `vars.deployment` as one plan.
 pub mod full;
+/// What holds after any release, checked before it.
+pub mod law;
 /// Production and the project, indexed.
 mod lookup;
 /// Named reasons why a plan is refused.
@@ -119,6 +121,10 @@ pub struct Plan {
     /// Schemas that a relation left and that a selection left out → who left.
     #[serde(default)]
     pub held_back_schemas: BTreeMap<String, String>,
+    /// Relations of the project in schemas that stay, id → `schema.name`: the swap happens only while
+    /// they are still there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keeps: BTreeMap<String, String>,
     /// Refusals that were accepted by name, with what they said.
     pub accepted: Vec<Refusal>,
     /// What an operator should know, one sentence each.

@@ -157,6 +157,7 @@ pub(super) fn assemble(
         baseline: BaselineUsed::default(),
         held_back: BTreeMap::new(),
         held_back_schemas: BTreeMap::new(),
+        keeps: BTreeMap::new(),
         gains: relations.difference(&live).map(dotted).collect(),
         loses: live.difference(&relations).map(dotted).collect(),
         text_only: Vec::new(),

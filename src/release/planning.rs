@@ -16,7 +16,7 @@ use crate::plan::clusters::ClusterNames;
 use crate::plan::replace::{self, Difference, Queries, Reasons};
 use crate::plan::slim::{self, Closed};
 use crate::plan::{
-    BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full,
+    BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full, law,
 };
 use crate::project::outcome::{self, Outcomes, Verdict};
 use crate::project::run_results::RunResults;
@@ -189,6 +189,7 @@ impl Release {
             moved: &[],
             allow: &wishes.allow,
         };
+        let mut drifted = BTreeSet::new();
         let is_full = wishes.full || (self.settings.scope == Scope::Full && selectors.is_none());
         let mut plan = match &found.baseline {
             Some(baseline) if !is_full => {
@@ -201,6 +202,7 @@ impl Release {
                     selectors.as_ref(),
                     wishes,
                 )?;
+                drifted.extend(changes.drifted.keys().cloned());
                 self.changed(
                     &input,
                     &changes,
@@ -217,6 +219,12 @@ impl Release {
             None if selectors.is_some() => return Err(refused_without_baseline().into()),
             Some(_) | None => full::plan(&input).map_err(DeploymentError::from)?,
         };
+        let before = found
+            .baseline
+            .as_ref()
+            .map(|baseline| before(baseline, &found.catalog));
+        plan = law::keep(plan, &input, &before.unwrap_or_default(), &drifted)
+            .map_err(DeploymentError::from)?;
         if !is_full && found.baseline.is_none() {
             plan.notes
                 .push("there is no baseline yet, so all of vars.deployment is released".to_owned());
@@ -517,6 +525,17 @@ fn relations(baseline: &Baseline) -> BTreeMap<(String, String), usize> {
             ((node.schema, node.identifier), node.indexes.len())
         })
         .collect()
+}
+
+/// Where the baseline's relations are.
+fn before(baseline: &Baseline, catalog: &Catalog) -> law::Before {
+    let metadata = &baseline.metadata;
+    law::Before::of(
+        &baseline.manifest,
+        &catalog.database,
+        &metadata.held_back,
+        &metadata.held_back_schemas,
+    )
 }
 
 fn refused_without_baseline() -> DeploymentError {

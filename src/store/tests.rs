@@ -124,6 +124,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             estimated_hydration_ms: None,
             held_back: std::collections::BTreeMap::new(),
             held_back_schemas: std::collections::BTreeMap::new(),
+            keeps: std::collections::BTreeMap::new(),
             strategy: crate::plan::Strategy::Swap,
             replacements: Vec::new(),
             schemas: Vec::new(),

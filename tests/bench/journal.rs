@@ -96,6 +96,7 @@ fn deployment() -> NewDeployment {
             estimated_hydration_ms: None,
             held_back: std::collections::BTreeMap::new(),
             held_back_schemas: std::collections::BTreeMap::new(),
+            keeps: std::collections::BTreeMap::new(),
             strategy: cutover::plan::Strategy::Swap,
             replacements: Vec::new(),
             schemas: Vec::new(),

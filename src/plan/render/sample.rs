@@ -128,6 +128,7 @@ pub(crate) fn shop() -> Plan {
             "deleted model.shop.archived".to_owned(),
         )]
         .into(),
+        keeps: [("u77".to_owned(), "staging.orders".to_owned())].into(),
         schemas: vec![
             schema("marts", Some("u12"), &["daily_orders", "old_orders"]),
             schema("reporting", None, &[]),
@@ -224,6 +225,7 @@ pub(crate) fn empty() -> Plan {
         columns: Vec::new(),
         held_back: std::collections::BTreeMap::new(),
         held_back_schemas: std::collections::BTreeMap::new(),
+        keeps: std::collections::BTreeMap::new(),
         accepted: Vec::new(),
         notes: Vec::new(),
         ..shop()
@@ -265,6 +267,7 @@ pub(crate) fn hostile() -> Plan {
         }],
         held_back: [(evil.to_owned(), evil.to_owned())].into(),
         held_back_schemas: [(evil.to_owned(), evil.to_owned())].into(),
+        keeps: std::collections::BTreeMap::new(),
         baseline: BaselineUsed {
             generation: None,
             deployment: Some(evil.to_owned()),
