@@ -18,10 +18,14 @@ pub mod changes;
 mod checks;
 /// The smallest set that may be swapped together.
 pub mod closure;
+/// What becomes of the names of clusters.
+pub mod clusters;
 /// Columns that contracts add, remove and retype.
 mod columns;
 /// All of `vars.deployment` as one plan.
 pub mod full;
+/// What holds after any release, checked before it.
+pub mod law;
 /// Production and the project, indexed.
 mod lookup;
 /// Named reasons why a plan is refused.
@@ -90,6 +94,10 @@ pub struct Plan {
     pub test_selectors: Vec<String>,
     /// The production name of the cluster whose green side runs the tests; `None` when no test is planned.
     pub test_cluster: Option<String>,
+    /// What the profile must give as its cluster so that the tests run there, where the project makes
+    /// another name of it; else `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_cluster_given: Option<String>,
     /// Indexes of unchanged relations that are made again on green clusters, sorted by name.
     pub indexes: Vec<IndexMove>,
     /// Materialized views that are replaced in place, sorted by schema and name; empty where schemas and
@@ -119,6 +127,10 @@ pub struct Plan {
     /// Schemas that a relation left and that a selection left out → who left.
     #[serde(default)]
     pub held_back_schemas: BTreeMap<String, String>,
+    /// Relations of the project in schemas that stay, id → `schema.name`: the swap happens only while
+    /// they are still there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keeps: BTreeMap<String, String>,
     /// Refusals that were accepted by name, with what they said.
     pub accepted: Vec<Refusal>,
     /// What an operator should know, one sentence each.

@@ -42,6 +42,21 @@ pub fn ask_for_hooks(nodes: &[&Node]) -> String {
     )
 }
 
+/// A query for dbt to compile, whose text is what becomes of names of clusters: a JSON object, given name →
+/// final name. While dbt parses it, the adapter is not asked.
+#[must_use]
+pub fn ask_for_clusters<'a>(given: impl IntoIterator<Item = &'a str>) -> String {
+    // A JSON text is a Jinja text of the same meaning.
+    let given = Value::from_iter(given);
+    format!(
+        "{{%- set found = {{}} -%}}\
+         {{%- for name in {given} -%}}\
+         {{%- do found.update({{name: adapter.generate_final_cluster_name(name)}}) -%}}\
+         {{%- endfor -%}}\
+         {{{{ tojson(found) }}}}"
+    )
+}
+
 /// `ref` and `source` as the node has them.
 fn references(node: &Node) -> String {
     let refs = node.refs.iter().map(|named| {

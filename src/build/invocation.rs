@@ -21,10 +21,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The invocations of a run; each has a folder of its name in the run's folder.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     "deps",
     "parse",
     "parse-green",
+    "clusters",
+    "clusters-green",
     "compile",
     "hooks",
     "build",
@@ -144,6 +146,30 @@ impl Invoker {
         let name = if deploy { "parse-green" } else { "parse" };
         let mut order = self.order("parse", name, deploy, None)?;
         order.deadline = self.command_timeout;
+        self.run(order).await
+    }
+
+    /// Asks dbt what becomes of names of clusters, with `deploy: true` or without. The answer is in the only
+    /// result's SQL: see [`inline::ask_for_clusters`].
+    ///
+    /// # Errors
+    /// When dbt, or a macro that it calls, does not succeed.
+    pub async fn cluster_names<'a>(
+        &self,
+        given: impl IntoIterator<Item = &'a str>,
+        deploy: bool,
+    ) -> Result<Invocation, BuildError> {
+        let (name, parse) = if deploy {
+            ("clusters-green", "parse-green")
+        } else {
+            ("clusters", "parse")
+        };
+        let mut order = self.order("compile", name, deploy, None)?;
+        order.deadline = self.command_timeout;
+        self.reuse_parse(&mut order, parse);
+        order.push(["--no-populate-cache", "--inline"]);
+        order.push([inline::ask_for_clusters(given)]);
+        self.is_short_enough(&order)?;
         self.run(order).await
     }
 

@@ -17,6 +17,8 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+/// What dbt makes of the names of clusters.
+mod clusters;
 /// SQL of nodes, as it reads production.
 mod compile;
 /// What comes out of each node.
@@ -128,7 +130,8 @@ impl Builds {
         plain
             .graph()
             .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
-        let candidate = Candidate::from_manifests(&plain, &deploy)
+        let clusters = self.cluster_names(&plain).await?;
+        let candidate = Candidate::with_clusters(&plain, &deploy, clusters)
             .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
         Ok(Parsed {
             candidate,
@@ -281,6 +284,7 @@ impl Builds {
         let state = self.state(plan).await?;
         // Tests run on the profile's cluster with the green suffix; where that one is not deployed, a
         // private profile names one that is.
+        let cluster = plan.test_cluster_given.as_ref().unwrap_or(cluster);
         let profile = if self.cluster.as_ref() == Some(cluster) {
             None
         } else {

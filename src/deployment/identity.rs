@@ -4,7 +4,7 @@
 //! from the server.
 
 use crate::materialize::guarded::Names;
-use crate::plan::{Plan, PlannedNode};
+use crate::plan::{ObjectKind, Plan, PlannedNode, RefusalName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ pub struct GreenObject {
     /// Its name.
     pub name: String,
     /// What it is.
-    pub kind: crate::plan::ObjectKind,
+    pub kind: ObjectKind,
     /// The id of the cluster that computes it, where one does.
     pub cluster_id: Option<String>,
 }
@@ -227,6 +227,7 @@ pub fn unchanged(
         .collect();
     difference("production", &planned, &ids.blue_schemas, names)?;
     difference("green", &recorded, &ids.green_schemas, names)?;
+    lawful(plan, ids, green, names)?;
     let sinks: BTreeSet<&str> = plan.sinks.iter().map(|sink| sink.id.as_str()).collect();
     for (side, objects) in [("production", &planned), ("green", &recorded)] {
         let outside = names.dependencies.iter().find(|(dependent, on)| {
@@ -269,6 +270,84 @@ pub fn unchanged(
         )),
         None => Ok(()),
     }
+}
+
+/// The law of [`crate::plan::law`], against what both sides hold: each planned node is in green, as it was
+/// recorded there, and each relation of the project that stays is where it was.
+fn lawful(plan: &Plan, ids: &Ids, green: &[GreenObject], names: &Names) -> Result<(), String> {
+    let recorded: BTreeMap<(&str, &str, ObjectKind), &GreenObject> = green
+        .iter()
+        .map(|object| {
+            (
+                (object.schema.as_str(), object.name.as_str(), object.kind),
+                object,
+            )
+        })
+        .collect();
+    let built = plan.nodes.iter().filter_map(|node| {
+        let kind = node.kind?;
+        let object = recorded.get(&(node.schema.as_str(), node.identifier.as_str(), kind));
+        let why = match object {
+            Some(object) => is_as_recorded(plan, ids, node, object, names).err()?,
+            None => "was not recorded in green".to_owned(),
+        };
+        Some(format!("{}.{} {why}", node.schema, node.identifier))
+    });
+    let stays = plan
+        .keeps
+        .iter()
+        .filter(|(id, name)| names.called.get(*id) != Some(*name))
+        .map(|(id, name)| match names.called.get(id) {
+            Some(now) => format!("{name} is called {now} since the plan"),
+            None => format!("{name} was dropped, or made again, since the plan"),
+        });
+    let lost: Vec<String> = built.chain(stays).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{}: {}",
+        RefusalName::RelationLost,
+        lost.join(", ")
+    ))
+}
+
+/// Whether the relation of a planned node stands in green under its name and on its cluster.
+fn is_as_recorded(
+    plan: &Plan,
+    ids: &Ids,
+    node: &PlannedNode,
+    object: &GreenObject,
+    names: &Names,
+) -> Result<(), String> {
+    let schema = plan
+        .schemas
+        .iter()
+        .find(|schema| schema.name == node.schema);
+    let wanted = schema.map(|schema| format!("{}.{}", schema.green, node.identifier));
+    let called = names.called.get(&object.id);
+    if called != wanted.as_ref() {
+        return Err(format!(
+            "is called {} in green",
+            called.map_or("nothing", String::as_str)
+        ));
+    }
+    let cluster = names
+        .objects
+        .get(&object.id)
+        .and_then(|(_, id)| id.as_ref());
+    let wanted = node
+        .cluster
+        .as_ref()
+        .and_then(|name| ids.green_clusters.get(name));
+    if object.kind == ObjectKind::MaterializedView && cluster != wanted {
+        return Err(format!(
+            "runs in green on the cluster {}, not on that for {}",
+            cluster.map_or("of nobody", String::as_str),
+            node.cluster.as_deref().unwrap_or("nothing")
+        ));
+    }
+    Ok(())
 }
 
 /// Whether these schemas hold what is expected and nothing else.

@@ -19,7 +19,7 @@ use crate::failure::{Class, Classify};
 use crate::materialize::catalog::{Catalog, Object};
 use crate::materialize::identifier::Qualified;
 use crate::materialize::{MaterializeError, Statement, replacement as sql};
-use crate::plan::{ObjectKind, Plan, Replacement};
+use crate::plan::{ObjectKind, Plan, RefusalName, Replacement};
 use crate::progress::Progress;
 use crate::store::Deployment;
 use serde::{Deserialize, Serialize};
@@ -113,9 +113,39 @@ async fn look(
     view: &Replacement,
     made: &Made,
 ) -> Result<Standing, DeploymentError> {
+    Ok(look_around(context, view, made).await?.0)
+}
+
+/// As [`look`], with everything else that was seen.
+async fn look_around(
+    context: &Context<'_>,
+    view: &Replacement,
+    made: &Made,
+) -> Result<(Standing, Catalog), DeploymentError> {
     let catalog = Catalog::read(context.materialize).await?;
     let shown = shown(context, &catalog, view, &view.name).await?;
-    Ok(standing(view, made, &catalog, shown.as_deref()))
+    let standing = standing(view, made, &catalog, shown.as_deref());
+    Ok((standing, catalog))
+}
+
+/// The law of [`crate::plan::law`]: whatever the project makes beside the view is where it was.
+fn lawful(plan: &Plan, catalog: &Catalog) -> Result<(), String> {
+    let kept = plan.keeps.iter();
+    let lost: Vec<&str> = kept
+        .filter(|(id, name)| {
+            let found = catalog.objects.get(*id);
+            found.is_none_or(|object| catalog.name_of(object) != **name)
+        })
+        .map(|(_, name)| name.as_str())
+        .collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{}: {} was renamed, dropped, or made again, since the plan",
+        RefusalName::RelationLost,
+        lost.join(", ")
+    ))
 }
 
 /// The query of a view, where there is one and the server shows it.
@@ -287,8 +317,9 @@ pub(super) async fn verify(
 ) -> Result<(), DeploymentError> {
     let view = planned(deployment)?;
     let made = made(context, deployment).await?;
-    match look(context, view, &made).await? {
-        Standing::Pending => Ok(()),
+    let (standing, catalog) = look_around(context, view, &made).await?;
+    match standing {
+        Standing::Pending => lawful(&deployment.plan, &catalog).map_err(DeploymentError::Failed),
         other @ (Standing::Applied(_) | Standing::Gone | Standing::Foreign(_)) => {
             Err(DeploymentError::Failed(why_not(view, &other)))
         }
@@ -360,12 +391,17 @@ pub(super) async fn apply(
         .await?;
     let mut tried = None;
     loop {
-        match look(context, view, &made).await? {
+        let (standing, catalog) = look_around(context, view, &made).await?;
+        match standing {
             Standing::Applied(id) => {
                 context.finish(deployment, key::APPLY, &id).await?;
                 return Ok(Swapped::Yes);
             }
-            Standing::Pending if tried.is_none() => {}
+            Standing::Pending if tried.is_none() => {
+                if let Err(lost) = lawful(&deployment.plan, &catalog) {
+                    return Ok(Swapped::No(lost));
+                }
+            }
             other @ (Standing::Pending | Standing::Gone | Standing::Foreign(_)) => {
                 let answer = tried.flatten().unwrap_or_else(|| why_not(view, &other));
                 return Ok(Swapped::No(answer));

@@ -1,6 +1,7 @@
 //! What the project and the server say, as the plan needs it: the input of planning, free of files
 //! and connections.
 
+use super::clusters::ClusterNames;
 use super::{ClusterDefinition, IndexMove, Mode, ObjectKind, RefusalName};
 use crate::build::selector::{self, SelectorError};
 use crate::materialize::catalog::Catalog;
@@ -23,7 +24,7 @@ pub struct Input<'a> {
     pub schemas: &'a BTreeSet<String>,
     /// `vars.deployment.<target>.clusters`; of a slim release the touched ones.
     pub clusters: &'a BTreeSet<String>,
-    /// The cluster of the profile.
+    /// The cluster of the profile, by its final name.
     pub target_cluster: Option<&'a str>,
     /// The project.
     pub candidate: &'a Candidate,
@@ -70,6 +71,8 @@ pub struct Candidate {
     pub selectable: Vec<Selectable>,
     /// Where dbt builds each node when `deploy: true` is set: `(database, schema, identifier)`.
     pub deploy_relations: BTreeMap<String, (String, String, String)>,
+    /// What became of the names of clusters.
+    pub cluster_names: ClusterNames,
 }
 
 /// A cluster that a node or test names.
@@ -167,9 +170,16 @@ impl Materialization {
 }
 
 impl CandidateNode {
-    /// What a release needs to know of a model, seed or snapshot.
+    /// What a release needs to know of a model, seed or snapshot whose clusters are called as it says.
     #[must_use]
     pub fn of(node: &Node) -> Self {
+        Self::with_clusters(node, &ClusterNames::default())
+    }
+
+    /// What a release needs to know of a model, seed or snapshot.
+    #[must_use]
+    pub fn with_clusters(node: &Node, clusters: &ClusterNames) -> Self {
+        let named = |given: &String| clusters.named(given);
         let materialized = if node.resource_type == ResourceType::Model {
             // dbt's own default.
             node.config.materialized.as_deref().unwrap_or("view")
@@ -182,12 +192,12 @@ impl CandidateNode {
             schema: node.schema.clone().unwrap_or_default(),
             identifier: node.identifier().to_owned(),
             materialized,
-            cluster: node.config.cluster.as_deref().map(ClusterUse::of),
+            cluster: node.config.cluster.as_ref().map(named),
             indexes: node
                 .config
                 .indexes
                 .iter()
-                .map(|index| index.cluster.as_deref().map(ClusterUse::of))
+                .map(|index| index.cluster.as_ref().map(named))
                 .collect(),
             parents: node.depends_on.nodes.clone(),
             persists_relation_comment: node.config.persist_docs.relation,
@@ -251,11 +261,23 @@ impl ClusterUse {
 }
 
 impl Candidate {
-    /// The project as two manifests show it: parsed plainly, and with `deploy: true`.
+    /// As [`Candidate::with_clusters`], of a project that does not override what clusters are called.
     ///
     /// # Errors
     /// When the manifest's content cannot be hashed.
     pub fn from_manifests(plain: &Manifest, deploy: &Manifest) -> Result<Self, serde_json::Error> {
+        Self::with_clusters(plain, deploy, ClusterNames::default())
+    }
+
+    /// The project as two manifests show it: parsed plainly, and with `deploy: true`.
+    ///
+    /// # Errors
+    /// When the manifest's content cannot be hashed.
+    pub fn with_clusters(
+        plain: &Manifest,
+        deploy: &Manifest,
+        clusters: ClusterNames,
+    ) -> Result<Self, serde_json::Error> {
         let (hash, green_hash) = std::thread::scope(|scope| {
             let green = scope.spawn(|| deploy.content_hash());
             let plain = plain.content_hash();
@@ -269,6 +291,7 @@ impl Candidate {
             project: plain.metadata.project_name.clone().unwrap_or_default(),
             hash: hash?,
             green_hash: green_hash?,
+            cluster_names: clusters,
             ..Self::default()
         };
         for (_, resource) in plain.resources() {
@@ -292,7 +315,7 @@ impl Candidate {
             candidate.tests.insert(
                 test.unique_id.clone(),
                 CandidateTest {
-                    cluster: cluster.map(ClusterUse::of),
+                    cluster: cluster.map(|given| candidate.cluster_names.named(given)),
                     parents: test.depends_on.nodes.clone(),
                 },
             );
@@ -315,14 +338,18 @@ impl Candidate {
     fn take_node(&mut self, node: &Node) {
         match node.resource_type {
             ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot => {
-                self.nodes
-                    .insert(node.unique_id.clone(), CandidateNode::of(node));
+                let made = CandidateNode::with_clusters(node, &self.cluster_names);
+                self.nodes.insert(node.unique_id.clone(), made);
             }
             ResourceType::Test => {
                 self.tests.insert(
                     node.unique_id.clone(),
                     CandidateTest {
-                        cluster: node.config.cluster.as_deref().map(ClusterUse::of),
+                        cluster: node
+                            .config
+                            .cluster
+                            .as_ref()
+                            .map(|given| self.cluster_names.named(given)),
                         parents: node.depends_on.nodes.clone(),
                     },
                 );

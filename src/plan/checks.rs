@@ -51,6 +51,7 @@ impl<'a> Checks<'a> {
         self.dependents();
         self.nodes();
         self.tests(tests);
+        self.green_clusters();
         self.columns(columns);
         self.selectable(selectors);
     }

@@ -89,12 +89,14 @@ pub(super) fn lies_in_deployment(input: &Input<'_>, node: &CandidateNode) -> boo
 }
 
 /// The cluster whose green side runs the tests: the profile's where it is deployed, else the first
-/// deployed one, else a scratch clone of the profile's.
+/// deployed one that a profile can name, else a scratch clone of the profile's.
 fn test_cluster(input: &Input<'_>) -> Option<String> {
+    let names = &input.candidate.cluster_names;
+    let mut deployed = input.clusters.iter().map(String::as_str);
     input
         .target_cluster
         .filter(|name| input.clusters.contains(*name))
-        .or_else(|| input.clusters.first().map(String::as_str))
+        .or_else(|| deployed.find(|name| names.given_for(name).is_some()))
         .or(input.target_cluster)
         .map(str::to_owned)
 }
@@ -157,6 +159,7 @@ pub(super) fn assemble(
         baseline: BaselineUsed::default(),
         held_back: BTreeMap::new(),
         held_back_schemas: BTreeMap::new(),
+        keeps: BTreeMap::new(),
         gains: relations.difference(&live).map(dotted).collect(),
         loses: live.difference(&relations).map(dotted).collect(),
         text_only: Vec::new(),
@@ -170,6 +173,11 @@ pub(super) fn assemble(
         build_selectors: Vec::new(),
         tests,
         test_selectors: Vec::new(),
+        test_cluster_given: test_cluster
+            .as_deref()
+            .and_then(|cluster| Some((cluster, input.candidate.cluster_names.given_for(cluster)?)))
+            .filter(|(cluster, given)| given != cluster)
+            .map(|(_, given)| given.to_owned()),
         test_cluster,
         indexes: input.moved.to_vec(),
         accepted: Vec::new(),

@@ -97,6 +97,8 @@ refusal_names! {
     Drift => "drift", true;
     /// A changed node is of a kind, or in a place, that no release builds.
     ChangeNotReleased => "change-not-released", true;
+    /// After the release a relation of the project would be missing, or not as the project makes it.
+    RelationLost => "relation-lost", false;
     /// What changed cannot be released in place, and nothing else was asked for.
     NotReplaceable => "not-replaceable", false;
     /// Nothing of the project lies in the deployment.

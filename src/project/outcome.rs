@@ -110,7 +110,7 @@ pub enum MadeFrom {
 }
 
 /// The final names of clusters: what `generate_cluster_name` makes of a configured name, or of none.
-pub type ClusterNames<'a> = &'a dyn Fn(Option<&str>) -> Option<String>;
+pub type FinalCluster<'a> = &'a dyn Fn(Option<&str>) -> Option<String>;
 
 /// What hooks render to, by unique id: a list of `[key, inside a transaction, text]`.
 pub type Hooks = BTreeMap<String, Value>;
@@ -123,7 +123,7 @@ impl Outcomes {
     /// When a node cannot be written as JSON.
     pub fn of(
         manifest: &Manifest,
-        clusters: ClusterNames<'_>,
+        clusters: FinalCluster<'_>,
         reads: &Reads,
         content: &str,
         inputs: Option<Inputs>,
@@ -291,7 +291,7 @@ fn makes_relation(node: &Node) -> bool {
     }
 }
 
-fn outcome(node: &Node, clusters: ClusterNames<'_>, customs: &Customs, own: Digest) -> Outcome {
+fn outcome(node: &Node, clusters: FinalCluster<'_>, customs: &Customs, own: Digest) -> Outcome {
     let materialized = materialized(node, customs);
     let uses_cluster = matches!(
         materialized.as_str(),

@@ -12,10 +12,11 @@ use crate::materialize::identifier::Qualified;
 use crate::materialize::replacement;
 use crate::plan::candidate::{CandidateNode, Input};
 use crate::plan::changes::Changes;
+use crate::plan::clusters::ClusterNames;
 use crate::plan::replace::{self, Difference, Queries, Reasons};
 use crate::plan::slim::{self, Closed};
 use crate::plan::{
-    BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full,
+    BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full, law,
 };
 use crate::project::outcome::{self, Outcomes, Verdict};
 use crate::project::run_results::RunResults;
@@ -89,9 +90,13 @@ impl Compared<'_> {
 
 /// What came out of a baseline, as far as its manifest says: all but the SQL, and that too where dbt had
 /// compiled it.
-fn of_manifest(baseline: &Baseline, builds: &Builds) -> Result<Outcomes, ReleaseError> {
+fn of_manifest(
+    baseline: &Baseline,
+    builds: &Builds,
+    names: &ClusterNames,
+) -> Result<Outcomes, ReleaseError> {
     let content = &baseline.metadata.manifest_hash;
-    let clusters = |named: Option<&str>| builds.final_cluster(named);
+    let clusters = |named: Option<&str>| builds.final_cluster(names, named);
     let mut outcomes = uncompiled(&baseline.manifest, content, &clusters, None)?;
     outcomes.take_compiled(&baseline.manifest);
     Ok(outcomes)
@@ -154,7 +159,10 @@ impl Release {
         };
         let schemas: BTreeSet<String> = listed.schemas.iter().cloned().collect();
         let clusters: BTreeSet<String> = listed.clusters.iter().cloned().collect();
-        let target_cluster = self.project.profile.credentials.cluster.as_deref();
+        let given = self.project.profile.credentials.cluster.as_deref();
+        let names = &found.parsed.candidate.cluster_names;
+        let target_cluster = given.map(|given| names.in_catalog(given));
+        let target_cluster = target_cluster.as_deref();
         let definitions = definitions(
             materialize,
             &found.catalog,
@@ -181,6 +189,7 @@ impl Release {
             moved: &[],
             allow: &wishes.allow,
         };
+        let mut drifted = BTreeSet::new();
         let is_full = wishes.full || (self.settings.scope == Scope::Full && selectors.is_none());
         let mut plan = match &found.baseline {
             Some(baseline) if !is_full => {
@@ -193,6 +202,7 @@ impl Release {
                     selectors.as_ref(),
                     wishes,
                 )?;
+                drifted.extend(changes.drifted.keys().cloned());
                 self.changed(
                     &input,
                     &changes,
@@ -209,6 +219,12 @@ impl Release {
             None if selectors.is_some() => return Err(refused_without_baseline().into()),
             Some(_) | None => full::plan(&input).map_err(DeploymentError::from)?,
         };
+        let before = found
+            .baseline
+            .as_ref()
+            .map(|baseline| before(baseline, &found.catalog));
+        plan = law::keep(plan, &input, &before.unwrap_or_default(), &drifted)
+            .map_err(DeploymentError::from)?;
         if !is_full && found.baseline.is_none() {
             plan.notes
                 .push("there is no baseline yet, so all of vars.deployment is released".to_owned());
@@ -255,15 +271,16 @@ impl Release {
                 notes,
             });
         };
+        let names = &parsed.candidate.cluster_names;
         let old = match &baseline.outcomes {
             KeptOutcomes::Known(known) => Cow::Borrowed(&**known),
-            KeptOutcomes::Absent => Cow::Owned(of_manifest(baseline, builds)?),
+            KeptOutcomes::Absent => Cow::Owned(of_manifest(baseline, builds, names)?),
             KeptOutcomes::OtherForm { found } => {
                 notes.push(format!(
                     "what came out of the baseline was recorded by another version of Cutover (form {found}, this one compares form {}), so it is not compared",
                     outcome::FORM
                 ));
-                Cow::Owned(of_manifest(baseline, builds)?)
+                Cow::Owned(of_manifest(baseline, builds, names)?)
             }
         };
         Ok(Compared {
@@ -513,6 +530,17 @@ fn relations(baseline: &Baseline) -> BTreeMap<(String, String), usize> {
             ((node.schema, node.identifier), node.indexes.len())
         })
         .collect()
+}
+
+/// Where the baseline's relations are.
+fn before(baseline: &Baseline, catalog: &Catalog) -> law::Before {
+    let metadata = &baseline.metadata;
+    law::Before::of(
+        &baseline.manifest,
+        &catalog.database,
+        &metadata.held_back,
+        &metadata.held_back_schemas,
+    )
 }
 
 fn refused_without_baseline() -> DeploymentError {

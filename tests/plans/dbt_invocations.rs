@@ -6,6 +6,8 @@ use cutover::build::environment::{Variables, allowed};
 use cutover::build::{BuildError, Dbt, Invoker, PrivateProfile};
 use cutover::failure::{Class, Classify};
 use cutover::progress::Reporter;
+use cutover::project::run_results::CompileResults;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -92,6 +94,15 @@ async fn real_dbt_takes_every_command_line() {
     let plain = invoker.parse(false).await.expect("it parses");
     assert!(plain.tail.contains("Running with dbt="), "{}", plain.tail);
     invoker.parse(true).await.expect("it parses");
+
+    // No server is asked, and a name is a text whatever it looks like.
+    let names = ["c", "\"{{ x }} %} \\ ü\""];
+    let asked = invoker.cluster_names(names, true).await.expect("compiled");
+    let results = CompileResults::read(&asked.run_results.expect("results")).expect("results");
+    let code = results.results[0].compiled_code.as_deref().expect("a text");
+    let found: BTreeMap<String, String> = serde_json::from_str(code).expect("JSON");
+    let expected = names.map(|name| (name.to_owned(), format!("{name}_dbt_deploy")));
+    assert_eq!(found, BTreeMap::from(expected));
 
     let selectors = |name: &str| vec![format!("fqn:shop.{name}")];
     refused(

@@ -2,6 +2,7 @@
 //! does, and what is refused or said of it is what the documents list.
 
 mod bad_input;
+mod clusters;
 mod dbt_invocations;
 mod dbt_selectors;
 mod documentation;

@@ -78,6 +78,16 @@ async fn parse_returns_the_manifest_and_not_a_stale_one() {
 }
 
 #[tokio::test]
+async fn names_of_clusters_are_asked_for_in_a_folder_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let invoker = invoker(folder.path(), r#"echo '{}' > "$target/run_results.json""#);
+    let invocation = invoker.cluster_names(["it's \"c\""], false).await;
+    assert!(invocation.expect("compiled").run_results.is_some());
+    insta::assert_snapshot!(arguments(folder.path()).join(" "), @r#"compile --project-dir RUN --profiles-dir RUN/profiles dir --profile shop --target production --log-path RUN/clusters/logs --log-format json --log-level info --no-quiet --no-use-colors --no-send-anonymous-usage-stats --write-json --vars {"region":"it's \"eu\""} --target-path RUN/clusters/target --threads 3 --no-populate-cache --inline {%- set found = {} -%}{%- for name in ["it's \"c\""] -%}{%- do found.update({name: adapter.generate_final_cluster_name(name)}) -%}{%- endfor -%}{{ tojson(found) }}"#);
+    assert!(records(folder.path()).all(|record| !record.exists()));
+}
+
+#[tokio::test]
 async fn build_defers_what_is_not_selected_and_runs_no_test() {
     let folder = tempfile::tempdir().expect("a folder");
     let invoker = invoker(

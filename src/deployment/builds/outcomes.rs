@@ -8,10 +8,11 @@ use super::{Builds, DeploymentError, Parsed};
 use crate::build::BuildError;
 use crate::build::version::Version;
 use crate::plan::Plan;
+use crate::plan::clusters::ClusterNames;
 use crate::project::Manifest;
 use crate::project::manifest::{Node, ResourceType};
 use crate::project::outcome::reads::Reads;
-use crate::project::outcome::{Circumstances, ClusterNames, Hooks, Inputs, Outcomes};
+use crate::project::outcome::{self, Circumstances, Hooks, Inputs, Outcomes};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +55,7 @@ impl Builds {
         uncompiled(
             &parsed.manifest,
             &parsed.candidate.hash,
-            &|named| self.final_cluster(named),
+            &|named| self.final_cluster(&parsed.candidate.cluster_names, named),
             Some(&self.under(parsed.version)),
         )
     }
@@ -142,8 +143,9 @@ impl Builds {
 
     /// The final name of a cluster that is configured, or of the profile's where none is.
     #[must_use]
-    pub fn final_cluster(&self, named: Option<&str>) -> Option<String> {
-        named.map(str::to_owned).or_else(|| self.cluster.clone())
+    pub fn final_cluster(&self, names: &ClusterNames, given: Option<&str>) -> Option<String> {
+        let given = given.or(self.cluster.as_deref())?;
+        Some(names.in_catalog(given))
     }
 
     fn read_seeds(
@@ -228,7 +230,7 @@ impl Builds {
 pub fn uncompiled(
     manifest: &Manifest,
     content: &str,
-    clusters: ClusterNames<'_>,
+    clusters: outcome::FinalCluster<'_>,
     circumstances: Option<&Circumstances>,
 ) -> Result<Outcomes, DeploymentError> {
     let mut reads = Reads::of(manifest);

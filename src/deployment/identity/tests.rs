@@ -1,7 +1,7 @@
 use super::{GreenObject, Ids, Live, SecretNames, unchanged};
 use crate::materialize::guarded::Names;
 use crate::plan::render::sample;
-use crate::plan::{ObjectKind, Plan};
+use crate::plan::{ObjectKind, Plan, PlannedNode};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ fn plan() -> Plan {
         schema.objects.clear();
     }
     plan.sinks.clear();
+    plan.nodes.clear();
+    plan.keeps.clear();
     plan
 }
 
@@ -161,5 +163,84 @@ fn what_appears_or_vanishes_on_either_side_is_noticed() {
     assert!(
         unchanged(&plan, &ids, &green, &[], &names).is_err(),
         "new in production"
+    );
+}
+
+#[test]
+fn what_is_built_or_stays_must_be_where_the_law_wants_it() {
+    let mut plan = plan();
+    plan.keeps = [("u70".to_owned(), "staging.orders".to_owned())].into();
+    plan.nodes = vec![PlannedNode {
+        unique_id: "model.shop.totals".to_owned(),
+        schema: "marts".to_owned(),
+        identifier: "totals".to_owned(),
+        materialized: "materialized_view".to_owned(),
+        kind: Some(ObjectKind::MaterializedView),
+        cluster: Some("compute".to_owned()),
+        indexes: 0,
+        persists_relation_comment: false,
+        persists_column_comments: false,
+        reason: "new".to_owned(),
+    }];
+    let ids = ids(&plan);
+    let green = |kind| GreenObject {
+        id: "u50".to_owned(),
+        schema: "marts".to_owned(),
+        name: "totals".to_owned(),
+        kind,
+        cluster_id: Some("gc-compute".to_owned()),
+    };
+    let mut names = names(&plan, &ids, &[false]);
+    for (id, schema, cluster, called) in [
+        (
+            "u50",
+            "gs-marts",
+            Some("gc-compute"),
+            "marts_dbt_deploy.totals",
+        ),
+        ("u70", "elsewhere", None, "staging.orders"),
+    ] {
+        let object = (schema.to_owned(), cluster.map(str::to_owned));
+        names.objects.insert(id.to_owned(), object);
+        names.called.insert(id.to_owned(), called.to_owned());
+    }
+    let recorded = [green(ObjectKind::MaterializedView)];
+    let found = |names: &Names| unchanged(&plan, &ids, &recorded, &[], names);
+    assert_eq!(found(&names), Ok(()));
+    let lost = |what: &str| Err(format!("relation-lost: {what}"));
+    for (id, called, what) in [
+        (
+            "u50",
+            "marts_dbt_deploy.other",
+            "marts.totals is called marts_dbt_deploy.other in green",
+        ),
+        (
+            "u70",
+            "staging.other",
+            "staging.orders is called staging.other since the plan",
+        ),
+    ] {
+        let mut names = names.clone();
+        names.called.insert(id.to_owned(), called.to_owned());
+        assert_eq!(found(&names), lost(what));
+    }
+    let mut without = names.clone();
+    without.objects.remove("u70");
+    without.called.remove("u70");
+    assert_eq!(
+        found(&without),
+        lost("staging.orders was dropped, or made again, since the plan")
+    );
+    let mut elsewhere = names.clone();
+    let object = ("gs-marts".to_owned(), Some("c9".to_owned()));
+    elsewhere.objects.insert("u50".to_owned(), object);
+    assert_eq!(
+        found(&elsewhere),
+        lost("marts.totals runs in green on the cluster c9, not on that for compute")
+    );
+    let another = [green(ObjectKind::View)];
+    assert_eq!(
+        unchanged(&plan, &ids, &another, &[], &names),
+        lost("marts.totals was not recorded in green")
     );
 }

@@ -4,6 +4,7 @@ use super::Checks;
 use crate::plan::candidate::{CandidateNode, ClusterUse, Materialization};
 use crate::plan::full::{Selectors, lies_in_deployment};
 use crate::plan::{GREEN_SUFFIX, RefusalName};
+use std::collections::BTreeSet;
 
 impl<'a> Checks<'a> {
     pub(super) fn selectable(&mut self, selectors: &Selectors) {
@@ -108,6 +109,12 @@ impl<'a> Checks<'a> {
                     &remedy,
                 );
             }
+            Some(ClusterUse::NeedsQuotes(name)) if name.is_empty() => self.refuse(
+                RefusalName::ClusterMissing,
+                "the project's generate_cluster_name macro gives no name to the cluster of a node",
+                id.to_owned(),
+                "let the macro return the name of a cluster for every name that the project gives",
+            ),
             Some(ClusterUse::NeedsQuotes(name)) => self.refuse_cluster_name(&name),
             None => self.refuse(
                 RefusalName::ClusterMissing,
@@ -153,6 +160,23 @@ impl<'a> Checks<'a> {
                 "a relation with a green name would hide the production relation that a planned node reads",
                 format!("{shadow}.{}", node.identifier),
                 "drop it if nobody needs it",
+            );
+        }
+    }
+
+    /// What the project's own macros make of the names of deployed clusters under `deploy: true`.
+    pub(super) fn green_clusters(&mut self) {
+        let input = self.input;
+        let mut deployed: BTreeSet<&str> = input.clusters.iter().map(String::as_str).collect();
+        deployed.extend(self.test_cluster);
+        for (given, name) in input.candidate.cluster_names.without_suffix(&deployed) {
+            self.refuse(
+                RefusalName::DeploySuffixMissing,
+                "with `deploy: true` dbt would not use the green cluster that this name means",
+                format!("{given} → {:?}, not {:?}", name.green, format!("{}{GREEN_SUFFIX}", name.production)),
+                &format!(
+                    "let the project's generate_cluster_name macro return the production cluster's name with and without `deploy: true`, without spaces or lines around it ({{%- … -%}}), and let generate_deploy_cluster_name append {GREEN_SUFFIX} to what it gets"
+                ),
             );
         }
     }

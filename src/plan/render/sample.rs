@@ -131,6 +131,7 @@ pub(crate) fn shop() -> Plan {
             "deleted model.shop.archived".to_owned(),
         )]
         .into(),
+        keeps: [("u77".to_owned(), "staging.orders".to_owned())].into(),
         schemas: vec![
             schema("marts", Some("u12"), &["daily_orders", "old_orders"]),
             schema("reporting", None, &[]),
@@ -182,6 +183,7 @@ pub(crate) fn shop() -> Plan {
         test_selectors: Vec::new(),
         tests: vec![test("not_null_daily_orders_id"), test("unique_revenue_day")],
         test_cluster: Some("compute".to_owned()),
+        test_cluster_given: None,
         indexes: vec![IndexMove {
             id: "u81".to_owned(),
             name: "customers_by_name".to_owned(),
@@ -218,6 +220,7 @@ pub(crate) fn empty() -> Plan {
         nodes: Vec::new(),
         tests: Vec::new(),
         test_cluster: None,
+        test_cluster_given: None,
         indexes: Vec::new(),
         sinks: Vec::new(),
         gains: Vec::new(),
@@ -226,6 +229,7 @@ pub(crate) fn empty() -> Plan {
         held_back: std::collections::BTreeMap::new(),
         held_back_schemas: std::collections::BTreeMap::new(),
         text_only: Vec::new(),
+        keeps: std::collections::BTreeMap::new(),
         accepted: Vec::new(),
         notes: Vec::new(),
         ..shop()
@@ -247,6 +251,7 @@ pub(crate) fn hostile() -> Plan {
         )],
         tests: vec![test(evil)],
         test_cluster: Some(evil.to_owned()),
+        test_cluster_given: None,
         loses: vec![evil.to_owned()],
         columns: vec![ColumnChange {
             relation: evil.to_owned(),
@@ -266,6 +271,7 @@ pub(crate) fn hostile() -> Plan {
         }],
         held_back: [(evil.to_owned(), evil.to_owned())].into(),
         held_back_schemas: [(evil.to_owned(), evil.to_owned())].into(),
+        keeps: std::collections::BTreeMap::new(),
         baseline: BaselineUsed {
             generation: None,
             deployment: Some(evil.to_owned()),

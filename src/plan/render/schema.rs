@@ -28,6 +28,7 @@ fn every_field_is_described_and_every_description_has_its_field() {
         grantee: Some("reader".to_owned()),
         privilege: "SELECT".to_owned(),
     }];
+    full.test_cluster_given = Some("serving".to_owned());
     full.strategy = Strategy::Replace;
     full.replacements = vec![Replacement {
         schema: "marts".to_owned(),
