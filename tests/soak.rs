@@ -9,14 +9,11 @@
 
 mod support;
 
-#[path = "soak/chance.rs"]
-mod chance;
 #[path = "soak/environment.rs"]
 mod environment;
 #[path = "soak/leaks.rs"]
 mod leaks;
 
-use chance::Chance;
 use cutover::store::{Run, Store};
 use environment::Environment;
 use leaks::Samples;
@@ -26,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+use support::chance::{self, Chance};
 use support::{Daemon, JournalServer, Needs, PATIENCE, Readers, Stop, World, eventually};
 use tokio_util::sync::CancellationToken;
 

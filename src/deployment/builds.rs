@@ -45,7 +45,7 @@ pub struct Builds {
     pub needs_packages: bool,
     /// The folder of the installed packages.
     pub packages: PathBuf,
-    /// Under what the project is compiled; the versions of dbt are not in it yet.
+    /// Under what the project is compiled, but for the versions of dbt and what packages bring.
     pub circumstances: Circumstances,
 }
 

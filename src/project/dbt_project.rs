@@ -19,6 +19,7 @@ use super::jinja::{Renderer, Scope, Variables};
 use super::locate::PROJECT_FILE;
 use super::profiles::Profile;
 
+pub use circumstances::with_packages;
 pub use deployment::Deployment;
 pub use packages::Packages;
 

@@ -202,10 +202,11 @@ impl Outcomes {
             .collect()
     }
 
-    /// Takes the SQL of one node. What is known stays.
+    /// Takes the SQL of one node. What is known stays, and that of an ephemeral model is its readers'.
     pub fn compiled(&mut self, id: &str, sql: &str) {
         if let Some(outcome) = self.nodes.get_mut(id)
             && outcome.made_from == MadeFrom::Unknown
+            && outcome.materialized != "ephemeral"
         {
             outcome.made_from = MadeFrom::Sql(tokens::digest(sql));
         }

@@ -10,8 +10,12 @@
 /// The kinds.
 mod cases;
 mod project;
+/// The short cut against compiling everything.
+mod short_cut;
 #[path = "../support/mod.rs"]
 mod support;
+/// What the baseline may not know.
+mod unknown;
 
 use cases::{Case, Expected, cases};
 use serde_json::Value;
@@ -215,7 +219,7 @@ async fn formatting_of_two_hundred_models_is_nothing_and_a_variable_is_its_reade
     project::write(&world).await;
     for number in 0..200 {
         let cut = if number % 50 == 0 {
-            "{{ var('cut', 1) }}"
+            "{{ var('cut',1) }}"
         } else {
             "1"
         };

@@ -125,6 +125,16 @@ pub async fn write(world: &World) {
         project.write(place, &format!("{text}\n"));
     }
     project.write("seeds/large.csv", &large(0));
+    project.write("packages.yml", "packages:\n- local: lib\n");
+    project.write("lib/dbt_project.yml", "name: lib\nversion: '1.0'\n");
+    project.write(
+        "lib/macros/shared.sql",
+        "{% macro shared() %}'of lib'{% endmacro %}\n",
+    );
+    project.write(
+        "models/marts/packaged.sql",
+        "select {{ lib.shared() }} as p\n",
+    );
     project.remove_all("models/serving");
 }
 

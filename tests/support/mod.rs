@@ -14,6 +14,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod catalog;
+pub mod chance;
 mod command;
 mod daemon;
 mod disk;

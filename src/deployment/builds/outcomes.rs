@@ -10,6 +10,7 @@ use crate::build::version::Version;
 use crate::plan::Plan;
 use crate::plan::clusters::ClusterNames;
 use crate::project::Manifest;
+use crate::project::dbt_project::with_packages;
 use crate::project::manifest::{Node, ResourceType};
 use crate::project::outcome::reads::Reads;
 use crate::project::outcome::{self, Circumstances, Hooks, Inputs, Outcomes};
@@ -69,10 +70,17 @@ impl Builds {
     }
 
     fn under(&self, dbt: Version) -> Circumstances {
-        Circumstances {
-            dbt: format!("dbt-core {}, dbt-materialize {}", dbt.core, dbt.adapter),
+        let dbt = format!("dbt-core {}, dbt-materialize {}", dbt.core, dbt.adapter);
+        self.under_dbt(dbt)
+    }
+
+    /// The circumstances now, with the packages as they are installed.
+    pub(super) fn under_dbt(&self, dbt: String) -> Circumstances {
+        let circumstances = Circumstances {
+            dbt,
             ..self.circumstances.clone()
-        }
+        };
+        with_packages(circumstances, &self.packages)
     }
 
     /// Which of the inputs are others now than these, before dbt parses anything: variables, environment,

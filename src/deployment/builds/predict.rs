@@ -21,9 +21,8 @@ impl Builds {
     #[must_use]
     pub fn predict(&self, baseline: &Manifest, known: &Outcomes) -> Option<Compilation> {
         let inputs = known.inputs.as_ref()?;
-        let mut now = self.circumstances.clone();
         // The version of dbt is not known yet, and seldom another.
-        now.dbt.clone_from(&inputs.dbt);
+        let now = self.under_dbt(inputs.dbt.clone());
         let root = baseline.metadata.project_name.as_deref();
         let is_common = !inputs.changed_since(&now).is_empty() || self.macros_differ(baseline);
         if is_common {

@@ -17,8 +17,8 @@ const REACHING: [&str; 4] = ["name", "quoting", "dispatch", "flags"];
 const REACHING_OF_PACKAGES: [&str; 3] = ["name", "vars", "quoting"];
 
 impl DbtProject {
-    /// Under what dbt compiles the project, given these variables and this environment. The installed
-    /// packages are read as they are now.
+    /// Under what dbt compiles the project, given these variables and this environment. What packages bring
+    /// is read when they are installed: see [`with_packages`].
     #[must_use]
     pub fn circumstances(
         &self,
@@ -41,17 +41,20 @@ impl DbtProject {
         let reaching: BTreeMap<&str, Option<&serde_yaml::Value>> =
             REACHING.iter().map(|key| (*key, root.get(*key))).collect();
         Circumstances {
-            variables: json!({
-                "project": self.vars,
-                "given": vars,
-                "packages": packages(&self.packages_install_path),
-            }),
+            variables: json!({"project": self.vars, "given": vars}),
             environment,
             target,
             project: json!(reaching),
             dbt: String::new(),
         }
     }
+}
+
+/// The circumstances with the variables and quoting of the packages that are installed in a folder.
+#[must_use]
+pub fn with_packages(mut circumstances: Circumstances, folder: &Path) -> Circumstances {
+    circumstances.variables["packages"] = json!(packages(folder));
+    circumstances
 }
 
 /// Variables and quoting of the installed packages, by folder. One that cannot be read is a text of what is
