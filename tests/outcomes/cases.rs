@@ -388,7 +388,7 @@ fn configured() -> Vec<Case> {
         begins(
             "a type in an enforced contract",
             true,
-            &[("model columns", "compiled SQL differs, contract differs")],
+            &[("model columns", "contract differs, compiled SQL differs")],
             |world| {
                 world
                     .project
