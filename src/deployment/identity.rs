@@ -63,6 +63,9 @@ pub struct GreenObject {
     pub kind: crate::plan::ObjectKind,
     /// The id of the cluster that computes it, where one does.
     pub cluster_id: Option<String>,
+    /// Whether dbt made it beside the plan: no planned node makes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
 }
 
 /// Which side serves under the production names.

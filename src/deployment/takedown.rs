@@ -11,6 +11,7 @@ use super::dress::is_planned;
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames};
 use super::indexes;
+use super::made::{self, Made};
 use super::stage;
 use super::state::State;
 use crate::materialize::catalog::{Catalog, Object};
@@ -48,8 +49,12 @@ pub(super) async fn drop_side(
         None => stage::unrecorded(context, deployment).await?,
     };
     let recorded = context.green_objects(deployment).await?;
+    let made = match goes {
+        Goes::Old => None,
+        Goes::Green => made::known(context, deployment).await?,
+    };
     let secret = Context::secret(deployment);
-    let side = Side::new(plan, &ids, recorded.as_deref(), goes, secret);
+    let side = Side::new(plan, &ids, recorded.as_deref(), made, goes, secret);
     let effect_key = match goes {
         Goes::Old => key::DROP_OLD,
         Goes::Green => key::DROP_GREEN,
@@ -92,8 +97,13 @@ pub(super) async fn drop_left(
         true => Goes::Old,
         false => Goes::Green,
     };
+    // The record of a deployment that has ended does not change, so nobody looks now.
+    let made = match made::recorded(context, deployment).await? {
+        Some(Made::Ended { objects }) => Some(objects.into_keys().collect()),
+        Some(Made::Running) | None => None,
+    };
     let secret = Context::secret(deployment);
-    let mut side = Side::new(plan, &ids, recorded.as_deref(), goes, secret);
+    let mut side = Side::new(plan, &ids, recorded.as_deref(), made, goes, secret);
     side.schemas.retain(|(id, _)| schemas.contains(id));
     side.clusters.retain(|(id, _)| clusters.contains(id));
     if !side.schemas.is_empty() || !side.clusters.is_empty() {
@@ -110,7 +120,7 @@ struct Side<'a> {
     schemas: Vec<(String, String)>,
     /// `(id, production name)`.
     clusters: Vec<(String, String)>,
-    /// The objects that may go; `None` for a green side whose build did not finish.
+    /// The objects that may go; `None` for a green side on which dbt never ran to an end.
     objects: Option<BTreeSet<String>>,
     /// Production schemas and clusters that this deployment created, ids.
     created: &'a BTreeSet<String>,
@@ -122,6 +132,7 @@ impl<'a> Side<'a> {
         plan: &'a Plan,
         ids: &'a Ids,
         green: Option<&[GreenObject]>,
+        made: Option<BTreeSet<String>>,
         goes: Goes,
         secret: SecretNames,
     ) -> Self {
@@ -150,8 +161,14 @@ impl<'a> Side<'a> {
                 plan,
                 schemas: pairs(&ids.green_schemas),
                 clusters: pairs(&ids.green_clusters),
-                objects: green
-                    .map(|objects| objects.iter().map(|object| object.id.clone()).collect()),
+                objects: match (green, made) {
+                    (None, None) => None,
+                    (green, made) => {
+                        let recorded = green.unwrap_or_default().iter();
+                        let recorded = recorded.map(|object| object.id.clone());
+                        Some(recorded.chain(made.unwrap_or_default()).collect())
+                    }
+                },
                 created: &ids.created,
                 goes,
                 secret,
@@ -241,8 +258,23 @@ impl<'a> Side<'a> {
             ));
         }
         going.extend(self.moved(catalog));
+        let present: BTreeSet<&str> = going.iter().map(|object| object.id.as_str()).collect();
+        let elsewhere = self.elsewhere(catalog);
+        let more = elsewhere.filter(|object| !present.contains(object.id.as_str()));
+        let more: Vec<&Object> = more.collect();
+        going.extend(more);
         self.nothing_depends(catalog, &going)?;
         Ok(going)
+    }
+
+    /// What dbt made on green clusters in schemas that stay, a hook's index for example.
+    fn elsewhere<'c>(&self, catalog: &'c Catalog) -> impl Iterator<Item = &'c Object> {
+        let clusters = self.clusters.iter().filter(|_| self.goes == Goes::Green);
+        let objects = clusters.flat_map(|(cluster, _)| catalog.objects_on_cluster(cluster));
+        objects.filter(|object| {
+            let recorded = self.objects.as_ref();
+            recorded.is_some_and(|recorded| recorded.contains(&object.id))
+        })
     }
 
     /// Indexes of relations that stay: the old ones, or those made for this deployment.
@@ -289,7 +321,7 @@ impl<'a> Side<'a> {
         if let Some(recorded) = &self.objects {
             return recorded.contains(&object.id);
         }
-        // dbt was interrupted: what it makes from the planned nodes may go, nothing else may.
+        // Nothing says what dbt made: what it makes from the planned nodes may go, nothing else may.
         match object.kind {
             ObjectKind::View
             | ObjectKind::MaterializedView
