@@ -2,13 +2,15 @@
 //!
 //! dbt makes more than nodes: version pointers, whatever hooks make, and what a run that failed or was
 //! killed left. So it is not asked what a thing is but when it appeared: whatever appeared there while dbt
-//! ran for this deployment is the deployment's to drop; whatever appeared later is somebody else's.
+//! ran for this deployment is the deployment's to drop; whatever appeared later is somebody else's. So is
+//! what another role owns where the plan neither makes it nor runs hooks: dbt cannot have made that.
 //!
 //! Durable: one effect, replaced by each run of dbt. `running` before dbt starts, and the objects after it
 //! ended, well or not. Where a process died in between, whoever takes the side down looks first; dbt is
 //! ended by then ([`super::builds::Builds::reap`]).
 
 use super::context::{Context, key};
+use super::dress::is_planned;
 use super::error::DeploymentError;
 use super::identity::Ids;
 use crate::failure::{Class, Classify};
@@ -133,7 +135,16 @@ pub(super) async fn record(
     catalog: &Catalog,
 ) -> Result<Made, DeploymentError> {
     let ids = context.recorded_ids(deployment).await?;
+    let plan = &deployment.plan;
+    let may_be_of_dbt = |object: &Object| {
+        let schemas = &mut ids.green_schemas.iter();
+        let schema = schemas.find(|(_, id)| **id == object.schema_id);
+        object.owner == catalog.role
+            || !plan.hooked.is_empty()
+            || schema.is_some_and(|(name, _)| is_planned(plan, name, object, catalog))
+    };
     let objects = in_green(&ids, catalog)
+        .filter(|object| may_be_of_dbt(object))
         .map(|object| (object.id.clone(), catalog.name_of(object)))
         .collect();
     let made = Made::Ended { objects };

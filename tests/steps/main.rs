@@ -6,6 +6,7 @@ mod bootstrap;
 mod checks;
 mod collect;
 mod failures;
+mod made;
 mod readers;
 mod replacement;
 mod sinks;
