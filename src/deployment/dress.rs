@@ -9,7 +9,8 @@
 
 use super::context::{Context, key};
 use super::error::DeploymentError;
-use super::identity::{GreenObject, Ids, planned_node};
+use super::identity::{GreenObject, Ids, SecretNames, planned_node};
+use super::indexes;
 use super::made;
 use super::stage::grant_changes;
 use crate::materialize::Statement;
@@ -48,6 +49,7 @@ pub(super) async fn dress_and_record(
     let catalog = Catalog::read(context.materialize).await?;
     // Before anything is found wrong with it: what dbt made is dropped then.
     made::record(context, deployment, &catalog).await?;
+    on_own_clusters_only(plan, &ids, &Context::secret(deployment), &catalog)?;
     let green = green_objects(plan, &ids, &catalog, after)?;
     tell_beside(context, &green);
     for schema in &plan.schemas {
@@ -56,6 +58,32 @@ pub(super) async fn dress_and_record(
         }
     }
     context.finish(deployment, key, &green).await
+}
+
+/// A hook may have made an index for a relation that stays, or more, on a green cluster. Swapped in, the
+/// cluster would be shared, and each release that follows refused.
+fn on_own_clusters_only(
+    plan: &Plan,
+    ids: &Ids,
+    secret: &SecretNames,
+    catalog: &Catalog,
+) -> Result<(), DeploymentError> {
+    let moved = indexes::made(plan, secret, catalog);
+    let schemas: BTreeSet<&String> = ids.green_schemas.values().collect();
+    let clusters = ids.green_clusters.values();
+    let elsewhere: Vec<String> = clusters
+        .flat_map(|cluster| catalog.objects_on_cluster(cluster))
+        .filter(|object| !schemas.contains(&object.schema_id))
+        .filter(|object| !moved.iter().any(|(_, index)| index.id == object.id))
+        .map(|object| catalog.name_of(object))
+        .collect();
+    if elsewhere.is_empty() {
+        return Ok(());
+    }
+    Err(DeploymentError::Failed(format!(
+        "cluster-shared: {} runs on a green cluster and lies in a schema that is not swapped",
+        elsewhere.join(", ")
+    )))
 }
 
 fn tell_beside(context: &Context<'_>, green: &[GreenObject]) {

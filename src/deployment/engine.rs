@@ -427,12 +427,11 @@ impl<'a> Engine<'a> {
         if !plan.tests_make() {
             return context.builds.test(plan).await;
         }
-        if context.is_tested(deployment).await? {
-            return Ok(());
+        if !context.is_tested(deployment).await? {
+            made::nothing_else(context, deployment).await?;
+            made::by(context, deployment, context.builds.test(plan)).await?;
+            dress::dress_and_record(context, deployment, After::Tests).await?;
         }
-        made::nothing_else(context, deployment).await?;
-        made::by(context, deployment, context.builds.test(plan)).await?;
-        dress::dress_and_record(context, deployment, After::Tests).await?;
         hydrate::wait(context, deployment).await
     }
 

@@ -6,6 +6,9 @@
 //! plain DROP refuses whatever something still depends on. Everything is found by id, so it may
 //! stop anywhere and run again.
 
+/// In which order objects are dropped.
+mod order;
+
 use super::context::{Context, key};
 use super::dress::is_planned;
 use super::error::DeploymentError;
@@ -22,6 +25,7 @@ use crate::materialize::{MaterializeError, Statement};
 use crate::plan::{ObjectKind, Plan};
 use crate::progress::Progress;
 use crate::store::Deployment;
+use order::dependents_first;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which side goes.
@@ -556,49 +560,6 @@ fn refuse_what_moved(
         ));
     }
     Ok(())
-}
-
-/// An order in which plain DROPs succeed. Indexes and parts of sources go with what they belong to.
-fn dependents_first<'c>(catalog: &'c Catalog, going: &[&'c Object]) -> Vec<&'c Object> {
-    let alone: BTreeMap<&str, &Object> = going
-        .iter()
-        .filter(|object| object.kind != ObjectKind::Index && !object.is_part)
-        .map(|object| (object.id.as_str(), *object))
-        .collect();
-    let mut waiting: BTreeMap<&str, BTreeSet<&str>> = alone
-        .keys()
-        .map(|id| {
-            let dependents = catalog
-                .dependencies
-                .iter()
-                .filter(|(dependent, on)| on == id && alone.contains_key(dependent.as_str()))
-                .map(|(dependent, _)| dependent.as_str())
-                .collect();
-            (*id, dependents)
-        })
-        .collect();
-    // Indexes of relations that stay; any other goes with its relation.
-    let mut order: Vec<&Object> = going
-        .iter()
-        .copied()
-        .filter(|object| object.kind == ObjectKind::Index)
-        .filter(|index| {
-            let mut read = catalog.dependencies.iter();
-            !read.any(|(dependent, on)| *dependent == index.id && alone.contains_key(on.as_str()))
-        })
-        .collect();
-    while let Some(id) = waiting
-        .iter()
-        .find(|(_, dependents)| dependents.is_empty())
-        .map(|(id, _)| *id)
-    {
-        waiting.remove(id);
-        for dependents in waiting.values_mut() {
-            dependents.remove(id);
-        }
-        order.extend(alone.get(id).copied());
-    }
-    order
 }
 
 /// The control schema goes last: as long as it stands, the deployment is under way.

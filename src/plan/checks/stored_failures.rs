@@ -63,9 +63,15 @@ impl Checks<'_> {
                     .map(|name| self.line_to_add("clusters", name)),
             )
             .collect();
-        let without = "set `store_failures: false` for these tests (or unset DBT_STORE_FAILURES) and drop what they stored";
+        let cluster = match clusters.is_empty() {
+            true => "",
+            false => ", leave out their `cluster`",
+        };
+        let without = format!(
+            "set `store_failures: false` for these tests (or unset DBT_STORE_FAILURES){cluster} and drop what they stored"
+        );
         let remedy = match (lines.is_empty(), is_missing) {
-            (true, _) => without.to_owned(),
+            (true, _) => without,
             (false, true) => format!(
                 "{} and release once with --bootstrap; or {without}",
                 lines.join(" and ")
