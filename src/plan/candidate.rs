@@ -188,11 +188,14 @@ impl CandidateNode {
     /// What a release needs to know of a model, seed or snapshot.
     #[must_use]
     pub fn of(node: &Node) -> Self {
-        let materialized = match node.resource_type {
+        let is_test = node.resource_type == ResourceType::Test;
+        let materialized = if node.resource_type == ResourceType::Model {
             // dbt's own default.
-            ResourceType::Model => node.config.materialized.as_deref().unwrap_or("view"),
-            ResourceType::Test => node.stores_failures_as(),
-            other => other.as_str(),
+            node.config.materialized.as_deref().unwrap_or("view")
+        } else if is_test {
+            node.stores_failures_as()
+        } else {
+            node.resource_type.as_str()
         }
         .to_owned();
         Self {
@@ -200,7 +203,7 @@ impl CandidateNode {
             schema: node.schema.clone().unwrap_or_default(),
             identifier: node.identifier().to_owned(),
             materialized,
-            stores_failures: node.resource_type == ResourceType::Test,
+            stores_failures: is_test,
             has_hooks: node.config.has_hooks(),
             cluster: node.config.cluster.as_deref().map(ClusterUse::of),
             indexes: node

@@ -219,7 +219,7 @@ impl ShowView {
         let records = self.effects.iter().filter_map(made);
         records
             .filter(|beside| !beside.is_empty())
-            .last()
+            .next_back()
             .unwrap_or_default()
     }
 
