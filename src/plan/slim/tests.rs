@@ -241,7 +241,7 @@ fn a_test_that_stores_no_more_leaves_its_schema() {
     for (stored, expected) in [(true, vec!["audit"]), (false, Vec::new())] {
         let old = manifest([model("totals", &[]), test(stored)]);
         let comparison = Comparison::of(&old, &new);
-        let changes = Changes::of(&comparison, &world.input());
+        let changes = Changes::of_texts(&comparison, &world.input());
         let schemas: Vec<&str> = changes.seed.schemas.keys().map(String::as_str).collect();
         assert_eq!(schemas, expected, "{changes:#?}");
     }

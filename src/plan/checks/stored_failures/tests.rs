@@ -1,6 +1,7 @@
 use crate::plan::candidate::{Candidate, ClusterUse};
+use crate::plan::changes::Changes;
 use crate::plan::sample::World;
-use crate::plan::slim::{self, Changes, Closed};
+use crate::plan::slim::{self, Closed};
 use crate::plan::{ObjectKind, Plan, Refusal, RefusalName, Refused};
 use crate::project::manifest::sample::{manifest, model, test, with};
 use crate::project::switches::Switches;
