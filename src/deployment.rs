@@ -30,6 +30,8 @@ pub mod identity;
 mod indexes;
 /// What ended deployments left in Materialize.
 pub mod leftovers;
+/// What dbt made in green, by id.
+mod made;
 /// Judging one reading.
 pub mod readiness;
 /// Replacing a materialized view in place.

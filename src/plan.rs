@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 pub use refusal::{Refusal, RefusalName, Refused};
 
+/// What dbt makes beside its nodes.
+pub mod beside;
 /// What the project and the server say, as the plan needs it.
 pub mod candidate;
 /// What changed since the baseline, as a release sees it.
@@ -84,9 +86,16 @@ pub struct Plan {
     pub schemas: Vec<SchemaSwap>,
     /// Clusters to swap, sorted by name.
     pub clusters: Vec<ClusterSwap>,
-    /// Nodes to build, sorted by unique id.
+    /// Nodes to build, sorted by unique id; also the tests that store their failures.
     pub nodes: Vec<PlannedNode>,
-    /// The selectors that select exactly [`Plan::nodes`].
+    /// Relations that dbt makes beside its nodes, as far as that is known; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<BesideRelation>,
+    /// Unique ids of planned nodes with hooks and of the project's own hooks: with them, dbt may make
+    /// what no plan knows. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooked: Vec<String>,
+    /// The selectors that select exactly [`Plan::nodes`], except tests.
     pub build_selectors: Vec<String>,
     /// Unique ids of the tests to run on green, sorted.
     pub tests: Vec<String>,
@@ -226,6 +235,21 @@ pub struct Replacement {
 }
 
 impl Plan {
+    /// The nodes that a build makes: all but the tests that store their failures.
+    pub fn built(&self) -> impl Iterator<Item = &PlannedNode> {
+        self.nodes.iter().filter(|node| !node.stores_failures)
+    }
+
+    /// Whether running the tests makes, or may make, something in green: tests store their failures, or
+    /// the project's own hooks run.
+    #[must_use]
+    pub fn tests_make(&self) -> bool {
+        let is_of_project = |id: &String| id.starts_with("operation.");
+        !self.tests.is_empty()
+            && (self.nodes.iter().any(|node| node.stores_failures)
+                || self.hooked.iter().any(is_of_project))
+    }
+
     /// Whether the plan does nothing at all: production is as the project says.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -396,8 +420,30 @@ pub struct PlannedNode {
     pub persists_relation_comment: bool,
     /// Whether dbt writes the columns' comments itself.
     pub persists_column_comments: bool,
+    /// Whether it is a test that stores its failures: the run of the tests makes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stores_failures: bool,
     /// Why it is built.
     pub reason: String,
+}
+
+/// A relation that dbt makes beside its nodes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BesideRelation {
+    /// The production schema.
+    pub schema: String,
+    /// The relation's name.
+    pub identifier: String,
+    /// The versioned model whose pointer it is; `None` for what hooks made in the last release.
+    pub node: Option<String>,
+}
+
+impl BesideRelation {
+    /// `schema.name`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.schema, self.identifier)
+    }
 }
 
 /// A sink outside the swapped schemas that reads from an object inside.

@@ -20,6 +20,7 @@ pub mod profiles;
 pub mod run_results;
 pub mod select;
 pub mod state;
+pub mod switches;
 
 pub use dbt_project::{DbtProject, Deployment};
 pub use environment::Environment;
@@ -27,6 +28,7 @@ pub use locate::{Arguments, Locations};
 pub use manifest::Manifest;
 pub use profiles::{Credentials, Profile};
 pub use run_results::RunResults;
+pub use switches::Switches;
 
 use std::path::Path;
 

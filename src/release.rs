@@ -12,8 +12,8 @@ use crate::materialize::session::SessionOptions;
 use crate::materialize::{Address, Materialize, SslMode};
 use crate::plan::{Plan, Refusal, RefusalName, Refused};
 use crate::progress::Reporter;
-use crate::project::Project;
 use crate::project::profiles::{self, Credentials};
+use crate::project::{Project, Switches};
 use crate::settings::{Loaded, Override, Sources};
 use crate::settings::{Settings, SettingsError};
 use crate::source::{Source, SourceError};
@@ -405,6 +405,7 @@ impl Release {
         )?;
         let mut environment = environment::allowed(std::env::vars_os(), &settings.environment);
         environment.extend(self.secrets.clone());
+        let switches = Switches::of(&self.project.dbt.flags, &environment);
         let vars: serde_json::Map<_, _> = self.settings.project.vars.clone().into_iter().collect();
         let profile = &self.project.profile;
         let circumstances = self.project.circumstances(&vars, &environment);
@@ -432,6 +433,7 @@ impl Release {
             needs_packages: self.project.dbt.packages.needs_install(),
             packages: self.project.dbt.packages_install_path.clone(),
             circumstances,
+            switches,
         })
     }
 

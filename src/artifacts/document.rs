@@ -76,6 +76,9 @@ pub struct RecordedObject {
     pub id: String,
     /// What it is.
     pub kind: ObjectKind,
+    /// Whether dbt made it beside its nodes, as a release saw: a hook's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
 }
 
 /// `baseline/<generation>.json`: which deployment is live.

@@ -72,6 +72,7 @@ pub fn recorded<'a>(
                 name: object.name.clone(),
                 id: object.id.clone(),
                 kind: object.kind,
+                beside: false,
             });
         }
     }

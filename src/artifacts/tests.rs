@@ -71,6 +71,7 @@ fn bundle(key: &Key, id: &str) -> Bundle {
                 name: "orders".to_owned(),
                 id: "u1".to_owned(),
                 kind: ObjectKind::View,
+                beside: false,
             }],
         },
     }

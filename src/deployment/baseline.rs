@@ -188,6 +188,7 @@ fn live_after(
         name: object.name.clone(),
         id: object.id.clone(),
         kind: object.kind,
+        beside: object.beside,
     }));
     (schemas.into_iter().collect(), objects.into_iter().collect())
 }

@@ -9,9 +9,10 @@ use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::identifier::Qualified;
 use crate::plan::Plan;
 use crate::plan::candidate::Candidate;
+use crate::project::manifest::ResourceType;
 use crate::project::outcome::Circumstances;
 use crate::project::run_results::RunResult;
-use crate::project::{Manifest, RunResults};
+use crate::project::{Manifest, RunResults, Switches};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -47,6 +48,8 @@ pub struct Builds {
     pub packages: PathBuf,
     /// Under what the project is compiled, but for the versions of dbt and what packages bring.
     pub circumstances: Circumstances,
+    /// What dbt makes besides what its manifest says.
+    pub switches: Switches,
 }
 
 /// The project as dbt parsed it for a plan.
@@ -131,7 +134,7 @@ impl Builds {
             .graph()
             .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
         let clusters = self.cluster_names(&plain).await?;
-        let candidate = Candidate::with_clusters(&plain, &deploy, clusters)
+        let candidate = Candidate::with_clusters(&plain, &deploy, clusters, self.switches)
             .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
         Ok(Parsed {
             candidate,
@@ -195,7 +198,7 @@ impl Builds {
     /// dbt's; [`DeploymentError::Failed`] when a planned node did not succeed.
     pub async fn build(&self, plan: &Plan) -> Result<(), DeploymentError> {
         // No selector at all would mean every node.
-        if plan.nodes.is_empty() {
+        if plan.built().next().is_none() {
             return Ok(());
         }
         let built = self.build_nodes(plan).await;
@@ -209,7 +212,7 @@ impl Builds {
             .invoker
             .build_nodes(&plan.build_selectors, &state)
             .await?;
-        let wanted = plan.nodes.iter().map(|node| node.unique_id.as_str());
+        let wanted = plan.built().map(|node| node.unique_id.as_str());
         all_good("build", &invocation, wanted)?;
         same_project(&read_manifest(&invocation)?, &plan.green_manifest_hash)
     }
@@ -301,7 +304,9 @@ impl Builds {
             .test_nodes(&plan.test_selectors, &state, profile.as_ref())
             .await?;
         all_good("test", &invocation, plan.tests.iter().map(String::as_str))?;
-        same_project(&read_manifest(&invocation)?, &plan.green_manifest_hash)
+        let mut manifest = read_manifest(&invocation)?;
+        as_parsed(&mut manifest);
+        same_project(&manifest, &plan.green_manifest_hash)
     }
 
     /// What dbt says when it cannot write differs with the file that it meets first, and a file cut
@@ -357,6 +362,15 @@ fn has_no_room(folder: &Path) -> bool {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
         )
     })
+}
+
+/// Where a switch has tests store their failures, the run gives them a relation that the parse did not.
+fn as_parsed(manifest: &mut Manifest) {
+    for node in manifest.nodes.values_mut() {
+        if node.resource_type == ResourceType::Test && node.config.store_failures != Some(true) {
+            node.relation_name = None;
+        }
+    }
 }
 
 /// The files may have changed since the plan was stored, most of all before a resume. What dbt built

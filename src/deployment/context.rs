@@ -43,8 +43,12 @@ pub(super) mod key {
     pub const CREATE: &str = "create";
     /// Giving them their green (and production) names.
     pub const NAME: &str = "name";
+    /// Running dbt on green. Result: [`super::super::made::Made`], replaced by each run.
+    pub const MADE: &str = "run dbt on green";
     /// Recording the objects that dbt built. Result: a list of [`super::GreenObject`].
     pub const RECORD: &str = "record green";
+    /// Recording green once more after its tests ran, where they make something. Result as of [`RECORD`].
+    pub const RECORD_TESTED: &str = "record green after tests";
     /// Making indexes of relations that stay on green clusters. Result: a list of
     /// [`super::GreenObject`].
     pub const INDEXES: &str = "make indexes";
@@ -142,11 +146,23 @@ impl Context<'_> {
         &self,
         deployment: &Deployment,
     ) -> Result<Option<Vec<GreenObject>>, DeploymentError> {
-        let effect = self.store.effect(&deployment.id, key::RECORD).await?;
-        Ok(match effect {
-            Some(effect) => effect.result_as()?,
-            None => None,
-        })
+        for key in [key::RECORD_TESTED, key::RECORD] {
+            if let Some(effect) = self.store.effect(&deployment.id, key).await?
+                && let Some(objects) = effect.result_as()?
+            {
+                return Ok(Some(objects));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether green was recorded after its tests ran.
+    pub(super) async fn is_tested(&self, deployment: &Deployment) -> Result<bool, DeploymentError> {
+        let effect = self
+            .store
+            .effect(&deployment.id, key::RECORD_TESTED)
+            .await?;
+        Ok(effect.is_some_and(|effect| effect.result.is_some()))
     }
 
     /// The recorded indexes of relations that stay, on green clusters.

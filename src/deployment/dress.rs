@@ -1,41 +1,103 @@
 //! Owners, grants and comments of the objects that dbt built, and the record of those objects.
 //!
+//! Where the plan has hooks, dbt may have made what no plan can know: views, materialized views, tables and
+//! indexes of that kind are recorded and swapped with the rest, and told. Without hooks they are somebody
+//! else's, and a release does not take them live.
+//!
 //! Ownership and grants stay with an object through a swap, so green's objects get them before it:
 //! whatever existed in production by the same name keeps its owner, grants and users' comments.
 
 use super::context::{Context, key};
 use super::error::DeploymentError;
-use super::identity::{GreenObject, Ids, planned_node};
+use super::identity::{GreenObject, Ids, SecretNames, planned_node};
+use super::indexes;
+use super::made;
 use super::stage::grant_changes;
 use crate::materialize::Statement;
 use crate::materialize::catalog::{Catalog, Object};
 use crate::materialize::ddl::{self, Target};
 use crate::materialize::identifier::Qualified;
-use crate::plan::{LiveObject, ObjectKind, Plan, SchemaSwap};
+use crate::plan::{BesideRelation, LiveObject, ObjectKind, Plan, PlannedNode, SchemaSwap};
 use crate::store::Deployment;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Which run of dbt green is looked at after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// The build: all is there except what tests store.
+    Build,
+    /// The tests.
+    Tests,
+}
 
 /// Checks that green holds what was planned and nothing else, dresses it and records it by id.
 pub(super) async fn dress_and_record(
     context: &Context<'_>,
     deployment: &Deployment,
+    after: After,
 ) -> Result<(), DeploymentError> {
     let plan = &deployment.plan;
     let ids = context.recorded_ids(deployment).await?;
-    let effect = context
-        .begin(deployment, key::RECORD, &plan.nodes.len())
-        .await?;
+    let key = match after {
+        After::Build => key::RECORD,
+        After::Tests => key::RECORD_TESTED,
+    };
+    let effect = context.begin(deployment, key, &plan.nodes.len()).await?;
     if effect.result.is_some() {
         return Ok(());
     }
     let catalog = Catalog::read(context.materialize).await?;
-    let green = green_objects(plan, &ids, &catalog)?;
+    // Before anything is found wrong with it: what dbt made is dropped then.
+    made::record(context, deployment, &catalog).await?;
+    on_own_clusters_only(plan, &ids, &Context::secret(deployment), &catalog)?;
+    let green = green_objects(plan, &ids, &catalog, after)?;
+    tell_beside(context, &green);
     for schema in &plan.schemas {
         for statement in dressing(plan, schema, &ids, &catalog) {
             context.execute(&statement).await?;
         }
     }
-    context.finish(deployment, key::RECORD, &green).await
+    context.finish(deployment, key, &green).await
+}
+
+/// A hook may have made an index for a relation that stays, or more, on a green cluster. Swapped in, the
+/// cluster would be shared, and each release that follows refused.
+fn on_own_clusters_only(
+    plan: &Plan,
+    ids: &Ids,
+    secret: &SecretNames,
+    catalog: &Catalog,
+) -> Result<(), DeploymentError> {
+    let moved = indexes::made(plan, secret, catalog);
+    let schemas: BTreeSet<&String> = ids.green_schemas.values().collect();
+    let clusters = ids.green_clusters.values();
+    let elsewhere: Vec<String> = clusters
+        .flat_map(|cluster| catalog.objects_on_cluster(cluster))
+        .filter(|object| !schemas.contains(&object.schema_id))
+        .filter(|object| !moved.iter().any(|(_, index)| index.id == object.id))
+        .map(|object| catalog.name_of(object))
+        .collect();
+    if elsewhere.is_empty() {
+        return Ok(());
+    }
+    Err(DeploymentError::Failed(format!(
+        "cluster-shared: {} runs on a green cluster and lies in a schema that is not swapped",
+        elsewhere.join(", ")
+    )))
+}
+
+fn tell_beside(context: &Context<'_>, green: &[GreenObject]) {
+    let beside: Vec<String> = green
+        .iter()
+        .filter(|object| object.beside)
+        .map(|object| format!("{}.{} ({})", object.schema, object.name, object.kind))
+        .collect();
+    if !beside.is_empty() {
+        context.reporter.warning(format!(
+            "made beside the plan, recorded and swapped with it: {}",
+            beside.join(", ")
+        ));
+    }
 }
 
 /// The objects of green, or what is wrong with them.
@@ -43,14 +105,16 @@ fn green_objects(
     plan: &Plan,
     ids: &Ids,
     catalog: &Catalog,
+    after: After,
 ) -> Result<Vec<GreenObject>, DeploymentError> {
     let clusters: BTreeSet<&String> = ids.green_clusters.values().collect();
     let mut green = Vec::new();
     let mut strangers = Vec::new();
     for (schema, id) in &ids.green_schemas {
         for object in catalog.objects_in_schema(id) {
-            if !is_planned(plan, schema, object, catalog) {
-                strangers.push(catalog.name_of(object));
+            let planned = is_planned(plan, schema, object, catalog);
+            if !planned && !may_be_of_hooks(plan, object) {
+                strangers.push(format!("{} ({})", catalog.name_of(object), object.kind));
             }
             if let Some(cluster) = &object.cluster_id
                 && !clusters.contains(cluster)
@@ -70,18 +134,25 @@ fn green_objects(
                 name: object.name.clone(),
                 kind: object.kind,
                 cluster_id: object.cluster_id.clone(),
+                beside: !planned || is_one_index_more(plan, schema, object, catalog),
             });
         }
     }
     if !strangers.is_empty() {
         return Err(DeploymentError::Failed(format!(
-            "unmanaged-object: green holds objects that no planned node makes: {}",
-            strangers.join(", ")
+            "unmanaged-object: green holds objects that no planned node makes: {}{}",
+            strangers.join(", "),
+            match plan.hooked.is_empty() {
+                true => "",
+                false =>
+                    ". Hooks may make views, materialized views, tables and indexes there, nothing else",
+            }
         )));
     }
     let missing: Vec<String> = plan
         .nodes
         .iter()
+        .filter(|node| after == After::Tests || !node.stores_failures)
         .filter(|node| {
             !green.iter().any(|object| {
                 object.schema == node.schema
@@ -97,8 +168,70 @@ fn green_objects(
             missing.join(", ")
         )));
     }
+    let lost: Vec<String> = plan
+        .beside
+        .iter()
+        .filter(|relation| {
+            !green.iter().any(|object| {
+                object.schema == relation.schema
+                    && object.name == relation.identifier
+                    && object.kind != ObjectKind::Index
+            })
+        })
+        .map(BesideRelation::name)
+        .collect();
+    if !lost.is_empty() {
+        return Err(DeploymentError::Failed(format!(
+            "unmanaged-object: dbt did not make {} again, which it made beside its nodes in an earlier release; production would lose it. Release with --full if a node that is not rebuilt makes it, or accept the loss with --allow unmanaged-object",
+            lost.join(", ")
+        )));
+    }
     green.sort_by(|a, b| (&a.schema, &a.name, &a.id).cmp(&(&b.schema, &b.name, &b.id)));
     Ok(green)
+}
+
+/// What hooks may make beside the plan, where there are any. Nothing else could stay in a schema that is
+/// swapped: a sink, for example, would forbid each release that follows.
+fn may_be_of_hooks(plan: &Plan, object: &Object) -> bool {
+    let is_kind = match object.kind {
+        ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Index => true,
+        ObjectKind::Table => !object.fed_by_source && !object.is_part,
+        ObjectKind::Source
+        | ObjectKind::Sink
+        | ObjectKind::Connection
+        | ObjectKind::Secret
+        | ObjectKind::Type
+        | ObjectKind::Function => false,
+    };
+    is_kind && !plan.hooked.is_empty()
+}
+
+/// Whether an index is on a relation that has more of them than its node makes. Which one is a hook's
+/// cannot be told: dbt does not say how it names indexes.
+fn is_one_index_more(plan: &Plan, schema: &str, index: &Object, catalog: &Catalog) -> bool {
+    if index.kind != ObjectKind::Index || plan.hooked.is_empty() {
+        return false;
+    }
+    let mut reads = catalog.dependencies.iter();
+    let relation = reads
+        .find(|(dependent, _)| *dependent == index.id)
+        .and_then(|(_, on)| catalog.objects.get(on));
+    relation.is_some_and(|relation| {
+        let found = catalog.dependents(&relation.id);
+        let found = found.iter().filter(|on| on.kind == ObjectKind::Index);
+        maker(plan, schema, &relation.name).is_some_and(|node| found.count() > node.indexes)
+    })
+}
+
+/// The planned node that makes a relation, or has it as its version pointer.
+fn maker<'a>(plan: &'a Plan, schema: &str, name: &str) -> Option<&'a PlannedNode> {
+    let pointed = || {
+        let mut beside = plan.beside.iter();
+        let pointer = beside.find(|it| it.schema == schema && it.identifier == name)?;
+        let model = pointer.node.as_ref()?;
+        plan.nodes.iter().find(|node| node.unique_id == *model)
+    };
+    planned_node(plan, schema, name).or_else(pointed)
 }
 
 /// A planned relation, an index on one, or a part of a planned source.
@@ -109,7 +242,7 @@ pub(super) fn is_planned(plan: &Plan, schema: &str, object: &Object, catalog: &C
             .iter()
             .filter(|(dependent, _)| *dependent == object.id)
             .filter_map(|(_, on)| catalog.objects.get(on))
-            .any(|relation| planned_node(plan, schema, &relation.name).is_some()),
+            .any(|relation| maker(plan, schema, &relation.name).is_some()),
         ObjectKind::Source | ObjectKind::Table if object.is_part || object.fed_by_source => {
             plan.nodes.iter().any(|node| {
                 node.schema == schema
@@ -124,7 +257,7 @@ pub(super) fn is_planned(plan: &Plan, schema: &str, object: &Object, catalog: &C
         | ObjectKind::Connection
         | ObjectKind::Secret
         | ObjectKind::Type
-        | ObjectKind::Function => planned_node(plan, schema, &object.name).is_some(),
+        | ObjectKind::Function => maker(plan, schema, &object.name).is_some(),
     }
 }
 

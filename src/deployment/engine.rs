@@ -8,10 +8,11 @@ use super::baseline;
 use super::checks;
 use super::context::Context;
 use super::cutover::{self, Direction, Swapped};
-use super::dress;
+use super::dress::{self, After};
 use super::error::DeploymentError;
 use super::hydrate;
 use super::indexes;
+use super::made;
 use super::replace;
 use super::settle::{self, Serving};
 use super::soak::{self, Then};
@@ -270,7 +271,7 @@ impl<'a> Engine<'a> {
                 Ok(Event::Hydrated)
             }
             State::Verifying => {
-                context.builds.test(&deployment.plan).await?;
+                self.test().await?;
                 checks::before(context, deployment).await?;
                 baseline::keep(context, deployment).await?;
                 cutover::rehearse(context, deployment).await?;
@@ -408,10 +409,30 @@ impl<'a> Engine<'a> {
     async fn build(&self) -> Result<(), DeploymentError> {
         let recorded = self.context.green_objects(&self.deployment).await?;
         if recorded.is_none() {
-            self.context.builds.build(&self.deployment.plan).await?;
+            let build = self.context.builds.build(&self.deployment.plan);
+            made::by(&self.context, &self.deployment, build).await?;
         }
         indexes::make(&self.context, &self.deployment).await?;
-        dress::dress_and_record(&self.context, &self.deployment).await
+        dress::dress_and_record(&self.context, &self.deployment, After::Build).await
+    }
+
+    /// Runs the tests. Those that store their failures run with the others, on a green side that is
+    /// hydrated: at the end of the build they would wait for it under no deadline of readiness, and the
+    /// hooks of a project run with every dbt, so that green has to be looked at again in any case. What
+    /// they make is dressed, recorded and waited for like the rest. Once that is on record they have
+    /// passed and do not run again: dbt would drop what they made and make it anew.
+    async fn test(&self) -> Result<(), DeploymentError> {
+        let (context, deployment) = (&self.context, &self.deployment);
+        let plan = &deployment.plan;
+        if !plan.tests_make() {
+            return context.builds.test(plan).await;
+        }
+        if !context.is_tested(deployment).await? {
+            made::nothing_else(context, deployment).await?;
+            made::by(context, deployment, context.builds.test(plan)).await?;
+            dress::dress_and_record(context, deployment, After::Tests).await?;
+        }
+        hydrate::wait(context, deployment).await
     }
 
     /// Which event ends the unwinding: the one that the journal says began it.

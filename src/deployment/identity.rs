@@ -63,6 +63,28 @@ pub struct GreenObject {
     pub kind: ObjectKind,
     /// The id of the cluster that computes it, where one does.
     pub cluster_id: Option<String>,
+    /// Whether dbt made it beside the plan: no planned node makes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
+}
+
+/// What dbt made beside the plan, `schema.name (kind)`, where an effect's result is a record of green.
+#[must_use]
+pub fn made_beside(key: &str, result: &serde_json::Value) -> Vec<String> {
+    let is_record = [
+        super::context::key::RECORD,
+        super::context::key::RECORD_TESTED,
+    ]
+    .contains(&key);
+    let objects: Option<Vec<GreenObject>> = is_record
+        .then(|| serde_json::from_value(result.clone()).ok())
+        .flatten();
+    objects
+        .unwrap_or_default()
+        .iter()
+        .filter(|object| object.beside)
+        .map(|object| format!("{}.{} ({})", object.schema, object.name, object.kind))
+        .collect()
 }
 
 /// Which side serves under the production names.

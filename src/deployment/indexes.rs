@@ -86,6 +86,7 @@ pub(super) async fn make(
             name: index.name.clone(),
             kind: ObjectKind::Index,
             cluster_id: object.cluster_id.clone(),
+            beside: false,
         });
     }
     if recorded.len() != plan.indexes.len() {

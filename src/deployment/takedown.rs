@@ -6,11 +6,15 @@
 //! plain DROP refuses whatever something still depends on. Everything is found by id, so it may
 //! stop anywhere and run again.
 
+/// In which order objects are dropped.
+mod order;
+
 use super::context::{Context, key};
 use super::dress::is_planned;
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames};
 use super::indexes;
+use super::made::{self, Made};
 use super::stage;
 use super::state::State;
 use crate::materialize::catalog::{Catalog, Object};
@@ -21,6 +25,7 @@ use crate::materialize::{MaterializeError, Statement};
 use crate::plan::{ObjectKind, Plan};
 use crate::progress::Progress;
 use crate::store::Deployment;
+use order::dependents_first;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which side goes.
@@ -48,8 +53,12 @@ pub(super) async fn drop_side(
         None => stage::unrecorded(context, deployment).await?,
     };
     let recorded = context.green_objects(deployment).await?;
+    let made = match goes {
+        Goes::Old => None,
+        Goes::Green => made::known(context, deployment).await?,
+    };
     let secret = Context::secret(deployment);
-    let side = Side::new(plan, &ids, recorded.as_deref(), goes, secret);
+    let side = Side::new(plan, &ids, recorded.as_deref(), made, goes, secret);
     let effect_key = match goes {
         Goes::Old => key::DROP_OLD,
         Goes::Green => key::DROP_GREEN,
@@ -92,8 +101,13 @@ pub(super) async fn drop_left(
         true => Goes::Old,
         false => Goes::Green,
     };
+    // The record of a deployment that has ended does not change, so nobody looks now.
+    let made = match made::recorded(context, deployment).await? {
+        Some(Made::Ended { objects }) => Some(objects.into_keys().collect()),
+        Some(Made::Running) | None => None,
+    };
     let secret = Context::secret(deployment);
-    let mut side = Side::new(plan, &ids, recorded.as_deref(), goes, secret);
+    let mut side = Side::new(plan, &ids, recorded.as_deref(), made, goes, secret);
     side.schemas.retain(|(id, _)| schemas.contains(id));
     side.clusters.retain(|(id, _)| clusters.contains(id));
     if !side.schemas.is_empty() || !side.clusters.is_empty() {
@@ -110,7 +124,7 @@ struct Side<'a> {
     schemas: Vec<(String, String)>,
     /// `(id, production name)`.
     clusters: Vec<(String, String)>,
-    /// The objects that may go; `None` for a green side whose build did not finish.
+    /// The objects that may go; `None` for a green side on which dbt never ran to an end.
     objects: Option<BTreeSet<String>>,
     /// Production schemas and clusters that this deployment created, ids.
     created: &'a BTreeSet<String>,
@@ -122,6 +136,7 @@ impl<'a> Side<'a> {
         plan: &'a Plan,
         ids: &'a Ids,
         green: Option<&[GreenObject]>,
+        made: Option<BTreeSet<String>>,
         goes: Goes,
         secret: SecretNames,
     ) -> Self {
@@ -150,8 +165,14 @@ impl<'a> Side<'a> {
                 plan,
                 schemas: pairs(&ids.green_schemas),
                 clusters: pairs(&ids.green_clusters),
-                objects: green
-                    .map(|objects| objects.iter().map(|object| object.id.clone()).collect()),
+                objects: match (green, made) {
+                    (None, None) => None,
+                    (green, made) => {
+                        let recorded = green.unwrap_or_default().iter();
+                        let recorded = recorded.map(|object| object.id.clone());
+                        Some(recorded.chain(made.unwrap_or_default()).collect())
+                    }
+                },
                 created: &ids.created,
                 goes,
                 secret,
@@ -241,8 +262,23 @@ impl<'a> Side<'a> {
             ));
         }
         going.extend(self.moved(catalog));
+        let present: BTreeSet<&str> = going.iter().map(|object| object.id.as_str()).collect();
+        let elsewhere = self.elsewhere(catalog);
+        let more = elsewhere.filter(|object| !present.contains(object.id.as_str()));
+        let more: Vec<&Object> = more.collect();
+        going.extend(more);
         self.nothing_depends(catalog, &going)?;
         Ok(going)
+    }
+
+    /// What dbt made on green clusters in schemas that stay, a hook's index for example.
+    fn elsewhere<'c>(&self, catalog: &'c Catalog) -> impl Iterator<Item = &'c Object> {
+        let clusters = self.clusters.iter().filter(|_| self.goes == Goes::Green);
+        let objects = clusters.flat_map(|(cluster, _)| catalog.objects_on_cluster(cluster));
+        objects.filter(|object| {
+            let recorded = self.objects.as_ref();
+            recorded.is_some_and(|recorded| recorded.contains(&object.id))
+        })
     }
 
     /// Indexes of relations that stay: the old ones, or those made for this deployment.
@@ -289,7 +325,7 @@ impl<'a> Side<'a> {
         if let Some(recorded) = &self.objects {
             return recorded.contains(&object.id);
         }
-        // dbt was interrupted: what it makes from the planned nodes may go, nothing else may.
+        // Nothing says what dbt made: what it makes from the planned nodes may go, nothing else may.
         match object.kind {
             ObjectKind::View
             | ObjectKind::MaterializedView
@@ -524,49 +560,6 @@ fn refuse_what_moved(
         ));
     }
     Ok(())
-}
-
-/// An order in which plain DROPs succeed. Indexes and parts of sources go with what they belong to.
-fn dependents_first<'c>(catalog: &'c Catalog, going: &[&'c Object]) -> Vec<&'c Object> {
-    let alone: BTreeMap<&str, &Object> = going
-        .iter()
-        .filter(|object| object.kind != ObjectKind::Index && !object.is_part)
-        .map(|object| (object.id.as_str(), *object))
-        .collect();
-    let mut waiting: BTreeMap<&str, BTreeSet<&str>> = alone
-        .keys()
-        .map(|id| {
-            let dependents = catalog
-                .dependencies
-                .iter()
-                .filter(|(dependent, on)| on == id && alone.contains_key(dependent.as_str()))
-                .map(|(dependent, _)| dependent.as_str())
-                .collect();
-            (*id, dependents)
-        })
-        .collect();
-    // Indexes of relations that stay; any other goes with its relation.
-    let mut order: Vec<&Object> = going
-        .iter()
-        .copied()
-        .filter(|object| object.kind == ObjectKind::Index)
-        .filter(|index| {
-            let mut read = catalog.dependencies.iter();
-            !read.any(|(dependent, on)| *dependent == index.id && alone.contains_key(on.as_str()))
-        })
-        .collect();
-    while let Some(id) = waiting
-        .iter()
-        .find(|(_, dependents)| dependents.is_empty())
-        .map(|(id, _)| *id)
-    {
-        waiting.remove(id);
-        for dependents in waiting.values_mut() {
-            dependents.remove(id);
-        }
-        order.extend(alone.get(id).copied());
-    }
-    order
 }
 
 /// The control schema goes last: as long as it stands, the deployment is under way.

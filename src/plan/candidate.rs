@@ -1,12 +1,14 @@
 //! What the project and the server say, as the plan needs it: the input of planning, free of files
 //! and connections.
 
+use super::beside::{VersionPointer, version_pointer};
 use super::clusters::ClusterNames;
 use super::{ClusterDefinition, IndexMove, Mode, ObjectKind, RefusalName};
 use crate::build::selector::{self, SelectorError};
 use crate::materialize::catalog::Catalog;
 use crate::project::identifier::ClusterName;
 use crate::project::manifest::{Manifest, Node, ResourceType};
+use crate::project::switches::Switches;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a plan is made from.
@@ -32,9 +34,8 @@ pub struct Input<'a> {
     pub catalog: &'a Catalog,
     /// How to clone the clusters concerned, by name, or why that is not possible.
     pub definitions: &'a BTreeMap<String, Result<ClusterDefinition, String>>,
-    /// What the last promotion made live, where it is known: `(schema, relation)` and how many
-    /// indexes it had.
-    pub baseline: Option<&'a BTreeMap<(String, String), usize>>,
+    /// What the last promotion made live, where it is known, by `(schema, name)`.
+    pub baseline: Option<&'a BTreeMap<(String, String), Promoted>>,
     /// The size of clusters that `--bootstrap` creates; `None` without `--bootstrap`.
     pub bootstrap: Option<&'a str>,
     /// Indexes of unchanged relations that are made again on green clusters.
@@ -63,8 +64,12 @@ pub struct Candidate {
     pub hash: String,
     /// The content hash of its manifest under `deploy: true`.
     pub green_hash: String,
-    /// Models, seeds and snapshots, by unique id.
+    /// Models, seeds, snapshots and the tests that store their failures, by unique id.
     pub nodes: BTreeMap<String, CandidateNode>,
+    /// Views that dbt makes under the bare name of a versioned model: the model's unique id → the name.
+    pub pointers: BTreeMap<String, String>,
+    /// Unique ids of the project's `on-run-start` and `on-run-end` hooks, sorted.
+    pub project_hooks: Vec<String>,
     /// Data tests and unit tests, by unique id.
     pub tests: BTreeMap<String, CandidateTest>,
     /// Everything that a selector could select.
@@ -84,7 +89,16 @@ pub enum ClusterUse {
     NeedsQuotes(String),
 }
 
-/// A model, seed or snapshot.
+/// What the last promotion made live under one name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Promoted {
+    /// How many indexes its node makes on it.
+    pub indexes: usize,
+    /// Whether dbt made it beside its nodes, as far as a release saw.
+    pub beside: bool,
+}
+
+/// A model, seed or snapshot, or a test that stores its failures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CandidateNode {
     /// Its database.
@@ -93,8 +107,12 @@ pub struct CandidateNode {
     pub schema: String,
     /// Its relation's name.
     pub identifier: String,
-    /// The materialization, as dbt calls it (`seed` for seeds).
+    /// The materialization, as dbt calls it (`seed` for seeds; of a test, what it stores its failures as).
     pub materialized: String,
+    /// Whether it is a test that stores its failures: the run of the tests makes it, no build does.
+    pub stores_failures: bool,
+    /// Whether dbt runs SQL of the project before or after it, whose effects nothing says before.
+    pub has_hooks: bool,
     /// The cluster that it names.
     pub cluster: Option<ClusterUse>,
     /// Its indexes: the cluster that each names, if any.
@@ -180,9 +198,12 @@ impl CandidateNode {
     #[must_use]
     pub fn with_clusters(node: &Node, clusters: &ClusterNames) -> Self {
         let named = |given: &String| clusters.named(given);
+        let is_test = node.resource_type == ResourceType::Test;
         let materialized = if node.resource_type == ResourceType::Model {
             // dbt's own default.
             node.config.materialized.as_deref().unwrap_or("view")
+        } else if is_test {
+            node.stores_failures_as()
         } else {
             node.resource_type.as_str()
         }
@@ -192,6 +213,8 @@ impl CandidateNode {
             schema: node.schema.clone().unwrap_or_default(),
             identifier: node.identifier().to_owned(),
             materialized,
+            stores_failures: is_test,
+            has_hooks: node.config.has_hooks(),
             cluster: node.config.cluster.as_ref().map(named),
             indexes: node
                 .config
@@ -261,15 +284,17 @@ impl ClusterUse {
 }
 
 impl Candidate {
-    /// As [`Candidate::with_clusters`], of a project that does not override what clusters are called.
+    /// As [`Candidate::with_clusters`], of a project that does not override what clusters are called, and a
+    /// dbt without switches.
     ///
     /// # Errors
     /// When the manifest's content cannot be hashed.
     pub fn from_manifests(plain: &Manifest, deploy: &Manifest) -> Result<Self, serde_json::Error> {
-        Self::with_clusters(plain, deploy, ClusterNames::default())
+        Self::with_clusters(plain, deploy, ClusterNames::default(), Switches::default())
     }
 
-    /// The project as two manifests show it: parsed plainly, and with `deploy: true`.
+    /// The project as two manifests show it: parsed plainly, and with `deploy: true`; with what dbt makes of
+    /// the names of clusters, and what it is switched to make beside what nodes' configurations say.
     ///
     /// # Errors
     /// When the manifest's content cannot be hashed.
@@ -277,6 +302,7 @@ impl Candidate {
         plain: &Manifest,
         deploy: &Manifest,
         clusters: ClusterNames,
+        switches: Switches,
     ) -> Result<Self, serde_json::Error> {
         let (hash, green_hash) = std::thread::scope(|scope| {
             let green = scope.spawn(|| deploy.content_hash());
@@ -308,8 +334,9 @@ impl Candidate {
             });
         }
         for node in plain.nodes.values() {
-            candidate.take_node(node);
+            candidate.take_node(node, switches);
         }
+        candidate.take_pointers(plain, switches);
         for test in plain.unit_tests.values() {
             let cluster = test.config.get("cluster").and_then(|value| value.as_str());
             candidate.tests.insert(
@@ -321,13 +348,17 @@ impl Candidate {
             );
         }
         for node in deploy.nodes.values() {
-            if let Some(relation) = node.relation() {
+            let is_made = match node.resource_type == ResourceType::Test {
+                true => node.stores_failures(switches.store_failures),
+                false => node.relation_name.is_some(),
+            };
+            if is_made {
                 candidate.deploy_relations.insert(
                     node.unique_id.clone(),
                     (
-                        relation.database.unwrap_or_default(),
-                        relation.schema,
-                        relation.identifier,
+                        node.database.clone().unwrap_or_default(),
+                        node.schema.clone().unwrap_or_default(),
+                        node.identifier().to_owned(),
                     ),
                 );
             }
@@ -335,13 +366,17 @@ impl Candidate {
         Ok(candidate)
     }
 
-    fn take_node(&mut self, node: &Node) {
+    fn take_node(&mut self, node: &Node, switches: Switches) {
         match node.resource_type {
             ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot => {
                 let made = CandidateNode::with_clusters(node, &self.cluster_names);
                 self.nodes.insert(node.unique_id.clone(), made);
             }
             ResourceType::Test => {
+                if node.stores_failures(switches.store_failures) {
+                    let stored = CandidateNode::with_clusters(node, &self.cluster_names);
+                    self.nodes.insert(node.unique_id.clone(), stored);
+                }
                 self.tests.insert(
                     node.unique_id.clone(),
                     CandidateTest {
@@ -354,8 +389,8 @@ impl Candidate {
                     },
                 );
             }
+            ResourceType::Operation => self.project_hooks.push(node.unique_id.clone()),
             ResourceType::Analysis
-            | ResourceType::Operation
             | ResourceType::Rpc
             | ResourceType::SqlOperation
             | ResourceType::Source
@@ -369,6 +404,24 @@ impl Candidate {
             | ResourceType::Macro
             | ResourceType::Doc
             | ResourceType::Fixture => {}
+        }
+    }
+
+    /// A pointer whose name a macro of the project decides is as unknown as what a hook makes.
+    fn take_pointers(&mut self, manifest: &Manifest, switches: Switches) {
+        for node in manifest.nodes.values() {
+            match version_pointer(manifest, node, switches) {
+                None => {}
+                Some(VersionPointer::Named(name)) => {
+                    self.pointers
+                        .insert(node.unique_id.clone(), name.to_owned());
+                }
+                Some(VersionPointer::ByMacro) => {
+                    if let Some(node) = self.nodes.get_mut(&node.unique_id) {
+                        node.has_hooks = true;
+                    }
+                }
+            }
         }
     }
 

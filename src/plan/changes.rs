@@ -38,7 +38,9 @@ impl Changes {
             if comparison.matches(id, StateValue::Modified) {
                 changes.take(id, node, phrase(comparison, id), input);
             }
-            if let Some(old) = comparison.old().nodes.get(id) {
+            if let Some(old) = comparison.old().nodes.get(id)
+                && (old.resource_type != ResourceType::Test || old.stores_failures(false))
+            {
                 changes.leaves(
                     id,
                     &Left::of_node(&CandidateNode::of(old)),
@@ -51,6 +53,12 @@ impl Changes {
             if let Resource::Node(old) = old
                 && makes_relation(old.resource_type)
             {
+                changes.leaves(id, &Left::of_node(&CandidateNode::of(old)), None, input);
+            }
+        }
+        // A test may stay and store nothing any more.
+        for (id, old) in &comparison.old().nodes {
+            if old.stores_failures(false) && !input.candidate.nodes.contains_key(id) {
                 changes.leaves(id, &Left::of_node(&CandidateNode::of(old)), None, input);
             }
         }
@@ -135,6 +143,14 @@ impl Changes {
 
     /// Takes one changed node of the candidate.
     pub fn take(&mut self, id: &str, node: &CandidateNode, what: String, input: &Input<'_>) {
+        // Nothing is released for it; what is released refuses it, where it reads that.
+        if node.stores_failures && !full::lies_in_deployment(input, node) {
+            self.notes.push(format!(
+                "{id} ({what}) stores its failures in {}, outside vars.deployment; no release makes them",
+                node.schema
+            ));
+            return;
+        }
         let is_built = match node.materialization() {
             Materialization::Ephemeral => true,
             Materialization::Relation(_) => node.database == input.catalog.database,

@@ -5,7 +5,10 @@
 mod nodes;
 /// What production holds, and who depends on it.
 mod objects;
+/// Tests that store their failures outside.
+mod stored_failures;
 
+use super::beside::Hooks;
 use super::candidate::Input;
 use super::full::Selectors;
 use super::lookup::Lookup;
@@ -21,6 +24,10 @@ pub(super) struct Checks<'a> {
     test_cluster: Option<&'a str>,
     lookup: &'a Lookup<'a>,
     moved: BTreeSet<&'a str>,
+    /// What of the project could make again what hooks made.
+    hooks: Hooks,
+    /// Unique ids of tests that store their failures outside the deployment.
+    stored_outside: BTreeSet<String>,
     refusals: Refusals,
 }
 
@@ -37,6 +44,8 @@ impl<'a> Checks<'a> {
             test_cluster,
             lookup,
             moved: input.moved.iter().map(|index| index.id.as_str()).collect(),
+            hooks: Hooks::of(input.candidate, planned),
+            stored_outside: BTreeSet::new(),
             refusals: Refusals::default(),
         }
     }
@@ -52,6 +61,7 @@ impl<'a> Checks<'a> {
         self.nodes();
         self.tests(tests);
         self.green_clusters();
+        self.stored_failures();
         self.columns(columns);
         self.selectable(selectors);
     }

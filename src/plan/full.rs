@@ -2,6 +2,7 @@
 //!
 //! Pure: the same input gives the same plan, byte for byte.
 
+use super::beside;
 use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
 use super::checks::Checks;
 use super::columns;
@@ -30,7 +31,13 @@ pub(super) fn plan_with(input: &Input<'_>, found: Vec<Refusal>) -> Result<Plan, 
     let tests = planned_tests(input, &planned);
     let columns = columns::changes(input, &lookup, &planned);
     let selectors = Selectors {
-        build: selectors(input, planned.iter().map(String::as_str)),
+        build: selectors(
+            input,
+            planned
+                .iter()
+                .filter(|id| !stores_failures(input, id))
+                .map(String::as_str),
+        ),
         test: selectors(input, tests.iter().copied()),
     };
     let mut checks = Checks::new(input, &planned, test_cluster.as_deref(), &lookup);
@@ -44,12 +51,19 @@ pub(super) fn plan_with(input: &Input<'_>, found: Vec<Refusal>) -> Result<Plan, 
     }
     let tests = tests.into_iter().map(str::to_owned).collect();
     let mut plan = assemble(input, &planned, test_cluster, &lookup, tests);
+    beside::take(&mut plan, input, &planned, &lookup);
     // The checks refuse what cannot be selected.
     plan.build_selectors = selectors.build.unwrap_or_default();
     plan.test_selectors = selectors.test.unwrap_or_default();
     plan.columns = columns;
     plan.accepted = accepted;
     Ok(plan)
+}
+
+/// Whether a node is a test that stores its failures.
+fn stores_failures(input: &Input<'_>, id: &str) -> bool {
+    let node = input.candidate.nodes.get(id);
+    node.is_some_and(|node| node.stores_failures)
 }
 
 /// What makes dbt build and test exactly what is planned.
@@ -170,6 +184,8 @@ pub(super) fn assemble(
         schemas,
         clusters,
         nodes,
+        beside: Vec::new(),
+        hooked: Vec::new(),
         build_selectors: Vec::new(),
         tests,
         test_selectors: Vec::new(),
@@ -273,18 +289,22 @@ fn planned_nodes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<PlannedNo
             indexes: node.indexes.len(),
             persists_relation_comment: node.persists_relation_comment,
             persists_column_comments: node.persists_column_comments,
+            stores_failures: node.stores_failures,
             reason: "full release".to_owned(),
         })
         .collect()
 }
 
-/// Unique ids of the tests that read at least one planned node, sorted.
+/// Unique ids of the tests that read at least one planned node, and of those whose stored failures lie in
+/// a schema that is swapped; sorted.
 pub(super) fn planned_tests<'a>(input: &Input<'a>, planned: &BTreeSet<String>) -> Vec<&'a str> {
     input
         .candidate
         .tests
         .iter()
-        .filter(|(_, test)| test.parents.iter().any(|parent| planned.contains(parent)))
+        .filter(|(id, test)| {
+            planned.contains(*id) || test.parents.iter().any(|parent| planned.contains(parent))
+        })
         .map(|(id, _)| id.as_str())
         .collect()
 }
@@ -322,7 +342,9 @@ fn notes(input: &Input<'_>, planned: &BTreeSet<String>, tests: &[String]) -> Vec
         .nodes
         .iter()
         .filter(|(id, node)| {
-            !planned.contains(*id) && matches!(node.materialization(), Materialization::Relation(_))
+            !planned.contains(*id)
+                && !node.stores_failures
+                && matches!(node.materialization(), Materialization::Relation(_))
         })
         .map(|(id, _)| id.as_str())
         .collect();

@@ -69,6 +69,13 @@ impl<'a> Lookup<'a> {
                 lookup.nodes.entry(relation).or_insert((id, node));
             }
         }
+        // A version pointer is its model's: made, dropped and rebuilt with it.
+        for (id, name) in &candidate.pointers {
+            if let Some((id, node)) = candidate.nodes.get_key_value(id) {
+                let relation = (&*node.database, &*node.schema, &**name);
+                lookup.nodes.entry(relation).or_insert((id, node));
+            }
+        }
         lookup
     }
 
@@ -107,7 +114,7 @@ impl<'a> Lookup<'a> {
         self.parents.get(object_id)?.first().copied()
     }
 
-    /// The project's node that makes this relation, where one does.
+    /// The project's node that makes this relation, or has it as its version pointer, where one does.
     pub(super) fn node_of(
         &self,
         schema: &Schema,

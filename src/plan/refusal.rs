@@ -65,6 +65,8 @@ refusal_names! {
     /// A node of the project would have to be rebuilt but lies in a schema or on a cluster that
     /// `vars.deployment` does not list.
     NodeOutsideDeployment => "node-outside-deployment", false;
+    /// A test stores its failures in a schema or on a cluster that `vars.deployment` does not list.
+    StoredFailuresOutside => "stored-failures-outside", false;
     /// The role does not own what would be swapped or dropped.
     NotOwner => "not-owner", false;
     /// The role lacks a privilege that staging needs.

@@ -142,6 +142,9 @@ fn view<'a>(
     let Some((unique_id, node)) = input.candidate.nodes.get_key_value(id) else {
         return no("is not in the project");
     };
+    if node.stores_failures {
+        return no("is a test that stores its failures, which its run makes");
+    }
     if node.materialization() != Materialization::Relation(ObjectKind::MaterializedView) {
         return Err(format!(
             "is a {}, and only materialized views can be replaced",
@@ -210,7 +213,7 @@ fn view<'a>(
 }
 
 /// Tests that read the view: those that can run before it is replaced, and those that cannot because
-/// they also read what is computed from it.
+/// they also read what is computed from it, or would store their failures in production.
 #[must_use]
 pub fn tests_of<'a>(input: &Input<'a>, target: &Target<'_>) -> (Vec<&'a str>, Vec<&'a str>) {
     let itself = BTreeSet::from([target.unique_id.to_owned()]);
@@ -219,11 +222,13 @@ pub fn tests_of<'a>(input: &Input<'a>, target: &Target<'_>) -> (Vec<&'a str>, Ve
         .into_iter()
         .partition(|id| {
             let test = input.candidate.tests.get(*id);
+            let stores = input.candidate.nodes.contains_key(*id);
             test.is_some_and(|test| {
-                !test
-                    .parents
-                    .iter()
-                    .any(|parent| downstream.contains(parent))
+                !stores
+                    && !test
+                        .parents
+                        .iter()
+                        .any(|parent| downstream.contains(parent))
             })
         })
 }
@@ -268,7 +273,7 @@ pub fn plan(input: &Input<'_>, changes: &Changes, target: &Target<'_>, queries: 
     ));
     if !left_out.is_empty() {
         plan.notes.push(format!(
-            "not run, because they also read what is computed from the replaced view: {}",
+            "not run, because they also read what is computed from the replaced view, or store their failures: {}",
             left_out.join(", ")
         ));
     }

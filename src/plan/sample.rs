@@ -1,6 +1,8 @@
 //! A small shop in production, for tests of plans.
 
-use super::candidate::{Candidate, CandidateNode, CandidateTest, ClusterUse, Input, Selectable};
+use super::candidate::{
+    Candidate, CandidateNode, CandidateTest, ClusterUse, Input, Promoted, Selectable,
+};
 use super::{ClusterDefinition, Mode, ObjectKind, Plan, RefusalName, Refused, full};
 use crate::materialize::catalog::{Catalog, Cluster, Object, Schema};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,7 @@ pub(crate) struct World {
     pub(crate) clusters: BTreeSet<String>,
     pub(crate) target_cluster: Option<&'static str>,
     pub(crate) definitions: BTreeMap<String, Result<ClusterDefinition, String>>,
-    pub(crate) baseline: Option<BTreeMap<(String, String), usize>>,
+    pub(crate) baseline: Option<BTreeMap<(String, String), Promoted>>,
     pub(crate) bootstrap: Option<&'static str>,
     pub(crate) allow: BTreeSet<RefusalName>,
 }
@@ -166,6 +168,8 @@ impl World {
                 schema: schema.to_owned(),
                 identifier: name.to_owned(),
                 materialized: materialized.to_owned(),
+                stores_failures: false,
+                has_hooks: false,
                 cluster: None,
                 indexes: Vec::new(),
                 parents: parents.iter().map(|id| (*id).to_owned()).collect(),

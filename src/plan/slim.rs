@@ -109,7 +109,9 @@ fn outside(input: &Input<'_>, closure: &Closure, refusals: &mut Refusals) {
         let Some(node) = input.candidate.nodes.get(id) else {
             continue;
         };
+        // A test that stores its failures outside is refused by a name of its own, with all its lines.
         if node.materialization() != Materialization::Ephemeral
+            && !node.stores_failures
             && !input.schemas.contains(&node.schema)
         {
             refusals.add(
@@ -128,7 +130,8 @@ fn outside(input: &Input<'_>, closure: &Closure, refusals: &mut Refusals) {
         }
     }
     for (cluster, who) in &closure.clusters {
-        if !input.clusters.contains(cluster) {
+        let who_stores = input.candidate.nodes.get(who);
+        if !input.clusters.contains(cluster) && !who_stores.is_some_and(|who| who.stores_failures) {
             refusals.add(
                 RefusalName::NodeOutsideDeployment,
                 "a cluster that must be swapped is not listed by the deployment",

@@ -116,7 +116,8 @@ pub type FinalCluster<'a> = &'a dyn Fn(Option<&str>) -> Option<String>;
 pub type Hooks = BTreeMap<String, Value>;
 
 impl Outcomes {
-    /// The outcomes of a manifest, with the SQL unknown. `inputs` are those under which it would be compiled,
+    /// The outcomes of a manifest, with the SQL unknown. Tests that do not say whether they store their failures
+    /// do so when `stores_failures`. `inputs` are those under which it would be compiled,
     /// with what the code reads; without them nothing that was compiled elsewhere may be taken.
     ///
     /// # Errors
@@ -127,6 +128,7 @@ impl Outcomes {
         reads: &Reads,
         content: &str,
         inputs: Option<Inputs>,
+        stores_failures: bool,
     ) -> Result<Self, serde_json::Error> {
         let customs = Customs::of(manifest);
         let mut written = Written::new(manifest, reads, content);
@@ -134,7 +136,7 @@ impl Outcomes {
         for (id, node) in manifest
             .nodes
             .iter()
-            .filter(|(_, node)| makes_relation(node))
+            .filter(|(_, node)| makes_relation(node, stores_failures))
         {
             let own = written.own(id)?;
             nodes.insert(id.clone(), outcome(node, clusters, &customs, own));
@@ -268,12 +270,11 @@ impl Outcomes {
     }
 }
 
-/// Whether a node is one of those that have an outcome. dbt gives a test a relation when its failures are
-/// stored.
-fn makes_relation(node: &Node) -> bool {
+/// Whether a node is one of those that have an outcome.
+fn makes_relation(node: &Node, stores_failures: bool) -> bool {
     match node.resource_type {
         ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot => true,
-        ResourceType::Test => node.relation_name.is_some(),
+        ResourceType::Test => node.stores_failures(stores_failures),
         ResourceType::Analysis
         | ResourceType::Operation
         | ResourceType::Rpc
@@ -345,10 +346,8 @@ fn outcome(node: &Node, clusters: FinalCluster<'_>, customs: &Customs, own: Dige
 fn materialized(node: &Node, customs: &Customs) -> String {
     let named = match node.resource_type {
         ResourceType::Model => node.config.materialized.as_deref().unwrap_or("view"),
-        ResourceType::Test => match node.config.rest.get("store_failures_as") {
-            Some(Value::String(kind)) if kind == "view" => return "view".to_owned(),
-            _ => return "materialized_view".to_owned(),
-        },
+        ResourceType::Test if node.stores_failures_as() == "view" => return "view".to_owned(),
+        ResourceType::Test => return "materialized_view".to_owned(),
         kind => kind.as_str(),
     };
     match named {

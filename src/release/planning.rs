@@ -10,7 +10,8 @@ use crate::materialize::Materialize;
 use crate::materialize::catalog::Catalog;
 use crate::materialize::identifier::Qualified;
 use crate::materialize::replacement;
-use crate::plan::candidate::{CandidateNode, Input};
+use crate::plan::beside::{VersionPointer, version_pointer};
+use crate::plan::candidate::{CandidateNode, Input, Promoted};
 use crate::plan::changes::Changes;
 use crate::plan::clusters::ClusterNames;
 use crate::plan::replace::{self, Difference, Queries, Reasons};
@@ -22,6 +23,7 @@ use crate::project::outcome::{self, Outcomes, Verdict};
 use crate::project::run_results::RunResults;
 use crate::project::select::{self, Context, Kept, Selection, Selectors};
 use crate::project::state::Comparison;
+use crate::project::switches::Switches;
 use crate::settings::{Compare, OnDrift, Scope, Strategy};
 use crate::store::{RecordedEvent, Store};
 use std::borrow::Cow;
@@ -97,7 +99,13 @@ fn of_manifest(
 ) -> Result<Outcomes, ReleaseError> {
     let content = &baseline.metadata.manifest_hash;
     let clusters = |named: Option<&str>| builds.final_cluster(names, named);
-    let mut outcomes = uncompiled(&baseline.manifest, content, &clusters, None)?;
+    let mut outcomes = uncompiled(
+        &baseline.manifest,
+        content,
+        &clusters,
+        None,
+        builds.switches,
+    )?;
     outcomes.take_compiled(&baseline.manifest);
     Ok(outcomes)
 }
@@ -169,7 +177,10 @@ impl Release {
             clusters.iter().map(String::as_str).chain(target_cluster),
         )
         .await?;
-        let relations = found.baseline.as_ref().map(relations);
+        let relations = found
+            .baseline
+            .as_ref()
+            .map(|baseline| relations(baseline, builds.switches));
         let file = self.folder().join("dbt_project.yml").display().to_string();
         let input = Input {
             mode: Mode::Full,
@@ -413,7 +424,7 @@ impl Release {
         let (_, left_out) = replace::tests_of(input, &target);
         if self.settings.strategy == Strategy::Auto && !left_out.is_empty() {
             return no(format!(
-                "is read by tests that also read what is computed from it, and these can only run on a green side: {}",
+                "is read by tests that also read what is computed from it, or store their failures, and these can only run on a green side: {}",
                 left_out.join(", ")
             ));
         }
@@ -520,16 +531,35 @@ fn median(mut values: Vec<u64>) -> Option<u64> {
     Some(lower.midpoint(upper))
 }
 
-/// The relations that the last promotion made live, with their numbers of indexes.
-fn relations(baseline: &Baseline) -> BTreeMap<(String, String), usize> {
-    let nodes = baseline.manifest.nodes.values();
-    nodes
-        .filter(|node| node.relation().is_some())
-        .map(|node| {
-            let node = CandidateNode::of(node);
-            ((node.schema, node.identifier), node.indexes.len())
-        })
-        .collect()
+/// What the last promotion made live: the relations of its manifest, and what dbt made beside them.
+fn relations(baseline: &Baseline, switches: Switches) -> BTreeMap<(String, String), Promoted> {
+    let manifest = &baseline.manifest;
+    let mut live = BTreeMap::new();
+    for object in &baseline.metadata.objects {
+        let promoted = Promoted {
+            indexes: 0,
+            beside: object.beside,
+        };
+        if object.beside {
+            live.insert((object.schema.clone(), object.name.clone()), promoted);
+        }
+    }
+    for written in manifest.nodes.values() {
+        let stores = written.stores_failures(switches.store_failures);
+        if written.relation_name.is_none() && !stores {
+            continue;
+        }
+        let node = CandidateNode::of(written);
+        let promoted = Promoted {
+            indexes: node.indexes.len(),
+            beside: false,
+        };
+        if let Some(VersionPointer::Named(name)) = version_pointer(manifest, written, switches) {
+            live.insert((node.schema.clone(), name.to_owned()), promoted);
+        }
+        live.insert((node.schema, node.identifier), promoted);
+    }
+    live
 }
 
 /// Where the baseline's relations are.

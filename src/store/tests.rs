@@ -110,6 +110,8 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             outcomes: None,
             settings: None,
             text_only: Vec::new(),
+            beside: Vec::new(),
+            hooked: Vec::new(),
             build_selectors: Vec::new(),
             test_selectors: Vec::new(),
             version: 1,

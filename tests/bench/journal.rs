@@ -82,6 +82,12 @@ fn deployment() -> NewDeployment {
     let settings = Settings::defaults().unwrap();
     NewDeployment {
         plan: Plan {
+            inputs: None,
+            outcomes: None,
+            settings: None,
+            text_only: Vec::new(),
+            beside: Vec::new(),
+            hooked: Vec::new(),
             version: 1,
             mode: cutover::plan::Mode::Full,
             environment: "prod".to_owned(),

@@ -21,6 +21,7 @@ use cutover::plan::candidate::{Candidate, Input, Materialization};
 use cutover::plan::changes::Changes;
 use cutover::plan::slim::{self, Closed};
 use cutover::plan::{ClusterDefinition, Mode, ObjectKind, Plan};
+use cutover::project::Switches;
 use cutover::project::manifest::Manifest;
 use cutover::project::outcome::{Circumstances, Outcomes};
 use cutover::project::state::Comparison;
@@ -198,7 +199,14 @@ fn measure(place: &Path) -> ExitCode {
 /// What comes out of a project, with nothing compiled.
 fn outcomes(manifest: &Manifest) -> Outcomes {
     let named = |name: Option<&str>| Some(name.unwrap_or("cluster_0").to_owned());
-    uncompiled(manifest, "", &named, Some(&Circumstances::default())).unwrap()
+    uncompiled(
+        manifest,
+        "",
+        &named,
+        Some(&Circumstances::default()),
+        Switches::default(),
+    )
+    .unwrap()
 }
 
 /// The outcomes of the baseline beside its manifest, as a release keeps them.

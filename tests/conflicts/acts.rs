@@ -209,6 +209,11 @@ impl Act {
         )
     }
 
+    /// Whether what it adds goes with green: it appears there while dbt runs.
+    pub fn goes_with_green(self, step: Step) -> bool {
+        (step, self) == (Step::Building, Self::ViewInAside)
+    }
+
     /// Whether it spoils production itself.
     pub fn breaks(self, step: Step) -> bool {
         matches!(self, Self::SwapOne | Self::RenameServing)

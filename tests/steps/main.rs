@@ -7,6 +7,7 @@ mod checks;
 mod collect;
 mod failures;
 mod law;
+mod made;
 mod readers;
 mod replacement;
 mod sinks;

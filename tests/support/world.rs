@@ -32,6 +32,8 @@ pub struct World {
     pub prefix: String,
     /// What `cutover` is started through: a program with its arguments, nothing by default.
     pub through: Vec<String>,
+    /// Whether a hook makes the view `totals_latest` beside `totals`, in what [`World::objects`] makes.
+    pub has_hook: bool,
     home: tempfile::TempDir,
 }
 
@@ -109,6 +111,7 @@ impl World {
             environment: settings(&quick.path()),
             prefix,
             through: Vec::new(),
+            has_hook: false,
             home,
             server,
         };
@@ -166,7 +169,7 @@ impl World {
         let [staging, marts, serving, compute, serve] =
             ["staging", "marts", "serving", "compute", "serve"]
                 .map(|name| self.name(name) + suffix);
-        vec![
+        let mut objects = vec![
             format!("CREATE TABLE {staging}.orders (id int, customer text, amount int)"),
             format!(
                 "INSERT INTO {staging}.orders VALUES (1, 'ada', 10), (2, 'bob', 20), (3, 'ada', 5)"
@@ -187,7 +190,13 @@ impl World {
                  FROM {marts}.totals t CROSS JOIN {marts}.counts c"
             ),
             format!("CREATE INDEX report_index IN CLUSTER {serve} ON {serving}.report (customer)"),
-        ]
+        ];
+        if self.has_hook {
+            objects.push(format!(
+                "CREATE VIEW {marts}.totals_latest AS SELECT * FROM {marts}.totals"
+            ));
+        }
+        objects
     }
 
     /// Writes `profiles.yml`; `more` is put into the target, one `key: value` a line.

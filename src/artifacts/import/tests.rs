@@ -245,3 +245,43 @@ fn drift_is_what_is_missing_recreated_or_extra() {
     assert_eq!(all.len(), metadata.objects.len());
     assert!(all.iter().all(|drift| drift.change.as_str() == "missing"));
 }
+
+/// What a test stores is a relation of the project, and no build makes it.
+#[test]
+fn what_tests_store_is_known_and_may_be_missing() {
+    let mut document: serde_json::Value = serde_json::from_str(SHOP).expect("JSON");
+    let nodes = document["nodes"].as_object_mut().expect("nodes");
+    let test = nodes
+        .values_mut()
+        .find(|node| node["resource_type"] == "test");
+    let test = test.expect("a test");
+    test["schema"] = "audit".into();
+    test["alias"] = "positive".into();
+    test["relation_name"] = "r".into();
+    test["config"]["store_failures"] = true.into();
+    test["config"]["store_failures_as"] = "view".into();
+    let manifest = manifest(&document.to_string());
+    let (mut catalog, schemas) = world(&manifest);
+    let checked = |catalog: &Catalog| {
+        let input = Input {
+            project: "shop",
+            schemas: &schemas,
+            manifest: &manifest,
+            run_results: None,
+            catalog,
+        };
+        check(&input)
+    };
+    assert!(schemas.contains("audit"));
+    checked(&catalog).expect("it is taken");
+    catalog
+        .objects
+        .values_mut()
+        .filter(|object| object.name == "positive")
+        .for_each(|object| object.kind = ObjectKind::MaterializedView);
+    assert_eq!(names(checked(&catalog)), [Name::RelationKind]);
+    catalog
+        .objects
+        .retain(|_, object| object.name != "positive");
+    checked(&catalog).expect("it is taken");
+}

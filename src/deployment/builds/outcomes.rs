@@ -10,6 +10,7 @@ use crate::build::version::Version;
 use crate::plan::Plan;
 use crate::plan::clusters::ClusterNames;
 use crate::project::Manifest;
+use crate::project::Switches;
 use crate::project::dbt_project::with_packages;
 use crate::project::manifest::{Node, ResourceType};
 use crate::project::outcome::reads::Reads;
@@ -58,6 +59,7 @@ impl Builds {
             &parsed.candidate.hash,
             &|named| self.final_cluster(&parsed.candidate.cluster_names, named),
             Some(&self.under(parsed.version)),
+            self.switches,
         )
     }
 
@@ -240,13 +242,15 @@ pub fn uncompiled(
     content: &str,
     clusters: outcome::FinalCluster<'_>,
     circumstances: Option<&Circumstances>,
+    switches: Switches,
 ) -> Result<Outcomes, DeploymentError> {
     let mut reads = Reads::of(manifest);
     let inputs = circumstances.map(|circumstances| {
         reads.take(&circumstances.variables.to_string());
         Inputs::of(manifest, &reads, content, circumstances)
     });
-    Outcomes::of(manifest, clusters, &reads, content, inputs).map_err(not_json)
+    let stores_failures = switches.store_failures;
+    Outcomes::of(manifest, clusters, &reads, content, inputs, stores_failures).map_err(not_json)
 }
 
 fn written(outcomes: &Outcomes) -> Result<Vec<u8>, DeploymentError> {

@@ -129,6 +129,7 @@ fn what_appears_or_vanishes_on_either_side_is_noticed() {
         name: "daily_orders".to_owned(),
         kind: ObjectKind::View,
         cluster_id: None,
+        beside: false,
     }];
     let mut names = names(&plan, &ids, &[false]);
     let place = |names: &mut Names, id: &str, schema: &str, cluster: Option<&str>| {

@@ -55,7 +55,9 @@ impl<'a> Checks<'a> {
             let Some(node) = input.candidate.nodes.get(&id) else {
                 continue;
             };
-            if matches!(node.materialization(), Materialization::Relation(_)) {
+            if node.stores_failures {
+                self.stores_outside(&id);
+            } else if matches!(node.materialization(), Materialization::Relation(_)) {
                 let remedy = self.line_to_add("schemas", &node.schema);
                 self.refuse(
                     RefusalName::NodeOutsideDeployment,
@@ -69,8 +71,12 @@ impl<'a> Checks<'a> {
 
     fn planned_node(&mut self, id: &str, node: &CandidateNode) {
         let input = self.input;
-        for needed in node.clusters(input.target_cluster) {
-            self.cluster_of_node(id, needed);
+        if node.stores_failures && !self.stores_inside(node) {
+            self.stores_outside(id);
+        } else {
+            for needed in node.clusters(input.target_cluster) {
+                self.cluster_of_node(id, needed);
+            }
         }
         match input.candidate.deploy_relations.get(id) {
             Some((database, schema, identifier))
@@ -184,6 +190,13 @@ impl<'a> Checks<'a> {
     pub(super) fn tests(&mut self, tests: &[&str]) {
         let input = self.input;
         for id in tests {
+            // Its cluster counts as that of its relation.
+            if let Some(node) = input.candidate.nodes.get(*id) {
+                if !self.stores_inside(node) {
+                    self.stores_outside(id);
+                }
+                continue;
+            }
             let cluster = input
                 .candidate
                 .tests

@@ -2,6 +2,7 @@
 
 use super::Checks;
 use crate::materialize::catalog::{Object, Schema};
+use crate::plan::beside::{Hooks, is_beside};
 use crate::plan::candidate::{CandidateNode, Materialization};
 use crate::plan::{ObjectKind, RefusalName};
 
@@ -32,7 +33,7 @@ impl<'a> Checks<'a> {
             ObjectKind::Table if object.fed_by_source => self.source(shown, made_as),
             ObjectKind::Table => {
                 if made_as != Some(Materialization::Relation(ObjectKind::Table))
-                    && !self.was_promoted(schema, object)
+                    && !self.is_accounted_for(schema, object)
                 {
                     self.refuse(
                         RefusalName::TableInSwappedSchema,
@@ -44,7 +45,7 @@ impl<'a> Checks<'a> {
             }
             ObjectKind::View | ObjectKind::MaterializedView => {
                 if !matches!(made_as, Some(Materialization::Relation(_)))
-                    && !self.was_promoted(schema, object)
+                    && !self.is_accounted_for(schema, object)
                 {
                     self.unmanaged(shown);
                 }
@@ -89,11 +90,18 @@ impl<'a> Checks<'a> {
         );
     }
 
-    /// Whether the last promotion made this relation: then the project has dropped it since.
-    fn was_promoted(&self, schema: &Schema, object: &Object) -> bool {
-        self.input.baseline.is_some_and(|baseline| {
-            baseline.contains_key(&(schema.name.clone(), object.name.clone()))
-        })
+    /// Whether the last promotion made this object: then the project has dropped it since, or a hook made
+    /// it and the plan runs hooks again.
+    fn is_accounted_for(&self, schema: &Schema, object: &Object) -> bool {
+        let place = (schema.name.clone(), object.name.clone());
+        let promoted = self.input.baseline.and_then(|known| known.get(&place));
+        promoted.is_some_and(|promoted| !promoted.beside || self.hooks != Hooks::Elsewhere)
+    }
+
+    /// The test that stores its failures in this relation.
+    fn test_of(&self, schema: &Schema, object: &Object) -> Option<(&'a String, &'a CandidateNode)> {
+        let made = self.lookup.node_of(schema, object);
+        made.filter(|(_, node)| node.stores_failures)
     }
 
     /// dbt does not say how it names indexes, so they are counted for each relation.
@@ -116,9 +124,10 @@ impl<'a> Checks<'a> {
             .input
             .baseline
             .and_then(|baseline| baseline.get(&(schema.name.clone(), relation.name.clone())))
-            .copied()
-            .unwrap_or(0);
-        if live > configured.max(promoted) {
+            .map_or(0, |promoted| promoted.indexes);
+        let from_hooks =
+            is_beside(self.input, &schema.name, index) && self.is_accounted_for(schema, index);
+        if live > configured.max(promoted) && !from_hooks {
             self.unmanaged(catalog.name_of(index));
         }
     }
@@ -163,7 +172,9 @@ impl<'a> Checks<'a> {
                         if swapped || moves {
                             continue;
                         }
-                        if self.lookup.node_of(schema, object).is_some() {
+                        if let Some((id, _)) = self.test_of(schema, object) {
+                            self.stores_outside(id);
+                        } else if self.lookup.node_of(schema, object).is_some() {
                             let remedy = self.line_to_add("schemas", &schema.name);
                             self.refuse(
                                 RefusalName::NodeOutsideDeployment,
@@ -217,7 +228,8 @@ impl<'a> Checks<'a> {
         let has_successor = self
             .lookup
             .node_of(schema, object)
-            .is_some_and(|(id, _)| self.planned.contains(id));
+            .is_some_and(|(id, _)| self.planned.contains(id))
+            || (is_beside(input, &schema.name, object) && self.hooks == Hooks::Run);
         if dependent.kind == ObjectKind::Sink && has_successor {
             return;
         }
@@ -228,6 +240,8 @@ impl<'a> Checks<'a> {
                 shown,
                 "point the sink to another relation or drop it",
             );
+        } else if let Some((id, _)) = self.test_of(home, dependent) {
+            self.stores_outside(id);
         } else if self.lookup.node_of(home, dependent).is_some() {
             let remedy = self.line_to_add("schemas", &home.name);
             self.refuse(

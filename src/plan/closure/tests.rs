@@ -17,6 +17,8 @@ fn node(
         schema: schema.to_owned(),
         identifier: "x".to_owned(),
         materialized: materialized.to_owned(),
+        stores_failures: false,
+        has_hooks: false,
         cluster: cluster.map(ClusterUse::of),
         indexes: indexes
             .iter()

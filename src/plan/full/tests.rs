@@ -1,7 +1,7 @@
 //! A small shop in production, one thing wrong with it at a time.
 
 use crate::materialize::tag::{Side, Tag};
-use crate::plan::candidate::ClusterUse;
+use crate::plan::candidate::{ClusterUse, Promoted};
 use crate::plan::sample::World;
 use crate::plan::{ClusterDefinition, ObjectKind, Plan, RefusalName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +67,7 @@ fn gains_and_losses_are_listed() {
         world.object("u9", "deleted", ObjectKind::View, "s1", None);
         world.baseline = Some(BTreeMap::from([(
             ("raw".to_owned(), "deleted".to_owned()),
-            0,
+            Promoted::default(),
         )]));
     });
     assert_eq!(plan.gains, ["raw.fresh"]);
@@ -211,7 +211,10 @@ fn who_reads_from_outside_is_named() {
     );
     refused(RefusalName::OutsideDependent, "outside.sink", |world| {
         world.object("u8", "gone", ObjectKind::View, "s1", None);
-        world.baseline = Some(BTreeMap::from([(("raw".to_owned(), "gone".to_owned()), 0)]));
+        world.baseline = Some(BTreeMap::from([(
+            ("raw".to_owned(), "gone".to_owned()),
+            Promoted::default(),
+        )]));
         world.object("u9", "sink", ObjectKind::Sink, "s3", Some("c2"));
         world.depends("u9", "u8");
     });

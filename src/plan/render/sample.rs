@@ -65,6 +65,7 @@ fn node(
         indexes: 0,
         persists_relation_comment: false,
         persists_column_comments: false,
+        stores_failures: false,
         reason: reason.to_owned(),
     }
 }
@@ -179,6 +180,8 @@ pub(crate) fn shop() -> Plan {
                 "downstream of model.shop.daily_orders",
             ),
         ],
+        beside: Vec::new(),
+        hooked: Vec::new(),
         build_selectors: Vec::new(),
         test_selectors: Vec::new(),
         tests: vec![test("not_null_daily_orders_id"), test("unique_revenue_day")],

@@ -2,7 +2,7 @@
 
 use super::sample;
 use crate::materialize::grants::{DefaultPrivilege, Grant};
-use crate::plan::{Mode, Replacement, Strategy, sample::World};
+use crate::plan::{BesideRelation, Mode, Replacement, Strategy, sample::World};
 use checker::{check, properties};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -40,6 +40,13 @@ fn every_field_is_described_and_every_description_has_its_field() {
         query: "select 2".to_owned(),
         previous: "SELECT 1".to_owned(),
     }];
+    full.beside = vec![BesideRelation {
+        schema: "marts".to_owned(),
+        identifier: "latest".to_owned(),
+        node: None,
+    }];
+    full.hooked = vec!["model.shop.totals".to_owned()];
+    full.nodes[0].stores_failures = true;
     let comments = &mut full.schemas[0].objects[0].column_comments;
     comments.push(("day".to_owned(), "in UTC".to_owned()));
     let plans = [

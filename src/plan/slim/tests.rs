@@ -222,3 +222,27 @@ fn changes_are_new_and_modified_nodes_and_schemas_that_something_left() {
         ]
     );
 }
+
+/// A test that stays and stores nothing any more leaves its schema; one that never stored leaves nothing.
+#[test]
+fn a_test_that_stores_no_more_leaves_its_schema() {
+    let mut world = world();
+    world.schemas.insert("audit".to_owned());
+    world.schema("s10", "audit");
+    let test = |stores: bool| {
+        let relation = stores.then_some("r");
+        with(
+            crate::project::manifest::sample::test("positive", &["model.shop.totals"]),
+            json!({"schema": "audit", "alias": "positive", "database": "materialize", "relation_name": relation,
+                "config": {"enabled": true, "store_failures": stores.then_some(true)}}),
+        )
+    };
+    let new = manifest([model("totals", &[]), test(false)]);
+    for (stored, expected) in [(true, vec!["audit"]), (false, Vec::new())] {
+        let old = manifest([model("totals", &[]), test(stored)]);
+        let comparison = Comparison::of(&old, &new);
+        let changes = Changes::of_texts(&comparison, &world.input());
+        let schemas: Vec<&str> = changes.seed.schemas.keys().map(String::as_str).collect();
+        assert_eq!(schemas, expected, "{changes:#?}");
+    }
+}

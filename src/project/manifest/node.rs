@@ -263,6 +263,49 @@ impl Node {
         })
     }
 
+    /// Whether it is a test that leaves its failures as a relation; `by_default` says it for tests whose
+    /// configuration does not. A manifest that a run wrote under the switch may have a `relation_name` for a
+    /// test whose configuration says no, and dbt's materialization heeds the configuration.
+    pub fn stores_failures(&self, by_default: bool) -> bool {
+        self.resource_type == ResourceType::Test
+            && self
+                .config
+                .store_failures
+                .unwrap_or(by_default || self.relation_name.is_some())
+    }
+
+    /// What a test stores its failures as, dbt's word; `table` where it does not say.
+    pub fn stores_failures_as(&self) -> &str {
+        let configured = self.config.rest.get("store_failures_as");
+        configured.and_then(Value::as_str).unwrap_or("table")
+    }
+
+    /// The view under the bare name that dbt 1.12 makes beside the latest version of a model: the alias
+    /// that is configured for it, else the model's name; `None` where there is none.
+    pub fn version_pointer(&self, by_default: bool) -> Option<&str> {
+        let is_latest = self.version.is_some() && self.version == self.latest_version;
+        // Versions before 1.12 write the key as it was given and make nothing.
+        let configured = self.config.rest.get("latest_version_pointer");
+        let is_wanted = match configured {
+            Some(Value::Bool(enabled)) => *enabled,
+            Some(configured) => {
+                let enabled = configured.get("enabled").and_then(Value::as_bool);
+                enabled.unwrap_or(by_default)
+            }
+            None => false,
+        };
+        if !is_latest || !is_wanted || self.resource_type != ResourceType::Model {
+            return None;
+        }
+        let alias = configured.and_then(|configured| configured.get("alias")?.as_str());
+        Some(
+            alias
+                .map(str::trim)
+                .filter(|alias| !alias.is_empty())
+                .unwrap_or(&self.name),
+        )
+    }
+
     /// The final name: the alias, or the name where there is none.
     pub fn identifier(&self) -> &str {
         self.alias.as_deref().unwrap_or(&self.name)

@@ -69,7 +69,7 @@ fn outcomes_under(manifest: &Manifest, circumstances: &Circumstances) -> Outcome
     let reads = Reads::of(manifest);
     let inputs = Inputs::of(manifest, &reads, &content, circumstances);
     let named = |name: Option<&str>| Some(name.unwrap_or("compute").to_owned());
-    Outcomes::of(manifest, &named, &reads, &content, Some(inputs)).expect("outcomes")
+    Outcomes::of(manifest, &named, &reads, &content, Some(inputs), false).expect("outcomes")
 }
 
 fn outcomes(manifest: &Manifest) -> Outcomes {

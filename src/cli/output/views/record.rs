@@ -6,6 +6,7 @@ use crate::cli::output::tables::table;
 use crate::cli::output::{Page, View, format};
 use crate::deployment::checks;
 use crate::deployment::checks::Outcome;
+use crate::deployment::identity::made_beside;
 use crate::deployment::state::{Event, State};
 use crate::deployment::watch::Watched;
 use crate::plan::Plan;
@@ -177,6 +178,13 @@ impl View for ShowView {
             text.push('\n');
             text.push_str(&render::text(plan, detail));
         }
+        let beside = self.beside();
+        if !beside.is_empty() {
+            text.push_str("\nMade beside the plan\n");
+            for object in beside {
+                text.push_str(&format!("  {}\n", visible(&object)));
+            }
+        }
         let stays = self.stays(page.now);
         if !stays.is_empty() {
             text.push_str("\nTime in each state\n");
@@ -205,6 +213,16 @@ impl View for ShowView {
 }
 
 impl ShowView {
+    /// What dbt made that no planned node makes, by the last record of the new side.
+    fn beside(&self) -> Vec<String> {
+        let made = |effect: &EffectView| Some(made_beside(&effect.key, effect.result.as_ref()?));
+        let records = self.effects.iter().filter_map(made);
+        records
+            .filter(|beside| !beside.is_empty())
+            .next_back()
+            .unwrap_or_default()
+    }
+
     fn checks_table(&self) -> String {
         let number = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
         let rows = self.checks.iter().map(|check| {

@@ -47,6 +47,7 @@ fn metadata() -> Metadata {
             name: "orders".to_owned(),
             id: "u1".to_owned(),
             kind: ObjectKind::View,
+            beside: false,
         }],
     }
 }
