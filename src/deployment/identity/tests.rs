@@ -179,6 +179,7 @@ fn what_is_built_or_stays_must_be_where_the_law_wants_it() {
         kind: Some(ObjectKind::MaterializedView),
         cluster: Some("compute".to_owned()),
         indexes: 0,
+        stores_failures: false,
         persists_relation_comment: false,
         persists_column_comments: false,
         reason: "new".to_owned(),
@@ -190,6 +191,7 @@ fn what_is_built_or_stays_must_be_where_the_law_wants_it() {
         name: "totals".to_owned(),
         kind,
         cluster_id: Some("gc-compute".to_owned()),
+        beside: false,
     };
     let mut names = names(&plan, &ids, &[false]);
     for (id, schema, cluster, called) in [

@@ -1,4 +1,5 @@
 use super::{Before, keep};
+use crate::plan::candidate::Promoted;
 use crate::plan::candidate::{ClusterUse, Input};
 use crate::plan::changes::Changes;
 use crate::plan::sample::World;
@@ -38,7 +39,13 @@ fn slim_plan(world: &World, changes: &Changes) -> Plan {
         ("raw", "stg", 0),
         ("marts", "totals", 1),
     ];
-    let made = made.map(|(schema, name, indexes)| ((schema.to_owned(), name.to_owned()), indexes));
+    let made = made.map(|(schema, name, indexes)| {
+        let promoted = Promoted {
+            indexes,
+            ..Promoted::default()
+        };
+        ((schema.to_owned(), name.to_owned()), promoted)
+    });
     let made = BTreeMap::from(made);
     let input = Input {
         baseline: Some(&made),

@@ -245,7 +245,7 @@ impl Side {
         let clusters = |named: Option<&str>| named.map(str::to_owned);
         let reads = Reads::of(&manifest);
         let mut outcomes =
-            Outcomes::of(&manifest, &clusters, &reads, "", None).expect("it is written");
+            Outcomes::of(&manifest, &clusters, &reads, "", None, false).expect("it is written");
         for number in project.keys() {
             outcomes.compiled(&unique_id(*number), &compiled(project, *number));
         }
@@ -404,9 +404,9 @@ fn released(case: &(Project, Vec<Round>), counted: &Counted) -> Result<(), Strin
         let world = world(&project, &production, *allows);
         let made = baseline.manifest.nodes.values().filter_map(|node| {
             let relation = node.relation()?;
-            Some(((relation.schema, relation.identifier), 0))
+            Some(((relation.schema, relation.identifier), Promoted::default()))
         });
-        let made: BTreeMap<(String, String), usize> = made.collect();
+        let made: BTreeMap<(String, String), Promoted> = made.collect();
         let input = Input {
             baseline: Some(&made),
             ..world.input()
