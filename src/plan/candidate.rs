@@ -2,6 +2,7 @@
 //! and connections.
 
 use super::clusters::ClusterNames;
+use super::indexes::Wanted;
 use super::{ClusterDefinition, IndexMove, Mode, ObjectKind, RefusalName};
 use crate::build::selector::{self, SelectorError};
 use crate::materialize::catalog::Catalog;
@@ -32,9 +33,9 @@ pub struct Input<'a> {
     pub catalog: &'a Catalog,
     /// How to clone the clusters concerned, by name, or why that is not possible.
     pub definitions: &'a BTreeMap<String, Result<ClusterDefinition, String>>,
-    /// What the last promotion made live, where it is known: `(schema, relation)` and how many
-    /// indexes it had.
-    pub baseline: Option<&'a BTreeMap<(String, String), usize>>,
+    /// What the last promotion made live, where it is known: `(schema, relation)` and the indexes
+    /// that it had.
+    pub baseline: Option<&'a BTreeMap<(String, String), Vec<Wanted>>>,
     /// The size of clusters that `--bootstrap` creates; `None` without `--bootstrap`.
     pub bootstrap: Option<&'a str>,
     /// Indexes of unchanged relations that are made again on green clusters.
@@ -97,8 +98,8 @@ pub struct CandidateNode {
     pub materialized: String,
     /// The cluster that it names.
     pub cluster: Option<ClusterUse>,
-    /// Its indexes: the cluster that each names, if any.
-    pub indexes: Vec<Option<ClusterUse>>,
+    /// Its indexes.
+    pub indexes: Vec<CandidateIndex>,
     /// Unique ids of the nodes and sources that it reads.
     pub parents: Vec<String>,
     /// Whether dbt writes the relation's comment.
@@ -107,6 +108,19 @@ pub struct CandidateNode {
     pub persists_column_comments: bool,
     /// The columns and types that it promises, where its contract is enforced.
     pub contract: Option<BTreeMap<String, String>>,
+}
+
+/// An index that dbt makes on a relation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CandidateIndex {
+    /// Columns and expressions, as they are written.
+    pub columns: Vec<String>,
+    /// Its name, where the project gives one.
+    pub name: Option<String>,
+    /// Whether the server chooses the columns.
+    pub is_default: bool,
+    /// The cluster that it names.
+    pub cluster: Option<ClusterUse>,
 }
 
 /// A data test or unit test.
@@ -197,7 +211,12 @@ impl CandidateNode {
                 .config
                 .indexes
                 .iter()
-                .map(|index| index.cluster.as_ref().map(named))
+                .map(|index| CandidateIndex {
+                    columns: index.columns.clone(),
+                    name: index.name.clone(),
+                    is_default: index.default,
+                    cluster: index.cluster.as_ref().map(named),
+                })
                 .collect(),
             parents: node.depends_on.nodes.clone(),
             persists_relation_comment: node.config.persist_docs.relation,
@@ -228,7 +247,7 @@ impl CandidateNode {
         let mut needed: Vec<Option<ClusterUse>> = self
             .indexes
             .iter()
-            .map(|index| index.clone().or_else(|| own.clone()))
+            .map(|index| index.cluster.clone().or_else(|| own.clone()))
             .collect();
         if self.is_computed() {
             needed.push(own);
@@ -390,6 +409,28 @@ impl Candidate {
             })
             .collect();
         selector::for_nodes(&all, wanted)
+    }
+
+    /// Unique ids of what these parents stand for once ephemeral models are inlined: an ephemeral one
+    /// for what it reads, any other for itself.
+    #[must_use]
+    pub fn reads<'a>(&'a self, parents: &'a [String]) -> BTreeSet<&'a str> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut queue: Vec<&str> = parents.iter().map(String::as_str).collect();
+        while let Some(id) = queue.pop() {
+            match self.nodes.get(id) {
+                Some(node) if node.materialization() == Materialization::Ephemeral => {
+                    if seen.insert(id) {
+                        queue.extend(node.parents.iter().map(String::as_str));
+                    }
+                }
+                Some(_) | None => {
+                    found.insert(id);
+                }
+            }
+        }
+        found
     }
 
     /// Unique ids of everything downstream of `seeds`, the seeds left out.

@@ -160,6 +160,7 @@ pub(super) fn assemble(
         held_back: BTreeMap::new(),
         held_back_schemas: BTreeMap::new(),
         keeps: BTreeMap::new(),
+        changed_tests: BTreeMap::new(),
         gains: relations.difference(&live).map(dotted).collect(),
         loses: live.difference(&relations).map(dotted).collect(),
         text_only: Vec::new(),
@@ -278,13 +279,16 @@ fn planned_nodes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<PlannedNo
         .collect()
 }
 
-/// Unique ids of the tests that read at least one planned node, sorted.
+/// Unique ids of the tests that read at least one planned node, be it through ephemeral models; sorted.
 pub(super) fn planned_tests<'a>(input: &Input<'a>, planned: &BTreeSet<String>) -> Vec<&'a str> {
     input
         .candidate
         .tests
         .iter()
-        .filter(|(_, test)| test.parents.iter().any(|parent| planned.contains(parent)))
+        .filter(|(_, test)| {
+            let reads = input.candidate.reads(&test.parents);
+            reads.iter().any(|id| planned.contains(*id))
+        })
         .map(|(id, _)| id.as_str())
         .collect()
 }

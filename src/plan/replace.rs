@@ -220,10 +220,8 @@ pub fn tests_of<'a>(input: &Input<'a>, target: &Target<'_>) -> (Vec<&'a str>, Ve
         .partition(|id| {
             let test = input.candidate.tests.get(*id);
             test.is_some_and(|test| {
-                !test
-                    .parents
-                    .iter()
-                    .any(|parent| downstream.contains(parent))
+                let reads = input.candidate.reads(&test.parents);
+                !reads.iter().any(|id| downstream.contains(*id))
             })
         })
 }

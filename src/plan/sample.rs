@@ -1,6 +1,9 @@
 //! A small shop in production, for tests of plans.
 
-use super::candidate::{Candidate, CandidateNode, CandidateTest, ClusterUse, Input, Selectable};
+use super::candidate::{
+    Candidate, CandidateIndex, CandidateNode, CandidateTest, ClusterUse, Input, Selectable,
+};
+use super::indexes::Wanted;
 use super::{ClusterDefinition, Mode, ObjectKind, Plan, RefusalName, Refused, full};
 use crate::materialize::catalog::{Catalog, Cluster, Object, Schema};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +17,7 @@ pub(crate) struct World {
     pub(crate) clusters: BTreeSet<String>,
     pub(crate) target_cluster: Option<&'static str>,
     pub(crate) definitions: BTreeMap<String, Result<ClusterDefinition, String>>,
-    pub(crate) baseline: Option<BTreeMap<(String, String), usize>>,
+    pub(crate) baseline: Option<BTreeMap<(String, String), Vec<Wanted>>>,
     pub(crate) bootstrap: Option<&'static str>,
     pub(crate) allow: BTreeSet<RefusalName>,
 }
@@ -82,7 +85,7 @@ impl World {
         );
         world.change("model.shop.totals", |node| {
             node.cluster = Some(ClusterUse::Named("compute".to_owned()));
-            node.indexes = vec![None];
+            node.indexes = vec![CandidateIndex::default()];
         });
         world.test("test.shop.totals_not_null", &["model.shop.totals"]);
         world
