@@ -36,6 +36,7 @@ use std::time::Duration;
 pub use document::{Kind, Metadata, Pointer, Reason, RecordedObject};
 pub use error::ArtifactError;
 pub use location::shown;
+pub use others::{Other, Others};
 pub use outcomes::KeptOutcomes;
 pub use refusal::Name;
 
@@ -51,6 +52,8 @@ pub mod import;
 pub mod location;
 /// Addresses, and how single objects are created, read and listed.
 mod objects;
+/// What is live of other environments.
+pub mod others;
 /// What came out of each node, as a bundle has it.
 pub mod outcomes;
 /// Stable names of what is refused.

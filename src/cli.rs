@@ -78,6 +78,9 @@ async fn dispatch<H: Handlers>(
         Command::Baseline(BaselineCommand::Export(arguments)) => {
             handlers.baseline_export(arguments, output, stop).await
         }
+        Command::Baseline(BaselineCommand::Forget(arguments)) => {
+            handlers.baseline_forget(arguments, output, stop).await
+        }
         Command::Config(ConfigCommand::Show) => handlers.config_show(output, stop).await,
     }
 }

@@ -14,6 +14,8 @@ pub use refusal::{Refusal, RefusalName, Refused};
 pub mod beside;
 /// What the project and the server say, as the plan needs it.
 pub mod candidate;
+/// Tests that are new or changed since the baseline.
+pub mod changed_tests;
 /// What changed since the baseline, as a release sees it.
 pub mod changes;
 /// The checks that refuse a plan.
@@ -26,6 +28,8 @@ pub mod clusters;
 mod columns;
 /// All of `vars.deployment` as one plan.
 pub mod full;
+/// Indexes of production against those that the project says.
+pub mod indexes;
 /// What holds after any release, checked before it.
 pub mod law;
 /// Production and the project, indexed.
@@ -140,6 +144,10 @@ pub struct Plan {
     /// they are still there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keeps: BTreeMap<String, String>,
+    /// Tests that are new or changed since the baseline → what changed. Those that are not among
+    /// [`Plan::tests`] run with a later release.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed_tests: BTreeMap<String, String>,
     /// Refusals that were accepted by name, with what they said.
     pub accepted: Vec<Refusal>,
     /// What an operator should know, one sentence each.

@@ -32,8 +32,12 @@ pub use revision::{Revision, fetch, resolve};
 mod conduct;
 /// A `profiles.yml` from the configuration.
 mod connection;
+/// What in production is not as it was promoted.
+mod drifts;
 /// Which project an environment is.
 mod opening;
+/// Environments over one set of schemas.
+pub mod overlap;
 /// What a project is at.
 mod revision;
 /// Whether anything could be to release.
@@ -41,6 +45,9 @@ mod standing;
 
 /// From the project, the baseline and the server to a plan.
 mod planning;
+
+/// The project's tests against production, without a release.
+pub mod testing;
 
 /// What decides which environment is meant.
 #[derive(Debug, Clone, Default)]

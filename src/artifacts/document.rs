@@ -35,6 +35,9 @@ pub struct Metadata {
     pub target: String,
     /// The Materialize database.
     pub database: String,
+    /// The server's id of itself; `None` in documents of versions that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// The version of Cutover that wrote this.
     pub cutover_version: String,
     /// [`crate::project::Manifest::content_hash`] of `manifest.json`.
@@ -89,7 +92,7 @@ pub struct Pointer {
     pub version: u32,
     /// Its number, from 1; also its name.
     pub generation: u64,
-    /// What is live; `None` after the first deployment was rolled back.
+    /// What is live; `None` after the first deployment was rolled back, or when it was forgotten.
     pub deployment: Option<String>,
     /// What the pointer before this one named.
     pub previous: Option<String>,
@@ -107,8 +110,10 @@ pub enum Reason {
     Promoted,
     /// A swap back committed.
     RolledBack,
-    /// A project that was deployed without Cutover was taken over.
+    /// A project that was deployed without Cutover was taken over, or another environment's baseline.
     Imported,
+    /// Somebody said that the environment is given up, or another one took its baseline over.
+    Forgotten,
 }
 
 impl Reason {
@@ -119,6 +124,7 @@ impl Reason {
             Reason::Promoted => "promoted",
             Reason::RolledBack => "rolled_back",
             Reason::Imported => "imported",
+            Reason::Forgotten => "forgotten",
         }
     }
 }
@@ -143,6 +149,7 @@ impl Metadata {
             project: key.project.clone(),
             target: target.to_owned(),
             database: catalog.database.clone(),
+            server: Some(catalog.server.clone()),
             cutover_version: env!("CARGO_PKG_VERSION").to_owned(),
             manifest_hash: manifest_hash.to_owned(),
             created_at: Timestamp::now(),

@@ -43,6 +43,17 @@ pub enum Change {
     },
 }
 
+impl Drift {
+    /// Whether it is something that was not recorded.
+    #[must_use]
+    pub fn is_extra(&self) -> bool {
+        match self.change {
+            Change::Extra { .. } => true,
+            Change::Missing { .. } | Change::Recreated { .. } => false,
+        }
+    }
+}
+
 impl Change {
     /// The word for it.
     #[must_use]

@@ -32,14 +32,19 @@ impl Artifacts {
     }
 
     pub(super) fn generation(&self, key: &Key, generation: u64) -> ObjectPath {
-        self.baseline_folder(key)
-            .join(format!("{generation:020}.json"))
+        generation_in(&self.baseline_folder(key), generation)
     }
 
     /// The generations that there are, in their order. Other files are nobody's.
     pub(super) async fn generations(&self, key: &Key) -> Result<BTreeSet<u64>, ArtifactError> {
-        let folder = self.baseline_folder(key);
-        let listed = self.list(&folder, "listing pointers").await?;
+        self.generations_in(&self.baseline_folder(key)).await
+    }
+
+    pub(super) async fn generations_in(
+        &self,
+        folder: &ObjectPath,
+    ) -> Result<BTreeSet<u64>, ArtifactError> {
+        let listed = self.list(folder, "listing pointers").await?;
         Ok(listed
             .objects
             .iter()
@@ -56,7 +61,15 @@ impl Artifacts {
         key: &Key,
         number: u64,
     ) -> Result<Option<Pointer>, ArtifactError> {
-        let path = self.generation(key, number);
+        self.pointer_in(&self.baseline_folder(key), number).await
+    }
+
+    pub(super) async fn pointer_in(
+        &self,
+        folder: &ObjectPath,
+        number: u64,
+    ) -> Result<Option<Pointer>, ArtifactError> {
+        let path = generation_in(folder, number);
         let Some(bytes) = self.get(&path).await? else {
             return Ok(None);
         };
@@ -177,4 +190,8 @@ impl Artifacts {
     pub(super) fn failure(&self, action: &str, error: object_store::Error) -> ArtifactError {
         ArtifactError::of(&self.place, action, error)
     }
+}
+
+fn generation_in(folder: &ObjectPath, generation: u64) -> ObjectPath {
+    folder.clone().join(format!("{generation:020}.json"))
 }

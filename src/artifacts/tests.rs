@@ -5,7 +5,9 @@ mod s3;
 
 use super::document::{Kind, Metadata, RecordedObject};
 use super::location::segment;
-use super::{Advance, ArtifactError, Artifacts, Bundle, Key, Name, Reason, document};
+use super::{
+    Advance, ArtifactError, Artifacts, Bundle, Key, Name, Other, Others, Reason, document,
+};
 use crate::failure::{Class, Classify};
 use crate::plan::ObjectKind;
 use crate::project::Manifest;
@@ -60,6 +62,7 @@ fn bundle(key: &Key, id: &str) -> Bundle {
             project: key.project.clone(),
             target: "prod".to_owned(),
             database: "materialize".to_owned(),
+            server: None,
             cutover_version: "0.1.0".to_owned(),
             manifest_hash: manifest.content_hash().expect("a hash"),
             created_at: Timestamp::UNIX_EPOCH,
@@ -97,6 +100,50 @@ async fn suite(artifacts: Artifacts) {
     one_of_many_moves_it(&artifacts).await;
     keeps_hostile_names_apart(&artifacts).await;
     trims(&artifacts).await;
+    finds_what_others_have_live(&artifacts).await;
+}
+
+async fn finds_what_others_have_live(artifacts: &Artifacts) {
+    let long = "ü".repeat(120);
+    let own = Key::new("shop", "own/../name");
+    let mine = ["own/../name", "over/there", "given up", &long];
+    let names = |others: &Others| -> Vec<String> {
+        let live = others.live.iter().map(|other| &other.metadata);
+        live.map(|metadata| metadata.environment.clone())
+            .filter(|name| mine.contains(&name.as_str()))
+            .collect()
+    };
+    let before = artifacts.others(&own).await.expect("reads");
+    assert_eq!(names(&before), Vec::<String>::new());
+    for environment in mine {
+        let key = Key::new("shop", environment);
+        let mut kept = bundle(&key, "d1");
+        let plan =
+            br#"{"server": "s", "clusters": [{"name": "c"}, {"name": "t", "scratch": true}]}"#;
+        kept.plan = Some(plan.to_vec());
+        artifacts.keep(&key, "d1", &kept).await.expect("kept");
+        // Kept and not live yet.
+        let others = artifacts.others(&own).await.expect("reads");
+        assert!(!others.knows(environment));
+        let moved = artifacts.advance(&key, None, &to("d1")).await;
+        moved.expect("moved");
+    }
+    let nothing = Advance {
+        deployment: None,
+        reason: Reason::Forgotten,
+        at: Timestamp::now(),
+    };
+    let given_up = Key::new("shop", "given up");
+    let moved = artifacts.advance(&given_up, Some(1), &nothing).await;
+    moved.expect("moved");
+    let others = artifacts.others(&own).await.expect("reads");
+    assert_eq!(names(&others), ["over/there", &long]);
+    let there = |other: &&Other| other.metadata.environment == "over/there";
+    let there = others.live.iter().find(there).expect("live");
+    assert_eq!(there.server.as_deref(), Some("s"));
+    assert_eq!(there.clusters, ["c"]);
+    assert!(others.knows("given up") && others.knows(&long));
+    assert!(!others.knows("own/../name") && !others.knows("there"));
 }
 
 async fn keeps_once(artifacts: &Artifacts) {

@@ -250,6 +250,24 @@ impl Invoker {
         self.run(order).await
     }
 
+    /// Runs the selected tests on production as the project has it. Failures are stored nowhere, as far
+    /// as no test's own configuration says so.
+    ///
+    /// # Errors
+    /// When dbt does not carry it through. Failed tests are not an error: see the exit code.
+    pub async fn test_production(&self, selectors: &[String]) -> Result<Invocation, BuildError> {
+        let mut order = self.order("test", "test", false, None)?;
+        self.reuse_parse(&mut order, "parse");
+        // There is no flag against it. dbt takes the first of the two names, and either before the
+        // project's own flags.
+        for name in ["DBT_ENGINE_STORE_FAILURES", "DBT_STORE_FAILURES"] {
+            order.extra.insert(name.into(), "false".into());
+        }
+        order.push(["--no-fail-fast"]);
+        self.select(&mut order, selectors)?;
+        self.run(order).await
+    }
+
     /// Builds the selected nodes in green, without any test; whatever is not selected is read from
     /// production as `defer_state` (the folder of the plain manifest) describes it.
     ///

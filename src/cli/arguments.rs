@@ -193,6 +193,9 @@ pub struct Scope {
     /// Accept a refusal by its name; the record says so. May be given more than once
     #[arg(long, value_name = "NAME", value_parser = parse_allow)]
     pub allow: Vec<RefusalName>,
+    /// Release nothing: run the project's tests, or those that are selected, against production
+    #[arg(long, conflicts_with_all = ["full", "strategy", "bootstrap", "allow"])]
+    pub test_only: bool,
 }
 
 /// A selection in dbt's grammar.
@@ -211,6 +214,17 @@ pub struct Selecting {
 }
 
 impl Selecting {
+    /// The selection of tests: all of them where nothing is selected.
+    #[must_use]
+    pub fn of_tests(&self) -> Selection {
+        Selection {
+            select: self.select.clone(),
+            exclude: self.exclude.clone(),
+            selector: self.selector.clone(),
+            indirect: IndirectSelection::default(),
+        }
+    }
+
     /// The selection, when there is one.
     #[must_use]
     pub fn selection(&self) -> Option<Selection> {
@@ -244,6 +258,7 @@ Examples:
   cutover deploy production --soak 30m
   cutover deploy --promotion manual --cleanup manual
   cutover deploy --dry-run
+  cutover deploy --test-only --select state:modified   changed tests, on what is live
 
 Interrupted (Ctrl-C, a lost connection, a killed process), a deployment goes on with
 `cutover resume` or is given up with `cutover abort`.")]
@@ -255,19 +270,19 @@ pub struct Deploy {
     #[command(flatten)]
     pub scope: Scope,
     /// Swap when ready, or wait for `cutover promote`
-    #[arg(long, value_enum, value_name = "WHO")]
+    #[arg(long, value_enum, value_name = "WHO", conflicts_with = "test_only")]
     pub promotion: Option<Policy>,
     /// Drop the old side after the soak, or wait for `cutover cleanup`
-    #[arg(long, value_enum, value_name = "WHO")]
+    #[arg(long, value_enum, value_name = "WHO", conflicts_with = "test_only")]
     pub cleanup: Option<Policy>,
     /// How long the old side is kept after the swap: 0s, 15m, 2h
-    #[arg(long, value_name = "DURATION", value_parser = parse_span)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_span, conflicts_with = "test_only")]
     pub soak: Option<Span>,
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// With --server: do not wait for the end
-    #[arg(long)]
+    #[arg(long, conflicts_with = "test_only")]
     pub no_wait: bool,
 }
 
@@ -412,6 +427,8 @@ pub enum BaselineCommand {
     Import(BaselineImport),
     /// Write what is live as dbt's files, for `dbt --state DIR`
     Export(BaselineExport),
+    /// Say that an environment is given up: nothing of it is live any more
+    Forget(BaselineForget),
 }
 
 /// `cutover baseline show`
@@ -427,20 +444,48 @@ pub struct BaselineShow {
 #[command(after_help = "\
 Examples:
   git checkout RELEASED && dbt parse --target production
-  cutover baseline import production --manifest target/manifest.json")]
+  cutover baseline import production --manifest target/manifest.json
+  cutover baseline import live --from production   the environment production is called live now")]
 pub struct BaselineImport {
     /// Where.
     #[command(flatten)]
     pub target: Target,
     /// The manifest.json that describes what is live
-    #[arg(long, value_name = "FILE")]
-    pub manifest: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "from")]
+    pub manifest: Option<PathBuf>,
     /// The run_results.json of the run that built it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "manifest")]
     pub run_results: Option<PathBuf>,
+    /// Instead of a manifest: take over what another environment of the project has live, as after
+    /// it was renamed; that one has nothing live then
+    #[arg(long, value_name = "ENV", value_parser = parse_name, conflicts_with = "manifest")]
+    pub from: Option<String>,
     /// Put it in the place of the baseline that there is
     #[arg(long)]
     pub replace: bool,
+    /// Show what would be done and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `cutover baseline forget`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Nothing is touched in Materialize, and the files of what was live stay in the artifact store.
+
+Examples:
+  cutover baseline forget staging production   asked where production is released
+  cutover baseline forget prod --of sales      of another project in the same store")]
+pub struct BaselineForget {
+    /// The environment that is given up; it need not be configured any more
+    #[arg(value_name = "NAME", value_parser = parse_name)]
+    pub name: String,
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// The dbt project that it belongs to [default: this one]
+    #[arg(long, value_name = "PROJECT", value_parser = parse_name)]
+    pub of: Option<String>,
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -1,8 +1,8 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
 use super::arguments::{
-    BaselineExport, BaselineImport, BaselineShow, Check, Command, Deploy, Gc, Global, History, Ls,
-    Plan, Show, Status, Step, Target,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Deploy, Gc,
+    Global, History, Ls, Plan, Show, Status, Step, Target,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
-/// `baseline show`, `import` and `export`
+/// `baseline show`, `import`, `export` and `forget`
 mod baseline;
 /// `check`
 mod check;
@@ -267,6 +267,15 @@ impl Handlers for Commands {
         _: &CancellationToken,
     ) -> Answer {
         baseline::export(self, arguments, output).await
+    }
+
+    async fn baseline_forget(
+        &self,
+        arguments: &BaselineForget,
+        output: &Output,
+        _: &CancellationToken,
+    ) -> Answer {
+        baseline::forget(self, arguments, output).await
     }
 
     async fn config_show(&self, output: &Output, _: &CancellationToken) -> Answer {

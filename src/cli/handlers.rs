@@ -2,8 +2,8 @@
 //! tests' one only notes what was asked.
 
 use super::arguments::{
-    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Gc, History, Ls, Plan, Show,
-    Status, Step,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Deploy, Gc, History, Ls,
+    Plan, Show, Status, Step,
 };
 use super::{CommandError, Output};
 use crate::failure::Class;
@@ -85,6 +85,13 @@ pub trait Handlers {
     async fn baseline_export(
         &self,
         arguments: &BaselineExport,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover baseline forget`
+    async fn baseline_forget(
+        &self,
+        arguments: &BaselineForget,
         output: &Output,
         stop: &CancellationToken,
     ) -> Answer;

@@ -2,8 +2,8 @@
 //! project's files is refused.
 
 use super::arguments::{
-    BaselineExport, BaselineImport, BaselineShow, Check, Deploy, Gc, Global, History, Ls, Plan,
-    Show, Status, Step,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Deploy, Gc, Global,
+    History, Ls, Plan, Show, Status, Step,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
@@ -256,6 +256,9 @@ impl Handlers for Remote {
     }
 
     async fn deploy(&self, arguments: &Deploy, output: &Output, stop: &Stop) -> Answer {
+        if arguments.scope.test_only {
+            return not_here("deploy --test-only");
+        }
         let wish = Wish::Release(self.release(arguments)?);
         let name = arguments.target.environment.as_ref();
         let before = self.environment(name).await?;
@@ -353,6 +356,10 @@ impl Handlers for Remote {
 
     async fn baseline_export(&self, _: &BaselineExport, _: &Output, _: &Stop) -> Answer {
         not_here("baseline export")
+    }
+
+    async fn baseline_forget(&self, _: &BaselineForget, _: &Output, _: &Stop) -> Answer {
+        not_here("baseline forget")
     }
 
     async fn serve(&self, _: &Output, _: &CancellationToken) -> Answer {

@@ -1,6 +1,6 @@
 use super::arguments::{
-    Arguments, BaselineExport, BaselineImport, BaselineShow, Check, Command, Deploy, Global,
-    History, Ls, OutputFormat, Plan, Show, Status, Step,
+    Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
+    Deploy, Global, History, Ls, OutputFormat, Plan, Show, Status, Step,
 };
 use super::{Answer, CommandError, Ending, Handlers, Output, run};
 use crate::failure::Class;
@@ -87,6 +87,10 @@ impl Handlers for Fake {
     async fn baseline_export(&self, _: &BaselineExport, _: &Output, _: &Stop) -> Answer {
         self.note("baseline export")
     }
+
+    async fn baseline_forget(&self, _: &BaselineForget, _: &Output, _: &Stop) -> Answer {
+        self.note("baseline forget")
+    }
     async fn config_show(&self, output: &Output, _: &Stop) -> Answer {
         output.document(&super::output::HistoryView {
             deployments: Vec::new(),
@@ -132,6 +136,7 @@ async fn each_command_reaches_its_handler() {
         "baseline show",
         "baseline import --manifest m",
         "baseline export d",
+        "baseline forget e",
         "config show",
     ];
     for command in commands {
@@ -149,6 +154,7 @@ async fn each_command_reaches_its_handler() {
             c.replace(" 0198c3f2", "")
                 .replace(" --manifest m", "")
                 .replace("export d", "export")
+                .replace("forget e", "forget")
         })
         .to_vec();
     assert_eq!(asked, expected);
@@ -240,6 +246,7 @@ fn faults_of_usage_end_with_2() {
         "baseline",
         "baseline import",
         "baseline export",
+        "baseline forget",
     ] {
         match parse(line) {
             Ok(arguments) => panic!("{line}: {arguments:?}"),

@@ -153,6 +153,7 @@ fn metadata(
         project: context.artifact_key.project.clone(),
         target: plan.target.clone(),
         database: plan.database.clone(),
+        server: plan.server.clone(),
         cutover_version: env!("CARGO_PKG_VERSION").to_owned(),
         manifest_hash: plan.manifest_hash.clone(),
         created_at: Timestamp::now(),

@@ -13,7 +13,7 @@ use crate::project::manifest::ResourceType;
 use crate::project::outcome::Circumstances;
 use crate::project::run_results::RunResult;
 use crate::project::{Manifest, RunResults, Switches};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -215,6 +215,60 @@ impl Builds {
         let wanted = plan.built().map(|node| node.unique_id.as_str());
         all_good("build", &invocation, wanted)?;
         same_project(&read_manifest(&invocation)?, &plan.green_manifest_hash)
+    }
+
+    /// Runs tests on production and says what became of each, in the order of `tests`.
+    ///
+    /// # Errors
+    /// dbt's; [`DeploymentError::Failed`] when the project changed meanwhile. A test that fails is none.
+    pub async fn test_production(
+        &self,
+        candidate: &Candidate,
+        tests: &BTreeSet<&str>,
+    ) -> Result<Vec<RunResult>, DeploymentError> {
+        if tests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tested = self.verdicts(candidate, tests).await;
+        tested.map_err(|error| self.or_full(error))
+    }
+
+    async fn verdicts(
+        &self,
+        candidate: &Candidate,
+        tests: &BTreeSet<&str>,
+    ) -> Result<Vec<RunResult>, DeploymentError> {
+        let selectors = candidate
+            .selectors(tests)
+            .map_err(|error| DeploymentError::Failed(with_causes(&error)))?;
+        let invocation = self.invoker.test_production(&selectors).await?;
+        same_project(&read_manifest(&invocation)?, &candidate.hash)?;
+        let path = invocation
+            .run_results
+            .unwrap_or_else(|| invocation.target_dir.join("run_results.json"));
+        let results = RunResults::read(&path)
+            .map_err(|error| DeploymentError::Failed(format!("dbt test: {error}")))?;
+        let mut by_id: BTreeMap<String, RunResult> = results
+            .results
+            .into_iter()
+            .map(|result| (result.unique_id.clone(), result))
+            .collect();
+        let mut verdicts = Vec::new();
+        for id in tests {
+            let Some(result) = by_id.remove(*id) else {
+                return Err(DeploymentError::Failed(format!("{id}: dbt did not run it")));
+            };
+            let message = result.message.as_deref().unwrap_or_default();
+            if !result.status.is_good() && is_connection_failure(message) {
+                return Err(BuildError::Connection {
+                    command: "test",
+                    message: message.to_owned(),
+                }
+                .into());
+            }
+            verdicts.push(result);
+        }
+        Ok(verdicts)
     }
 
     /// Runs the planned tests on production with the replaced view read under another name.

@@ -9,8 +9,9 @@ use crate::materialize::{Materialize, MaterializeError, Statement};
 use crate::progress::Reporter;
 use crate::retry::Pauses;
 use crate::settings::Settings;
-use crate::store::{Deployment, Effect, Lead, Store};
+use crate::store::{Deployment, Effect, Lead, Store, StoreError};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -87,6 +88,22 @@ pub(super) mod key {
     pub const DROP_OLD: &str = "drop old side";
     /// Dropping the new side.
     pub const DROP_GREEN: &str = "drop green side";
+}
+
+/// The ids of the schemas that a deployment made, by the production names that the swap gave them;
+/// none of one that did not get that far or replaced a view in place.
+///
+/// # Errors
+/// The journal's.
+pub async fn green_schemas(
+    store: &Store,
+    deployment: &str,
+) -> Result<BTreeMap<String, String>, StoreError> {
+    let ids: Option<Ids> = match store.effect(deployment, key::CREATE).await? {
+        Some(effect) => effect.result_as()?,
+        None => None,
+    };
+    Ok(ids.unwrap_or_default().green_schemas)
 }
 
 impl Context<'_> {

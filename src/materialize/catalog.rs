@@ -4,6 +4,7 @@
 //! unique within a kind only: schema `u5` and object `u5` are different things.
 
 mod definition;
+mod index_key;
 pub(super) mod queries;
 
 use super::error::MaterializeError;
@@ -13,11 +14,13 @@ use super::session::{Materialize, Session, Statement};
 use super::tag::Tag;
 use crate::plan::ObjectKind;
 use queries::{
-    CLUSTERS, COLUMNS, COMMENTS, DEFAULT_PRIVILEGES, DEPENDENCIES, FACTS, GRANTS, OBJECTS,
+    CLUSTERS, COLUMNS, COMMENTS, DEFAULT_PRIVILEGES, DEPENDENCIES, FACTS, GRANTS, INDEXES, OBJECTS,
     REPLICAS, ROLES, SCHEMAS, SERVER,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
+
+pub use index_key::IndexKey;
 
 /// One reading of the catalog, restricted to what users made.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +45,8 @@ pub struct Catalog {
     pub clusters: BTreeMap<String, Cluster>,
     /// Objects of every database, by id.
     pub objects: BTreeMap<String, Object>,
+    /// What indexes are on, by their ids, as far as their definitions say.
+    pub index_keys: BTreeMap<String, IndexKey>,
     /// `(dependent, depended upon)`, object ids.
     pub dependencies: BTreeSet<(String, String)>,
     /// Pending replacements of materialized views; `None` from a server that does not know them.
@@ -172,6 +177,7 @@ impl Catalog {
             objects,
             columns,
             dependencies,
+            indexes,
             comments,
             grants,
             defaults,
@@ -185,6 +191,7 @@ impl Catalog {
             session.query("objects", OBJECTS, &[]),
             session.query("columns", COLUMNS, &[]),
             session.query("dependencies", DEPENDENCIES, &[]),
+            session.query("indexes", INDEXES, &[]),
             session.query("comments", COMMENTS, &[]),
             session.query("grants", GRANTS, &[]),
             session.query("default privileges", DEFAULT_PRIVILEGES, &[]),
@@ -223,6 +230,12 @@ impl Catalog {
             catalog
                 .dependencies
                 .insert((text(row, "dependencies", 0)?, text(row, "dependencies", 1)?));
+        }
+        for row in &indexes {
+            let definition = optional(row, "indexes", 1)?;
+            if let Some(key) = definition.as_deref().and_then(IndexKey::of_sql) {
+                catalog.index_keys.insert(text(row, "indexes", 0)?, key);
+            }
         }
         catalog.take_comments(&comments)?;
         catalog.take_grants(&grants)?;

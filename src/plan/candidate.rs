@@ -3,6 +3,7 @@
 
 use super::beside::{VersionPointer, version_pointer};
 use super::clusters::ClusterNames;
+use super::indexes::Wanted;
 use super::{ClusterDefinition, IndexMove, Mode, ObjectKind, RefusalName};
 use crate::build::selector::{self, SelectorError};
 use crate::materialize::catalog::Catalog;
@@ -90,10 +91,10 @@ pub enum ClusterUse {
 }
 
 /// What the last promotion made live under one name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Promoted {
-    /// How many indexes its node makes on it.
-    pub indexes: usize,
+    /// The indexes that its node makes on it.
+    pub indexes: Vec<Wanted>,
     /// Whether dbt made it beside its nodes, as far as a release saw.
     pub beside: bool,
 }
@@ -115,8 +116,8 @@ pub struct CandidateNode {
     pub has_hooks: bool,
     /// The cluster that it names.
     pub cluster: Option<ClusterUse>,
-    /// Its indexes: the cluster that each names, if any.
-    pub indexes: Vec<Option<ClusterUse>>,
+    /// Its indexes.
+    pub indexes: Vec<CandidateIndex>,
     /// Unique ids of the nodes and sources that it reads.
     pub parents: Vec<String>,
     /// Whether dbt writes the relation's comment.
@@ -125,6 +126,19 @@ pub struct CandidateNode {
     pub persists_column_comments: bool,
     /// The columns and types that it promises, where its contract is enforced.
     pub contract: Option<BTreeMap<String, String>>,
+}
+
+/// An index that dbt makes on a relation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CandidateIndex {
+    /// Columns and expressions, as they are written.
+    pub columns: Vec<String>,
+    /// Its name, where the project gives one.
+    pub name: Option<String>,
+    /// Whether the server chooses the columns.
+    pub is_default: bool,
+    /// The cluster that it names.
+    pub cluster: Option<ClusterUse>,
 }
 
 /// A data test or unit test.
@@ -220,7 +234,12 @@ impl CandidateNode {
                 .config
                 .indexes
                 .iter()
-                .map(|index| index.cluster.as_ref().map(named))
+                .map(|index| CandidateIndex {
+                    columns: index.columns.clone(),
+                    name: index.name.clone(),
+                    is_default: index.default,
+                    cluster: index.cluster.as_ref().map(named),
+                })
                 .collect(),
             parents: node.depends_on.nodes.clone(),
             persists_relation_comment: node.config.persist_docs.relation,
@@ -251,7 +270,7 @@ impl CandidateNode {
         let mut needed: Vec<Option<ClusterUse>> = self
             .indexes
             .iter()
-            .map(|index| index.clone().or_else(|| own.clone()))
+            .map(|index| index.cluster.clone().or_else(|| own.clone()))
             .collect();
         if self.is_computed() {
             needed.push(own);
@@ -443,6 +462,28 @@ impl Candidate {
             })
             .collect();
         selector::for_nodes(&all, wanted)
+    }
+
+    /// Unique ids of what these parents stand for once ephemeral models are inlined: an ephemeral one
+    /// for what it reads, any other for itself.
+    #[must_use]
+    pub fn reads<'a>(&'a self, parents: &'a [String]) -> BTreeSet<&'a str> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut queue: Vec<&str> = parents.iter().map(String::as_str).collect();
+        while let Some(id) = queue.pop() {
+            match self.nodes.get(id) {
+                Some(node) if node.materialization() == Materialization::Ephemeral => {
+                    if seen.insert(id) {
+                        queue.extend(node.parents.iter().map(String::as_str));
+                    }
+                }
+                Some(_) | None => {
+                    found.insert(id);
+                }
+            }
+        }
+        found
     }
 
     /// Unique ids of everything downstream of `seeds`, the seeds left out.

@@ -321,7 +321,7 @@ fn makes_relation(kind: ResourceType) -> bool {
 }
 
 /// `changed: body, config cluster`, or `new`.
-fn phrase(comparison: &Comparison<'_>, id: &str) -> String {
+pub(super) fn phrase(comparison: &Comparison<'_>, id: &str) -> String {
     let words: Vec<String> = comparison
         .changes(id)
         .iter()

@@ -149,7 +149,7 @@ fn shape<'a>(id: &'a str, node: &'a CandidateNode, target_cluster: Option<&str>)
         indexed_on: node
             .indexes
             .iter()
-            .filter_map(|index| index.clone().map(named).or_else(|| own.clone()))
+            .filter_map(|index| index.cluster.clone().map(named).or_else(|| own.clone()))
             .collect(),
         children: Vec::new(),
     }

@@ -174,6 +174,7 @@ pub(super) fn assemble(
         held_back: BTreeMap::new(),
         held_back_schemas: BTreeMap::new(),
         keeps: BTreeMap::new(),
+        changed_tests: BTreeMap::new(),
         gains: relations.difference(&live).map(dotted).collect(),
         loses: live.difference(&relations).map(dotted).collect(),
         text_only: Vec::new(),
@@ -295,15 +296,16 @@ fn planned_nodes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<PlannedNo
         .collect()
 }
 
-/// Unique ids of the tests that read at least one planned node, and of those whose stored failures lie in
-/// a schema that is swapped; sorted.
+/// Unique ids of the tests that read at least one planned node, be it through ephemeral models, and of those
+/// whose stored failures lie in a schema that is swapped; sorted.
 pub(super) fn planned_tests<'a>(input: &Input<'a>, planned: &BTreeSet<String>) -> Vec<&'a str> {
     input
         .candidate
         .tests
         .iter()
         .filter(|(id, test)| {
-            planned.contains(*id) || test.parents.iter().any(|parent| planned.contains(parent))
+            let reads = input.candidate.reads(&test.parents);
+            planned.contains(*id) || reads.iter().any(|id| planned.contains(*id))
         })
         .map(|(id, _)| id.as_str())
         .collect()

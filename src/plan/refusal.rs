@@ -75,6 +75,8 @@ refusal_names! {
     GreenExists => "green-exists", false;
     /// Another deployment of this environment is under way.
     DeploymentActive => "deployment-active", false;
+    /// Another environment is live with the same schemas or clusters.
+    EnvironmentsOverlap => "environments-overlap", true;
     /// The deployment under way was planned for another project, target, database or server.
     AnotherTarget => "another-target", false;
     /// A deployment is to be resumed under other variables, another profile or another dbt.

@@ -224,11 +224,8 @@ pub fn tests_of<'a>(input: &Input<'a>, target: &Target<'_>) -> (Vec<&'a str>, Ve
             let test = input.candidate.tests.get(*id);
             let stores = input.candidate.nodes.contains_key(*id);
             test.is_some_and(|test| {
-                !stores
-                    && !test
-                        .parents
-                        .iter()
-                        .any(|parent| downstream.contains(parent))
+                let reads = input.candidate.reads(&test.parents);
+                !stores && !reads.iter().any(|id| downstream.contains(*id))
             })
         })
 }

@@ -1,7 +1,8 @@
 //! A small shop in production, for tests of plans.
 
 use super::candidate::{
-    Candidate, CandidateNode, CandidateTest, ClusterUse, Input, Promoted, Selectable,
+    Candidate, CandidateIndex, CandidateNode, CandidateTest, ClusterUse, Input, Promoted,
+    Selectable,
 };
 use super::{ClusterDefinition, Mode, ObjectKind, Plan, RefusalName, Refused, full};
 use crate::materialize::catalog::{Catalog, Cluster, Object, Schema};
@@ -84,7 +85,7 @@ impl World {
         );
         world.change("model.shop.totals", |node| {
             node.cluster = Some(ClusterUse::Named("compute".to_owned()));
-            node.indexes = vec![None];
+            node.indexes = vec![CandidateIndex::default()];
         });
         world.test("test.shop.totals_not_null", &["model.shop.totals"]);
         world

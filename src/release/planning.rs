@@ -1,7 +1,6 @@
 //! From the project, the baseline and the server to a plan. Nothing is touched.
 
-use super::{Release, ReleaseError};
-use crate::artifacts::drift::{self, Change};
+use super::{Release, ReleaseError, drifts};
 use crate::artifacts::{Artifacts, Baseline, KeptOutcomes};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::{Builds, Parsed, uncompiled};
@@ -14,10 +13,12 @@ use crate::plan::beside::{VersionPointer, version_pointer};
 use crate::plan::candidate::{CandidateNode, Input, Promoted};
 use crate::plan::changes::Changes;
 use crate::plan::clusters::ClusterNames;
+use crate::plan::indexes;
 use crate::plan::replace::{self, Difference, Queries, Reasons};
 use crate::plan::slim::{self, Closed};
 use crate::plan::{
-    BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, full, law,
+    BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, changed_tests,
+    full, law,
 };
 use crate::project::outcome::{self, Outcomes, Verdict};
 use crate::project::run_results::RunResults;
@@ -28,9 +29,6 @@ use crate::settings::{Compare, OnDrift, Scope, Strategy};
 use crate::store::{RecordedEvent, Store};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The most deployments of the past that are looked at.
-const LOOK_BACK: u32 = 1000;
 
 /// Deployments whose waits for readiness say how long the next one takes.
 const LEARNT_FROM: usize = 5;
@@ -133,6 +131,8 @@ impl Release {
         let catalog = Catalog::read(materialize).await?;
         let key = self.artifact_key();
         let pointer = artifacts.current(&key).await?;
+        let overlaps = self.overlaps(artifacts, store, &catalog, None).await?;
+        let accepted = overlaps.accepted(&wishes.allow)?;
         // The baseline says what will have to be compiled.
         let baseline = artifacts.baseline(&key).await?;
         let predicted = match (&baseline, self.settings.compare) {
@@ -177,10 +177,9 @@ impl Release {
             clusters.iter().map(String::as_str).chain(target_cluster),
         )
         .await?;
-        let relations = found
-            .baseline
-            .as_ref()
-            .map(|baseline| relations(baseline, builds.switches));
+        let relations = found.baseline.as_ref();
+        let relations =
+            relations.map(|baseline| promoted(baseline, names, target_cluster, builds.switches));
         let file = self.folder().join("dbt_project.yml").display().to_string();
         let input = Input {
             mode: Mode::Full,
@@ -205,7 +204,7 @@ impl Release {
         let mut plan = match &found.baseline {
             Some(baseline) if !is_full => {
                 let compared = self.compared(baseline, &found.parsed, builds, outcomes.as_ref())?;
-                let changes = self.changes(
+                let (changes, tests) = self.changes(
                     &input,
                     baseline,
                     &found.parsed,
@@ -214,15 +213,18 @@ impl Release {
                     wishes,
                 )?;
                 drifted.extend(changes.drifted.keys().cloned());
-                self.changed(
-                    &input,
-                    &changes,
-                    &compared,
-                    &found.parsed,
-                    builds,
-                    materialize,
-                )
-                .await?
+                let mut plan = self
+                    .changed(
+                        &input,
+                        &changes,
+                        &compared,
+                        &found.parsed,
+                        builds,
+                        materialize,
+                    )
+                    .await?;
+                changed_tests::tell(&mut plan, tests);
+                plan
             }
             None | Some(_) if self.settings.strategy == Strategy::Replace => {
                 return Err(refused_to_replace_all(is_full).into());
@@ -247,6 +249,8 @@ impl Release {
         };
         plan.outcomes = planned_outcomes;
         plan.settings = Some(self.settings_of_plans());
+        plan.accepted.extend(accepted);
+        plan.notes.extend(overlaps.unknown);
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
         Ok(plan)
@@ -302,6 +306,7 @@ impl Release {
     }
 
     /// What is to be released: what changed, what drifted, what was held back, or what is selected.
+    /// And the tests that changed, which begin no release.
     fn changes(
         &self,
         input: &Input<'_>,
@@ -310,7 +315,7 @@ impl Release {
         compared: &Compared<'_>,
         selectors: Option<&Selectors>,
         wishes: &Wishes,
-    ) -> Result<Changes, ReleaseError> {
+    ) -> Result<(Changes, BTreeMap<String, String>), ReleaseError> {
         let mut changes = compared.changes(input);
         changes.take_held_back(
             &baseline.metadata.held_back,
@@ -318,23 +323,7 @@ impl Release {
             input,
         );
         let is_refused = self.settings.on_drift == OnDrift::Refuse;
-        for drift in drift::found(&baseline.metadata, input.catalog) {
-            let name = format!("{}.{}", drift.schema, drift.name);
-            match drift.change {
-                Change::Extra { .. } => changes
-                    .notes
-                    .push(format!("production has {name}, which no promotion made")),
-                Change::Missing { .. } | Change::Recreated { .. } if is_refused => {
-                    changes
-                        .drifted
-                        .insert(name, drift.change.as_str().to_owned());
-                }
-                Change::Missing { .. } | Change::Recreated { .. } => {
-                    let what = format!("drift: {name} {}", drift.change.as_str());
-                    changes.take_drift(&drift.schema, &drift.name, what, input);
-                }
-            }
-        }
+        drifts::take(&mut changes, &baseline.metadata, input, is_refused);
         if let (Some(selectors), Some(selection)) = (selectors, &wishes.selection) {
             let selected = self.selected(
                 selection,
@@ -345,7 +334,8 @@ impl Release {
             )?;
             changes.keep_only(&selected, input);
         }
-        Ok(changes)
+        let tests = changed_tests::found(&compared.texts, &parsed.candidate);
+        Ok((changes, tests))
     }
 
     /// Unique ids of the nodes that a selection means.
@@ -481,34 +471,6 @@ impl Release {
         }
         Ok(median(waits))
     }
-
-    /// What another environment of this journal has under way must not share anything with the plan.
-    /// While it is staged or dropped that side has secret names, and the catalog does not show it.
-    async fn refuse_shared(&self, store: &Store, plan: &Plan) -> Result<(), ReleaseError> {
-        let mut refusals = Vec::new();
-        for other in store.history(None, LOOK_BACK).await? {
-            if other.state.is_terminal() || other.environment == self.environment {
-                continue;
-            }
-            let theirs = store.deployment(&other.id).await?.plan;
-            let shared = shared(plan, &theirs);
-            if theirs.server == plan.server && !shared.is_empty() {
-                refusals.push(Refusal {
-                    name: RefusalName::DeploymentActive,
-                    message: format!(
-                        "the deployment {} of the environment {} is under way ({}) with the same schemas or clusters",
-                        other.id, other.environment, other.state
-                    ),
-                    objects: shared,
-                    remedy: "finish or abort it under the name of its environment".to_owned(),
-                });
-            }
-        }
-        if refusals.is_empty() {
-            return Ok(());
-        }
-        Err(DeploymentError::from(Refused(refusals)).into())
-    }
 }
 
 /// How long a deployment waited for readiness, in milliseconds; `None` when it never was ready. After
@@ -531,31 +493,40 @@ fn median(mut values: Vec<u64>) -> Option<u64> {
     Some(lower.midpoint(upper))
 }
 
-/// What the last promotion made live: the relations of its manifest, and what dbt made beside them.
-fn relations(baseline: &Baseline, switches: Switches) -> BTreeMap<(String, String), Promoted> {
+/// What the last promotion made live: the relations of its manifest with their indexes, and what dbt made
+/// beside them.
+fn promoted(
+    baseline: &Baseline,
+    names: &ClusterNames,
+    target_cluster: Option<&str>,
+    switches: Switches,
+) -> BTreeMap<(String, String), Promoted> {
     let manifest = &baseline.manifest;
     let mut live = BTreeMap::new();
-    for object in &baseline.metadata.objects {
+    for object in baseline
+        .metadata
+        .objects
+        .iter()
+        .filter(|object| object.beside)
+    {
         let promoted = Promoted {
-            indexes: 0,
-            beside: object.beside,
+            indexes: Vec::new(),
+            beside: true,
         };
-        if object.beside {
-            live.insert((object.schema.clone(), object.name.clone()), promoted);
-        }
+        live.insert((object.schema.clone(), object.name.clone()), promoted);
     }
     for written in manifest.nodes.values() {
         let stores = written.stores_failures(switches.store_failures);
         if written.relation_name.is_none() && !stores {
             continue;
         }
-        let node = CandidateNode::of(written);
+        let node = CandidateNode::with_clusters(written, names);
         let promoted = Promoted {
-            indexes: node.indexes.len(),
+            indexes: indexes::wanted(&node, target_cluster),
             beside: false,
         };
         if let Some(VersionPointer::Named(name)) = version_pointer(manifest, written, switches) {
-            live.insert((node.schema.clone(), name.to_owned()), promoted);
+            live.insert((node.schema.clone(), name.to_owned()), promoted.clone());
         }
         live.insert((node.schema, node.identifier), promoted);
     }
@@ -610,28 +581,6 @@ async fn definitions(
         }
     }
     Ok(definitions)
-}
-
-/// The schemas and clusters that both change, sorted.
-fn shared(plan: &Plan, other: &Plan) -> Vec<String> {
-    let [ours, theirs] = [plan, other].map(|plan| {
-        let swapped = plan.schemas.iter().map(|schema| schema.name.as_str());
-        let replaced = plan.replacements.iter().map(|view| view.schema.as_str());
-        swapped.chain(replaced).collect::<BTreeSet<&str>>()
-    });
-    let schemas = ours
-        .intersection(&theirs)
-        .filter(|_| plan.database == other.database);
-    let [ours, theirs] = [plan, other].map(|plan| {
-        let swapped = plan.clusters.iter().map(|cluster| cluster.name.as_str());
-        let replaced = plan.replacements.iter().map(|view| view.cluster.as_str());
-        swapped.chain(replaced).collect::<BTreeSet<&str>>()
-    });
-    let clusters = ours.intersection(&theirs);
-    schemas
-        .map(|schema| format!("schema {schema}"))
-        .chain(clusters.map(|cluster| format!("cluster {cluster}")))
-        .collect()
 }
 
 #[cfg(test)]

@@ -141,6 +141,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             sinks: Vec::new(),
             gains: vec!["marts.\"ö'\\\"".to_owned()],
             loses: Vec::new(),
+            changed_tests: std::collections::BTreeMap::new(),
             accepted: Vec::new(),
             notes: Vec::new(),
         },

@@ -101,6 +101,7 @@ fn deployment() -> NewDeployment {
             columns: Vec::new(),
             estimated_hydration_ms: None,
             held_back: std::collections::BTreeMap::new(),
+            changed_tests: std::collections::BTreeMap::new(),
             held_back_schemas: std::collections::BTreeMap::new(),
             keeps: std::collections::BTreeMap::new(),
             strategy: cutover::plan::Strategy::Swap,

@@ -188,12 +188,14 @@ async fn another_name_for_the_same_schemas_finds_the_first_one_in_every_state() 
     cleaning.ended().await.exits(0);
     world.serves(3).await;
 
-    // And when it has ended, the other name may.
-    world
-        .spawn_in(&other, &["deploy", "shop"])
-        .ended()
+    // And when it has ended: the schemas carry what it released. The other name may on purpose.
+    deploys()
         .await
-        .exits(0);
+        .exits(3)
+        .says("environments-overlap")
+        .says("environment live");
+    let allowed = ["deploy", "shop", "--allow", "environments-overlap"];
+    world.spawn_in(&other, &allowed).ended().await.exits(0);
     world.serves(4).await;
     world.nothing_left().await;
 }

@@ -2,12 +2,15 @@
 //! does, and what is refused or said of it is what the documents list.
 
 mod bad_input;
+mod changed_tests;
 mod clusters;
 mod dbt_invocations;
 mod dbt_selectors;
 mod documentation;
+mod indexes;
 mod listing;
 mod names;
+mod overlaps;
 mod plan_output;
 mod refusals;
 mod slim;

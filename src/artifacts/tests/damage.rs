@@ -1,7 +1,7 @@
 //! What a crash, a full disk or another hand leaves behind.
 
 use super::{Name, bundle, key, local, name, to};
-use crate::artifacts::{ArtifactError, Artifacts};
+use crate::artifacts::{ArtifactError, Artifacts, Key};
 use crate::failure::{Class, Classify};
 use std::collections::BTreeMap;
 use std::fs;
@@ -175,4 +175,28 @@ async fn a_store_that_is_away_says_so() {
     fs::write(folder.path().join("file"), "").expect("written");
     let error = Artifacts::open("file://file/below", &BTreeMap::new(), folder.path());
     assert_eq!(error.expect_err("a file").class(), Class::Usage);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_another_environment_is_told_and_no_error() {
+    let world = World::new().await;
+    let own = Key::new("shop", "staging");
+    let read = async || world.artifacts.others(&own).await.expect("reads");
+    assert_eq!(read().await.live.len(), 1);
+    assert_eq!(read().await.unreadable, Vec::<String>::new());
+    fs::remove_file(world.path("deployments/d1/metadata.json")).expect("removed");
+    let others = read().await;
+    assert_eq!(others.live, []);
+    assert!(
+        others.unreadable[0].contains("d1/metadata.json is not there"),
+        "{others:?}"
+    );
+    // Whatever it is, the journal need not be asked about it.
+    assert!(others.knows("production"));
+    fs::write(world.path("baseline/00000000000000000002.json"), "{").expect("written");
+    let others = read().await;
+    assert!(
+        others.unreadable[0].contains("cannot be read"),
+        "{others:?}"
+    );
 }

@@ -1,9 +1,9 @@
-//! `baseline show`, `import` and `export`: what is recorded as live.
+//! `baseline show`, `import`, `export` and `forget`: what is recorded as live.
 
 use super::{Commands, success};
 use crate::artifacts::document::{Kind, Metadata, Reason};
 use crate::artifacts::import::{self, Input};
-use crate::artifacts::{Advance, ArtifactError, Artifacts, Bundle, Key, Name, drift};
+use crate::artifacts::{Advance, ArtifactError, Artifacts, Bundle, Key, Name, Pointer, drift};
 use crate::cli::arguments::{BaselineExport, BaselineImport, BaselineShow};
 use crate::cli::handlers::{Answer, Ending};
 use crate::cli::output::views::{
@@ -14,11 +14,16 @@ use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::catalog::Catalog;
 use crate::project::{Manifest, RunResults};
 use crate::release::{Release, ReleaseError};
-use crate::store::StoreError;
+use crate::store::{Lead, Store, StoreError};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+pub(super) use others::forget;
+
+/// `import --from` and `forget`: what another environment has live.
+mod others;
 
 /// The pointers that `show` lists.
 const HISTORY: usize = 10;
@@ -74,39 +79,22 @@ pub(super) async fn import(
     let release = commands.open(&arguments.target, Vec::new())?;
     let deployment = release.project.deployment().map_err(ReleaseError::from)?;
     let schemas: BTreeSet<String> = deployment.schemas.into_iter().collect();
-    let (bytes, manifest) = read(&arguments.manifest, Manifest::from_slice)?;
+    let Some(file) = &arguments.manifest else {
+        return others::take_over(&release, arguments, output).await;
+    };
+    let (bytes, manifest) = read(file, Manifest::from_slice)?;
     let results = match &arguments.run_results {
         Some(file) => Some(read(file, RunResults::from_slice)?),
         None => None,
     };
 
     let store = release.store().await?;
-    // While this process leads, no deployment begins or goes on.
-    let lead = store
-        .lead(&release.environment)
-        .await
-        .map_err(ReleaseError::from)?;
-    if let Some(active) = store
-        .active(lead.environment())
-        .await
-        .map_err(ReleaseError::from)?
-    {
-        return Err(StoreError::DeploymentActive {
-            environment: active.environment,
-            id: active.id,
-            state: active.state,
-        }
-        .into());
-    }
+    let _lead = idle(&store, &release.environment).await?;
     let (artifacts, key) = (release.artifacts()?, release.artifact_key());
-    let current = artifacts.current(&key).await?;
-    if let Some(live) = current.as_ref().and_then(|p| p.deployment.as_deref())
-        && !arguments.replace
-    {
-        let message = format!("the baseline of {:?} is {live}", key.environment);
-        return Err(refused(Name::BaselineExists, message).into());
-    }
+    let current = replaceable(&artifacts, &key, arguments.replace).await?;
     let catalog = catalog(&release).await?;
+    let overlaps = release.overlaps(&artifacts, &store, &catalog, None).await?;
+    overlaps.accepted(&release.allowed(&[]))?;
     import::check(&Input {
         project: &key.project,
         schemas: &schemas,
@@ -159,6 +147,38 @@ pub(super) async fn import(
         metadata,
     });
     success()
+}
+
+/// The lead of an environment with nothing under way: while this process has it, no deployment begins
+/// or goes on.
+async fn idle(store: &Store, environment: &str) -> Result<Lead, CommandError> {
+    let lead = store.lead(environment).await.map_err(ReleaseError::from)?;
+    let active = store.active(lead.environment()).await;
+    match active.map_err(ReleaseError::from)? {
+        None => Ok(lead),
+        Some(active) => Err(StoreError::DeploymentActive {
+            environment: active.environment,
+            id: active.id,
+            state: active.state,
+        }
+        .into()),
+    }
+}
+
+/// The pointer in whose place another one may come.
+async fn replaceable(
+    artifacts: &Artifacts,
+    key: &Key,
+    replace: bool,
+) -> Result<Option<Pointer>, ArtifactError> {
+    let current = artifacts.current(key).await?;
+    match current.as_ref().and_then(|p| p.deployment.as_deref()) {
+        Some(live) if !replace => {
+            let message = format!("the baseline of {:?} is {live}", key.environment);
+            Err(refused(Name::BaselineExists, message))
+        }
+        Some(_) | None => Ok(current),
+    }
 }
 
 fn refused(name: Name, message: String) -> ArtifactError {

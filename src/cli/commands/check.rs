@@ -9,10 +9,12 @@ use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::catalog::Catalog;
 use crate::materialize::reading::Reading;
 use crate::materialize::{Materialize, MaterializeError};
-use crate::plan::GREEN_SUFFIX;
+use crate::plan::{GREEN_SUFFIX, RefusalName};
 use crate::progress::Reporter;
 use crate::project::Deployment;
+use crate::release::overlap::Overlaps;
 use crate::release::{Release, ReleaseError};
+use crate::store::Store;
 use std::collections::BTreeSet;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +41,14 @@ pub(super) async fn check(
         }
         Err(error) => {
             findings.fault("project", &error);
-            for subject in ["deployment", "dbt", "journal", "artifacts", "server"] {
+            for subject in [
+                "deployment",
+                "dbt",
+                "journal",
+                "artifacts",
+                "server",
+                "environments",
+            ] {
                 findings.skipped(subject);
             }
         }
@@ -78,15 +87,65 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
     }
     // Made a moment ago and empty.
     let _ = std::fs::remove_dir_all(&folder);
-    match release.store().await {
-        Ok(_) => findings.ok("journal", release.settings.store.url.clone()),
-        Err(error) => findings.fault("journal", &error),
-    }
+    let store = match release.store().await {
+        Ok(store) => {
+            findings.ok("journal", release.settings.store.url.clone());
+            Some(store)
+        }
+        Err(error) => {
+            findings.fault("journal", &error);
+            None
+        }
+    };
     match artifacts(release).await {
         Ok(found) => findings.ok("artifacts", found),
         Err(error) => findings.fault("artifacts", &error),
     }
-    server_findings(&release.materialize(), deployment.as_ref(), findings).await;
+    let catalog = server_findings(&release.materialize(), deployment.as_ref(), findings).await;
+    match (store, catalog, deployment) {
+        (Some(store), Some(catalog), Some(_)) => {
+            if let Err(error) = environments(release, &store, &catalog, findings).await {
+                findings.fault("environments", &error);
+            }
+        }
+        _ => findings.skipped("environments"),
+    }
+}
+
+/// What other environments have live of what this one lists.
+async fn environments(
+    release: &Release,
+    store: &Store,
+    catalog: &Catalog,
+    findings: &mut Findings,
+) -> Result<(), ReleaseError> {
+    let artifacts = release.artifacts()?;
+    let overlaps = release.overlaps(&artifacts, store, catalog, None).await?;
+    let is_allowed = release
+        .allowed(&[])
+        .contains(&RefusalName::EnvironmentsOverlap);
+    for refusal in &overlaps.refusals {
+        let verdict = match is_allowed {
+            true => Verdict::Warning,
+            false => Verdict::Fault(Class::Refused),
+        };
+        findings.push(
+            "environments",
+            verdict,
+            format!("{} [{}]", refusal.message, refusal.objects.join(", ")),
+            Some(refusal.remedy.clone()),
+        );
+    }
+    for why in &overlaps.unknown {
+        findings.note("environments", why.clone());
+    }
+    if overlaps == Overlaps::default() {
+        findings.ok(
+            "environments",
+            "no other one is live with these schemas or clusters".to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// The store is opened and listed, and the pointer is read; nothing is written.
@@ -125,7 +184,7 @@ async fn server_findings(
     materialize: &Materialize,
     deployment: Option<&Deployment>,
     findings: &mut Findings,
-) {
+) -> Option<Catalog> {
     let catalog = match materialize.session().await {
         Ok(session) => {
             findings.ok("server", session.version().to_owned());
@@ -139,7 +198,7 @@ async fn server_findings(
             findings.fault("server", &error);
             findings.skipped("readiness");
             findings.skipped("privileges");
-            return;
+            return None;
         }
     };
     match readiness(materialize).await {
@@ -152,6 +211,7 @@ async fn server_findings(
     if let Some(deployment) = deployment {
         privileges(&catalog, deployment, findings);
     }
+    Some(catalog)
 }
 
 /// `mz_internal` is declared unstable by the vendor, so what is read from it is tried.

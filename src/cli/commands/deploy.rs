@@ -2,11 +2,12 @@
 
 use super::step::outcome;
 use super::{Commands, leader, overriding, success, waits};
-use crate::cli::arguments::{self, Deploy, Scope};
-use crate::cli::handlers::{Answer, Handlers};
-use crate::cli::output::views::{DryRunView, OutcomeView};
+use crate::cli::arguments::{self, Deploy, Scope, Target};
+use crate::cli::handlers::{Answer, Ending, Handlers};
+use crate::cli::output::views::{DryRunView, OutcomeView, TestedView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::{DeploymentError, Until, Verb, verb};
+use crate::failure::Class;
 use crate::plan::{Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::progress::Reporter;
 use crate::release::{Driving, Release, ReleaseError, Wishes};
@@ -23,6 +24,17 @@ pub(super) async fn plan(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    if arguments.scope.test_only {
+        return test_only(
+            commands,
+            &arguments.target,
+            &arguments.scope,
+            true,
+            output,
+            stop,
+        )
+        .await;
+    }
     let flags = strategy(&arguments.scope);
     let release = commands.fetched(&arguments.target, flags, stop).await?;
     let store = release.store().await?;
@@ -41,6 +53,10 @@ pub(super) async fn deploy(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    if arguments.scope.test_only {
+        let (target, scope) = (&arguments.target, &arguments.scope);
+        return test_only(commands, target, scope, arguments.dry_run, output, stop).await;
+    }
     let flags = flags(arguments);
     let remote = leader::asked(commands, &arguments.target, flags.clone(), output).await?;
     if let Some(remote) = remote {
@@ -121,6 +137,39 @@ pub(super) async fn deploy(
         .await;
     renderer.finish().await;
     outcome(&release, ended?, output)
+}
+
+/// Runs tests on production. It reads and records nothing, so it takes no lead and asks no daemon.
+async fn test_only(
+    commands: &Commands,
+    target: &Target,
+    scope: &Scope,
+    is_dry: bool,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let release = commands.fetched(target, Vec::new(), stop).await?;
+    let selection = scope.selection.of_tests();
+    let environment = release.environment.clone();
+    if is_dry {
+        let silent = Reporter::silent();
+        let found = release.test_production(&selection, true, &silent, stop);
+        output.document(&TestedView::of(environment, found.await?, true));
+        return success();
+    }
+    let (reporter, news) = Reporter::channel();
+    let renderer = output.render(news);
+    reporter.note("dbt parses the project, then runs its tests on production");
+    let tested = release.test_production(&selection, false, &reporter, stop);
+    let tested = tested.await;
+    renderer.finish().await;
+    let view = TestedView::of(environment, tested?, false);
+    output.result(&view);
+    Ok(match (view.has_failed(), view.could_run_none()) {
+        (true, _) => Ending::Reported(Class::Permanent),
+        (false, true) => Ending::Reported(Class::Refused),
+        (false, false) => Ending::Success,
+    })
 }
 
 /// Finishes, or unwinds, what an earlier process left in the middle.

@@ -16,15 +16,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-pub use baseline::{BaselineLive, BaselineView, ExportView, ImportView, PointerView};
+pub use baseline::{BaselineLive, BaselineView, ExportView, ForgetView, ImportView, PointerView};
 pub use gc::GcView;
 pub use list::{ListView, ListedView};
 pub use record::{CheckedView, EffectView, EventView, ShowView};
+pub use tested::{TestVerdict, TestedView};
 
 mod baseline;
 mod gc;
 mod list;
 mod record;
+mod tested;
 
 /// One deployment without its plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

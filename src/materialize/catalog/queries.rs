@@ -48,6 +48,10 @@ SELECT object_id::text, referenced_object_id::text
 FROM mz_internal.mz_object_dependencies
 WHERE object_id LIKE 'u%' AND referenced_object_id LIKE 'u%'";
 
+/// A peek: a filter over one indexed relation.
+pub(super) const INDEXES: &str = "
+SELECT i.id::text, i.create_sql::text FROM mz_catalog.mz_indexes i WHERE i.id LIKE 'u%'";
+
 pub(super) const COMMENTS: &str = "
 SELECT m.id::text, m.object_type::text, c.name::text, m.comment::text
 FROM mz_internal.mz_comments m

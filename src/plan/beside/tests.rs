@@ -17,7 +17,7 @@ fn hooked(node: Option<&str>) -> World {
     world.baseline = Some(BTreeMap::from([(
         ("marts".to_owned(), "latest".to_owned()),
         Promoted {
-            indexes: 0,
+            indexes: Vec::new(),
             beside: true,
         },
     )]));
@@ -107,12 +107,15 @@ fn indexes_of_hooks_are_counted_like_the_rest() {
         world.object("u9", "by_hook", ObjectKind::Index, "s2", Some("c1"));
         world.depends("u9", "u3");
         let beside = Promoted {
-            indexes: 0,
+            indexes: Vec::new(),
             beside: true,
         };
         let place = |name: &str| ("marts".to_owned(), name.to_owned());
         world.baseline = Some(match promoted {
-            true => BTreeMap::from([(place("by_hook"), beside), (place("totals_idx"), beside)]),
+            true => BTreeMap::from([
+                (place("by_hook"), beside.clone()),
+                (place("totals_idx"), beside),
+            ]),
             false => BTreeMap::new(),
         });
         world.change("model.shop.totals", |node| node.has_hooks = hooks);
@@ -153,7 +156,11 @@ fn a_version_pointer_is_a_relation_of_the_project() {
     world.baseline = Some(BTreeMap::from([(
         ("marts".to_owned(), "t".to_owned()),
         Promoted {
-            indexes: 1,
+            indexes: vec![crate::plan::indexes::Wanted {
+                key: None,
+                cluster: None,
+                name: None,
+            }],
             beside: false,
         },
     )]));

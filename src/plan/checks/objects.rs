@@ -4,6 +4,7 @@ use super::Checks;
 use crate::materialize::catalog::{Object, Schema};
 use crate::plan::beside::{Hooks, is_beside};
 use crate::plan::candidate::{CandidateNode, Materialization};
+use crate::plan::indexes::{self, Wanted};
 use crate::plan::{ObjectKind, RefusalName};
 
 impl<'a> Checks<'a> {
@@ -104,30 +105,28 @@ impl<'a> Checks<'a> {
         made.filter(|(_, node)| node.stores_failures)
     }
 
-    /// dbt does not say how it names indexes, so they are counted for each relation.
+    /// dbt does not say how it names indexes, so they are told by key and cluster: those of the project
+    /// and those that the last promotion had.
     fn index(&mut self, schema: &Schema, index: &Object) {
         let catalog = self.input.catalog;
         let Some(relation) = self.lookup.parent(&index.id) else {
             return self.unmanaged(catalog.name_of(index));
         };
-        let live = self
-            .lookup
-            .dependents(&relation.id)
-            .iter()
-            .filter(|object| object.kind == ObjectKind::Index)
-            .count();
-        let configured = self
-            .lookup
-            .node_of(schema, relation)
-            .map_or(0, |(_, node)| node.indexes.len());
-        let promoted = self
-            .input
-            .baseline
-            .and_then(|baseline| baseline.get(&(schema.name.clone(), relation.name.clone())))
-            .map_or(0, |promoted| promoted.indexes);
+        let live = indexes::of_relation(self.lookup, relation);
+        let node = self.lookup.node_of(schema, relation);
+        let configured = node.map(|(_, node)| indexes::wanted(node, self.input.target_cluster));
+        let place = (schema.name.clone(), relation.name.clone());
+        let promoted = self.input.baseline.and_then(|known| known.get(&place));
+        let is_among = |wanted: &[Wanted]| {
+            let alone = indexes::compare(catalog, wanted, &live).live;
+            !alone.iter().any(|at| live[*at].id == index.id)
+        };
         let from_hooks =
             is_beside(self.input, &schema.name, index) && self.is_accounted_for(schema, index);
-        if live > configured.max(promoted) && !from_hooks {
+        if !configured.is_some_and(|configured| is_among(&configured))
+            && !promoted.is_some_and(|promoted| is_among(&promoted.indexes))
+            && !from_hooks
+        {
             self.unmanaged(catalog.name_of(index));
         }
     }

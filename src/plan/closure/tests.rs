@@ -1,5 +1,5 @@
 use super::{Closure, Reason, Seed, close};
-use crate::plan::candidate::{Candidate, CandidateNode, ClusterUse};
+use crate::plan::candidate::{Candidate, CandidateIndex, CandidateNode, ClusterUse};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,10 @@ fn node(
         cluster: cluster.map(ClusterUse::of),
         indexes: indexes
             .iter()
-            .map(|name| Some(ClusterUse::of(name)))
+            .map(|name| CandidateIndex {
+                cluster: Some(ClusterUse::of(name)),
+                ..CandidateIndex::default()
+            })
             .collect(),
         parents: parents.iter().map(|id| (*id).to_owned()).collect(),
         persists_relation_comment: false,
@@ -242,7 +245,11 @@ fn is_closed(candidate: &Candidate, set: &BTreeSet<String>) -> bool {
         .iter()
         .flat_map(|node| {
             let own = node.cluster.as_ref().filter(|_| computed(node));
-            own.into_iter().chain(node.indexes.iter().flatten())
+            let indexes = node
+                .indexes
+                .iter()
+                .filter_map(|index| index.cluster.as_ref());
+            own.into_iter().chain(indexes)
         })
         .collect();
     candidate.nodes.iter().all(|(id, node)| {

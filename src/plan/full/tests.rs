@@ -1,7 +1,7 @@
 //! A small shop in production, one thing wrong with it at a time.
 
 use crate::materialize::tag::{Side, Tag};
-use crate::plan::candidate::{ClusterUse, Promoted};
+use crate::plan::candidate::{CandidateIndex, ClusterUse, Promoted};
 use crate::plan::sample::World;
 use crate::plan::{ClusterDefinition, ObjectKind, Plan, RefusalName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,7 +240,10 @@ fn nodes_outside_the_deployment_are_named_with_the_line_to_add() {
         "model.shop.stg (cluster other)",
         |world| {
             world.change("model.shop.stg", |node| {
-                node.indexes = vec![Some(ClusterUse::Named("other".to_owned()))];
+                node.indexes = vec![CandidateIndex {
+                    cluster: Some(ClusterUse::Named("other".to_owned())),
+                    ..CandidateIndex::default()
+                }];
             });
         },
     );
@@ -497,5 +500,32 @@ fn every_refusal_is_reported_at_once() {
             RefusalName::SinkInSwappedSchema,
             RefusalName::GreenExists
         ])
+    );
+}
+
+#[test]
+fn a_test_over_an_ephemeral_model_is_one_of_what_that_reads() {
+    let mut world = World::new();
+    // Two ephemeral models in a chain, in a circle for good measure, and one over nothing released.
+    for (id, parents) in [
+        ("model.shop.near", &["model.shop.totals"][..]),
+        ("model.shop.far", &["model.shop.near", "model.shop.far"]),
+        ("model.shop.apart", &["source.shop.raw.events"]),
+    ] {
+        world.node(id, "marts", id, "ephemeral", parents);
+    }
+    world.test("test.shop.through_two", &["model.shop.far"]);
+    world.test("test.shop.apart", &["model.shop.apart"]);
+    let plan = world.plan().expect("a plan");
+    assert_eq!(
+        plan.tests,
+        ["test.shop.through_two", "test.shop.totals_not_null"]
+    );
+    assert!(
+        plan.notes
+            .iter()
+            .any(|note| note == "1 test reading no released node, not run: test.shop.apart"),
+        "{:?}",
+        plan.notes
     );
 }

@@ -1,6 +1,5 @@
 use super::{Before, keep};
-use crate::plan::candidate::Promoted;
-use crate::plan::candidate::{ClusterUse, Input};
+use crate::plan::candidate::{ClusterUse, Input, Promoted};
 use crate::plan::changes::Changes;
 use crate::plan::sample::World;
 use crate::plan::slim::{self, Closed};
@@ -34,17 +33,10 @@ fn shop() -> Before {
 }
 
 fn slim_plan(world: &World, changes: &Changes) -> Plan {
-    let made = [
-        ("raw", "orders", 0),
-        ("raw", "stg", 0),
-        ("marts", "totals", 1),
-    ];
-    let made = made.map(|(schema, name, indexes)| {
-        let promoted = Promoted {
-            indexes,
-            ..Promoted::default()
-        };
-        ((schema.to_owned(), name.to_owned()), promoted)
+    let made = [("raw", "orders"), ("raw", "stg"), ("marts", "totals")];
+    let made = made.map(|(schema, name)| {
+        let place = (schema.to_owned(), name.to_owned());
+        (place, Promoted::default())
     });
     let made = BTreeMap::from(made);
     let input = Input {

@@ -127,6 +127,7 @@ pub(crate) fn shop() -> Plan {
         ],
         estimated_hydration_ms: Some(130_250),
         held_back: [("model.shop.slow".to_owned(), "changed: body".to_owned())].into(),
+        changed_tests: [("test.shop.fresh".to_owned(), "new".to_owned())].into(),
         held_back_schemas: [(
             "archive".to_owned(),
             "deleted model.shop.archived".to_owned(),
@@ -233,6 +234,7 @@ pub(crate) fn empty() -> Plan {
         held_back_schemas: std::collections::BTreeMap::new(),
         text_only: Vec::new(),
         keeps: std::collections::BTreeMap::new(),
+        changed_tests: std::collections::BTreeMap::new(),
         accepted: Vec::new(),
         notes: Vec::new(),
         ..shop()
@@ -275,6 +277,7 @@ pub(crate) fn hostile() -> Plan {
         held_back: [(evil.to_owned(), evil.to_owned())].into(),
         held_back_schemas: [(evil.to_owned(), evil.to_owned())].into(),
         keeps: std::collections::BTreeMap::new(),
+        changed_tests: [(evil.to_owned(), evil.to_owned())].into(),
         baseline: BaselineUsed {
             generation: None,
             deployment: Some(evil.to_owned()),

@@ -202,3 +202,41 @@ fn columns_are_compared_by_name_order_and_type() {
         assert!(columns_differ(&live, &other).is_some());
     }
 }
+
+#[test]
+fn a_test_over_an_ephemeral_model_is_run_unless_that_reads_what_is_computed_from_the_view() {
+    let mut world = world();
+    world.node(
+        "model.shop.top",
+        "marts",
+        "top",
+        "ephemeral",
+        &["model.shop.totals"],
+    );
+    world.node(
+        "model.shop.report",
+        "outside",
+        "report",
+        "view",
+        &["model.shop.top"],
+    );
+    world.node(
+        "model.shop.late",
+        "outside",
+        "late",
+        "ephemeral",
+        &["model.shop.report", "model.shop.totals"],
+    );
+    world.test("test.shop.top", &["model.shop.top"]);
+    world.test("test.shop.late", &["model.shop.late"]);
+    let changes = changes(&world, &["model.shop.totals"]);
+    let input = world.input();
+    let target = target(&input, &changes, &bodies(&changes)).expect("a target");
+    assert_eq!(
+        tests_of(&input, &target),
+        (
+            vec!["test.shop.top", "test.shop.totals_not_null"],
+            vec!["test.shop.late"]
+        )
+    );
+}

@@ -1,5 +1,5 @@
 use super::{Closed, plan};
-use crate::plan::candidate::ClusterUse;
+use crate::plan::candidate::{CandidateIndex, ClusterUse};
 use crate::plan::changes::Changes;
 use crate::plan::sample::World;
 use crate::plan::{Mode, ObjectKind, Plan, RefusalName, Refused};
@@ -45,7 +45,10 @@ fn world() -> World {
         &["model.shop.other"],
     );
     world.change("model.shop.facade", |node| {
-        node.indexes = vec![Some(ClusterUse::Named("compute".to_owned()))];
+        node.indexes = vec![CandidateIndex {
+            cluster: Some(ClusterUse::Named("compute".to_owned())),
+            ..CandidateIndex::default()
+        }];
     });
     world
 }

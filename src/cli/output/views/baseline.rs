@@ -1,4 +1,4 @@
-//! What `baseline show`, `import` and `export` print.
+//! What `baseline show`, `import`, `export` and `forget` print.
 
 use crate::artifacts::document::{Metadata, Pointer, Reason};
 use crate::artifacts::drift::Drift;
@@ -202,6 +202,32 @@ impl View for ExportView {
             text.push_str(&format!("  {}\n", visible(&file.display().to_string())));
         }
         text
+    }
+}
+
+/// `baseline forget`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForgetView {
+    /// The dbt project.
+    pub project: String,
+    /// The environment that is given up.
+    pub environment: String,
+    /// Where what was live stays kept.
+    pub store: String,
+    /// The pointer that says so.
+    pub pointer: PointerView,
+}
+
+impl View for ForgetView {
+    fn text(&self, _page: Page) -> String {
+        let was = self.pointer.previous.as_deref().unwrap_or("nothing");
+        format!(
+            "{}: nothing is live, {} was (generation {}); its files stay in {}\n",
+            visible(&self.environment),
+            visible(was),
+            self.pointer.generation,
+            visible(&self.store),
+        )
     }
 }
 

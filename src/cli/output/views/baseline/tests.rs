@@ -36,6 +36,7 @@ fn metadata() -> Metadata {
         project: "shop".to_owned(),
         target: "production".to_owned(),
         database: "materialize".to_owned(),
+        server: None,
         cutover_version: "0.1.0".to_owned(),
         manifest_hash: "abc".to_owned(),
         created_at: at(0),
