@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod clusters;
+mod dbt_files;
 mod dbt_invocations;
 mod dbt_selectors;
 mod documentation;
