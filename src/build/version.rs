@@ -55,7 +55,9 @@ impl Version {
     /// A sentence on why this dbt cannot be used.
     pub fn parse(output: &str) -> Result<Self, String> {
         let lower = output.to_lowercase();
-        if let Some(engine) = second_line(&lower) {
+        let core = find(output, "installed");
+        // Where dbt-core 1 speaks of its successor it does so below its table.
+        if let Some(engine) = second_line(&lower).filter(|_| core.is_none()) {
             return Err(format!(
                 "it is {engine}, for which there is no dbt-materialize; dbt-core 1.x is needed, {CORE_MINIMUM} or newer"
             ));
@@ -63,8 +65,8 @@ impl Version {
         if lower.contains("cloud cli") {
             return Err("it is the dbt Cloud CLI, which does not run dbt here".to_owned());
         }
-        let core = find(output, "installed")
-            .ok_or_else(|| "its `--version` does not tell a version of dbt-core".to_owned())?;
+        let core =
+            core.ok_or_else(|| "its `--version` does not tell a version of dbt-core".to_owned())?;
         if core.0 >= MAJOR_LIMIT {
             return Err(format!(
                 "it is dbt-core {core}, for which there is no dbt-materialize; dbt-core 1.x is needed, {CORE_MINIMUM} or newer"

@@ -279,7 +279,7 @@ fn indent(line: &str) -> Option<usize> {
 fn child(lines: &[&str], from: usize, until: usize, step: &Step) -> Option<usize> {
     let range = || (from..until).filter_map(|at| Some((at, indent(lines.get(at)?)?)));
     let level = range().map(|(_, indent)| indent).next()?;
-    let mut level_lines = range()
+    let level_lines = range()
         .filter(|(_, indent)| *indent == level)
         .map(|(at, _)| at);
     match step {

@@ -169,8 +169,10 @@ fn a_broken_project_is_named() {
     insta::assert_snapshot!(texts.join("\n"), @r###"
     …/dbt_project.yml: `name`: is missing; add `name: my_project`
     …/dbt_project.yml:1: `name`: `1shop` is no project name; use letters, digits and underscores, no digit first
-    …/dbt_project.yml:4: `model-paths`: expected a list of text; write `[a, b]`
+    …/dbt_project.yml:3: `packages-install-path`: expected text, found a list; put the value in quotes
     …/dbt_project.yml:3: `vars`: expected a mapping, found a list; write `name: value` lines under it
+    …/vars.yml:1: `vars`: expected a mapping, found a list; write `name: value` lines under it
+    …/vars.yml:2: not valid YAML; correct the syntax there
     …/dbt_project.yml:2: `profile`: cannot render `{{ env_var('NOPE') }}`: environment variable NOPE is not set; set it, or give a default: env_var('NOPE', '…'); correct the value or set what it reads
     …/dbt_project.yml:2: `profile`: expected text, found a list; put the value in quotes
     dbt_project.yml: no `profile:` is named; add `profile: NAME`, or pass --profile
@@ -215,6 +217,19 @@ fn variables_may_stand_in_a_file_of_their_own() {
     });
     let error = empty.dbt.deployment("prod").unwrap_err();
     insta::assert_snapshot!([texts.join("\n"), clean(&empty, error)].join("\n"), @r###"
+    …/vars.yml:17: `vars.deployment.text`: expected `clusters:` and `schemas:`, found text; write for example `{clusters: [compute], schemas: [marts]}`
+    …/vars.yml:4: `vars.deployment`: the target `elsewhere` is missing, there is only prod, listed, bad, text, nothing; add to …/vars.yml:
+      vars:
+        deployment:
+          elsewhere:
+            clusters: []  # final names of the clusters to release
+            schemas: []   # final names of the schemas to release
+    …/vars.yml:1: `vars`: there is no variable `deployment`; add to …/vars.yml:
+      vars:
+        deployment:
+          prod:
+            clusters: []  # final names of the clusters to release
+            schemas: []   # final names of the schemas to release
     "###);
 }
 
@@ -272,7 +287,7 @@ fn repeated_keys_and_byte_order_marks_are_taken_as_dbt_takes_them() {
     assert_eq!(opened.dbt.name, "store");
     let warnings: Vec<&str> = opened.warnings().collect();
     assert!(
-        warnings.len() == 1 && warnings[0].contains("/dbt_project.yml:28: `name`: is repeated"),
+        warnings.len() == 1 && warnings[0].contains("/dbt_project.yml:26: `name`: is repeated"),
         "{warnings:?}"
     );
 }

@@ -27,8 +27,6 @@ fn wrong(what: impl Into<String>) -> Error {
 }
 
 fn unknown(what: &str, method: &str) -> Error {
-    Error::new(
-        ErrorKind::UnknownMethod,
-        format!("{what} has no method {method} here"),
-    )
+    // Another kind of error would be asked of the methods of text.
+    wrong(format!("{what} has no method {method} here"))
 }

@@ -76,7 +76,8 @@ fn closing(text: &str, is_block: bool) -> Option<usize> {
     let mark = if is_block { "%}" } else { "}}" };
     let mut depth = 0_usize;
     let mut at = 0;
-    while at < text.len() {
+    loop {
+        at += text[at..].find(|c: char| !c.is_whitespace())?;
         if depth == 0 && text[at..].starts_with(mark) {
             return Some(at);
         }
@@ -95,7 +96,6 @@ fn closing(text: &str, is_block: bool) -> Option<usize> {
         }
         at = token.end;
     }
-    None
 }
 
 /// The token at or after a place.

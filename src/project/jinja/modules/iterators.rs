@@ -31,7 +31,7 @@ fn chain(of: Rest<Jinja>) -> Result<Jinja, Error> {
 }
 
 fn islice(of: Jinja, bounds: Rest<Option<usize>>) -> Result<Jinja, Error> {
-    let (start, stop, step) = match *bounds {
+    let (start, stop, step) = match bounds[..] {
         [stop] => (None, stop, None),
         [start, stop] => (start, stop, None),
         [start, stop, step] => (start, stop, step),

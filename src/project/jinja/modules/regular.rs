@@ -34,7 +34,7 @@ pub(super) fn module() -> Jinja {
     let functions = FUNCTIONS.into_iter().map(|name| {
         let call = move |expression: Jinja, arguments: Rest<Jinja>| {
             let (arguments, flags) = flags_of(name, &arguments)?;
-            Pattern::of(&expression, flags)?.call(name, &arguments)
+            Pattern::of(&expression, flags)?.apply(name, &arguments)
         };
         (name, Jinja::from_function(call))
     });
@@ -107,7 +107,7 @@ impl Pattern {
     }
 
     /// Calls a function of `re` with what follows the expression.
-    fn call(&self, name: &str, arguments: &[Jinja]) -> Result<Jinja, Error> {
+    fn apply(&self, name: &str, arguments: &[Jinja]) -> Result<Jinja, Error> {
         let bound = |end: &str| {
             let expression = format!(r"\A(?:{}){end}", translated(&self.written));
             build(&expression, self.flags)
@@ -185,7 +185,7 @@ impl Object for Pattern {
         arguments: &[Jinja],
     ) -> Result<Jinja, Error> {
         let (arguments, _) = flags_of(method, arguments)?;
-        self.call(method, &arguments)
+        self.apply(method, &arguments)
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
