@@ -166,6 +166,7 @@ impl Builds {
         let differences = self.listed_packages.differences.join(", ");
         let reporter = &self.invoker.reporter;
         reporter.note(format!("packages are installed: {differences}"));
+        tracing::info!(differences, "packages are installed");
         self.invoker.deps().await?;
         let installed = self.listed_packages.installed();
         let installed = installed.map_err(|error| DeploymentError::Failed(with_causes(&error)))?;

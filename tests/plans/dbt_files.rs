@@ -78,17 +78,18 @@ async fn packages_are_installed_when_others_are_listed() {
     let list = |folder: &str| format!("packages:\n  - local: packages/{folder}\n");
     let installed = |name: &str| project.path().join("dbt_packages").join(name).is_dir();
     let reason = "package-lock.yml was not made from what packages.yml lists";
+    let plan = || world.cutover(&["plan", "--full", "-v"]);
 
     project.write("packages.yml", &list("one"));
-    let first = world.cutover(&["plan", "--full"]).await.exits(0);
+    let first = plan().await.exits(0);
     assert!(installed("first"), "{first}");
-    let again = world.cutover(&["plan", "--full"]).await.exits(0);
+    let again = plan().await.exits(0);
     assert!(!again.all().contains("packages are installed"), "{again}");
     // As many as before.
     project.write("packages.yml", &list("two"));
-    let other = world.cutover(&["plan", "--full"]).await.exits(0);
+    let other = plan().await.exits(0);
     assert!(other.all().contains(reason), "{other}");
     assert!(installed("second") && !installed("first"), "{other}");
-    let again = world.cutover(&["plan", "--full"]).await.exits(0);
+    let again = plan().await.exits(0);
     assert!(!again.all().contains("packages are installed"), "{again}");
 }

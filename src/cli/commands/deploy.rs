@@ -25,6 +25,7 @@ pub(super) async fn plan(
 ) -> Answer {
     let flags = strategy(&arguments.scope);
     let release = commands.fetched(&arguments.target, flags, stop).await?;
+    super::warn(&release);
     let store = release.store().await?;
     let wishes = wishes(&release, &arguments.scope);
     let (plan, folder) = release

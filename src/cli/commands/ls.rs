@@ -21,10 +21,7 @@ pub(super) async fn ls(
     stop: &CancellationToken,
 ) -> Answer {
     let release = commands.open(&arguments.target, Vec::new())?;
-    // The list is all of the output, so these go to the log.
-    for warning in release.project.warnings() {
-        tracing::warn!("{warning}");
-    }
+    super::warn(&release);
     let project = &release.project.dbt;
     let selection = Selection {
         select: arguments.select.clone(),

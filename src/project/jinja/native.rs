@@ -65,7 +65,10 @@ pub(super) fn environment() -> Environment<'static> {
     });
     jinja.add_filter("string", |value: Jinja| python::text(&value));
     jinja.add_filter(percent::FILTER, |left: Jinja, right: Jinja| {
-        python::percent(&left, &right)
+        python::percent(&left, &right, false)
+    });
+    jinja.add_filter(percent::FILTER_OF, |left: Jinja, right: Jinja| {
+        python::percent(&left, &right, true)
     });
     jinja.set_unknown_method_callback(python::method);
     jinja

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 /// The filter's name.
 pub(super) const FILTER: &str = "__percent";
+/// The same where the right side stands in brackets: several values, which are a list to minijinja.
+pub(super) const FILTER_OF: &str = "__percent_of";
 
 /// A token of an expression, by what it does to operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,11 +179,12 @@ fn filtered(expression: &str) -> String {
             skipped += 1;
             continue;
         };
+        let is_group = text[percent.end..right].trim().starts_with('(');
         text = [
             &text[..tokens[left].start],
             text[tokens[left].start..percent.start].trim_end(),
             "|",
-            FILTER,
+            if is_group { FILTER_OF } else { FILTER },
             "(",
             text[percent.end..right].trim_start(),
             ")",
@@ -304,7 +307,7 @@ mod tests {
             ),
             (
                 "{{ '%s_%s' % (a, b) ~ 'x' }}",
-                "{{ '%s_%s'|__percent((a, b)) ~ 'x' }}",
+                "{{ '%s_%s'|__percent_of((a, b)) ~ 'x' }}",
             ),
             (
                 "{{ a + '%s' % b|upper + c }}",

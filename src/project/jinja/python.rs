@@ -61,8 +61,9 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// `left % right`: formatting where the left side is text, else what is left of a division.
-pub(super) fn percent(left: &Jinja, right: &Jinja) -> Result<Jinja, Error> {
+/// `left % right`: formatting where the left side is text, else what is left of a division. Of several
+/// values the right side is a list.
+pub(super) fn percent(left: &Jinja, right: &Jinja, is_several: bool) -> Result<Jinja, Error> {
     if left.kind() == ValueKind::Number {
         return remainder(left, right);
     }
@@ -75,7 +76,7 @@ pub(super) fn percent(left: &Jinja, right: &Jinja) -> Result<Jinja, Error> {
         _ => Jinja::from(text(&value)),
     };
     let arguments: Vec<Jinja> = match right.kind() {
-        ValueKind::Seq => right.try_iter()?.map(spelt).collect(),
+        ValueKind::Seq if is_several => right.try_iter()?.map(spelt).collect(),
         ValueKind::Map if format.contains("%(") => vec![right.clone()],
         _ => vec![spelt(right.clone())],
     };

@@ -108,6 +108,7 @@ fn what_python_has_and_this_has_not_is_an_error_that_says_so() {
             "there is no time zone No/Where",
         ),
         ("{{ '%d' % 'a' }}", "%d"),
+        ("{{ '%r' % 'a' }}", "conversion type"),
         ("{{ modules.itertools.product([1] * 0, 5) }}", ""),
     ];
     for (template, wanted) in cases {
