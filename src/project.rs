@@ -106,6 +106,12 @@ impl Project {
         self.dbt.circumstances(&self.profile, vars, environment)
     }
 
+    /// What a person should know of the project's files although they are taken, one sentence each.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        let all = self.dbt.warnings.iter().chain(&self.profile.warnings);
+        all.map(String::as_str)
+    }
+
     /// The schemas and clusters that the project wants released for the profile's target.
     pub fn deployment(&self) -> Result<Deployment, Error> {
         Ok(self.dbt.deployment(&self.profile.target)?)

@@ -436,29 +436,12 @@ impl Release {
             profile: profile.name.clone(),
             target: profile.target.clone(),
             cluster: profile.credentials.cluster.clone(),
-            output: self.output()?,
-            needs_packages: self.project.dbt.packages.needs_install(),
+            output: profile.written().map_err(crate::project::Error::from)?,
+            listed_packages: self.project.dbt.packages.clone(),
             packages: self.project.dbt.packages_install_path.clone(),
             circumstances,
             switches,
         })
-    }
-
-    /// The target's entry of `profiles.yml` as it is written there.
-    fn output(&self) -> Result<serde_yaml::Value, ReleaseError> {
-        let profile = &self.project.profile;
-        let text =
-            std::fs::read_to_string(&profile.file).map_err(|source| ReleaseError::Folder {
-                path: profile.file.clone(),
-                source,
-            })?;
-        let root: serde_yaml::Value = serde_yaml::from_str(&text).unwrap_or_default();
-        Ok(root
-            .get(profile.name.as_str())
-            .and_then(|profile| profile.get("outputs"))
-            .and_then(|outputs| outputs.get(self.project.profile.target.as_str()))
-            .cloned()
-            .unwrap_or_default())
     }
 }
 
@@ -499,6 +482,7 @@ fn address(credentials: &Credentials) -> Address {
         database: credentials.database.clone(),
         role: credentials.role.clone(),
         ssl_mode: match credentials.sslmode {
+            None if credentials.trusts_system() => SslMode::VerifyFull,
             Some(profiles::SslMode::Disable) => SslMode::Disable,
             Some(profiles::SslMode::Allow | profiles::SslMode::Prefer) | None => SslMode::Prefer,
             Some(profiles::SslMode::Require) => SslMode::Require,

@@ -164,7 +164,7 @@ fn try_answer(corpus: &Path, cases: &[&Case]) -> Result<Answers, Box<dyn Error>>
     let now = Freshness::read(&target.join("sources.json"))?;
     let graph = new.graph()?;
     let project = open(cases[0], &project_dir)?.dbt;
-    let comparison = Comparison::with(&old, &new, select::rules(&project.flags));
+    let comparison = Comparison::with(&old, &new, select::rules(&project.flags, &new.metadata));
     let context = Context {
         comparison: Some(&comparison),
         run_results: Some(&results),

@@ -213,7 +213,7 @@ pub(in crate::build) mod tests {
         assert!(
             error
                 .hint()
-                .is_some_and(|hint| hint.contains("dbt-materialize=="))
+                .is_some_and(|hint| hint.contains("'dbt-materialize~=1.9'"))
         );
         let error = Dbt::locate(Some(&PathBuf::from("/no/dbt")), folder.path(), None)
             .expect_err("there is none");
@@ -242,7 +242,11 @@ pub(in crate::build) mod tests {
     async fn an_unusable_dbt_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, body, reason) in [
-            ("fusion", "echo dbt-fusion 2.0.0-preview.76", "Fusion"),
+            (
+                "fusion",
+                "echo dbt-fusion 2.0.0-preview.76",
+                "no dbt-materialize",
+            ),
             (
                 "broken",
                 "echo No module named dbt >&2; exit 1",

@@ -9,7 +9,7 @@ pub const ADAPTER_MINIMUM: Number = Number(1, 9, 11);
 /// The first major version of either that is not supported.
 pub const MAJOR_LIMIT: u32 = 2;
 /// What installs a dbt that is supported.
-pub const INSTALL: &str = "pip install 'dbt-core==1.11.16' 'dbt-materialize==1.9.11'";
+pub const INSTALL: &str = "pip install 'dbt-core~=1.11' 'dbt-materialize~=1.9'";
 
 /// Major, minor, patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,15 +55,24 @@ impl Version {
     /// A sentence on why this dbt cannot be used.
     pub fn parse(output: &str) -> Result<Self, String> {
         let lower = output.to_lowercase();
-        if lower.contains("fusion") {
-            return Err("it is dbt Fusion, which has no Materialize adapter".to_owned());
+        let core = find(output, "installed");
+        // Where dbt-core 1 speaks of its successor it does so below its table.
+        if let Some(engine) = second_line(&lower).filter(|_| core.is_none()) {
+            return Err(format!(
+                "it is {engine}, for which there is no dbt-materialize; dbt-core 1.x is needed, {CORE_MINIMUM} or newer"
+            ));
         }
         if lower.contains("cloud cli") {
             return Err("it is the dbt Cloud CLI, which does not run dbt here".to_owned());
         }
-        let core = find(output, "installed")
-            .ok_or_else(|| "its `--version` does not tell a version of dbt-core".to_owned())?;
-        if core < CORE_MINIMUM || core.0 >= MAJOR_LIMIT {
+        let core =
+            core.ok_or_else(|| "its `--version` does not tell a version of dbt-core".to_owned())?;
+        if core.0 >= MAJOR_LIMIT {
+            return Err(format!(
+                "it is dbt-core {core}, for which there is no dbt-materialize; dbt-core 1.x is needed, {CORE_MINIMUM} or newer"
+            ));
+        }
+        if core < CORE_MINIMUM {
             return Err(format!(
                 "it is dbt-core {core}; {CORE_MINIMUM} or newer, before {MAJOR_LIMIT}.0, is needed"
             ));
@@ -77,6 +86,19 @@ impl Version {
         }
         Ok(Self { core, adapter })
     }
+}
+
+/// The engine of dbt 2 by the name that it gives itself: it prints `dbt-fusion 2.0.0-preview.76`, where
+/// dbt-core 1 prints a table.
+fn second_line(lower: &str) -> Option<String> {
+    lower.lines().find_map(|line| {
+        let (name, version) = line.trim().split_once(' ')?;
+        let is_engine = ["dbt", "dbt-core", "dbt-fusion", "dbtf"].contains(&name);
+        let version = version.trim().trim_start_matches('v');
+        let is_second = Number::parse(version).is_some_and(|number| number.0 >= MAJOR_LIMIT);
+        let version = version.split_whitespace().next()?;
+        (is_engine && is_second).then(|| format!("{name} {version}"))
+    })
 }
 
 /// The version on the line `- <name>: <version> …`.
@@ -110,6 +132,15 @@ mod tests {
             })
         );
         assert!(Version::parse(&output("1.12.0rc1", "  - materialize: 1.10.0")).is_ok());
+        // 1.12.6 speaks of its successor.
+        let text = output("1.12.6", "  - materialize: 1.9.11 - Up to date!")
+            + "\x1b[0m18:15:54  dbt v2 is available, and is the default for new installations. \
+               This is dbt Core v1.\n          New project - install v2: https://docs.getdbt.com/\n\
+               dbt v2 (Fusion) is faster\n";
+        assert_eq!(
+            Version::parse(&text).map(|version| version.core),
+            Ok(Number(1, 12, 6))
+        );
     }
 
     #[test]
@@ -127,7 +158,12 @@ mod tests {
                 output("1.11.16", "  - materialize: 2.0.0"),
                 "dbt-materialize 2.0.0",
             ),
-            ("dbt-fusion 2.0.0-preview.76".to_owned(), "Fusion"),
+            (
+                "dbt-fusion 2.0.0-preview.76".to_owned(),
+                "it is dbt-fusion 2.0.0-preview.76, for which there is no dbt-materialize; dbt-core 1.x",
+            ),
+            ("dbt 2.0.8 (abc)\n".to_owned(), "it is dbt 2.0.8, for which"),
+            ("dbt-core v2.0.8".to_owned(), "it is dbt-core 2.0.8, for"),
             ("dbt Cloud CLI - 0.38.21 (a1b2)".to_owned(), "Cloud CLI"),
             ("Python 3.11".to_owned(), "does not tell"),
             (String::new(), "does not tell"),

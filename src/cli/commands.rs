@@ -109,6 +109,13 @@ impl Commands {
     }
 }
 
+/// Tells what the project's files should not say; for commands whose output is one document.
+fn warn(release: &Release) {
+    for warning in release.project.warnings() {
+        tracing::warn!("{warning}");
+    }
+}
+
 fn overrides(global: &Global, working_directory: &Path) -> Vec<Override> {
     let path = |path: &PathBuf| json!(working_directory.join(path));
     let text = |text: &String| json!(text);

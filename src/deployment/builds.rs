@@ -9,6 +9,7 @@ use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::identifier::Qualified;
 use crate::plan::Plan;
 use crate::plan::candidate::Candidate;
+use crate::project::dbt_project::Packages;
 use crate::project::manifest::ResourceType;
 use crate::project::outcome::Circumstances;
 use crate::project::run_results::RunResult;
@@ -42,8 +43,8 @@ pub struct Builds {
     pub cluster: Option<String>,
     /// The target's entry of `profiles.yml`, unrendered.
     pub output: serde_yaml::Value,
-    /// Whether the project lists packages that are not installed.
-    pub needs_packages: bool,
+    /// The packages that the project lists, and those that are installed.
+    pub listed_packages: Packages,
     /// The folder of the installed packages.
     pub packages: PathBuf,
     /// Under what the project is compiled, but for the versions of dbt and what packages bring.
@@ -112,9 +113,7 @@ impl Builds {
     }
 
     async fn parse_both(&self, predicted: Option<&Compilation>) -> Result<Parsed, DeploymentError> {
-        if self.needs_packages {
-            self.invoker.deps().await?;
-        }
+        self.install_packages().await?;
         // A dbt that cannot be used says so better than its parse would; both take seconds.
         let version = self.invoker.dbt.version(
             &self.invoker.environment,
@@ -162,6 +161,27 @@ impl Builds {
         Ok((self.invoker.parse(false).await?, Compiled::default()))
     }
 
+    /// Lets dbt install packages, where what is installed is not what the project lists.
+    async fn install_packages(&self) -> Result<(), DeploymentError> {
+        if !self.listed_packages.needs_install() {
+            return Ok(());
+        }
+        let differences = self.listed_packages.differences.join(", ");
+        let reporter = &self.invoker.reporter;
+        reporter.note(format!("packages are installed: {differences}"));
+        tracing::info!(differences, "packages are installed");
+        self.invoker.deps().await?;
+        let installed = self.listed_packages.installed();
+        let installed = installed.map_err(|error| DeploymentError::Failed(with_causes(&error)))?;
+        match installed.needs_install() {
+            true => Err(DeploymentError::Failed(format!(
+                "dbt deps ended well, and still {}; run it by hand and compare the files that list packages",
+                installed.differences.join(", ")
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// The candidate's manifest, parsed without `deploy: true`, as dbt wrote it.
     ///
     /// # Errors
@@ -186,9 +206,7 @@ impl Builds {
     /// # Errors
     /// dbt's, and broken or foreign manifests.
     pub async fn manifest(&self) -> Result<Manifest, DeploymentError> {
-        if self.needs_packages {
-            self.invoker.deps().await?;
-        }
+        self.install_packages().await?;
         read_manifest(&self.invoker.parse(false).await?)
     }
 

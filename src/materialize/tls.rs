@@ -5,6 +5,7 @@
 
 use super::error::MaterializeError;
 use super::session::SslMode;
+use crate::project::profiles::SYSTEM_ROOTS;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::CryptoProvider;
@@ -21,7 +22,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub(crate) struct Tls {
     /// Whether, and what is looked at.
     pub(crate) mode: SslMode,
-    /// Root certificates, PEM; the system's without it.
+    /// Root certificates, PEM; the system's without it, and where it is the word `system`.
     pub(crate) root_cert: Option<PathBuf>,
     /// The client's certificate, PEM.
     pub(crate) cert: Option<PathBuf>,
@@ -72,7 +73,8 @@ pub(crate) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, Material
 
 fn roots(tls: &Tls) -> Result<RootCertStore, MaterializeError> {
     let mut store = RootCertStore::empty();
-    let certificates = match &tls.root_cert {
+    let file = tls.root_cert.as_deref();
+    let certificates = match file.filter(|file| *file != Path::new(SYSTEM_ROOTS)) {
         Some(path) => certificates(path)?,
         None => rustls_native_certs::load_native_certs().certs,
     };
@@ -156,5 +158,27 @@ impl ServerCertVerifier for Verifier {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SslMode, Tls, connector};
+    use std::path::PathBuf;
+
+    #[test]
+    fn the_word_system_is_no_file() {
+        let tls = |root: &str| Tls {
+            mode: SslMode::VerifyFull,
+            root_cert: Some(PathBuf::from(root)),
+            cert: None,
+            key: None,
+        };
+        let said = |root: &str| connector(&tls(root)).err().map(|error| error.to_string());
+        let file = said("./system").expect("there is no such file");
+        assert!(file.contains("./system: "), "{file}");
+        // A machine without certificates has none to trust, but no file is looked for.
+        let system = said("system").unwrap_or_default();
+        assert!(!system.contains("system: "), "{system}");
     }
 }

@@ -4,10 +4,13 @@
 //! called; text *inside* a variable's mapping is not rendered at all (seen in dbt-core 1.11.16), so
 //! `clusters: ["{{ env_var('C') }}"]` means those very characters to dbt's own deploy macros. Cutover
 //! renders the values below `vars.deployment`, which is the only reading of them that is of use.
+//!
+//! Only what a release needs is rendered: a key that Cutover has no use for may say what it likes.
 
 mod circumstances;
 pub mod deployment;
 pub mod packages;
+mod vars;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +25,8 @@ use super::profiles::Profile;
 pub use circumstances::with_packages;
 pub use deployment::Deployment;
 pub use packages::Packages;
+pub use vars::VARS_FILE;
+use vars::Vars;
 
 /// Why a project's files could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -53,11 +58,12 @@ pub enum Error {
     },
 }
 
-/// `dbt_project.yml` as written, before there is a profile to render it with.
+/// `dbt_project.yml` as written, before there is a profile to render it with, and the variables beside it.
 #[derive(Clone, Debug)]
 pub struct Source {
     dir: PathBuf,
     document: Document,
+    vars: Vars,
 }
 
 /// What a release needs of `dbt_project.yml`. Paths are joined with the project directory.
@@ -67,54 +73,32 @@ pub struct DbtProject {
     pub path: PathBuf,
     /// The project's name, which is also its package name.
     pub name: String,
-    /// The profile that the file names.
-    pub profile: Option<String>,
     /// Where dbt writes `manifest.json` and `run_results.json`.
     pub target_path: PathBuf,
     /// Where `dbt deps` puts packages.
     pub packages_install_path: PathBuf,
-    /// `require-dbt-version`, as the list of its parts, for example `[">=1.9.0", "<2.0.0"]`.
-    pub require_dbt_version: Vec<String>,
-    /// `vars:` as written.
-    pub vars: Mapping,
     /// `flags:`
     pub flags: Mapping,
-    /// `model-paths:` and so on, relative as written.
-    pub source_paths: SourcePaths,
     /// The packages that are listed and installed.
     pub packages: Packages,
+    /// What a person should know of the files although they are taken, one sentence each.
+    pub warnings: Vec<String>,
+    vars: Vars,
     cli_vars: Variables,
     target: Value,
     environment: Environment,
     document: Document,
 }
 
-/// Where dbt looks for each kind of file, relative to the project.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourcePaths {
-    /// `model-paths`
-    pub models: Vec<String>,
-    /// `seed-paths`
-    pub seeds: Vec<String>,
-    /// `snapshot-paths`
-    pub snapshots: Vec<String>,
-    /// `test-paths`
-    pub tests: Vec<String>,
-    /// `macro-paths`
-    pub macros: Vec<String>,
-    /// `analysis-paths`
-    pub analyses: Vec<String>,
-    /// `function-paths`
-    pub functions: Vec<String>,
-}
-
 impl Source {
     /// Reads the file of a project directory.
     pub fn read(dir: &Path) -> Result<Self, Error> {
         let document = Document::read(&dir.join(PROJECT_FILE))?;
+        let vars = Vars::read(dir, &document)?;
         Ok(Self {
             dir: dir.to_owned(),
             document,
+            vars,
         })
     }
 
@@ -125,11 +109,7 @@ impl Source {
         vars: &Variables,
     ) -> Result<Option<String>, Error> {
         let renderer = Renderer::new(environment, vars, Scope::Profile);
-        let mut reader = Reader {
-            document: &self.document,
-            renderer,
-            faults: Vec::new(),
-        };
+        let mut reader = Reader::new(&self.document, renderer);
         let name = reader.text("profile");
         reader.finish(name)
     }
@@ -146,40 +126,35 @@ impl Source {
         let scope = Scope::Project {
             target: Some(target.clone()),
         };
-        let renderer = Renderer::new(environment, &cli_vars, scope);
-        let mut reader = Reader {
-            document: &self.document,
-            renderer,
-            faults: Vec::new(),
-        };
+        let renderer = Renderer::new(environment, &self.vars.under(&cli_vars), scope);
+        let mut reader = Reader::new(&self.document, renderer);
         let name = reader.name();
-        let written_target = reader
-            .text("target-path")
-            .unwrap_or_else(|| "target".to_owned());
+        // dbt is told another one; this is only where it left earlier results.
+        let written_target = match target_path {
+            Some(given) => given.to_owned(),
+            None => PathBuf::from(reader.spare_text("target-path", "target")),
+        };
         let install = reader
             .text("packages-install-path")
             .unwrap_or_else(|| "dbt_packages".to_owned());
         let packages_install_path = self.dir.join(install);
-        let source_paths = SourcePaths {
-            models: reader.paths("model-paths", Some("source-paths"), "models"),
-            seeds: reader.paths("seed-paths", Some("data-paths"), "seeds"),
-            snapshots: reader.paths("snapshot-paths", None, "snapshots"),
-            tests: reader.paths("test-paths", None, "tests"),
-            macros: reader.paths("macro-paths", None, "macros"),
-            analyses: reader.paths("analysis-paths", None, "analyses"),
-            functions: reader.paths("function-paths", None, "functions"),
-        };
+        // Package files may read secrets, as profiles may.
+        let scope = Scope::Profile;
+        let secrets = Renderer::new(environment, &self.vars.under(&cli_vars), scope);
+        let packages = Packages::find(&self.dir, &packages_install_path, &secrets)?;
+        let warnings = [
+            self.document.warnings(),
+            self.vars.warnings.clone(),
+            packages.warnings.clone(),
+            std::mem::take(&mut reader.warnings),
+        ];
         let project = DbtProject {
-            target_path: self
-                .dir
-                .join(target_path.unwrap_or(Path::new(&written_target))),
-            profile: reader.text("profile"),
-            require_dbt_version: reader.versions(),
-            vars: reader.mapping("vars"),
+            target_path: self.dir.join(written_target),
             flags: reader.mapping("flags"),
             name,
-            source_paths,
-            packages: Packages::find(&self.dir, &packages_install_path)?,
+            packages,
+            warnings: warnings.concat(),
+            vars: self.vars,
             packages_install_path,
             cli_vars,
             target,
@@ -197,6 +172,11 @@ impl DbtProject {
         &self.document.file
     }
 
+    /// The file that holds the project's variables: `vars.yml` where they stand there.
+    pub fn vars_file(&self) -> &Path {
+        &self.vars.document.file
+    }
+
     /// Where dbt writes its manifest.
     pub fn manifest_path(&self) -> PathBuf {
         self.target_path.join("manifest.json")
@@ -207,7 +187,7 @@ impl DbtProject {
         let scope = Scope::Project {
             target: Some(self.target.clone()),
         };
-        Renderer::new(&self.environment, &self.cli_vars, scope)
+        Renderer::new(&self.environment, &self.vars.under(&self.cli_vars), scope)
     }
 
     /// A variable as a model of this project sees it, unrendered, and where it was found.
@@ -218,8 +198,8 @@ impl DbtProject {
         if let Some(value) = self.cli_vars.get(name) {
             return Some((value, vec!["--vars".into(), name.into()]));
         }
-        let scoped = self
-            .vars
+        let vars = &self.vars.entries;
+        let scoped = vars
             .get(self.name.as_str())
             .and_then(|scoped| scoped.get(name));
         if let Some(value) = scoped {
@@ -228,17 +208,15 @@ impl DbtProject {
                 vec!["vars".into(), self.name.as_str().into(), name.into()],
             ));
         }
-        let value = self.vars.get(name)?;
+        let value = vars.get(name)?;
         Some((value, vec!["vars".into(), name.into()]))
     }
 
     /// Every variable that `var()` may name when the project runs.
     fn variables(&self) -> Variables {
-        let scoped = self
-            .vars
-            .get(self.name.as_str())
-            .and_then(Value::as_mapping);
-        let written = self.vars.iter().chain(scoped.into_iter().flatten());
+        let vars = &self.vars.entries;
+        let scoped = vars.get(self.name.as_str()).and_then(Value::as_mapping);
+        let written = vars.iter().chain(scoped.into_iter().flatten());
         let mut vars: Variables = written
             .filter_map(|(name, value)| Some((name.as_str()?.to_owned(), value.clone())))
             .collect();
@@ -257,9 +235,19 @@ struct Reader<'a> {
     document: &'a Document,
     renderer: Renderer,
     faults: Vec<Fault>,
+    warnings: Vec<String>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(document: &'a Document, renderer: Renderer) -> Self {
+        Self {
+            document,
+            renderer,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     fn finish<T>(self, value: T) -> Result<T, Error> {
         match self.faults.is_empty() {
             true => Ok(value),
@@ -294,6 +282,18 @@ impl Reader<'_> {
         text
     }
 
+    /// A text that a release does without; one that cannot be rendered is told and not taken.
+    fn spare_text(&mut self, key: &str, default: &str) -> String {
+        let faults = self.faults.len();
+        let text = self.text(key).unwrap_or_else(|| default.to_owned());
+        let told = self.faults.drain(faults..).map(|fault| {
+            let (place, what) = (fault.place, fault.what);
+            format!("{place}: {what}; `{default}` is taken")
+        });
+        self.warnings.extend(told);
+        text
+    }
+
     /// dbt's rule for names: letters, digits and underscores, no digit first.
     fn name(&mut self) -> String {
         let absent = !self.document.root.contains_key("name");
@@ -313,44 +313,7 @@ impl Reader<'_> {
         name
     }
 
-    fn paths(&mut self, key: &str, old: Option<&str>, default: &str) -> Vec<String> {
-        let key = match old {
-            Some(old) if !self.document.root.contains_key(key) => old,
-            Some(_) | None => key,
-        };
-        self.texts(key).unwrap_or_else(|| vec![default.to_owned()])
-    }
-
-    fn texts(&mut self, key: &str) -> Option<Vec<String>> {
-        let Value::Sequence(items) = self.value(key)? else {
-            self.fault(key, "expected a list of text".to_owned(), "write `[a, b]`");
-            return None;
-        };
-        let texts: Option<Vec<String>> = items
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned))
-            .collect();
-        if texts.is_none() {
-            self.fault(
-                key,
-                "holds something that is not text".to_owned(),
-                "put every item in quotes",
-            );
-        }
-        texts
-    }
-
-    fn versions(&mut self) -> Vec<String> {
-        match self.value("require-dbt-version") {
-            None => Vec::new(),
-            Some(Value::String(text)) => {
-                text.split(',').map(|part| part.trim().to_owned()).collect()
-            }
-            Some(_) => self.texts("require-dbt-version").unwrap_or_default(),
-        }
-    }
-
-    /// A mapping as written: neither `vars` nor `flags` is rendered here.
+    /// A mapping as written: dbt does not render `flags`.
     fn mapping(&mut self, key: &str) -> Mapping {
         match self.document.root.get(key) {
             None | Some(Value::Null) => Mapping::new(),

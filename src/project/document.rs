@@ -3,12 +3,18 @@
 //! The parser keeps no positions, so a line is found again in the text by walking block keys. In flow
 //! style (`{a: [b]}`) the line of the innermost block key is given, which is where the reader looks anyway.
 //!
-//! Unlike dbt's YAML 1.1 reader, `yes`, `no`, `on` and `off` are text here and a repeated key is an error.
+//! As for dbt, a byte order mark is no content, and of a repeated key the last one counts. Unlike dbt's
+//! YAML 1.1 reader, `yes`, `no`, `on` and `off` are text here.
+
+mod repeated;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
+
+/// What programs of Windows put before the text of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Why a YAML file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +139,8 @@ pub struct Document {
     /// What it says.
     pub root: serde_yaml::Mapping,
     text: String,
+    /// The keys that stand more than once in their mapping.
+    repeated: Vec<Vec<Step>>,
 }
 
 impl Document {
@@ -155,7 +163,11 @@ impl Document {
             },
             source,
         };
-        let mut root: Value = serde_yaml::from_str(&text).map_err(broken)?;
+        let text = match text.strip_prefix(BYTE_ORDER_MARK) {
+            Some(content) => content.to_owned(),
+            None => text,
+        };
+        let (mut root, repeated) = repeated::parse(&text).map_err(broken)?;
         root.apply_merge().map_err(broken)?;
         let root = match root {
             Value::Mapping(root) => root,
@@ -175,7 +187,19 @@ impl Document {
             file: file.to_owned(),
             root,
             text,
+            repeated,
         })
+    }
+
+    /// What a person should know of the file although it is taken: keys that stand more than once.
+    pub fn warnings(&self) -> Vec<String> {
+        let warn = |steps: &Vec<Step>| {
+            format!(
+                "{}: is repeated; this one, the last, is taken, as dbt does: remove the others",
+                self.place(steps)
+            )
+        };
+        self.repeated.iter().map(warn).collect()
     }
 
     /// The place of a value, or of the nearest thing above it that the text shows.
@@ -218,6 +242,22 @@ pub fn dotted(steps: &[Step]) -> String {
     text
 }
 
+/// A key as text.
+pub(super) fn key_text(key: &Value) -> String {
+    match key {
+        Value::String(text) => text.clone(),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Sequence(_)
+        | Value::Mapping(_)
+        | Value::Tagged(_)) => serde_yaml::to_string(other)
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned(),
+    }
+}
+
 /// What a value is, in the words of a person who writes YAML.
 pub fn kind(value: &Value) -> &'static str {
     match value {
@@ -239,19 +279,22 @@ fn indent(line: &str) -> Option<usize> {
 fn child(lines: &[&str], from: usize, until: usize, step: &Step) -> Option<usize> {
     let range = || (from..until).filter_map(|at| Some((at, indent(lines.get(at)?)?)));
     let level = range().map(|(_, indent)| indent).next()?;
-    let mut level_lines = range()
+    let level_lines = range()
         .filter(|(_, indent)| *indent == level)
         .map(|(at, _)| at);
     match step {
-        Step::Key(key) => level_lines.find(|at| {
-            let line = lines[*at].trim_start();
-            [key.clone(), format!("\"{key}\""), format!("'{key}'")]
-                .iter()
-                .any(|spelt| {
-                    line.strip_prefix(spelt.as_str())
-                        .is_some_and(|rest| rest.trim_start().starts_with(':'))
-                })
-        }),
+        // Of a repeated key the last one counts.
+        Step::Key(key) => level_lines
+            .filter(|at| {
+                let line = lines[*at].trim_start();
+                [key.clone(), format!("\"{key}\""), format!("'{key}'")]
+                    .iter()
+                    .any(|spelt| {
+                        line.strip_prefix(spelt.as_str())
+                            .is_some_and(|rest| rest.trim_start().starts_with(':'))
+                    })
+            })
+            .last(),
         Step::Item(item) => level_lines
             .filter(|at| lines[*at].trim_start().starts_with('-'))
             .nth(*item),
@@ -318,6 +361,60 @@ mod tests {
         assert!(error.to_string().starts_with("f.yml:"), "{error}");
         let error = Document::parse(Path::new("f.yml"), "- a\n".to_owned()).unwrap_err();
         assert!(error.to_string().contains("found a list"), "{error}");
+    }
+
+    #[test]
+    fn of_a_repeated_key_the_last_counts_and_is_told() {
+        let text = "a: 1\nb:\n  c: 2\n  d: {e: 1, e: 2}\n  c: 3\n";
+        let read = |text: &str| Document::parse(Path::new("f.yml"), text.to_owned()).unwrap();
+        let document = read(&format!("{text}a: [x]\n"));
+        assert_eq!(document.root["a"][0], Value::from("x"));
+        assert_eq!(document.root["b"]["c"], Value::from(3));
+        assert_eq!(document.root["b"]["d"]["e"], Value::from(2));
+        let place = |steps: &[Step]| document.place(steps).line;
+        assert_eq!(place(&["a".into()]), Some(6));
+        insta::assert_snapshot!(document.warnings().join("\n"), @r###"
+        f.yml:4: `b.d.e`: is repeated; this one, the last, is taken, as dbt does: remove the others
+        f.yml:5: `b.c`: is repeated; this one, the last, is taken, as dbt does: remove the others
+        f.yml:6: `a`: is repeated; this one, the last, is taken, as dbt does: remove the others
+        "###);
+        assert!(read(text).warnings().len() == 2 && read("a: 1\n").warnings().is_empty());
+        // Of two merges both count.
+        let merged =
+            read("x: &x {a: 1, b: 1}\ny: &y {b: 2, b: 3}\nz:\n  <<: *x\n  <<: *y\n  c: *y\n");
+        assert_eq!(merged.root["z"]["a"], Value::from(1));
+        assert_eq!(merged.root["z"]["b"], Value::from(3));
+        assert_eq!(
+            merged.warnings()[0],
+            "f.yml:2: `y.b`: is repeated; this one, the last, is taken, as dbt does: remove the others"
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_content() {
+        let text = "\u{feff}name: x\r\nvars: {a: 1}\r\n".to_owned();
+        let document = Document::parse(Path::new("f.yml"), text).unwrap();
+        assert_eq!(document.root["name"], Value::from("x"));
+        assert_eq!(document.place(&["name".into()]).line, Some(1));
+    }
+
+    #[test]
+    fn values_are_read_as_the_library_reads_them() {
+        for text in [
+            "a: [1, -2, 1.5, 18446744073709551615, .inf, true, null, ~, '', \"x\\ny\", 2020-01-01, 0x1F]",
+            "a: !tag {b: !other [c]}\nd: !x y\n1: {true: no, null: ~, [1]: 2}",
+            "a: |\n  text\n  more\nb: >-\n  folded\n  text\n",
+            "x: &x [1, {y: &y 2}]\nz: *x\nw: *y",
+            "",
+            "- 1\n- {a: b}",
+        ] {
+            let wanted: Value = serde_yaml::from_str(text).unwrap();
+            assert_eq!(
+                repeated::parse(text).unwrap(),
+                (wanted, Vec::new()),
+                "{text}"
+            );
+        }
     }
 
     #[test]

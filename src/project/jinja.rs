@@ -5,9 +5,14 @@
 //! not, but knows `target`. A secret passes through the template as a placeholder and is put in last, so
 //! no filter and no error text ever sees it.
 //!
-//! Left out: `modules`, `dbt_version`, `fromjson` and the other functions of dbt's base context.
+//! Of dbt's base context `dbt_version`, `flags`, `invocation_id`, `diff_of_two_dicts` and `return` are left out, and
+//! of its `modules` what [`modules`] says.
 
+mod functions;
+mod modules;
 mod native;
+mod percent;
+mod python;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,8 +22,10 @@ use minijinja::value::{Kwargs, Value as Jinja};
 use minijinja::{ErrorKind, State};
 use serde_yaml::Value;
 
-use super::document::{Step, dotted};
+use super::document::{Step, dotted, key_text};
 use super::environment::{Environment, SECRET_PREFIX};
+
+pub(super) use functions::python_json;
 
 /// Variables of the command line (`--vars`).
 pub type Variables = BTreeMap<String, Value>;
@@ -58,6 +65,8 @@ pub struct Renderer {
     environment: Environment,
     vars: Arc<Variables>,
     scope: Scope,
+    /// What `run_started_at` is; the time at which the renderer was made.
+    started: jiff::Timestamp,
 }
 
 impl Renderer {
@@ -67,6 +76,7 @@ impl Renderer {
             environment: environment.clone(),
             vars: Arc::new(vars.clone()),
             scope,
+            started: jiff::Timestamp::now(),
         }
     }
 
@@ -155,6 +165,8 @@ impl Renderer {
 
     fn jinja(&self) -> minijinja::Environment<'static> {
         let mut jinja = native::environment();
+        functions::add(&mut jinja);
+        modules::add(&mut jinja, self.started);
         let environment = self.environment.clone();
         let may_read_secrets = matches!(self.scope, Scope::Profile);
         jinja.add_function(
@@ -233,7 +245,8 @@ fn var(
             // dbt renders a textual variable where it is used, as text. The inner environment has its
             // own record of what was emitted, so the outer value keeps its type.
             let inner = native::unrecorded(state.env());
-            inner.render_str(text, ()).map(Jinja::from)
+            let text = percent::rewrite(text);
+            inner.render_str(&text, ()).map(Jinja::from)
         }
         (Some(value), _) => Ok(Jinja::from_serialize(value)),
         (None, Some(default)) => Ok(default),
@@ -251,21 +264,6 @@ fn reason(error: &minijinja::Error) -> String {
         Some(detail) if error.kind() == ErrorKind::InvalidOperation => detail.to_owned(),
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
-    }
-}
-
-fn key_text(key: &Value) -> String {
-    match key {
-        Value::String(text) => text.clone(),
-        other @ (Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::Sequence(_)
-        | Value::Mapping(_)
-        | Value::Tagged(_)) => serde_yaml::to_string(other)
-            .unwrap_or_default()
-            .trim_end()
-            .to_owned(),
     }
 }
 

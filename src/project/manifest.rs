@@ -164,6 +164,15 @@ pub struct Metadata {
     pub adapter_type: Option<String>,
 }
 
+impl Metadata {
+    /// Major and minor version of the dbt that wrote it, where it says them.
+    #[must_use]
+    pub fn dbt_release(&self) -> Option<(u32, u32)> {
+        let mut numbers = self.dbt_version.as_deref()?.split('.');
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    }
+}
+
 /// A dbt project as dbt parsed it. Maps go from `unique_id` to the resource.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Manifest {

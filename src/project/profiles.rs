@@ -19,6 +19,7 @@ use super::environment::Environment;
 use super::jinja::{Renderer, Scope, Variables};
 use super::locate::PROFILES_FILE;
 
+pub(crate) use credentials::SYSTEM_ROOTS;
 pub use credentials::{Credentials, SslMode};
 
 /// The `type` that this tool releases.
@@ -118,6 +119,8 @@ pub struct Profile {
     pub threads: u32,
     /// How to connect.
     pub credentials: Credentials,
+    /// What a person should know of the file although it is taken, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 // Any field may have been rendered from a secret, so none of the credentials is shown.
@@ -186,7 +189,18 @@ impl Profile {
             target,
             threads,
             credentials,
+            warnings: document.warnings(),
         })
+    }
+
+    /// The target's entry as it stands in the file, Jinja and all; nothing when it is gone meanwhile.
+    /// It is read again, since a password may stand in it.
+    pub fn written(&self) -> Result<Value, Error> {
+        let document = Document::read(&self.file)?;
+        let profile = document.root.get(self.name.as_str());
+        let outputs = profile.and_then(|profile| profile.get("outputs"));
+        let output = outputs.and_then(|outputs| outputs.get(self.target.as_str()));
+        Ok(output.cloned().unwrap_or_default())
     }
 
     /// The value of `target` in dbt's Jinja. As in dbt it holds no password.

@@ -24,7 +24,7 @@ use super::document::{self, Document, Fault};
 use super::environment::Environment;
 use super::jinja::{Renderer, Scope, Variables};
 use super::locate::PROJECT_FILE;
-use super::manifest::{self, Graph, Manifest, ResourceType};
+use super::manifest::{self, Graph, Manifest, Metadata, ResourceType};
 use super::run_results::RunResults;
 use super::state::{self, Comparison, Rules};
 use crate::failure::{Class, Classify};
@@ -43,6 +43,10 @@ const EVERYTHING: [&str; 5] = [
 ];
 /// The project flag that decides how sources are compared.
 const UNRENDERED_FLAG: &str = "state_modified_compare_more_unrendered_values";
+/// The first release of dbt in which that flag is on where the project does not say
+/// (`dbt.contracts.project.ProjectFlags`), and what came before it under the same number.
+const UNRENDERED_BY_DEFAULT: ((u32, u32), [&str; 4]) =
+    ((1, 12), ["1.12.0b1", "1.12.0b2", "1.12.0b3", "1.12.0rc1"]);
 
 /// Why a selection could not be read or evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -394,7 +398,7 @@ pub fn ls(
     let scope = Scope::Project { target: None };
     let renderer = Renderer::new(&Environment::of_process(), &Variables::new(), scope);
     let selectors = Selectors::read(project_dir, &renderer, selection.indirect)?;
-    let rules = rules(&project_flags(project_dir)?);
+    let rules = rules(&project_flags(project_dir)?, &new.metadata);
     let graph = new.graph()?;
     let comparison = old.map(|old| Comparison::with(old, new, rules));
     let context = Context {
@@ -420,12 +424,18 @@ fn project_flags(project_dir: &Path) -> Result<serde_yaml::Mapping, Error> {
     Ok(flags.cloned().unwrap_or_default())
 }
 
-/// How the project's flags want states compared, at this moment.
+/// How the project's flags want states compared, at this moment. Where they say nothing, the dbt that
+/// wrote the new manifest decides: it is the one in use.
 #[must_use]
-pub fn rules(flags: &serde_yaml::Mapping) -> Rules {
+pub fn rules(flags: &serde_yaml::Mapping, new: &Metadata) -> Rules {
     let flag = flags.get(UNRENDERED_FLAG).and_then(Value::as_bool);
+    let default = || {
+        let (first, before) = UNRENDERED_BY_DEFAULT;
+        let version = new.dbt_version.as_deref().unwrap_or_default();
+        new.dbt_release() >= Some(first) && !before.contains(&version)
+    };
     Rules {
-        compare_unrendered_sources: flag.unwrap_or_default(),
+        compare_unrendered_sources: flag.unwrap_or_else(default),
         now: jiff::Timestamp::now(),
     }
 }

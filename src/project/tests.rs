@@ -11,7 +11,6 @@ fn opens_the_fixture_as_a_whole() {
     let project = Project::open(&Arguments::default(), &environment, &shop).unwrap();
     assert_eq!(project.dbt.name, "shop");
     assert_eq!(project.profile.target, "dev");
-    assert_eq!(project.dbt.source_paths.functions, ["functions"]);
     let deployment = project.deployment().unwrap();
     assert_eq!(deployment.clusters, ["compute"]);
     assert_eq!(deployment.schemas, ["public_marts", "public_staging"]);

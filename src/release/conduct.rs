@@ -77,6 +77,9 @@ impl Release {
         if let Some(again) = self.at(self.revision.as_deref(), stop).await? {
             return Box::pin(again.planned(store, wishes, reporter, stop)).await;
         }
+        for warning in self.project.warnings() {
+            reporter.warning(warning);
+        }
         // What the project does not say is not worth waiting for dbt.
         self.project.deployment()?;
         let folder = Folder::of(self);

@@ -10,6 +10,7 @@ use crate::build::profiles::as_yaml;
 use crate::failure::{Class, Classify};
 use crate::project::Environment;
 use crate::project::locate::PROFILES_FILE;
+use crate::project::profiles::SYSTEM_ROOTS;
 use crate::settings::connection::is_template;
 use crate::settings::{Connection, SecretError, SecretRef};
 use secrecy::ExposeSecret;
@@ -115,7 +116,10 @@ pub(super) fn write(
     let root = connection
         .sslrootcert
         .as_ref()
-        .map(|path| place.base.join(path).display().to_string());
+        .map(|path| match path.to_str() {
+            Some(SYSTEM_ROOTS) => SYSTEM_ROOTS.to_owned(),
+            Some(_) | None => place.base.join(path).display().to_string(),
+        });
     let text = |given: &Option<String>, default: &str| given.clone().unwrap_or(default.to_owned());
     let mut output = Map::from_iter([
         ("type".to_owned(), json!("materialize")),

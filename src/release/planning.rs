@@ -180,7 +180,7 @@ impl Release {
         let relations = found.baseline.as_ref();
         let relations =
             relations.map(|baseline| promoted(baseline, names, target_cluster, builds.switches));
-        let file = self.folder().join("dbt_project.yml").display().to_string();
+        let file = self.project.dbt.vars_file().display().to_string();
         let input = Input {
             mode: Mode::Full,
             environment: &self.environment,
@@ -276,7 +276,7 @@ impl Release {
         builds: &Builds,
         outcomes: Option<&'a Outcomes>,
     ) -> Result<Compared<'a>, ReleaseError> {
-        let rules = select::rules(&self.project.dbt.flags);
+        let rules = select::rules(&self.project.dbt.flags, &parsed.manifest.metadata);
         let texts = Comparison::with(&baseline.manifest, &parsed.manifest, rules);
         let mut notes = Vec::new();
         let Some(new) = outcomes else {

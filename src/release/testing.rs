@@ -71,7 +71,7 @@ impl Release {
             true => self.artifacts()?.baseline(&self.artifact_key()).await?,
             false => None,
         };
-        let rules = select::rules(&self.project.dbt.flags);
+        let rules = select::rules(&self.project.dbt.flags, &manifest.metadata);
         let comparison = baseline
             .as_ref()
             .map(|baseline| Comparison::with(&baseline.manifest, &manifest, rules));

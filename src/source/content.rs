@@ -1,11 +1,12 @@
 //! What a project's folder holds, as one short text: equal texts mean that dbt would read the same.
 //!
-//! Counted are `dbt_project.yml`, the files that list packages and selectors, the folders that
+//! Counted are `dbt_project.yml`, the files that list variables, packages and selectors, the folders that
 //! `dbt_project.yml` names (all files of the project where a name is a template), and local
 //! packages. Not counted: profiles, what git, Python and dbt put there themselves, and installed
 //! packages, for which the lock file stands. It is cheap, not a proof: files over 16 MiB count by
 //! size and time of change.
 
+use crate::project::document::Document;
 use serde_yaml::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ const FILES: &[&str] = &[
     "dependencies.yml",
     "package-lock.yml",
     "selectors.yml",
+    "vars.yml",
 ];
 /// Keys of `dbt_project.yml` that name folders, with what dbt takes when they are not given.
 const FOLDERS: &[(&str, &str)] = &[
@@ -109,9 +111,10 @@ fn file(path: &Path) -> io::Result<[u8; 32]> {
 /// The folders that dbt reads; the whole project when one is a template or the file is no YAML.
 fn folders(project: &str) -> BTreeSet<String> {
     let whole = || BTreeSet::from([".".to_owned()]);
-    let Ok(root) = serde_yaml::from_str::<Value>(project) else {
+    let Ok(document) = Document::parse(Path::new("dbt_project.yml"), project.to_owned()) else {
         return whole();
     };
+    let root = document.root;
     let mut folders = BTreeSet::new();
     for (key, default) in FOLDERS {
         // Each was once spelt with _, and dbt still takes that.
@@ -138,10 +141,13 @@ fn folders(project: &str) -> BTreeSet<String> {
 fn local_packages(folder: &Path) -> Vec<String> {
     ["packages.yml", "dependencies.yml"]
         .iter()
-        .filter_map(|name| fs::read_to_string(folder.join(name)).ok())
-        .filter_map(|text| serde_yaml::from_str::<Value>(&text).ok())
-        .flat_map(|root| {
-            let packages = root.get("packages").and_then(Value::as_sequence).cloned();
+        .filter_map(|name| Document::read(&folder.join(name)).ok())
+        .flat_map(|document| {
+            let packages = document
+                .root
+                .get("packages")
+                .and_then(Value::as_sequence)
+                .cloned();
             packages.unwrap_or_default()
         })
         .filter_map(|package| Some(package.get("local")?.as_str()?.to_owned()))

@@ -2,7 +2,8 @@
 
 use crate::materialize::session::SslMode;
 use crate::materialize::tls::Tls;
-use std::path::PathBuf;
+use crate::project::profiles::SYSTEM_ROOTS;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
@@ -34,20 +35,23 @@ impl Address {
             Some((place, parameters)) => (&rest[..host + place.len()], parameters),
             None => (rest, ""),
         };
-        let mut mode = SslMode::Prefer;
+        let (mut mode, mut is_mode_given) = (SslMode::Prefer, false);
         let (mut root_cert, mut cert, mut key) = (None, None, None);
         let mut schema = SCHEMA.to_owned();
         let mut others = Vec::new();
         for pair in parameters.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
-                "sslmode" => mode = ssl_mode(value)?,
+                "sslmode" => (mode, is_mode_given) = (ssl_mode(value)?, true),
                 "sslrootcert" => root_cert = Some(PathBuf::from(decoded(value)?)),
                 "sslcert" => cert = Some(PathBuf::from(decoded(value)?)),
                 "sslkey" => key = Some(PathBuf::from(decoded(value)?)),
                 "schema" => schema = decoded(value)?,
                 _ => others.push(pair),
             }
+        }
+        if !is_mode_given && root_cert.as_deref() == Some(Path::new(SYSTEM_ROOTS)) {
+            mode = SslMode::VerifyFull;
         }
         if schema.is_empty() || schema.len() > LONGEST_NAME || schema.contains('\0') {
             return Err(format!("schema is not a name of 1 to {LONGEST_NAME} bytes"));
@@ -196,6 +200,12 @@ mod tests {
             Some(std::path::Path::new("/etc/c a.pem"))
         );
         assert_eq!(parsed("me@%2Frun%2Fpg:6000/j").server(), "/run/pg:6000");
+        let mode = |rest| parsed(rest).tls.mode;
+        assert_eq!(mode("me@a/j?sslrootcert=system"), SslMode::VerifyFull);
+        assert_eq!(
+            mode("me@a/j?sslmode=verify-ca&sslrootcert=system"),
+            SslMode::VerifyCa
+        );
     }
 
     #[test]

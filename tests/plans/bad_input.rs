@@ -170,7 +170,10 @@ async fn a_dbt_that_cannot_be_used_is_named() {
             "echo 'Core:'; echo '  - installed: 1.11.16'; echo 'Plugins:'; echo '  - postgres: 1.10.2'",
             "dbt-materialize",
         ),
-        ("echo 'dbt-fusion 2.0.0'", "Fusion"),
+        (
+            "echo 'dbt-fusion 2.0.0'",
+            "there is no dbt-materialize; dbt-core 1.x",
+        ),
         ("echo 'it is broken' >&2; exit 3", "it is broken"),
     ];
     let folder = world.project.path().join("fake");

@@ -4,6 +4,7 @@
 mod bad_input;
 mod changed_tests;
 mod clusters;
+mod dbt_files;
 mod dbt_invocations;
 mod dbt_selectors;
 mod documentation;

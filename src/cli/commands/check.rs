@@ -37,6 +37,9 @@ pub(super) async fn check(
                     release.project.profile.target
                 ),
             );
+            for warning in release.project.warnings() {
+                findings.note("project", warning.to_owned());
+            }
             release_findings(&release, stop, &mut findings).await;
         }
         Err(error) => {

@@ -21,6 +21,7 @@ pub(super) async fn ls(
     stop: &CancellationToken,
 ) -> Answer {
     let release = commands.open(&arguments.target, Vec::new())?;
+    super::warn(&release);
     let project = &release.project.dbt;
     let selection = Selection {
         select: arguments.select.clone(),
@@ -48,7 +49,7 @@ pub(super) async fn ls(
         None => parsed(&release, stop).await?,
     };
     let graph = new.graph()?;
-    let rules = select::rules(&project.flags);
+    let rules = select::rules(&project.flags, &new.metadata);
     let old = past.manifest.as_ref();
     if let Some(old) = old {
         old.is_state_of(&new)?;

@@ -1,9 +1,12 @@
 //! Under what a project is compiled, as its files say.
 
+use super::super::document::Document;
 use super::super::environment::SECRET_PREFIX;
+use super::super::locate::PROJECT_FILE;
 use super::super::outcome::Circumstances;
 use super::super::profiles::Profile;
-use super::DbtProject;
+use super::{DbtProject, VARS_FILE};
+use crate::failure::with_causes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -41,7 +44,7 @@ impl DbtProject {
         let reaching: BTreeMap<&str, Option<&serde_yaml::Value>> =
             REACHING.iter().map(|key| (*key, root.get(*key))).collect();
         Circumstances {
-            variables: json!({"project": self.vars, "given": vars}),
+            variables: json!({"project": self.vars.entries, "given": vars}),
             environment,
             target,
             project: json!(reaching),
@@ -64,22 +67,22 @@ fn packages(folder: &Path) -> BTreeMap<String, Value> {
     entries
         .filter(|entry| entry.path().is_dir())
         .map(|entry| {
-            let file = entry.path().join("dbt_project.yml");
-            let read = std::fs::read_to_string(&file)
-                .map_err(|error| error.to_string())
-                .and_then(|text| {
-                    serde_yaml::from_str::<serde_yaml::Value>(&text)
-                        .map_err(|error| error.to_string())
-                });
-            let value = match read {
-                Ok(root) => {
-                    let keys: BTreeMap<&str, Option<&serde_yaml::Value>> = REACHING_OF_PACKAGES
+            let read = |name: &str| Document::read(&entry.path().join(name));
+            let value = match read(PROJECT_FILE) {
+                Ok(document) => {
+                    let mut keys: BTreeMap<&str, Option<&serde_yaml::Value>> = REACHING_OF_PACKAGES
                         .iter()
-                        .map(|key| (*key, root.get(*key)))
+                        .map(|key| (*key, document.root.get(*key)))
                         .collect();
+                    // Of dbt 1.12, for packages as for the project.
+                    let vars = read(VARS_FILE).ok();
+                    let vars = vars.as_ref().and_then(|vars| vars.root.get("vars"));
+                    if vars.is_some() {
+                        keys.insert(VARS_FILE, vars);
+                    }
                     json!(keys)
                 }
-                Err(error) => Value::String(error),
+                Err(error) => Value::String(with_causes(&error)),
             };
             (entry.file_name().to_string_lossy().into_owned(), value)
         })

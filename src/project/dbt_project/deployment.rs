@@ -23,7 +23,7 @@ pub struct Deployment {
 /// Reads the entry of one target; every fault in it is reported at once.
 pub(super) fn read(project: &DbtProject, target: &str) -> Result<Deployment, Error> {
     let Some((deployment, at)) = project.variable("deployment") else {
-        let place = project.document.place(&["vars".into()]);
+        let place = project.vars.document.place(&["vars".into()]);
         return Err(missing(
             place,
             "there is no variable `deployment`",
@@ -35,7 +35,7 @@ pub(super) fn read(project: &DbtProject, target: &str) -> Result<Deployment, Err
         target: Some(project.target.clone()),
     };
     let mut reader = Reader {
-        document: &project.document,
+        document: &project.vars.document,
         renderer: Renderer::new(&project.environment, &project.variables(), scope),
         faults: Vec::new(),
     };

@@ -37,8 +37,16 @@ fn open(
     environment: &[(&str, &str)],
 ) -> Result<Project, String> {
     let dir = tempfile::tempdir().unwrap();
+    // What follows a line of dashes is `vars.yml`.
+    let (project, vars) = match project.split_once("\n-----\n") {
+        Some((project, vars)) => (project, Some(vars)),
+        None => (project, None),
+    };
     std::fs::write(dir.path().join("dbt_project.yml"), project).unwrap();
     std::fs::write(dir.path().join("profiles.yml"), PROFILES).unwrap();
+    if let Some(vars) = vars {
+        std::fs::write(dir.path().join("vars.yml"), vars).unwrap();
+    }
     let environment = environment.iter().copied().collect();
     let clean = |text: String| text.replace(&dir.path().display().to_string(), "…");
     Project::open(&arguments, &environment, dir.path()).map_err(|error| clean(error.to_string()))
@@ -62,12 +70,8 @@ fn reads_a_project_under_its_target() {
     let project = open(PROJECT, Arguments::default(), &[]).unwrap();
     let dbt = &project.dbt;
     assert_eq!(dbt.name, "shop");
-    assert_eq!(dbt.profile.as_deref(), Some("shop"));
     assert_eq!(dbt.target_path, dbt.path.join("out_prod"));
     assert_eq!(dbt.packages_install_path, dbt.path.join("dbt_packages"));
-    assert_eq!(dbt.require_dbt_version, [">=1.9.0", "<2.0.0"]);
-    assert_eq!(dbt.source_paths.models, ["models", "more"]);
-    assert_eq!(dbt.source_paths.seeds, ["seeds"]);
     let wanted = Deployment {
         clusters: vec!["compute".into()],
         schemas: vec!["marts".into(), "x_p_prod".into()],
@@ -152,7 +156,10 @@ fn every_fault_is_named() {
 fn a_broken_project_is_named() {
     let cases = [
         "profile: shop\n",
-        "name: 1shop\nprofile: shop\nvars: [a]\nmodel-paths: models\n",
+        "name: 1shop\nprofile: shop\npackages-install-path: [a]\n",
+        "name: shop\nprofile: shop\nvars: [a]\n",
+        "name: shop\nprofile: shop\n-----\nvars: [a]\n",
+        "name: shop\nprofile: shop\n-----\nvars: {\n",
         "name: shop\nprofile: \"{{ env_var('NOPE') }}\"\n",
         "name: shop\nprofile: [a]\n",
         "name: shop\n",
@@ -162,8 +169,10 @@ fn a_broken_project_is_named() {
     insta::assert_snapshot!(texts.join("\n"), @r###"
     …/dbt_project.yml: `name`: is missing; add `name: my_project`
     …/dbt_project.yml:1: `name`: `1shop` is no project name; use letters, digits and underscores, no digit first
-    …/dbt_project.yml:4: `model-paths`: expected a list of text; write `[a, b]`
+    …/dbt_project.yml:3: `packages-install-path`: expected text, found a list; put the value in quotes
     …/dbt_project.yml:3: `vars`: expected a mapping, found a list; write `name: value` lines under it
+    …/vars.yml:1: `vars`: expected a mapping, found a list; write `name: value` lines under it
+    …/vars.yml:2: not valid YAML; correct the syntax there
     …/dbt_project.yml:2: `profile`: cannot render `{{ env_var('NOPE') }}`: environment variable NOPE is not set; set it, or give a default: env_var('NOPE', '…'); correct the value or set what it reads
     …/dbt_project.yml:2: `profile`: expected text, found a list; put the value in quotes
     dbt_project.yml: no `profile:` is named; add `profile: NAME`, or pass --profile
@@ -172,38 +181,121 @@ fn a_broken_project_is_named() {
 }
 
 #[test]
+fn variables_may_stand_in_a_file_of_their_own() {
+    let (project, vars) = PROJECT.split_once("vars:").unwrap();
+    let apart = format!(
+        "{project}packages-install-path: \"{{{{ var('prefix') }}}}\"\n-----\n\u{feff}# dbt 1.12\nvars:{vars}"
+    );
+    let open_apart = |arguments| open(&apart, arguments, &[]).unwrap();
+    let opened = open_apart(Arguments::default());
+    let wanted = Deployment {
+        clusters: vec!["compute".into()],
+        schemas: vec!["marts".into(), "x_p_prod".into()],
+    };
+    assert_eq!(opened.deployment().unwrap(), wanted);
+    assert!(opened.dbt.vars_file().ends_with("vars.yml"));
+    assert_eq!(opened.warnings().count(), 0);
+    // dbt hands these variables to dbt_project.yml, and the command line wins.
+    let install = |project: &Project| project.dbt.packages_install_path.clone();
+    assert!(install(&opened).ends_with("x_p"));
+    let given = open_apart(Arguments {
+        vars: Some("prefix: y".to_owned()),
+        ..Arguments::default()
+    });
+    assert!(install(&given).ends_with("y"));
+    assert_eq!(given.deployment().unwrap().schemas, ["marts", "y_prod"]);
+
+    let clean = |project: &Project, error: Error| {
+        let root = project.dbt.path.display().to_string();
+        error.to_string().replace(&root, "…")
+    };
+    let empty = "name: shop\nprofile: shop\n-----\nvars:\n  other: 1\n";
+    let empty = open(empty, Arguments::default(), &[]).unwrap();
+    let texts = ["text", "elsewhere"].map(|target| {
+        let error = opened.dbt.deployment(target).unwrap_err();
+        clean(&opened, error)
+    });
+    let error = empty.dbt.deployment("prod").unwrap_err();
+    insta::assert_snapshot!([texts.join("\n"), clean(&empty, error)].join("\n"), @r###"
+    …/vars.yml:17: `vars.deployment.text`: expected `clusters:` and `schemas:`, found text; write for example `{clusters: [compute], schemas: [marts]}`
+    …/vars.yml:4: `vars.deployment`: the target `elsewhere` is missing, there is only prod, listed, bad, text, nothing; add to …/vars.yml:
+      vars:
+        deployment:
+          elsewhere:
+            clusters: []  # final names of the clusters to release
+            schemas: []   # final names of the schemas to release
+    …/vars.yml:1: `vars`: there is no variable `deployment`; add to …/vars.yml:
+      vars:
+        deployment:
+          prod:
+            clusters: []  # final names of the clusters to release
+            schemas: []   # final names of the schemas to release
+    "###);
+}
+
+#[test]
+fn variables_in_both_files_are_those_that_every_dbt_reads() {
+    let both = format!("{PROJECT}\n-----\nvars:\n  deployment: {{prod: {{schemas: [other]}}}}\n");
+    let project = open(&both, Arguments::default(), &[]).unwrap();
+    assert_eq!(project.deployment().unwrap().schemas, ["marts", "x_p_prod"]);
+    let warnings: Vec<&str> = project.warnings().collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("/vars.yml:1: `vars`: stands in ")
+            && warnings[0].contains("dbt 1.12 refuses both"),
+        "{warnings:?}"
+    );
+    // To an older dbt the file is any file.
+    for other in ["- a\n", "{", "vars:\n", "prefix: z\n"] {
+        let project = format!("{PROJECT}\n-----\n{other}");
+        let project = open(&project, Arguments::default(), &[]).unwrap();
+        assert_eq!(project.warnings().count(), 0, "{other}");
+    }
+}
+
+#[test]
+fn what_a_release_does_without_refuses_nothing() {
+    let project = format!(
+        "{PROJECT}log-path: \"{{{{ nothing.here() }}}}\"\nrequire-dbt-version: \"{{{{ nor.here() }}}}\"\n\
+         models:\n  shop: {{+schema: \"{{{{ nor.here() }}}}\"}}\n"
+    );
+    let project = project.replace(
+        "target-path: \"out_{{ target.name }}\"",
+        "target-path: \"{{ nor.here() }}\"",
+    );
+    let project = project.replace("require-dbt-version: \">=1.9.0,<2.0.0\"\n", "");
+    let opened = open(&project, Arguments::default(), &[]).unwrap();
+    assert!(opened.deployment().is_ok());
+    assert!(opened.dbt.target_path.ends_with("target"));
+    let warnings: Vec<&str> = opened.warnings().collect();
+    assert!(
+        warnings.len() == 1
+            && warnings[0].contains("/dbt_project.yml:5: `target-path`: cannot render"),
+        "{warnings:?}"
+    );
+    let given = Arguments {
+        target_path: Some("elsewhere".into()),
+        ..Arguments::default()
+    };
+    assert_eq!(open(&project, given, &[]).unwrap().warnings().count(), 0);
+}
+
+#[test]
+fn repeated_keys_and_byte_order_marks_are_taken_as_dbt_takes_them() {
+    let project = format!("\u{feff}{PROJECT}name: store\n").replace("name: shop", "name: old");
+    let opened = open(&project, Arguments::default(), &[]).unwrap();
+    assert_eq!(opened.dbt.name, "store");
+    let warnings: Vec<&str> = opened.warnings().collect();
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("/dbt_project.yml:26: `name`: is repeated"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn a_variable_that_names_itself_is_an_error() {
     let project = PROJECT.replace("x_{{ env_var('P', 'p') }}", "{{ var('prefix') }}");
     let project = open(&project, Arguments::default(), &[]).unwrap();
     let error = project.deployment().unwrap_err().to_string();
     assert!(error.contains("refers to itself"), "{error}");
-}
-
-#[test]
-fn packages_are_counted_as_dbt_counts_them() {
-    let dir = tempfile::tempdir().unwrap();
-    let install = dir.path().join("dbt_packages");
-    let find = || Packages::find(dir.path(), &install);
-    let none = find().unwrap();
-    assert!(none.file.is_none() && !none.needs_install());
-    std::fs::write(
-        dir.path().join("packages.yml"),
-        "packages:\n  - package: a/b\n",
-    )
-    .unwrap();
-    assert!(find().unwrap().needs_install());
-    std::fs::create_dir_all(install.join("b")).unwrap();
-    std::fs::create_dir_all(install.join("__pycache__")).unwrap();
-    let found = find().unwrap();
-    assert_eq!(
-        (found.listed, found.installed, found.needs_install()),
-        (1, 1, false)
-    );
-    std::fs::write(dir.path().join("dependencies.yml"), "packages: []\n").unwrap();
-    assert!(
-        find()
-            .unwrap_err()
-            .to_string()
-            .contains("keep one of the two")
-    );
 }

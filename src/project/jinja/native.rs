@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minijinja::value::{Object, ObjectRepr, Value as Jinja, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State};
+use minijinja::{Environment, Error, ErrorKind};
 use serde_yaml::Value;
+
+use super::{percent, python};
 
 /// What `as_text`, `as_bool`, `as_number` and `as_native` leave on a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +20,16 @@ enum Mark {
 }
 
 #[derive(Debug)]
-struct Marked {
+pub(super) struct Marked {
     mark: Mark,
     text: String,
+}
+
+impl Marked {
+    /// The text that is marked.
+    pub(super) fn text(&self) -> String {
+        self.text.clone()
+    }
 }
 
 impl Object for Marked {
@@ -51,11 +60,17 @@ pub(super) fn environment() -> Environment<'static> {
         integer(&value).unwrap_or_else(|| Jinja::from(default.unwrap_or(0)))
     });
     jinja.add_filter("float", |value: Jinja, default: Option<f64>| {
-        let parsed = python_text(&value).trim().parse::<f64>().ok();
+        let parsed = python::text(&value).trim().parse::<f64>().ok();
         Jinja::from(parsed.or(default).unwrap_or(0.0))
     });
-    jinja.add_filter("string", |value: Jinja| python_text(&value));
-    jinja.set_unknown_method_callback(text_method);
+    jinja.add_filter("string", |value: Jinja| python::text(&value));
+    jinja.add_filter(percent::FILTER, |left: Jinja, right: Jinja| {
+        python::percent(&left, &right, false)
+    });
+    jinja.add_filter(percent::FILTER_OF, |left: Jinja, right: Jinja| {
+        python::percent(&left, &right, true)
+    });
+    jinja.set_unknown_method_callback(python::method);
     jinja
 }
 
@@ -65,7 +80,7 @@ pub(super) fn unrecorded(jinja: &Environment<'_>) -> Environment<'static> {
     for (name, value) in jinja.globals() {
         copy.add_global(name.to_owned(), value);
     }
-    copy.set_formatter(|out, _, value| Ok(out.write_str(&python_text(value))?));
+    copy.set_formatter(|out, _, value| Ok(out.write_str(&python::text(value))?));
     copy
 }
 
@@ -75,14 +90,14 @@ pub(super) fn render(jinja: &Environment<'static>, template: &str) -> Result<Val
     let record = Arc::clone(&emitted);
     let mut jinja = jinja.clone();
     jinja.set_formatter(move |out, _, value| {
-        let text = python_text(value);
+        let text = python::text(value);
         out.write_str(&text)?;
         let mut emitted = record.lock().unwrap_or_else(PoisonError::into_inner);
         emitted.count += 1;
         emitted.last = Some((value.clone(), text));
         Ok(())
     });
-    let text = jinja.render_str(template, ())?;
+    let text = jinja.render_str(&percent::rewrite(template), ())?;
     let emitted = std::mem::take(&mut *emitted.lock().unwrap_or_else(PoisonError::into_inner));
     match emitted.last {
         // Jinja2 folds a lone constant into text, so `{{ 5 }}` is no number for dbt either.
@@ -131,19 +146,8 @@ fn is_constant(template: &str) -> bool {
 fn marked(mark: Mark, value: &Jinja) -> Jinja {
     Jinja::from_object(Marked {
         mark,
-        text: python_text(value),
+        text: python::text(value),
     })
-}
-
-/// A value as Python's `str` writes it, where that differs from minijinja.
-fn python_text(value: &Jinja) -> String {
-    match (value.kind(), value.is_true()) {
-        (ValueKind::Undefined, _) => String::new(),
-        (ValueKind::None, _) => "None".to_owned(),
-        (ValueKind::Bool, true) => "True".to_owned(),
-        (ValueKind::Bool, false) => "False".to_owned(),
-        _ => value.to_string(),
-    }
 }
 
 /// Jinja2's `int`: whole text first, then through a float, else nothing.
@@ -151,7 +155,7 @@ fn integer(value: &Jinja) -> Option<Jinja> {
     if value.kind() == ValueKind::Bool {
         return Some(Jinja::from(i64::from(value.is_true())));
     }
-    let text = python_text(value);
+    let text = python::text(value);
     let text = text.trim();
     if let Ok(whole) = text.parse::<i64>() {
         return Some(Jinja::from(whole));
@@ -191,41 +195,4 @@ fn number(text: &str) -> Option<Value> {
     }
     let whole = text.parse::<i64>().map(Value::from).ok();
     whole.or_else(|| text.parse::<f64>().map(Value::from).ok())
-}
-
-/// The methods of Python's `str` that configuration files call; minijinja has none of its own.
-fn text_method(
-    _: &State<'_, '_>,
-    on: &Jinja,
-    method: &str,
-    arguments: &[Jinja],
-) -> Result<Jinja, Error> {
-    let unknown = || {
-        Error::new(
-            ErrorKind::UnknownMethod,
-            format!("text has no method {method} here"),
-        )
-    };
-    let text = match on.as_str() {
-        Some(text) => text.to_owned(),
-        None => on
-            .downcast_object_ref::<Marked>()
-            .map(|marked| marked.text.clone())
-            .ok_or_else(unknown)?,
-    };
-    let argument = |index: usize| arguments.get(index).and_then(Jinja::as_str);
-    Ok(match (method, argument(0), argument(1)) {
-        ("lower", None, None) => Jinja::from(text.to_lowercase()),
-        ("upper", None, None) => Jinja::from(text.to_uppercase()),
-        ("strip", None, None) => Jinja::from(text.trim()),
-        ("lstrip", None, None) => Jinja::from(text.trim_start()),
-        ("rstrip", None, None) => Jinja::from(text.trim_end()),
-        ("strip", Some(set), None) => Jinja::from(text.trim_matches(|c| set.contains(c))),
-        ("replace", Some(from), Some(to)) => Jinja::from(text.replace(from, to)),
-        ("startswith", Some(head), None) => Jinja::from(text.starts_with(head)),
-        ("endswith", Some(tail), None) => Jinja::from(text.ends_with(tail)),
-        ("split", None, None) => text.split_whitespace().map(Jinja::from).collect(),
-        ("split", Some(by), None) => text.split(by).map(Jinja::from).collect(),
-        _ => return Err(unknown()),
-    })
 }

@@ -4,6 +4,7 @@ use super::*;
 fn environment() -> Environment {
     [
         ("P", "6875"),
+        ("U", "a.b"),
         ("S", " Ab "),
         ("B", "true"),
         ("N", "1.5"),
@@ -71,6 +72,57 @@ fn one_expression_keeps_its_type() {
         render("{{ env_var('L') | as_native }}").unwrap(),
         Value::Sequence(vec!["a".into(), "b".into()])
     );
+}
+
+/// What dbt-core 1.11.16 made of these, as one list.
+#[test]
+fn python_is_taken_as_dbt_takes_it() {
+    let cases: Vec<(String, serde_json::Value)> =
+        serde_json::from_str(include_str!("python_cases.json")).unwrap();
+    assert!(cases.len() > 70);
+    let mut wrong = Vec::new();
+    for (template, wanted) in cases {
+        let found = render(&template).map_err(|error| error.to_string());
+        let found = found.map(|value| serde_json::to_value(value).unwrap());
+        if found.as_ref() != Ok(&wanted) {
+            wrong.push(format!("{template}\n  dbt: {wanted}\n  here: {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_python_has_and_this_has_not_is_an_error_that_says_so() {
+    let cases = [
+        ("{{ 'a'.encode() }}", "text has no method encode here"),
+        (
+            "{{ modules.re.sub('(?=a)', '', 'a') }}",
+            "is not one that Cutover can read",
+        ),
+        (
+            "{{ modules.datetime.datetime.now().ctime() }}",
+            "a datetime has no method ctime here",
+        ),
+        (
+            "{{ modules.pytz.timezone('No/Where') }}",
+            "there is no time zone No/Where",
+        ),
+        ("{{ '%d' % 'a' }}", "%d"),
+        ("{{ '%r' % 'a' }}", "conversion type"),
+        ("{{ modules.itertools.product([1] * 0, 5) }}", ""),
+    ];
+    for (template, wanted) in cases {
+        let error = render(template).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{template}: {error}");
+    }
+}
+
+#[test]
+fn a_run_has_one_time() {
+    let renderer = Renderer::new(&environment(), &Variables::new(), Scope::Profile);
+    let started = || renderer.text("{{ run_started_at.isoformat() }}").unwrap();
+    assert_eq!(started(), started());
+    assert!(started().as_str().unwrap().ends_with("+00:00"));
 }
 
 #[test]

@@ -29,6 +29,34 @@ fn with_source(error: &Error) -> String {
     format!("{error}{}", source.unwrap_or_default())
 }
 
+/// Written by dbt-core 1.12.6 with dbt-materialize 1.9.11.
+const NEWER: &[u8] = include_bytes!("../../../tests/fixtures/project/dbt_1_12/manifest.json");
+
+#[test]
+fn reads_what_a_newer_dbt_wrote() {
+    let manifest = read(NEWER).unwrap();
+    assert_eq!(manifest.metadata.dbt_release(), Some((1, 12)));
+    let totals = &manifest.nodes["model.shop.totals.v2"];
+    assert_eq!(
+        totals.config.rest["latest_version_pointer"],
+        json!({"enabled": true, "alias": "totals_now"})
+    );
+    assert_eq!(
+        totals.relation_name.as_deref(),
+        Some("\"materialize\".\"public_marts\".\"totals_v2\"")
+    );
+    manifest.graph().unwrap();
+    for (version, wanted) in [
+        ("1.12.0rc1", Some((1, 12))),
+        ("2.0.8", Some((2, 0))),
+        ("dev", None),
+    ] {
+        let mut metadata = manifest.metadata.clone();
+        metadata.dbt_version = Some(version.to_owned());
+        assert_eq!(metadata.dbt_release(), wanted, "{version}");
+    }
+}
+
 #[test]
 fn reads_what_dbt_wrote() {
     let manifest = shop();

@@ -12,6 +12,9 @@ use super::super::document::{Document, Fault, Step, kind};
 use super::super::jinja::Renderer;
 use super::{ADAPTER, Error, secret};
 
+/// What libpq 16 takes for the system's authorities, where older ones saw a file. It wants the whole check.
+pub(crate) const SYSTEM_ROOTS: &str = "system";
+
 /// How to connect to Materialize, with the adapter's defaults filled in.
 #[derive(Clone)]
 pub struct Credentials {
@@ -29,13 +32,14 @@ pub struct Credentials {
     pub schema: String,
     /// The cluster of models and tests that name none; the role's default when absent.
     pub cluster: Option<String>,
-    /// How TLS is used; libpq's default (`prefer`) when absent.
+    /// How TLS is used; libpq's default when absent: `prefer`, or `verify-full` with the system's
+    /// authorities.
     pub sslmode: Option<SslMode>,
     /// The client's certificate.
     pub sslcert: Option<PathBuf>,
     /// The key of `sslcert`.
     pub sslkey: Option<PathBuf>,
-    /// The authorities that are trusted.
+    /// The authorities that are trusted; the system's where it is `system`.
     pub sslrootcert: Option<PathBuf>,
     /// Seconds until a TCP keepalive; 0 leaves it to the system.
     pub keepalives_idle: u64,
@@ -51,6 +55,14 @@ pub struct Credentials {
     pub role: Option<String>,
     /// Session parameters on top of the adapter's own.
     pub options: BTreeMap<String, String>,
+}
+
+impl Credentials {
+    /// Whether the system's authorities are named, and not a file.
+    pub(crate) fn trusts_system(&self) -> bool {
+        let root = self.sslrootcert.as_deref();
+        root == Some(std::path::Path::new(SYSTEM_ROOTS))
+    }
 }
 
 // Any field may have been rendered from a secret, so none is shown.
@@ -103,6 +115,15 @@ impl SslMode {
         Self::ALL.into_iter().find(|mode| mode.as_str() == text)
     }
 }
+
+/// Keys that a release has no use for, but templates may: one that cannot be rendered is absent.
+const DBT_ONLY: [&str; 5] = [
+    "keepalives_idle",
+    "connect_timeout",
+    "retries",
+    "application_name",
+    "threads",
+];
 
 /// Reads the keys of one target and gathers everything that is wrong with them.
 pub(super) struct Reader<'a> {
@@ -203,6 +224,18 @@ impl<'a> Reader<'a> {
                 "sslmode",
                 format!("{written} is no sslmode"),
                 &format!("use one of {known}"),
+            );
+        }
+        if mode.is_some_and(|mode| mode != SslMode::VerifyFull)
+            && self.output.get("sslrootcert").and_then(Value::as_str) == Some(SYSTEM_ROOTS)
+        {
+            let what = format!(
+                "`{text}` is too weak for `sslrootcert: {SYSTEM_ROOTS}`, as it is for libpq"
+            );
+            self.fault(
+                "sslmode",
+                what,
+                "write `sslmode: verify-full`, or leave it out",
             );
         }
         mode
@@ -330,6 +363,8 @@ impl<'a> Reader<'a> {
         let written = self.output.get(key)?;
         match self.renderer.tree(written) {
             Ok(value) => Some(value),
+            // Only dbt has a use for these, and it says itself what is wrong with them.
+            Err(_) if DBT_ONLY.contains(&key) => None,
             // dbt takes a password that is not valid Jinja as it stands (not so under the name `pass`).
             Err(_) if key == "password" && written.is_string() => Some(written.clone()),
             Err(error) => {

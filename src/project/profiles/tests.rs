@@ -115,6 +115,63 @@ fn every_fault_is_reported_with_its_place() {
     "###);
 }
 
+/// A profile with these lines in its only target.
+fn with_lines(lines: &str) -> Result<Profile, Error> {
+    let text = format!(
+        "p:\n  outputs:\n    default:\n      type: materialize\n      host: h\n      port: 1\n      user: u\n      pass: p\n      dbname: d\n      schema: s\n{lines}"
+    );
+    let document = Document::parse(Path::new("profiles.yml"), text)?;
+    let vars = Variables::new();
+    let request = Request {
+        profiles_dir: Path::new("/"),
+        profile: Some("p"),
+        target: None,
+        vars: &vars,
+    };
+    Profile::choose(&document, "p", &request, &Environment::default())
+}
+
+#[test]
+fn the_systems_authorities_want_the_whole_check() {
+    let read = |lines| with_lines(lines).map(|profile| profile.credentials);
+    let system = read("      sslrootcert: system\n").unwrap();
+    assert!(system.trusts_system() && system.sslmode.is_none());
+    assert!(read("      sslrootcert: system\n      sslmode: verify-full\n").is_ok());
+    let file = read("      sslrootcert: ./system\n      sslmode: require\n").unwrap();
+    assert!(!file.trusts_system());
+    let weak = read("      sslrootcert: system\n      sslmode: require\n").unwrap_err();
+    assert_eq!(
+        weak.to_string(),
+        "profiles.yml:12: `p.outputs.default.sslmode`: `require` is too weak for `sslrootcert: system`, as it is for libpq; write `sslmode: verify-full`, or leave it out"
+    );
+}
+
+#[test]
+fn what_only_dbt_has_a_use_for_refuses_nothing() {
+    let lines = [
+        "keepalives_idle",
+        "connect_timeout",
+        "retries",
+        "application_name",
+        "threads",
+    ]
+    .map(|key| format!("      {key}: \"{{{{ nobody.knows() }}}}\"\n"));
+    let profile = with_lines(&lines.concat()).unwrap();
+    assert_eq!((profile.threads, profile.credentials.retries), (1, 1));
+    assert!(with_lines("      search_path: \"{{ nobody.knows() }}\"\n").is_err());
+}
+
+#[test]
+fn a_repeated_key_is_told() {
+    let profile = with_lines("      host: other\n      role: r\n      role: q\n").unwrap();
+    assert_eq!(profile.credentials.host, "other");
+    assert_eq!(profile.credentials.role.as_deref(), Some("q"));
+    assert_eq!(profile.warnings.len(), 2, "{:?}", profile.warnings);
+    assert!(
+        profile.warnings[0].starts_with("profiles.yml:11: `p.outputs.default.host`: is repeated")
+    );
+}
+
 #[test]
 fn names_what_is_missing() {
     let texts: Vec<String> = [

@@ -391,6 +391,31 @@ fn one_call_reads_the_project() {
         "flags: {state_modified_compare_more_unrendered_values: true}",
     );
     assert_eq!(listed(&state).unwrap().len(), 0);
+    write("dbt_project.yml", "name: shop");
+    let by = |manifest: &Manifest, dbt: &str| {
+        let mut manifest = manifest.clone();
+        manifest.metadata.dbt_version = Some(dbt.to_owned());
+        manifest
+    };
+    // Which dbt wrote the state is of no matter, the one in use is.
+    for (dbt, is_modified) in [
+        ("1.11.16", true),
+        ("1.12.0rc1", true),
+        ("1.12.0rc2", false),
+        ("1.12.0", false),
+        ("1.12.6", false),
+        ("1.13.0b1", false),
+    ] {
+        let old = by(&old, "1.11.16");
+        let listed = ls(&by(&new, dbt), Some(&old), folder.path(), &state, &[]);
+        assert_eq!(listed.unwrap().len(), usize::from(is_modified), "{dbt}");
+    }
+    write(
+        "dbt_project.yml",
+        "flags: {state_modified_compare_more_unrendered_values: false}",
+    );
+    let listed_by = ls(&by(&new, "1.12.6"), Some(&old), folder.path(), &state, &[]);
+    assert_eq!(listed_by.unwrap().len(), 1);
     write(
         "selectors.yml",
         "selectors: [{name: one, default: true, definition: a}]",
