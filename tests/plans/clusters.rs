@@ -116,13 +116,15 @@ async fn a_macro_whose_green_names_miss_the_green_clusters_is_refused() {
     );
     let plan = async || world.cutover(&["plan"]).await;
     let compute = world.name("compute");
-    plan()
+    let refused = plan()
         .await
         .exits(3)
         .says("deploy-suffix-missing")
-        .says(&format!(
-            "{compute} → \"{compute}_prod\\n_dbt_deploy\", not \"{compute}_prod_dbt_deploy\""
-        ));
+        .document();
+    let message = refused["error"]["message"].as_str().expect("a message");
+    let expected =
+        format!("{compute} → \"{compute}_prod\\n_dbt_deploy\", not \"{compute}_prod_dbt_deploy\"");
+    assert!(message.contains(&expected), "{message}");
     // A macro that looks at `deploy` itself.
     world.project.write(
         "macros/clusters.sql",

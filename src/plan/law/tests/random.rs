@@ -13,7 +13,7 @@ use proptest::test_runner::{Config, TestRunner};
 use std::cell::Cell;
 use std::sync::LazyLock;
 
-const CASES: u32 = 3000;
+const CASES: u32 = 2000;
 /// The last is not listed.
 const SCHEMAS: [&str; 4] = ["s0", "s1", "s2", "out"];
 const CLUSTERS: [&str; 3] = ["c0", "c1", "c2"];
