@@ -325,16 +325,16 @@ fn outcome(node: &Node, clusters: FinalCluster<'_>, customs: &Customs, own: Dige
         indexes,
         options: options::of(node, &materialized, customs),
         parents,
-        made_from: match node.resource_type {
-            ResourceType::Seed => MadeFrom::Rows {
+        made_from: if node.resource_type == ResourceType::Seed {
+            let checksum = node.checksum.as_ref();
+            MadeFrom::Rows {
                 file: None,
-                checksum: node
-                    .checksum
-                    .as_ref()
+                checksum: checksum
                     .filter(|checksum| checksum.name == "sha256")
                     .map(|checksum| checksum.checksum.clone()),
-            },
-            _ => MadeFrom::Unknown,
+            }
+        } else {
+            MadeFrom::Unknown
         },
         materialized,
         own,
@@ -344,11 +344,16 @@ fn outcome(node: &Node, clusters: FinalCluster<'_>, customs: &Customs, own: Dige
 /// What dbt makes of a node. dbt-materialize makes a materialized view of `table` too; a test that stores its
 /// failures becomes what `store_failures_as` says.
 fn materialized(node: &Node, customs: &Customs) -> String {
-    let named = match node.resource_type {
-        ResourceType::Model => node.config.materialized.as_deref().unwrap_or("view"),
-        ResourceType::Test if node.stores_failures_as() == "view" => return "view".to_owned(),
-        ResourceType::Test => return "materialized_view".to_owned(),
-        kind => kind.as_str(),
+    if node.resource_type == ResourceType::Test {
+        return match node.stores_failures_as() {
+            "view" => "view".to_owned(),
+            _ => "materialized_view".to_owned(),
+        };
+    }
+    let named = if node.resource_type == ResourceType::Model {
+        node.config.materialized.as_deref().unwrap_or("view")
+    } else {
+        node.resource_type.as_str()
     };
     match named {
         "table" | "materializedview" if !customs.is_custom(named) => "materialized_view".to_owned(),
