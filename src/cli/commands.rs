@@ -110,9 +110,9 @@ impl Commands {
 }
 
 /// Tells what the project's files should not say; for commands whose output is one document.
-fn warn(release: &Release) {
+fn warn(release: &Release, output: &Output) {
     for warning in release.project.warnings() {
-        tracing::warn!("{warning}");
+        output.remark(&format!("warning: {warning}"));
     }
 }
 

@@ -45,7 +45,7 @@ async fn what_dbt_takes_is_taken() {
         "{schemas:?}\n{planned}"
     );
     for part in [
-        "dbt_project.yml:17: `name`: is repeated; this one, the last, is taken",
+        "dbt_project.yml:12: `name`: is repeated; this one, the last, is taken",
         "`shop.outputs.prod.role`: is repeated",
     ] {
         assert!(planned.all().contains(part), "no {part:?}\n{planned}");
@@ -78,7 +78,7 @@ async fn packages_are_installed_when_others_are_listed() {
     let list = |folder: &str| format!("packages:\n  - local: packages/{folder}\n");
     let installed = |name: &str| project.path().join("dbt_packages").join(name).is_dir();
     let reason = "package-lock.yml was not made from what packages.yml lists";
-    let plan = || world.cutover(&["plan", "--full", "-v"]);
+    let plan = || world.cutover(&["plan", "--full", "-vvv"]);
 
     project.write("packages.yml", &list("one"));
     let first = plan().await.exits(0);

@@ -37,7 +37,7 @@ pub(super) async fn plan(
     }
     let flags = strategy(&arguments.scope);
     let release = commands.fetched(&arguments.target, flags, stop).await?;
-    super::warn(&release);
+    super::warn(&release, output);
     let store = release.store().await?;
     let wishes = wishes(&release, &arguments.scope);
     let (plan, folder) = release

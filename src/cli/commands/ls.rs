@@ -21,7 +21,7 @@ pub(super) async fn ls(
     stop: &CancellationToken,
 ) -> Answer {
     let release = commands.open(&arguments.target, Vec::new())?;
-    super::warn(&release);
+    super::warn(&release, output);
     let project = &release.project.dbt;
     let selection = Selection {
         select: arguments.select.clone(),
