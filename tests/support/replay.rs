@@ -72,7 +72,6 @@ impl Replay {
         for (step, files) in [
             ("parse", &["manifest.json"][..]),
             ("parse-green", &["manifest.json"]),
-            ("compile", &["run_results.json"]),
             ("build", &["manifest.json", "run_results.json"]),
         ] {
             let place = folder.join(step);
@@ -80,6 +79,15 @@ impl Replay {
             for file in files {
                 std::fs::copy(run.join(step).join("target").join(file), place.join(file))
                     .expect("what dbt wrote");
+            }
+        }
+        // What was compiled, where anything had to be.
+        for step in ["parse", "compile"] {
+            let written = run.join(step).join("target/run_results.json");
+            if written.is_file() {
+                let place = folder.join(step);
+                std::fs::create_dir_all(&place).expect("a folder");
+                std::fs::copy(written, place.join("run_results.json")).expect("what dbt wrote");
             }
         }
         let abort = [&["abort"], environment].concat();
