@@ -279,22 +279,20 @@ fn indent(line: &str) -> Option<usize> {
 fn child(lines: &[&str], from: usize, until: usize, step: &Step) -> Option<usize> {
     let range = || (from..until).filter_map(|at| Some((at, indent(lines.get(at)?)?)));
     let level = range().map(|(_, indent)| indent).next()?;
-    let level_lines = range()
+    let mut level_lines = range()
         .filter(|(_, indent)| *indent == level)
         .map(|(at, _)| at);
     match step {
         // Of a repeated key the last one counts.
-        Step::Key(key) => level_lines
-            .filter(|at| {
-                let line = lines[*at].trim_start();
-                [key.clone(), format!("\"{key}\""), format!("'{key}'")]
-                    .iter()
-                    .any(|spelt| {
-                        line.strip_prefix(spelt.as_str())
-                            .is_some_and(|rest| rest.trim_start().starts_with(':'))
-                    })
-            })
-            .last(),
+        Step::Key(key) => level_lines.rfind(|at| {
+            let line = lines[*at].trim_start();
+            [key.clone(), format!("\"{key}\""), format!("'{key}'")]
+                .iter()
+                .any(|spelt| {
+                    line.strip_prefix(spelt.as_str())
+                        .is_some_and(|rest| rest.trim_start().starts_with(':'))
+                })
+        }),
         Step::Item(item) => level_lines
             .filter(|at| lines[*at].trim_start().starts_with('-'))
             .nth(*item),

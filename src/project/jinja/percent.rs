@@ -265,32 +265,22 @@ fn right(tokens: &[Token], at: usize) -> Option<usize> {
 /// The bracket that opens what the token `at` closes.
 fn opening(tokens: &[Token], at: usize) -> Option<usize> {
     let mut depth = 0_usize;
-    (0..=at).rev().find(|at| match tokens[*at].kind {
-        Kind::Close => {
-            depth += 1;
-            false
-        }
-        Kind::Open => {
-            depth -= 1;
-            depth == 0
-        }
-        _ => false,
+    (0..=at).rev().find(|at| {
+        let kind = tokens[*at].kind;
+        depth += usize::from(kind == Kind::Close);
+        depth -= usize::from(kind == Kind::Open);
+        kind == Kind::Open && depth == 0
     })
 }
 
 /// The bracket that closes what the token `at` opens.
 fn ending(tokens: &[Token], at: usize) -> Option<usize> {
     let mut depth = 0_usize;
-    (at..tokens.len()).find(|at| match tokens[*at].kind {
-        Kind::Open => {
-            depth += 1;
-            false
-        }
-        Kind::Close => {
-            depth -= 1;
-            depth == 0
-        }
-        _ => false,
+    (at..tokens.len()).find(|at| {
+        let kind = tokens[*at].kind;
+        depth += usize::from(kind == Kind::Open);
+        depth -= usize::from(kind == Kind::Close);
+        kind == Kind::Close && depth == 0
     })
 }
 

@@ -216,10 +216,9 @@ impl ShowView {
     /// What dbt made that no planned node makes, by the last record of the new side.
     fn beside(&self) -> Vec<String> {
         let made = |effect: &EffectView| Some(made_beside(&effect.key, effect.result.as_ref()?));
-        let records = self.effects.iter().filter_map(made);
+        let mut records = self.effects.iter().filter_map(made);
         records
-            .filter(|beside| !beside.is_empty())
-            .next_back()
+            .rfind(|beside| !beside.is_empty())
             .unwrap_or_default()
     }
 

@@ -99,10 +99,10 @@ pub(super) fn text(value: &Value) -> Option<String> {
 
 /// A package of the hub with one exact version.
 fn pinned(entry: &Value) -> Option<Locked> {
-    let versions = match entry.get("version")? {
-        Value::Sequence(versions) => versions.as_slice(),
-        one => std::slice::from_ref(one),
-    };
+    let version = entry.get("version")?;
+    let versions = version
+        .as_sequence()
+        .map_or(std::slice::from_ref(version), Vec::as_slice);
     let [version] = versions else { return None };
     let version = text(version)?;
     let is_exact = version

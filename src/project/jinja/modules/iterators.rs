@@ -50,7 +50,7 @@ fn product(of: Rest<Jinja>) -> Result<Jinja, Error> {
             return Err(wrong(format!("a product of more than {MOST} items")));
         }
         let longer = |row: &Vec<Jinja>| {
-            let add = |item: &Jinja| [row.as_slice(), &[item.clone()]].concat();
+            let add = |item: &Jinja| [row.as_slice(), std::slice::from_ref(item)].concat();
             list.iter().map(add).collect::<Vec<_>>()
         };
         rows = rows.iter().flat_map(longer).collect();
