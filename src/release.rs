@@ -28,6 +28,8 @@ pub use connection::ConnectionError;
 pub use planning::Wishes;
 pub use revision::{Revision, fetch, resolve};
 
+/// The project beside the baseline.
+mod compared;
 /// From a wish to a deployment that is driven.
 mod conduct;
 /// A `profiles.yml` from the configuration.

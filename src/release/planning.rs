@@ -1,9 +1,10 @@
 //! From the project, the baseline and the server to a plan. Nothing is touched.
 
+use super::compared::Compared;
 use super::{Release, ReleaseError, drifts};
-use crate::artifacts::{Artifacts, Baseline, KeptOutcomes};
+use crate::artifacts::{Artifacts, Baseline};
 use crate::deployment::DeploymentError;
-use crate::deployment::builds::{Builds, Parsed, uncompiled};
+use crate::deployment::builds::{Builds, Parsed};
 use crate::deployment::state::{Event, State};
 use crate::materialize::Materialize;
 use crate::materialize::catalog::Catalog;
@@ -14,20 +15,18 @@ use crate::plan::candidate::{CandidateNode, Input, Promoted};
 use crate::plan::changes::Changes;
 use crate::plan::clusters::ClusterNames;
 use crate::plan::indexes;
-use crate::plan::replace::{self, Difference, Queries, Reasons};
+use crate::plan::replace::{self, Queries, Reasons};
 use crate::plan::slim::{self, Closed};
 use crate::plan::{
     BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, changed_tests,
     full, law,
 };
-use crate::project::outcome::{self, Outcomes, Verdict};
 use crate::project::run_results::RunResults;
 use crate::project::select::{self, Context, Kept, Selection, Selectors};
 use crate::project::state::Comparison;
 use crate::project::switches::Switches;
 use crate::settings::{Compare, OnDrift, Scope, Strategy};
 use crate::store::{RecordedEvent, Store};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Deployments whose waits for readiness say how long the next one takes.
@@ -55,57 +54,6 @@ struct Found {
     catalog: Catalog,
     baseline: Option<Baseline>,
     used: BaselineUsed,
-}
-
-/// The project beside the baseline.
-struct Compared<'a> {
-    /// As they are written.
-    texts: Comparison<'a>,
-    /// What came out of the baseline, and what comes out of the project, where that is compared.
-    outcomes: Option<(Cow<'a, Outcomes>, &'a Outcomes)>,
-    /// What an operator should know of it.
-    notes: Vec<String>,
-}
-
-impl Compared<'_> {
-    fn changes(&self, input: &Input<'_>) -> Changes {
-        let mut changes = match &self.outcomes {
-            Some((old, new)) => Changes::of_outcomes(old, new, &self.texts, input),
-            None => Changes::of_texts(&self.texts, input),
-        };
-        changes.notes.splice(0..0, self.notes.iter().cloned());
-        changes
-    }
-
-    /// How a node that changed differs.
-    fn difference(&self, id: &str, has_hooks: bool) -> Difference {
-        if let Some((old, new)) = &self.outcomes
-            && let Verdict::Differs(differences) = new.verdict(id, old)
-        {
-            return Difference::of_outcomes(&differences, has_hooks);
-        }
-        Difference::of_texts(self.texts.changes(id), has_hooks)
-    }
-}
-
-/// What came out of a baseline, as far as its manifest says: all but the SQL, and that too where dbt had
-/// compiled it.
-fn of_manifest(
-    baseline: &Baseline,
-    builds: &Builds,
-    names: &ClusterNames,
-) -> Result<Outcomes, ReleaseError> {
-    let content = &baseline.metadata.manifest_hash;
-    let clusters = |named: Option<&str>| builds.final_cluster(names, named);
-    let mut outcomes = uncompiled(
-        &baseline.manifest,
-        content,
-        &clusters,
-        None,
-        builds.switches,
-    )?;
-    outcomes.take_compiled(&baseline.manifest);
-    Ok(outcomes)
 }
 
 impl Release {
@@ -266,43 +214,6 @@ impl Release {
         // What the command line says wrong is not worth waiting for dbt.
         selection.parse(&selectors)?;
         Ok(Some(selectors))
-    }
-
-    /// The project beside the baseline.
-    fn compared<'a>(
-        &self,
-        baseline: &'a Baseline,
-        parsed: &'a Parsed,
-        builds: &Builds,
-        outcomes: Option<&'a Outcomes>,
-    ) -> Result<Compared<'a>, ReleaseError> {
-        let rules = select::rules(&self.project.dbt.flags, &parsed.manifest.metadata);
-        let texts = Comparison::with(&baseline.manifest, &parsed.manifest, rules);
-        let mut notes = Vec::new();
-        let Some(new) = outcomes else {
-            return Ok(Compared {
-                texts,
-                outcomes: None,
-                notes,
-            });
-        };
-        let names = &parsed.candidate.cluster_names;
-        let old = match &baseline.outcomes {
-            KeptOutcomes::Known(known) => Cow::Borrowed(&**known),
-            KeptOutcomes::Absent => Cow::Owned(of_manifest(baseline, builds, names)?),
-            KeptOutcomes::OtherForm { found } => {
-                notes.push(format!(
-                    "what came out of the baseline was recorded by another version of Cutover (form {found}, this one compares form {}), so it is not compared",
-                    outcome::FORM
-                ));
-                Cow::Owned(of_manifest(baseline, builds, names)?)
-            }
-        };
-        Ok(Compared {
-            texts,
-            outcomes: Some((old, new)),
-            notes,
-        })
     }
 
     /// What is to be released: what changed, what drifted, what was held back, or what is selected.

@@ -1,6 +1,7 @@
 use super::{Before, keep};
 use crate::plan::candidate::{ClusterUse, Input, Promoted};
 use crate::plan::changes::Changes;
+use crate::plan::indexes::wanted;
 use crate::plan::sample::World;
 use crate::plan::slim::{self, Closed};
 use crate::plan::{ObjectKind, Plan, RefusalName, Refused, full};
@@ -36,7 +37,13 @@ fn slim_plan(world: &World, changes: &Changes) -> Plan {
     let made = [("raw", "orders"), ("raw", "stg"), ("marts", "totals")];
     let made = made.map(|(schema, name)| {
         let place = (schema.to_owned(), name.to_owned());
-        (place, Promoted::default())
+        // Its index is configured wherever it lies.
+        let node = world.candidate.nodes.get(&format!("model.shop.{name}"));
+        let promoted = Promoted {
+            indexes: node.map_or_else(Vec::new, |node| wanted(node, world.target_cluster)),
+            beside: false,
+        };
+        (place, promoted)
     });
     let made = BTreeMap::from(made);
     let input = Input {
