@@ -128,6 +128,8 @@ struct Side<'a> {
     objects: Option<BTreeSet<String>>,
     /// Production schemas and clusters that this deployment created, ids.
     created: &'a BTreeSet<String>,
+    /// Every recorded green schema, ids: also those that do not go, because somebody swapped them.
+    green: BTreeSet<&'a str>,
     goes: Goes,
 }
 
@@ -146,6 +148,7 @@ impl<'a> Side<'a> {
                 .map(|(name, id)| (id.clone(), name.clone()))
                 .collect()
         };
+        let green_schemas = ids.green_schemas.values().map(String::as_str).collect();
         let mut side = match goes {
             Goes::Old => Self {
                 plan,
@@ -158,6 +161,7 @@ impl<'a> Side<'a> {
                         .collect(),
                 ),
                 created: &ids.created,
+                green: green_schemas,
                 goes,
                 secret,
             },
@@ -174,6 +178,7 @@ impl<'a> Side<'a> {
                     }
                 },
                 created: &ids.created,
+                green: green_schemas,
                 goes,
                 secret,
             },
@@ -271,13 +276,15 @@ impl<'a> Side<'a> {
         Ok(going)
     }
 
-    /// What dbt made on green clusters in schemas that stay, a hook's index for example.
+    /// What dbt made on green clusters in schemas that stay, a hook's index for example. Never what is in
+    /// a green schema: that goes with its schema or not at all, since the schema may serve by now.
     fn elsewhere<'c>(&self, catalog: &'c Catalog) -> impl Iterator<Item = &'c Object> {
         let clusters = self.clusters.iter().filter(|_| self.goes == Goes::Green);
         let objects = clusters.flat_map(|(cluster, _)| catalog.objects_on_cluster(cluster));
         objects.filter(|object| {
             let recorded = self.objects.as_ref();
             recorded.is_some_and(|recorded| recorded.contains(&object.id))
+                && !self.green.contains(object.schema_id.as_str())
         })
     }
 

@@ -170,6 +170,8 @@ async fn a_side_that_serves_or_has_a_stranger_in_it_is_not_collected() {
     world.sql.run(&swap).await;
     let swapped = world.cutover(&["gc", "prod"]).await.exits(0).document();
     assert!(!names(&swapped["leftovers"]).contains(&blue), "{swapped}");
+    let kept = swapped["problems"].to_string();
+    assert!(kept.contains("outside-dependent"), "{swapped}");
     let there = format!("SELECT max(release)::text FROM {blue}.totals");
     assert_eq!(world.sql.value(&there).await, "2");
 }
