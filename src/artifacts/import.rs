@@ -99,12 +99,7 @@ fn relations(manifest: &Manifest) -> Vec<(&Node, Relation)> {
     manifest
         .nodes
         .values()
-        .filter(|node| {
-            matches!(
-                node.resource_type,
-                ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot
-            ) || node.stores_failures(false)
-        })
+        .filter(|node| node.makes_relation(false))
         .filter_map(|node| Some((node, node.relation()?)))
         .collect()
 }

@@ -51,7 +51,7 @@ impl Changes {
         }
         for (id, old) in comparison.deleted() {
             if let Resource::Node(old) = old
-                && makes_relation(old.resource_type)
+                && old.resource_type.makes_relations()
             {
                 changes.leaves(id, &Left::of_node(&CandidateNode::of(old)), None, input);
             }
@@ -311,13 +311,6 @@ fn swaps_views_alone(schema: &str, input: &Input<'_>) -> bool {
                 )
             })
         })
-}
-
-fn makes_relation(kind: ResourceType) -> bool {
-    matches!(
-        kind,
-        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot
-    )
 }
 
 /// `changed: body, config cluster`, or `new`.

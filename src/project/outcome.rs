@@ -136,7 +136,7 @@ impl Outcomes {
         for (id, node) in manifest
             .nodes
             .iter()
-            .filter(|(_, node)| makes_relation(node, stores_failures))
+            .filter(|(_, node)| node.makes_relation(stores_failures))
         {
             let own = written.own(id)?;
             nodes.insert(id.clone(), outcome(node, clusters, &customs, own));
@@ -267,29 +267,6 @@ impl Outcomes {
     /// Never in practice: there is nothing in them that JSON cannot hold.
     pub fn digest(&self) -> Result<Digest, serde_json::Error> {
         Ok(Digest::of(&serde_json::to_vec(self)?))
-    }
-}
-
-/// Whether a node is one of those that have an outcome.
-fn makes_relation(node: &Node, stores_failures: bool) -> bool {
-    match node.resource_type {
-        ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot => true,
-        ResourceType::Test => node.stores_failures(stores_failures),
-        ResourceType::Analysis
-        | ResourceType::Operation
-        | ResourceType::Rpc
-        | ResourceType::SqlOperation
-        | ResourceType::Doc
-        | ResourceType::Source
-        | ResourceType::Macro
-        | ResourceType::Exposure
-        | ResourceType::Metric
-        | ResourceType::Group
-        | ResourceType::SavedQuery
-        | ResourceType::SemanticModel
-        | ResourceType::UnitTest
-        | ResourceType::Fixture
-        | ResourceType::Function => false,
     }
 }
 

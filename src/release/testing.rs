@@ -5,7 +5,7 @@ use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
 use crate::plan::candidate::Candidate;
 use crate::progress::Reporter;
-use crate::project::manifest::{Manifest, Node, ResourceType};
+use crate::project::manifest::{Manifest, ResourceType};
 use crate::project::run_results::RunResult;
 use crate::project::select::{self, Context, Kept, Method, Selection, Selectors, Spec};
 use crate::project::state::Comparison;
@@ -116,7 +116,8 @@ fn runnable<'a>(manifest: &Manifest, selected: impl Iterator<Item = &'a str>) ->
                 "dbt would also run the hook {}, which may write",
                 hook.unique_id
             )),
-            (None, Some(test)) if stores_failures(test) => {
+            // dbt runs without the flag, so only the test's own configuration counts.
+            (None, Some(test)) if test.says_to_store_failures() == Some(true) => {
                 Some("it stores its failures as a relation".to_owned())
             }
             (None, Some(_) | None) => None,
@@ -131,18 +132,6 @@ fn runnable<'a>(manifest: &Manifest, selected: impl Iterator<Item = &'a str>) ->
         }
     }
     runnable
-}
-
-/// Whether the test's own configuration has dbt make a relation of the rows that fail. No flag
-/// of dbt overrides it (`should_store_failures` asks for flags only where it says nothing).
-fn stores_failures(test: &Node) -> bool {
-    let kind = test.config.rest.get("store_failures_as");
-    let kind = kind.and_then(serde_json::Value::as_str);
-    match kind {
-        Some("ephemeral") => false,
-        Some(_) => true,
-        None => test.config.store_failures == Some(true),
-    }
 }
 
 #[cfg(test)]

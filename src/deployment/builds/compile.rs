@@ -11,7 +11,7 @@ use crate::build::{BuildError, Invocation};
 use crate::failure::with_causes;
 use crate::plan::candidate::Candidate;
 use crate::project::Manifest;
-use crate::project::outcome::reads::{may_introspect, texts_of};
+use crate::project::outcome::reads::{Questions, texts_of};
 use crate::project::run_results::CompileResults;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,7 +97,7 @@ impl Builds {
         wanted: &BTreeSet<&str>,
     ) -> Result<Compiled, DeploymentError> {
         let mut compiled = Compiled::default();
-        let suspects = may_introspect(manifest, wanted);
+        let suspects = Questions::of(manifest).nodes(wanted);
         let quiet: BTreeSet<&str> = wanted.difference(&suspects).copied().collect();
         for group in [quiet, suspects] {
             let mut left = group;

@@ -7,7 +7,7 @@ use crate::build::invocation::Compilation;
 use crate::project::Manifest;
 use crate::project::manifest::ResourceType;
 use crate::project::outcome::Outcomes;
-use crate::project::outcome::reads::{asks, may_introspect, texts_of};
+use crate::project::outcome::reads::{Questions, texts_of};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,8 @@ impl Builds {
                 changed.push((path, text));
             }
         }
-        changed.retain(|(path, text)| is_plain(path) && !asks(baseline, text));
+        let questions = Questions::of(baseline);
+        changed.retain(|(path, text)| is_plain(path) && !questions.may_be_in(text));
         if changed.is_empty() || changed.len() > FEW {
             return (!changed.is_empty()).then(|| everything(baseline));
         }
@@ -122,7 +123,8 @@ fn everything(baseline: &Manifest) -> Compilation {
         .filter(|(_, node)| node.resource_type == ResourceType::Model)
         .map(|(id, _)| id.as_str())
         .collect();
-    let files: BTreeSet<&str> = may_introspect(baseline, &models)
+    let files: BTreeSet<&str> = Questions::of(baseline)
+        .nodes(&models)
         .into_iter()
         .flat_map(|id| texts_of(baseline, id).into_iter().take(1))
         .map(|node| node.original_file_path.as_str())

@@ -38,6 +38,13 @@ pub enum ResourceType {
 }
 
 impl ResourceType {
+    /// Whether a node of this kind makes a relation of its own. A test does where it stores its failures
+    /// ([`Node::makes_relation`]).
+    #[must_use]
+    pub fn makes_relations(self) -> bool {
+        matches!(self, Self::Model | Self::Seed | Self::Snapshot)
+    }
+
     /// Every kind, in dbt's order.
     pub const ALL: [Self; 19] = [
         Self::Model,
@@ -267,11 +274,25 @@ impl Node {
     /// configuration does not. A manifest that a run wrote under the switch may have a `relation_name` for a
     /// test whose configuration says no, and dbt's materialization heeds the configuration.
     pub fn stores_failures(&self, by_default: bool) -> bool {
+        let unsaid = || by_default || self.relation_name.is_some();
         self.resource_type == ResourceType::Test
-            && self
-                .config
-                .store_failures
-                .unwrap_or(by_default || self.relation_name.is_some())
+            && self.says_to_store_failures().unwrap_or_else(unsaid)
+    }
+
+    /// Whether dbt makes a relation of it, or a part of others'; `by_default` as in
+    /// [`Self::stores_failures`].
+    pub fn makes_relation(&self, by_default: bool) -> bool {
+        self.resource_type.makes_relations() || self.stores_failures(by_default)
+    }
+
+    /// What a test's own configuration says of storing its failures; `None` where a flag of dbt decides.
+    /// `store_failures_as` overrides `store_failures` (`TestConfig.finalize_and_validate`).
+    pub fn says_to_store_failures(&self) -> Option<bool> {
+        let kind = self.config.rest.get("store_failures_as");
+        match kind.and_then(Value::as_str) {
+            Some(kind) => Some(kind != "ephemeral"),
+            None => self.config.store_failures,
+        }
     }
 
     /// What a test stores its failures as, dbt's word; `table` where it does not say.

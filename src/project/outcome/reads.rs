@@ -131,29 +131,38 @@ fn asking_macros(manifest: &Manifest) -> BTreeSet<&str> {
     }
 }
 
-/// Nodes of `wanted` that may ask the server while they are compiled, by their words; the same through
-/// ephemeral models that they read.
-#[must_use]
-pub fn may_introspect<'a>(manifest: &Manifest, wanted: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
-    let names = asking_macros(manifest);
-    let asks = |id: &&str| {
-        let mut texts = texts_of(manifest, id).into_iter();
-        texts.any(|node| has_question(&node.raw_code, &names))
-    };
-    wanted.iter().copied().filter(asks).collect()
+/// What asks the server while a project is compiled, known by its words.
+#[derive(Debug)]
+pub struct Questions<'m> {
+    manifest: &'m Manifest,
+    /// Macros that ask, by name.
+    asking: BTreeSet<&'m str>,
 }
 
-/// Whether a text may ask the server while it is compiled among the macros of this project.
-#[must_use]
-pub fn asks(manifest: &Manifest, code: &str) -> bool {
-    has_question(code, &asking_macros(manifest))
-}
+impl<'m> Questions<'m> {
+    /// Looks through the macros of a project.
+    #[must_use]
+    pub fn of(manifest: &'m Manifest) -> Self {
+        let asking = asking_macros(manifest);
+        Self { manifest, asking }
+    }
 
-fn has_question(code: &str, asking: &BTreeSet<&str>) -> bool {
-    QUESTION.is_match(code)
-        || WORD
-            .find_iter(code)
-            .any(|word| asking.contains(word.as_str()))
+    /// Whether a text among these macros may ask.
+    #[must_use]
+    pub fn may_be_in(&self, code: &str) -> bool {
+        let is_asking = |word: regex::Match<'_>| self.asking.contains(word.as_str());
+        QUESTION.is_match(code) || WORD.find_iter(code).any(is_asking)
+    }
+
+    /// Nodes of `wanted` that may ask; the same through ephemeral models that they read.
+    #[must_use]
+    pub fn nodes<'a>(&self, wanted: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+        let asks = |id: &&str| {
+            let mut texts = texts_of(self.manifest, id).into_iter();
+            texts.any(|node| self.may_be_in(&node.raw_code))
+        };
+        wanted.iter().copied().filter(asks).collect()
+    }
 }
 
 /// The nodes whose text stands in the SQL of a node: itself, and the ephemeral models that it reads.

@@ -1,6 +1,6 @@
 //! Outcomes of small manifests, and what differs between them.
 
-use super::reads::{Reads, may_introspect};
+use super::reads::{Questions, Reads};
 use super::{Circumstances, Difference, Inputs, MadeFrom, Outcomes, Verdict};
 use crate::project::Manifest;
 use crate::project::manifest::sample;
@@ -432,7 +432,10 @@ fn who_asks_the_server_is_suspected_through_macros_and_ephemeral_parents() {
         ],
     );
     let wanted: BTreeSet<&str> = ["model.shop.a", "model.shop.b", "model.shop.c"].into();
-    let found: Vec<&str> = may_introspect(&manifest, &wanted).into_iter().collect();
+    let found: Vec<&str> = Questions::of(&manifest)
+        .nodes(&wanted)
+        .into_iter()
+        .collect();
     assert_eq!(found, ["model.shop.a", "model.shop.b"]);
 }
 

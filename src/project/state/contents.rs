@@ -103,26 +103,9 @@ impl Found {
 fn of_node(old: &Node, new: &Node) -> Verdict {
     let mut found = Found::default();
     let is_test = new.resource_type == ResourceType::Test;
-    let same_body = match new.resource_type {
-        ResourceType::Seed => is_same_seed(old.checksum.as_ref(), new.checksum.as_ref()),
-        ResourceType::Model
-        | ResourceType::Analysis
-        | ResourceType::Test
-        | ResourceType::Snapshot
-        | ResourceType::Operation
-        | ResourceType::Rpc
-        | ResourceType::SqlOperation
-        | ResourceType::Doc
-        | ResourceType::Source
-        | ResourceType::Macro
-        | ResourceType::Exposure
-        | ResourceType::Metric
-        | ResourceType::Group
-        | ResourceType::SavedQuery
-        | ResourceType::SemanticModel
-        | ResourceType::UnitTest
-        | ResourceType::Fixture
-        | ResourceType::Function => old.raw_code == new.raw_code,
+    let same_body = match new.resource_type == ResourceType::Seed {
+        true => is_same_seed(old.checksum.as_ref(), new.checksum.as_ref()),
+        false => old.raw_code == new.raw_code,
     };
     let same_descriptions = is_test || has_same_descriptions(old, new);
     let same_relation = WHERE_BUILT
