@@ -133,20 +133,32 @@ pub(super) async fn import(
         outcomes: None,
         metadata,
     };
-    let metadata = artifacts.keep(&key, &id, &bundle).await?;
-    let to = Advance {
-        deployment: Some(id),
-        reason: Reason::Imported,
-        at: Timestamp::now(),
-    };
-    let expected = current.map(|pointer| pointer.generation);
-    let pointer = artifacts.advance(&key, expected, &to).await?;
+    let (metadata, pointer) = make_live(&artifacts, &key, &bundle, current).await?;
     output.document(&ImportView {
         pointer: PointerView::from(pointer),
         nodes: manifest.nodes.len(),
         metadata,
     });
     success()
+}
+
+/// Keeps a bundle under its own id and makes it the baseline in place of the current one.
+async fn make_live(
+    artifacts: &Artifacts,
+    key: &Key,
+    bundle: &Bundle,
+    current: Option<Pointer>,
+) -> Result<(Metadata, Pointer), ArtifactError> {
+    let id = bundle.metadata.deployment.clone();
+    let metadata = artifacts.keep(key, &id, bundle).await?;
+    let to = Advance {
+        deployment: Some(id),
+        reason: Reason::Imported,
+        at: Timestamp::now(),
+    };
+    let expected = current.map(|pointer| pointer.generation);
+    let pointer = artifacts.advance(key, expected, &to).await?;
+    Ok((metadata, pointer))
 }
 
 /// The lead of an environment with nothing under way: while this process has it, no deployment begins

@@ -1,7 +1,7 @@
 //! `baseline import --from` and `baseline forget`: what becomes of another environment's baseline.
 //! Nothing is touched in Materialize.
 
-use super::{catalog, idle, live_bundle, refused, replaceable, success};
+use super::{catalog, idle, live_bundle, make_live, refused, replaceable, success};
 use crate::artifacts::document::{Kind, Metadata};
 use crate::artifacts::{Advance, ArtifactError, Artifacts, Bundle, Key, Name, Pointer, Reason};
 use crate::cli::arguments::{BaselineForget, BaselineImport};
@@ -75,14 +75,7 @@ pub(super) async fn take_over(
         plan: None,
         ..bundle
     };
-    let metadata = artifacts.keep(&key, &id, &bundle).await?;
-    let to = Advance {
-        deployment: Some(id),
-        reason: Reason::Imported,
-        at: Timestamp::now(),
-    };
-    let expected = current.map(|pointer| pointer.generation);
-    let pointer = artifacts.advance(&key, expected, &to).await?;
+    let (metadata, pointer) = make_live(&artifacts, &key, &bundle, current).await?;
     give_up(&artifacts, &from, before).await?;
     let baseline = artifacts.baseline(&key).await?;
     output.document(&ImportView {
