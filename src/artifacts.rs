@@ -3,6 +3,7 @@
 //! Below the URL of `artifacts.url`, names percent-encoded:
 //!
 //! ```text
+//! create-only                                                  what shows that the store does not overwrite
 //! <project>/<environment>/deployments/<id>/manifest.json       as dbt wrote it
 //!                                          run_results.json    as dbt wrote it, where there was one
 //!                                          plan.json           where Cutover made one
@@ -19,6 +20,10 @@
 //! changes but a row of numbered ones: to move it from generation N is to create N+1, and of all who
 //! try exactly one does. That is a compare-and-set without a lock, and the row is its own history.
 //!
+//! A store that takes the condition for nothing (some that speak S3 do) would give two writers one
+//! generation. So before the first write a process creates an object that is there already, and goes on
+//! only where it is refused ([`Artifacts::prove`]).
+//!
 //! A bundle counts once its `metadata.json` is there, and is live once a pointer names it. Whoever
 //! died between two of these writes repeats them: [`Artifacts::keep`] and [`Artifacts::advance`] find
 //! what they left and go on. Nothing is ever overwritten; only [`Artifacts::trim`] removes, and never
@@ -32,6 +37,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 pub use document::{Kind, Metadata, Pointer, Reason, RecordedObject};
 pub use error::ArtifactError;
@@ -140,6 +146,8 @@ pub struct Artifacts {
     store: Arc<dyn ObjectStore>,
     root: ObjectPath,
     place: String,
+    /// Whether it was seen that the store does not overwrite.
+    proven: Arc<OnceCell<()>>,
 }
 
 impl Artifacts {

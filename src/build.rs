@@ -38,6 +38,8 @@ pub mod process;
 pub mod profiles;
 /// Selecting exactly the planned nodes.
 pub mod selector;
+/// Whether a file is part of the repository around it.
+mod tracked;
 /// dbt's versions.
 pub mod version;
 

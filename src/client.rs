@@ -64,6 +64,11 @@ impl Client {
     pub fn connect(address: &Address, options: &Options) -> Result<Self, ClientError> {
         let mut headers = header::HeaderMap::new();
         if let Some(token) = &options.token {
+            if !address.is_private() {
+                return Err(ClientError::Exposed {
+                    place: address.to_string(),
+                });
+            }
             let value = format!("Bearer {}", token.expose_secret());
             let mut value =
                 header::HeaderValue::from_str(&value).map_err(|_| ClientError::Token)?;

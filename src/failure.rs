@@ -91,13 +91,15 @@ impl Class {
                 "another session kept changing the catalog; run the command again when it is quiet"
             }
             Class::Transient => {
-                "nothing was lost; run `cutover resume` when the dependency is back"
+                "nothing was lost; run the command again when the dependency is back"
             }
             Class::Permanent => "production was not changed; correct the cause and deploy again",
             Class::Stuck => {
                 "nothing more will be touched; look at the objects that are named, then run `cutover resume`"
             }
-            Class::Interrupted => "run `cutover resume` to continue or `cutover abort` to give up",
+            Class::Interrupted => {
+                "run the command again; `cutover status` shows whether a deployment is under way"
+            }
         }
     }
 }

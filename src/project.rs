@@ -11,6 +11,8 @@ pub mod artifact;
 pub mod dbt_project;
 pub mod document;
 pub mod environment;
+/// Reading one file that a commit may have put there.
+pub mod file;
 pub mod identifier;
 pub mod jinja;
 pub mod locate;

@@ -17,8 +17,9 @@ use crate::project::{Project, Switches};
 use crate::settings::{Loaded, Override, Sources};
 use crate::settings::{Settings, SettingsError};
 use crate::source::{Source, SourceError};
-use crate::store::{Deployment, Store, StoreError};
+use crate::store::{Deployment, Location, Store, StoreError};
 use opening::Opening;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use conduct::{Driving, Folder};
 pub use connection::ConnectionError;
 pub use planning::Wishes;
-pub use revision::{Revision, fetch, resolve};
+pub use revision::{Fetched, Revision, resolve};
 
 /// The project beside the baseline.
 mod compared;
@@ -83,6 +84,10 @@ pub struct Release {
     base: PathBuf,
     /// What dbt must see of the environment besides what the settings allow.
     secrets: Variables,
+    /// Which variables dbt may see.
+    passes: environment::Passes,
+    /// Names of those that are set and that it may not.
+    withheld: BTreeSet<String>,
     wanted: Wanted,
 }
 
@@ -217,12 +222,7 @@ impl Release {
     /// # Errors
     /// As [`Release::open`] and [`Source::fetch`].
     pub async fn fetch(wanted: &Wanted, cancel: &CancellationToken) -> Result<Self, ReleaseError> {
-        let opening = Opening::of(wanted)?;
-        let checkout = match &opening.source {
-            Some(source) => Some(source.fetch(None, cancel).await?),
-            None => None,
-        };
-        opening.open(checkout)
+        Fetched::of(wanted, cancel).await?.open().await
     }
 
     /// The journal of the environment, or of the configuration. A project that comes from a
@@ -373,7 +373,7 @@ impl Release {
     pub fn materialize(&self) -> Materialize {
         let settings = &self.settings.materialize;
         Materialize::new(
-            address(&self.project.profile.credentials),
+            self.materialize_address(),
             SessionOptions {
                 connect_timeout: settings.connect_timeout.0,
                 statement_timeout: settings.statement_timeout.0,
@@ -381,6 +381,19 @@ impl Release {
                 application_name: settings.application_name.clone(),
             },
         )
+    }
+
+    /// Where the server is and who we are there.
+    #[must_use]
+    pub fn materialize_address(&self) -> Address {
+        address(&self.project.profile.credentials)
+    }
+
+    /// What somebody between us and the journal could do; `None` where nobody could.
+    #[must_use]
+    pub fn weak_journal(&self) -> Option<String> {
+        let location = Location::parse(&self.settings.store.url).ok()?;
+        location.weakness()
     }
 
     /// The folder in which each run has its own.
@@ -407,12 +420,13 @@ impl Release {
         let run_dir = std::path::absolute(run_folder).map_err(folder_error)?;
         let settings = &self.settings.dbt;
         let path = std::env::var_os("PATH");
-        let dbt = Dbt::locate(
-            settings.executable.as_deref(),
-            self.folder(),
-            path.as_deref(),
-        )?;
-        let mut environment = environment::allowed(std::env::vars_os(), &settings.environment);
+        // What a commit holds is not run.
+        let trusted = match &self.source {
+            Some(_) => self.base.as_path(),
+            None => self.folder(),
+        };
+        let dbt = Dbt::locate(settings.executable.as_deref(), trusted, path.as_deref())?;
+        let mut environment = environment::allowed(std::env::vars_os(), &self.passes);
         environment.extend(self.secrets.clone());
         let switches = Switches::of(&self.project.dbt.flags, &environment);
         let vars: serde_json::Map<_, _> = self.settings.project.vars.clone().into_iter().collect();

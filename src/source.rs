@@ -4,7 +4,7 @@
 //!
 //! - `git`: the repository, shallow, without branches. It can be made again at any time.
 //! - `tree`: the work tree. After a fetch it holds what the commit holds, and besides only what costs
-//!   to make: `dbt_packages` (while the files that list packages are the same), `.venv` and `venv`.
+//!   to make: `dbt_packages` (while the files that list packages are the same).
 //! - `revision.json`: which commit of which repository the tree holds. Removed before the tree is
 //!   touched and written when it is whole, so that a fetch that was killed leaves "not fetched".
 //! - `lock`: held shared by who works in the tree, alone by who changes it.

@@ -324,6 +324,15 @@ impl Store {
         self.find(Wanted::Active(environment.to_owned())).await
     }
 
+    /// The deployments that are under way, of every environment, the newest first.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub async fn under_way(&self) -> Result<Vec<Summary>, StoreError> {
+        let heads = backend!(self.under_way())?;
+        heads.into_iter().map(Head::summary).collect()
+    }
+
     /// The deployment of the environment that was created last.
     ///
     /// # Errors

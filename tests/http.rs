@@ -17,6 +17,7 @@ mod openapi;
 mod streams;
 
 use cutover::daemon::board::Role;
+use cutover::daemon::request::Command;
 use cutover::http::ROUTES;
 use cutover::http::problem::Kind;
 use cutover::plan::RefusalName;
@@ -314,11 +315,35 @@ async fn it_is_ready_when_every_environment_is() {
     world.daemon.set_store("prod", None);
     let answer = get(&world, "/readyz", "").await;
     let said = answer.is(503, "not-ready").json()["detail"].to_string();
-    assert!(said.contains("ci") && said.contains("prod"), "{said}");
+    assert!(
+        said.contains("journal") && said.contains("starting"),
+        "{said}"
+    );
+    assert!(!said.contains("ci") && !said.contains("prod"), "{said}");
     world.daemon.stop.cancel();
     let said = get(&world, "/readyz", "").await.json()["detail"].to_string();
     assert!(said.contains("stopping"), "{said}");
     assert_eq!(get(&world, "/healthz", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn who_may_not_promote_starts_what_waits() {
+    let world = World::start(|_| {}).await;
+    for body in [r#"{"allow": ["column-lost"]}"#, r#"{"bootstrap": true}"#] {
+        let answer = post(&world, "/v1/environments/prod/releases", RELEASER, body).await;
+        answer.is(403, "forbidden");
+        assert!(answer.json()["detail"].to_string().contains("promote"));
+    }
+    assert!(world.asked.lock().expect("a lock").is_empty());
+    for (token, waits, environment) in [(RELEASER, true, "prod"), (OF_CI, false, "ci")] {
+        let path = format!("/v1/environments/{environment}/releases");
+        assert_eq!(post(&world, &path, token, "{}").await.status, 202);
+        let asked = world.asked.lock().expect("a lock");
+        let Some((_, Command::Start(start), _)) = asked.last() else {
+            panic!("{asked:?}");
+        };
+        assert_eq!(start.waits_for_promotion, waits);
+    }
 }
 
 #[tokio::test]

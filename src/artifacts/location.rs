@@ -215,7 +215,12 @@ pub(super) fn open(
             (store, prefix, place)
         }
     };
-    Ok(Artifacts { store, root, place })
+    Ok(Artifacts {
+        store,
+        root,
+        place,
+        proven: Arc::default(),
+    })
 }
 
 fn folder(path: &Path) -> Result<Arc<dyn ObjectStore>, Cause> {

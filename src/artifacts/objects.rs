@@ -12,6 +12,11 @@ use std::time::{Duration, Instant};
 /// A list that fails sooner was answered; one that fails later was tried again and again.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// The object that shows that the store does not overwrite, at the root, and what is in it.
+const PROOF: &str = "create-only";
+const PROOF_TEXT: &[u8] =
+    b"Cutover creates this object twice to see that the second time is refused.\n";
+
 impl Artifacts {
     pub(super) fn folder(&self, key: &Key) -> ObjectPath {
         self.root
@@ -140,8 +145,44 @@ impl Artifacts {
         }
     }
 
+    /// Makes sure, once for each process, that a remote store refuses to create what is there already. Writes one
+    /// object.
+    ///
+    /// # Errors
+    /// [`Name::StoreOverwrites`], or that the store is away.
+    pub async fn prove(&self) -> Result<(), ArtifactError> {
+        // A hard link to a file that is there is refused by the system.
+        if !self.place.contains("://") {
+            return Ok(());
+        }
+        let prove = || async {
+            let path = self.root.clone().join(PROOF);
+            // The first time of all it is made; whoever makes it at the same moment is refused rightly.
+            if self.create_unproven(&path, PROOF_TEXT).await?
+                && self.create_unproven(&path, PROOF_TEXT).await?
+            {
+                let message = format!(
+                    "{} overwrites what is to be created only: it ignores the condition `If-None-Match: *`, so that two releases at once could both become the baseline",
+                    self.place
+                );
+                return Err(ArtifactError::refused(Name::StoreOverwrites, message, None));
+            }
+            Ok(())
+        };
+        self.proven.get_or_try_init(prove).await.copied()
+    }
+
     /// Creates an object; `false` when there is one.
     pub(super) async fn create(
+        &self,
+        path: &ObjectPath,
+        bytes: &[u8],
+    ) -> Result<bool, ArtifactError> {
+        self.prove().await?;
+        self.create_unproven(path, bytes).await
+    }
+
+    async fn create_unproven(
         &self,
         path: &ObjectPath,
         bytes: &[u8],

@@ -15,6 +15,8 @@ pub enum Name {
     BaselineDamaged,
     /// A document is of another project, environment or adapter.
     BaselineForeign,
+    /// The store overwrites what is to be created only.
+    StoreOverwrites,
     /// The manifest is of another project.
     ManifestForeign,
     /// The manifest was parsed with `deploy: true`.
@@ -33,12 +35,13 @@ pub enum Name {
 
 impl Name {
     /// Every name, in the order of the documentation.
-    pub const ALL: [Name; 12] = [
+    pub const ALL: [Name; 13] = [
         Name::BaselineMissing,
         Name::BaselineExists,
         Name::BaselineIncomplete,
         Name::BaselineDamaged,
         Name::BaselineForeign,
+        Name::StoreOverwrites,
         Name::ManifestForeign,
         Name::ManifestGreen,
         Name::ManifestElsewhere,
@@ -57,6 +60,7 @@ impl Name {
             Name::BaselineIncomplete => "baseline-incomplete",
             Name::BaselineDamaged => "baseline-damaged",
             Name::BaselineForeign => "baseline-foreign",
+            Name::StoreOverwrites => "store-overwrites",
             Name::ManifestForeign => "manifest-foreign",
             Name::ManifestGreen => "manifest-green",
             Name::ManifestElsewhere => "manifest-elsewhere",
@@ -82,6 +86,9 @@ impl Name {
             }
             Name::BaselineForeign => {
                 "correct artifacts.url or the environment: what is kept there belongs to others"
+            }
+            Name::StoreOverwrites => {
+                "name a store in artifacts.url that honours conditional writes (S3, Google Cloud Storage, Azure, MinIO, a local folder)"
             }
             Name::ManifestForeign => "give the manifest.json of this project",
             Name::ManifestGreen => {

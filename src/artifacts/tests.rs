@@ -1,6 +1,7 @@
 //! One suite for every backend, and what only files can do.
 
 mod damage;
+mod overwriting;
 mod s3;
 
 use super::document::{Kind, Metadata, RecordedObject};
@@ -33,6 +34,7 @@ fn memory() -> Artifacts {
         store: Arc::new(InMemory::new()),
         root: ObjectPath::from("deep/prefix"),
         place: "memory".to_owned(),
+        proven: Arc::default(),
     }
 }
 

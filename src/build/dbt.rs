@@ -3,6 +3,7 @@
 use crate::build::environment::Variables;
 use crate::build::error::BuildError;
 use crate::build::process::Guest;
+use crate::build::tracked::is_tracked;
 use crate::build::version::Version;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -23,11 +24,12 @@ pub struct Dbt {
 }
 
 impl Dbt {
-    /// Finds dbt: `explicit` (the setting), else `.venv/bin/dbt` or `venv/bin/dbt` in the project's
-    /// folder or the nearest parent that has one, else on `path_var` (the value of `PATH`).
+    /// Finds dbt: `explicit` (the setting), else `.venv/bin/dbt` or `venv/bin/dbt` in `project_dir` or the
+    /// nearest parent that has one, else on `path_var` (the value of `PATH`). For a project that comes from
+    /// a repository `project_dir` is a folder that the repository cannot write.
     ///
     /// # Errors
-    /// When there is none, with every place that was looked at.
+    /// When there is none, with every place that was looked at; when git tracks the one that is found.
     pub fn locate(
         explicit: Option<&Path>,
         project_dir: &Path,
@@ -48,16 +50,19 @@ impl Dbt {
         }
         let project_dir = absolute(project_dir);
         let environments = project_dir.ancestors().flat_map(|folder| {
-            [".venv", "venv"].map(|name| folder.join(name).join("bin").join("dbt"))
+            [".venv", "venv"].map(|name| (Some((folder, name)), folder.join(name).join("bin/dbt")))
         });
         let on_path = path_var
             .into_iter()
             .flat_map(std::env::split_paths)
             .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join("dbt"));
+            .map(|folder| (None, folder.join("dbt")));
         let mut looked = Vec::new();
-        for candidate in environments.chain(on_path) {
+        for (environment, candidate) in environments.chain(on_path) {
             if is_executable(&candidate) {
+                if let Some((folder, name)) = environment {
+                    refuse_tracked(folder, name)?;
+                }
                 return Ok(Self {
                     executable: candidate,
                 });
@@ -122,6 +127,16 @@ impl Dbt {
 
 fn known() -> std::sync::MutexGuard<'static, HashMap<(PathBuf, SystemTime), Version>> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whoever may propose a commit would run programs here.
+fn refuse_tracked(folder: &Path, name: &str) -> Result<(), BuildError> {
+    let path = folder.join(name);
+    match is_tracked(folder, name) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(BuildError::Tracked { path }),
+        Err(problem) => Err(BuildError::MayBeTracked { path, problem }),
+    }
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -196,6 +211,28 @@ pub(in crate::build) mod tests {
         assert_eq!(locate(None).expect("found"), own);
         fake(&set, "");
         assert_eq!(locate(Some(&set)).expect("found"), set);
+    }
+
+    #[test]
+    fn a_dbt_that_the_repository_brings_is_never_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let git = |arguments: &[&str]| {
+            let mut git = Command::new("git");
+            git.arg("-C").arg(folder.path()).args(arguments);
+            assert!(git.output().expect("git").status.success());
+        };
+        fake(&folder.path().join(".venv/bin/dbt"), "");
+        git(&["init", "--quiet"]);
+        assert!(Dbt::locate(None, folder.path(), None).is_ok());
+        git(&["add", "--force", ".venv"]);
+        let error = Dbt::locate(None, folder.path(), None).expect_err("it is refused");
+        assert!(
+            error.to_string().starts_with("tracked-environment: "),
+            "{error}"
+        );
+        assert_eq!(error.class(), Class::Usage);
+        let own = folder.path().join(".venv/bin/dbt");
+        assert!(Dbt::locate(Some(&own), folder.path(), None).is_ok());
     }
 
     #[test]

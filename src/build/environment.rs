@@ -1,6 +1,6 @@
 //! What a guest sees of our environment: nothing that is not allowed by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 /// A guest's environment.
@@ -69,20 +69,45 @@ const SWITCHES: &[&str] = &[
     "WRITE_JSON",
 ];
 
-/// The variables of `source` that are allowed, by the fixed list or by `patterns` (names, or prefixes
-/// ending in `*`), without dbt's own switches.
+/// What Cutover's own variables begin with: its configuration, and the token of the command line.
+const OWN: &str = "CUTOVER_*";
+
+/// Which variables reach dbt, and what is rendered here as dbt renders it. A commit can print whatever it
+/// sees, so what is Cutover's own stays out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// Names, or prefixes ending in `*`.
+    pub patterns: Vec<String>,
+    /// Variables that hold secrets of the configuration. Like Cutover's own, they pass only where their
+    /// whole name is a pattern.
+    pub secrets: BTreeSet<String>,
+    /// Whether other environments' secrets may be around: a lone `*` then lets nothing pass.
+    pub is_shared: bool,
+}
+
+impl Passes {
+    /// Whether the variable may be seen.
+    #[must_use]
+    pub fn lets(&self, name: &OsStr) -> bool {
+        let mut patterns = self.patterns.iter();
+        let is_secret = matches(OWN, name) || self.secrets.iter().any(|secret| name == &**secret);
+        if is_secret {
+            return patterns.any(|pattern| name == &**pattern);
+        }
+        ALLOWED.iter().any(|pattern| matches(pattern, name))
+            || patterns.any(|pattern| !(self.is_shared && pattern == "*") && matches(pattern, name))
+    }
+}
+
+/// The variables of `source` that pass, without dbt's own switches.
 #[must_use]
 pub fn allowed(
     source: impl IntoIterator<Item = (OsString, OsString)>,
-    patterns: &[String],
+    passes: &Passes,
 ) -> Variables {
     source
         .into_iter()
-        .filter(|(name, _)| {
-            let passes = ALLOWED.iter().any(|pattern| matches(pattern, name))
-                || patterns.iter().any(|pattern| matches(pattern, name));
-            passes && !is_switch(name)
-        })
+        .filter(|(name, _)| passes.lets(name) && !is_switch(name))
         .collect()
 }
 
@@ -103,13 +128,17 @@ fn is_switch(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::allowed;
+    use super::{Passes, allowed};
     use std::ffi::OsString;
 
     fn pass(names: &[&str], patterns: &[&str]) -> Vec<String> {
         let source = names.iter().map(|name| (OsString::from(name), "v".into()));
-        let patterns: Vec<String> = patterns.iter().map(|&p| p.to_owned()).collect();
-        allowed(source, &patterns)
+        let passes = Passes {
+            patterns: patterns.iter().map(|&p| p.to_owned()).collect(),
+            secrets: ["GIT_TOKEN".to_owned(), "DBT_ENV_SECRET_PROD".to_owned()].into(),
+            is_shared: patterns.contains(&"shared"),
+        };
+        allowed(source, &passes)
             .into_keys()
             .filter_map(|name| name.into_string().ok())
             .collect()
@@ -140,6 +169,29 @@ mod tests {
                 "PATH",
                 "https_proxy"
             ]
+        );
+    }
+
+    #[test]
+    fn secrets_of_the_configuration_pass_only_by_their_whole_name() {
+        let names = [
+            "CUTOVER_TOKEN",
+            "CUTOVER__STORE__URL",
+            "DBT_ENV_SECRET_PROD",
+            "DBT_ENV_SECRET_X",
+            "GIT_TOKEN",
+            "REGION",
+        ];
+        assert_eq!(pass(&names, &["*"]), ["DBT_ENV_SECRET_X", "REGION"]);
+        let named = pass(&names, &["GIT_*", "CUTOVER_TOKEN", "DBT_ENV_SECRET_PROD"]);
+        assert_eq!(
+            named,
+            ["CUTOVER_TOKEN", "DBT_ENV_SECRET_PROD", "DBT_ENV_SECRET_X"]
+        );
+        assert_eq!(pass(&names, &["*", "shared"]), ["DBT_ENV_SECRET_X"]);
+        assert_eq!(
+            pass(&names, &["*", "shared", "REG*"]),
+            ["DBT_ENV_SECRET_X", "REGION"]
         );
     }
 

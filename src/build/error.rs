@@ -22,6 +22,23 @@ pub enum BuildError {
         /// What the setting says.
         path: PathBuf,
     },
+    /// The repository around the project brings its own dbt.
+    #[error(
+        "tracked-environment: {} is part of the repository; what is in it would be run by whoever plans a commit",
+        path.display()
+    )]
+    Tracked {
+        /// The Python environment.
+        path: PathBuf,
+    },
+    /// It cannot be told whether the repository around the project brings its own dbt.
+    #[error("it is not known whether {} is part of the repository: {problem}", path.display())]
+    MayBeTracked {
+        /// The Python environment.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
     /// This dbt cannot be used.
     #[error("{} cannot be used: {problem}", path.display())]
     Unsupported {
@@ -119,6 +136,8 @@ impl Classify for BuildError {
             Self::NotFound { .. }
             | Self::NotExecutable { .. }
             | Self::Unsupported { .. }
+            | Self::Tracked { .. }
+            | Self::MayBeTracked { .. }
             | Self::NothingSelected { .. }
             | Self::Profile { .. }
             | Self::Selector(_) => Class::Usage,
@@ -142,6 +161,13 @@ impl Classify for BuildError {
             Self::NotFound { .. } => Some(format!(
                 "install it into the project's .venv: {INSTALL}; or set `dbt.executable`"
             )),
+            Self::Tracked { .. } => Some(
+                "remove it from the repository, or set `dbt.executable` to one that you trust"
+                    .to_owned(),
+            ),
+            Self::MayBeTracked { .. } => {
+                Some("set `dbt.executable` to the one that you trust".to_owned())
+            }
             Self::NotExecutable { .. } => Some("correct `dbt.executable`".to_owned()),
             Self::Unsupported { .. } => Some(format!(
                 "install a dbt that is supported into the project's .venv: {INSTALL}; or set `dbt.executable`"
@@ -154,6 +180,12 @@ impl Classify for BuildError {
                     .to_owned(),
             ),
             Self::Process(ProcessError::Record(error)) => error.hint(),
+            Self::Failed { message, .. } if message.contains("Env var required but not provided") => {
+                Some(
+                    "set it; where it is set, name it in `dbt.environment` of the configuration, since dbt is not given every variable"
+                        .to_owned(),
+                )
+            }
             Self::Selector(_) => Some("rename one of the nodes".to_owned()),
             Self::Process(_)
             | Self::Connection { .. }

@@ -33,6 +33,15 @@ impl CommandError {
         }
     }
 
+    /// The same error where a deployment is under way, which goes on when the dependency is back.
+    #[must_use]
+    pub fn under_way(self) -> Self {
+        if self.class != Class::Transient || self.hint != self.class.hint() {
+            return self;
+        }
+        self.with_hint("nothing was lost; run `cutover resume` when the dependency is back")
+    }
+
     /// The same error as the cause of `context`, one sentence without a final full stop.
     #[must_use]
     pub fn context(self, context: impl fmt::Display + Send + Sync + 'static) -> Self {

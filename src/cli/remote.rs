@@ -70,7 +70,13 @@ impl Remote {
             if !may_be_reached(&address, holder) {
                 continue;
             }
-            let client = client(&address, global)?;
+            let client = match client(&address, global) {
+                Ok(client) => client,
+                Err(error) => {
+                    refused.get_or_insert(error);
+                    continue;
+                }
+            };
             let asking = client.environment(environment);
             match tokio::time::timeout(FIRST_ANSWER, asking).await {
                 Ok(Ok(status)) if status.role == Role::Leader => {
@@ -228,6 +234,7 @@ impl Remote {
             select: selection.select.clone(),
             exclude: selection.exclude.clone(),
             selector: selection.selector.clone(),
+            wait_for_promotion: false,
         })
     }
 }

@@ -16,6 +16,15 @@ pub enum Address {
 }
 
 impl Address {
+    /// Whether nobody between reads what is sent: TLS, or this machine.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        match self {
+            Self::Socket(_) => true,
+            Self::Url(url) => url.scheme() == "https" || self.is_loopback(),
+        }
+    }
+
     /// Whether it is on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -126,7 +135,10 @@ mod tests {
             ("http://127.0.0.1:1", true),
             ("https://[::1]:1/base", true),
             ("https://cutover.example", false),
+            ("http://cutover.example", false),
         ] {
+            let is_private = text != "http://cutover.example";
+            assert_eq!(parse(text).expect(text).is_private(), is_private, "{text}");
             assert_eq!(parse(text).expect(text).is_loopback(), local, "{text}");
         }
         for text in [

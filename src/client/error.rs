@@ -24,6 +24,12 @@ pub enum ClientError {
     /// The token has characters that no header may have.
     #[error("the token has characters that cannot be sent")]
     Token,
+    /// The token would cross a network for everybody to read.
+    #[error("the token is not sent to {place}, since nothing encrypts on the way")]
+    Exposed {
+        /// The address.
+        place: String,
+    },
     /// No client could be made of it.
     #[error("the connection cannot be prepared")]
     Unusable(#[source] reqwest::Error),
@@ -57,6 +63,7 @@ impl ClientError {
             Self::Address { .. }
             | Self::Certificates { .. }
             | Self::Token
+            | Self::Exposed { .. }
             | Self::Unusable(_)
             | Self::Lost { .. }
             | Self::Unreadable { .. } => None,
@@ -86,6 +93,7 @@ impl Classify for ClientError {
             Self::Address { .. }
             | Self::Certificates { .. }
             | Self::Token
+            | Self::Exposed { .. }
             | Self::Unusable(_)
             | Self::Unreadable { .. } => Class::Usage,
             Self::Lost { .. } => Class::Transient,
@@ -105,6 +113,10 @@ impl Classify for ClientError {
             }
             Self::Certificates { .. } => "name a file with certificates as PEM".to_owned(),
             Self::Token => "put the token alone into CUTOVER_TOKEN or the file".to_owned(),
+            Self::Exposed { .. } => {
+                "use https:// (http.tls), the socket, or the address on the daemon's own machine"
+                    .to_owned()
+            }
             Self::Unusable(_) => return None,
             Self::Lost { .. } => {
                 "see whether `cutover serve` runs and whether the address is its own".to_owned()

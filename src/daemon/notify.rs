@@ -9,6 +9,7 @@ use crate::failure::with_causes;
 use crate::metrics::Delivery;
 use crate::settings::{Format, Loaded, Topic, Webhook};
 use crate::store::{Due, Lead, Message, Store, StoreError};
+use futures_util::future::join_all;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
@@ -36,12 +37,14 @@ const BEFORE: SignedDuration = SignedDuration::from_mins(10);
 /// The most that is kept of what a webhook answers when it refuses.
 const LONGEST_ANSWER: usize = 200;
 
-/// Delivers what the outbox holds of one environment, for ever.
+/// Delivers what the outbox holds of one environment, for ever: each webhook on its own, so that one that is
+/// dead does not delay the others. A changed configuration begins anew; what was on its way then may be
+/// delivered twice.
 pub(super) async fn deliver(
     store: Store,
     lead: Arc<Lead>,
     metrics: Arc<Metrics>,
-    settings: watch::Receiver<Arc<Loaded>>,
+    mut settings: watch::Receiver<Arc<Loaded>>,
     base: PathBuf,
 ) {
     let client = match client() {
@@ -51,39 +54,108 @@ pub(super) async fn deliver(
             return;
         }
     };
-    let environment = lead.environment().to_owned();
     let began = Timestamp::now();
     let began = began.saturating_sub(BEFORE).unwrap_or(began);
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let outbox = Outbox {
+        client,
+        store,
+        lead,
+        metrics,
+        base,
+        began,
+    };
     loop {
-        ticks.tick().await;
-        let loaded = Arc::clone(&settings.borrow());
+        let loaded = Arc::clone(&settings.borrow_and_update());
         let webhooks = wanted(&loaded);
-        if webhooks.is_empty() {
-            continue;
+        let all = join_all(
+            webhooks
+                .into_iter()
+                .map(|webhook| outbox.deliver_to(webhook)),
+        );
+        tokio::select! {
+            // It ends only where there is nobody to tell.
+            _ = all => if settings.changed().await.is_err() { return },
+            changed = settings.changed() => if changed.is_err() { return },
         }
-        let targets: Vec<&str> = webhooks.iter().map(|hook| hook.name.as_str()).collect();
-        let now = Timestamp::now();
-        let oldest = now.saturating_sub(PATIENCE).unwrap_or(now).max(began);
-        let due = match store.due(&environment, &targets, oldest, now, BATCH).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::warn!(error = with_causes(&error), "the outbox cannot be read");
-                continue;
-            }
-        };
-        for due in due {
-            let Some(webhook) = webhooks.iter().find(|hook| hook.name == due.target) else {
-                continue;
-            };
-            let outcome = one(&client, &store, &lead, webhook, &due, &base).await;
-            match outcome {
-                Ok(outcome) => metrics.notified(&due.target, outcome),
+    }
+}
+
+/// What deliveries of one environment need.
+struct Outbox {
+    client: reqwest::Client,
+    store: Store,
+    lead: Arc<Lead>,
+    metrics: Arc<Metrics>,
+    base: PathBuf,
+    /// Nobody is told what was written before.
+    began: Timestamp,
+}
+
+impl Outbox {
+    /// Delivers to one webhook, for ever.
+    async fn deliver_to(&self, webhook: &Webhook) {
+        let environment = self.lead.environment();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = Timestamp::now();
+            let oldest = now.saturating_sub(PATIENCE).unwrap_or(now).max(self.began);
+            let target = [webhook.name.as_str()];
+            let due = match self
+                .store
+                .due(environment, &target, oldest, now, BATCH)
+                .await
+            {
+                Ok(due) => due,
                 Err(error) => {
-                    tracing::warn!(error = with_causes(&error), "a delivery was not recorded");
-                    break;
+                    tracing::warn!(error = with_causes(&error), "the outbox cannot be read");
+                    continue;
                 }
+            };
+            for due in due {
+                match self.one(webhook, &due).await {
+                    Ok(outcome) => self.metrics.notified(&due.target, outcome),
+                    Err(error) => {
+                        tracing::warn!(error = with_causes(&error), "a delivery was not recorded");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Delivers one message, or records when it is tried again. Gives the word for the metrics.
+    async fn one(&self, webhook: &Webhook, due: &Due) -> Result<Delivery, StoreError> {
+        let (store, lead) = (&self.store, &self.lead);
+        let number = due.message.number;
+        let Some(topic) = topic(&due.message).filter(|topic| webhook.events.contains(topic)) else {
+            store.delivered(lead, number, &webhook.name).await?;
+            return Ok(Delivery::NotWanted);
+        };
+        match post(&self.client, webhook, topic, &due.message, &self.base).await {
+            Ok(()) => {
+                store.delivered(lead, number, &webhook.name).await?;
+                Ok(Delivery::Delivered)
+            }
+            Err(why) => {
+                let now = Timestamp::now();
+                let next = now.checked_add(pause(due.attempts)).ok();
+                let next =
+                    next.filter(|next| next.duration_since(due.message.created_at) < PATIENCE);
+                tracing::warn!(
+                    target = webhook.name,
+                    why,
+                    again_at = next.map(tracing::field::display),
+                    "a notification was not delivered"
+                );
+                store
+                    .failed(lead, number, &webhook.name, &why, next)
+                    .await?;
+                Ok(match next {
+                    Some(_) => Delivery::Failed,
+                    None => Delivery::GivenUp,
+                })
             }
         }
     }
@@ -104,46 +176,6 @@ fn client() -> Result<reqwest::Client, reqwest::Error> {
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
         .build()
-}
-
-/// Delivers one message, or records when it is tried again. Gives the word for the metrics.
-async fn one(
-    client: &reqwest::Client,
-    store: &Store,
-    lead: &Lead,
-    webhook: &Webhook,
-    due: &Due,
-    base: &Path,
-) -> Result<Delivery, StoreError> {
-    let number = due.message.number;
-    let Some(topic) = topic(&due.message).filter(|topic| webhook.events.contains(topic)) else {
-        store.delivered(lead, number, &webhook.name).await?;
-        return Ok(Delivery::NotWanted);
-    };
-    match post(client, webhook, topic, &due.message, base).await {
-        Ok(()) => {
-            store.delivered(lead, number, &webhook.name).await?;
-            Ok(Delivery::Delivered)
-        }
-        Err(why) => {
-            let now = Timestamp::now();
-            let next = now.checked_add(pause(due.attempts)).ok();
-            let next = next.filter(|next| next.duration_since(due.message.created_at) < PATIENCE);
-            tracing::warn!(
-                target = webhook.name,
-                why,
-                again_at = next.map(tracing::field::display),
-                "a notification was not delivered"
-            );
-            store
-                .failed(lead, number, &webhook.name, &why, next)
-                .await?;
-            Ok(match next {
-                Some(_) => Delivery::Failed,
-                None => Delivery::GivenUp,
-            })
-        }
-    }
 }
 
 /// How long after a failure it is tried again: a second, doubling, at most half an hour.
@@ -187,13 +219,22 @@ async fn post(
     if status.is_success() {
         return Ok(());
     }
-    let said = answer.text().await.unwrap_or_default();
-    let said: String = said
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_ANSWER)
-        .collect();
-    Err(format!("it answered {status}: {said}"))
+    Err(format!("it answered {status}: {}", said(answer).await))
+}
+
+/// The beginning of an answer; the rest, perhaps endless, is not read.
+async fn said(mut answer: reqwest::Response) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < 4 * LONGEST_ANSWER {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => bytes.extend(chunk.iter().take(4 * LONGEST_ANSWER)),
+            // What came before it broke off is said all the same.
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let said = text.chars().filter(|c| !c.is_control());
+    said.take(LONGEST_ANSWER).collect()
 }
 
 /// `t=SECONDS,v1=HEX`, where HEX is the HMAC-SHA-256 of `SECONDS.BODY`: the time is signed too, so
@@ -278,7 +319,27 @@ fn sentence(topic: Topic, message: &Message) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{pause, signature};
+    use super::{LONGEST_ANSWER, pause, said, signature};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_read_to_its_beginning() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a caller");
+            let _ = stream.read(&mut [0; 1024]).await;
+            let mut piece = b"HTTP/1.1 500 No\r\n\r\n".to_vec();
+            while stream.write_all(&piece).await.is_ok() {
+                piece = vec![b'x'; 64 << 10];
+            }
+        });
+        let answer = reqwest::get(url).await.expect("an answer");
+        let said = tokio::time::timeout(std::time::Duration::from_secs(30), said(answer)).await;
+        assert_eq!(said.expect("an end"), "x".repeat(LONGEST_ANSWER));
+    }
 
     #[test]
     fn a_signature_is_the_hmac_of_time_and_body() {

@@ -41,6 +41,9 @@ pub struct Start {
     pub allow: Vec<RefusalName>,
     /// What the release begins with, instead of everything that changed.
     pub selection: Option<Selection>,
+    /// Whether somebody is to promote it, whatever the settings say.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_promotion: bool,
 }
 
 /// A request to a worker.

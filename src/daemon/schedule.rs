@@ -296,5 +296,20 @@ impl Schedule {
     }
 }
 
+/// Hosts whose clocks differ by less than this share a journal without harm: a firing of the other one is
+/// not fired again.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
+
+/// The latest of the recorded firings that can have been: a clock that was ahead recorded those that lie in
+/// the future, and nothing would fire until they have come.
+#[must_use]
+pub fn believable(
+    recorded: impl IntoIterator<Item = Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let latest = now.checked_add(CLOCKS_DIFFER).unwrap_or(now);
+    recorded.into_iter().filter(|at| *at <= latest).max()
+}
+
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,15 @@
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, Live, SecretNames, unchanged};
+use super::state::Event;
 use crate::failure::{Class, Classify};
 use crate::materialize::ddl;
 use crate::materialize::guarded::{Guarded, Names};
 use crate::materialize::{MaterializeError, Statement};
 use crate::plan::{Plan, RefusalName};
 use crate::store::Deployment;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Which way the swap goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,48 @@ pub(super) enum Swapped {
     Yes,
     /// Nothing changed, for this reason.
     No(String),
+    /// Nothing was sent: whether green is ready must be looked at first, for this reason.
+    NotYet(String),
+}
+
+impl Swapped {
+    /// The end of an attempt to make green live.
+    pub(super) fn event(self) -> Event {
+        match self {
+            Swapped::Yes => Event::SwapCommitted,
+            Swapped::No(reason) => Event::SwapDeclined { reason },
+            Swapped::NotYet(reason) => Event::SwapPutOff { reason },
+        }
+    }
+}
+
+/// So long after it was seen green is taken for ready; the swap follows within moments.
+const READY_FOR: Duration = Duration::from_secs(30);
+
+/// The moment at which this process saw that green is ready, its connection to the server kept since.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ready(Instant);
+
+impl Ready {
+    /// It was seen just now.
+    pub(super) fn seen() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Why green may not be made live before it is looked at again.
+    pub(super) fn is_stale(ready: Option<Self>) -> Option<String> {
+        match ready {
+            Some(Self(seen)) if seen.elapsed() <= READY_FOR => None,
+            Some(Self(seen)) => Some(format!(
+                "the swap was not sent within {} s of seeing that green is ready",
+                seen.elapsed().as_secs()
+            )),
+            None => Some(
+                "the swap was not sent, and nobody has seen since whether green is ready"
+                    .to_owned(),
+            ),
+        }
+    }
 }
 
 /// The fence and the swaps, fence first: from it on the server notices every change by others.
@@ -219,6 +264,7 @@ pub(super) async fn swap(
     context: &Context<'_>,
     deployment: &Deployment,
     direction: Direction,
+    mut ready: Option<Ready>,
 ) -> Result<Swapped, DeploymentError> {
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
@@ -278,12 +324,16 @@ pub(super) async fn swap(
                 return settled(context, deployment, direction, &ids, &secret, &names).await;
             }
         }
+        if let Some(stale) = Ready::is_stale(ready) {
+            return Ok(Swapped::NotYet(stale));
+        }
         let check = expected(deployment, &ids, &green, &moved, &secret, direction);
         match context.guarded(&statements, false, &check).await {
             Ok(Guarded::Committed) => {}
             Ok(Guarded::Unknown(error)) => {
                 tracing::warn!(%error, "the answer of COMMIT was lost; asking the ids");
                 context.materialize.forget().await;
+                ready = None;
             }
             Ok(Guarded::Declined(Mismatch::Changed(reason))) => return Ok(Swapped::No(reason)),
             // A moment ago the ids were right: look again, which names what happened.

@@ -7,7 +7,7 @@
 use super::baseline;
 use super::checks;
 use super::context::Context;
-use super::cutover::{self, Direction, Swapped};
+use super::cutover::{self, Direction, Ready, Swapped};
 use super::dress::{self, After};
 use super::error::DeploymentError;
 use super::hydrate;
@@ -49,6 +49,10 @@ pub struct Engine<'a> {
     failure: Option<String>,
     /// The state that the observers know of.
     announced: Option<State>,
+    /// When this drive found green ready, unless a connection was lost since.
+    ready: Option<Ready>,
+    /// Whether a promotion that began goes on when green is found ready again.
+    is_put_off: bool,
 }
 
 impl<'a> Engine<'a> {
@@ -60,6 +64,8 @@ impl<'a> Engine<'a> {
             deployment,
             failure: None,
             announced: None,
+            ready: None,
+            is_put_off: false,
         }
     }
 
@@ -137,14 +143,26 @@ impl<'a> Engine<'a> {
                 | State::RollingBack => self.step(state, until).await?,
             };
             self.apply(event.clone()).await?;
+            self.remember(&event);
             if let Event::SwapDeclined { reason } = event {
                 return Err(DeploymentError::Declined(reason));
             }
         }
     }
 
+    fn remember(&mut self, event: &Event) {
+        if *event == Event::PromotionStarted {
+            self.ready = Some(Ready::seen());
+        }
+        if let Event::SwapPutOff { reason } = event {
+            let text = format!("{reason}; green is looked at again");
+            self.context.reporter.note(text);
+            self.is_put_off = true;
+        }
+    }
+
     fn promotes(&self, until: Until) -> bool {
-        until.promote || self.deployment.request.promotion == Policy::Automatic
+        self.is_put_off || until.promote || self.deployment.request.promotion == Policy::Automatic
     }
 
     fn cleans_up(&self, until: Until) -> bool {
@@ -218,6 +236,8 @@ impl<'a> Engine<'a> {
                 Class::Interrupted | Class::Usage => return Err(error),
                 Class::Transient | Class::Conflict => {
                     self.context.materialize.forget().await;
+                    // Meanwhile the server may have begun anew.
+                    self.ready = None;
                     // Nothing is under way between two attempts, so that this is a boundary.
                     self.context.interrupted(&self.deployment)?;
                     // The limit is for waiting: a step that had worked for longer waits anew.
@@ -286,10 +306,9 @@ impl<'a> Engine<'a> {
                 Ok(Event::PromotionStarted)
             }
             State::CuttingOver => {
-                match cutover::swap(context, deployment, Direction::Forward).await? {
-                    Swapped::Yes => Ok(Event::SwapCommitted),
-                    Swapped::No(reason) => Ok(Event::SwapDeclined { reason }),
-                }
+                let swapped =
+                    cutover::swap(context, deployment, Direction::Forward, self.ready).await?;
+                Ok(swapped.event())
             }
             State::Soaking => {
                 settle::settle(context, deployment, Serving::Green).await?;
@@ -305,9 +324,10 @@ impl<'a> Engine<'a> {
                 self.unwound().await
             }
             State::RollingBack => {
-                match cutover::swap(context, deployment, Direction::Back).await? {
+                let looked = Some(Ready::seen());
+                match cutover::swap(context, deployment, Direction::Back, looked).await? {
                     Swapped::Yes => {}
-                    Swapped::No(reason) => {
+                    Swapped::No(reason) | Swapped::NotYet(reason) => {
                         return Err(DeploymentError::Stuck(format!(
                             "the swap back was refused: {reason}. Run `cutover resume` to try again"
                         )));
@@ -360,10 +380,10 @@ impl<'a> Engine<'a> {
                 replace::verify(context, deployment).await?;
                 Ok(Event::PromotionStarted)
             }
-            State::CuttingOver => match replace::apply(context, deployment).await? {
-                Swapped::Yes => Ok(Event::SwapCommitted),
-                Swapped::No(reason) => Ok(Event::SwapDeclined { reason }),
-            },
+            State::CuttingOver => {
+                let applied = replace::apply(context, deployment, self.ready).await?;
+                Ok(applied.event())
+            }
             State::Soaking => {
                 let id = replace::applied_id(context, deployment).await?;
                 baseline::keep_in_place(context, deployment, &id).await?;

@@ -11,7 +11,7 @@
 //! where an apply leaves the view's id as it was, the view's query.
 
 use super::context::{Context, key};
-use super::cutover::Swapped;
+use super::cutover::{Ready, Swapped};
 use super::error::DeploymentError;
 use super::hydrate;
 use super::readiness::{ExpectedCluster, ExpectedObject};
@@ -382,6 +382,7 @@ async fn send(
 pub(super) async fn apply(
     context: &Context<'_>,
     deployment: &Deployment,
+    ready: Option<Ready>,
 ) -> Result<Swapped, DeploymentError> {
     let view = planned(deployment)?;
     let made = made(context, deployment).await?;
@@ -398,6 +399,9 @@ pub(super) async fn apply(
                 return Ok(Swapped::Yes);
             }
             Standing::Pending if tried.is_none() => {
+                if let Some(stale) = Ready::is_stale(ready) {
+                    return Ok(Swapped::NotYet(stale));
+                }
                 if let Err(lost) = lawful(&deployment.plan, &catalog) {
                     return Ok(Swapped::No(lost));
                 }

@@ -72,6 +72,12 @@ pub enum Event {
         /// Why, in one sentence.
         reason: String,
     },
+    /// The swap was not sent: since green was found ready a connection was lost, or another process took the
+    /// deployment up. It is looked at again.
+    SwapPutOff {
+        /// Why, in one sentence.
+        reason: String,
+    },
     /// The soak ended well.
     Soaked,
     /// The old side is gone.
@@ -238,7 +244,9 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
         (Event::Verified, State::Verifying) => Ok(State::Ready),
         (Event::PromotionStarted, State::Ready) => Ok(State::CuttingOver),
         (Event::SwapCommitted, State::CuttingOver) => Ok(State::Soaking),
-        (Event::SwapDeclined { .. }, State::CuttingOver) => Ok(State::Ready),
+        (Event::SwapDeclined { .. } | Event::SwapPutOff { .. }, State::CuttingOver) => {
+            Ok(State::Ready)
+        }
         (Event::Degraded { .. } | Event::Recovered, State::Soaking) => Ok(State::Soaking),
         (Event::Asked { .. } | Event::AskedTooLate { .. }, now) if !now.is_terminal() => Ok(now),
         (Event::Soaked, State::Soaking) => Ok(State::CleaningUp),
@@ -272,6 +280,7 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             | Event::PromotionStarted
             | Event::SwapCommitted
             | Event::SwapDeclined { .. }
+            | Event::SwapPutOff { .. }
             | Event::Degraded { .. }
             | Event::Recovered
             | Event::Asked { .. }

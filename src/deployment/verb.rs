@@ -116,6 +116,7 @@ impl Verb {
             | Event::Built
             | Event::Hydrated
             | Event::Verified
+            | Event::SwapPutOff { .. }
             | Event::Degraded { .. }
             | Event::Recovered
             | Event::Asked { .. } => false,

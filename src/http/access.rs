@@ -55,6 +55,7 @@ impl Caller {
 pub(super) struct Rules {
     tokens: Vec<([u8; 32], Arc<Caller>)>,
     pub(super) limiter: Limiter,
+    pub(super) open_metrics: bool,
     pub(super) body_limit: usize,
     pub(super) timeout: Duration,
 }
@@ -96,6 +97,7 @@ impl Rules {
         Ok(Self {
             tokens,
             limiter: Limiter::new(http.requests_per_second),
+            open_metrics: http.open_metrics,
             body_limit: usize::try_from(http.body_limit).unwrap_or(usize::MAX),
             timeout: http.request_timeout.0,
         })

@@ -4,10 +4,11 @@ use super::access::Caller;
 use super::document::{Act, Release};
 use super::problem::{Kind, Problem};
 use super::read::{Named, named, names, parameter, seen};
-use super::routes::App;
+use super::routes::{App, lacks};
 use crate::daemon::request::{Accepted, Command, Idempotency};
 use crate::deployment::Verb;
 use crate::deployment::state::Asker;
+use crate::settings::http::Scope;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -53,10 +54,17 @@ handlers! {
 pub(super) async fn release(posted: Posted) -> Answer {
     posted.is_seen()?;
     let wish: Release = posted.body()?;
-    let start = wish.start().map_err(|problem| {
+    let mut start = wish.start().map_err(|problem| {
         let hint = "send a JSON object as /v1/openapi.json describes it";
         Problem::new(Kind::InvalidBody, problem, hint)
     })?;
+    // A release that promotes itself promotes, and what is allowed decides what production loses.
+    if !posted.caller.may(Scope::Promote) {
+        if start.bootstrap || !start.allow.is_empty() {
+            return Err(lacks(&posted.caller, Scope::Promote));
+        }
+        start.waits_for_promotion = true;
+    }
     posted.ask(Command::Start(start)).await
 }
 

@@ -51,6 +51,8 @@ pub struct Release {
     /// A selector of `selectors.yml` instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
+    /// Whether it is staged and checked, and then waits for somebody to promote it.
+    pub wait_for_promotion: bool,
 }
 
 impl Release {
@@ -77,6 +79,7 @@ impl Release {
             bootstrap: self.bootstrap,
             allow: self.allow,
             selection: Selection::of_changes(self.select, self.exclude, self.selector),
+            waits_for_promotion: self.wait_for_promotion,
         })
     }
 }

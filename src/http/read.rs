@@ -34,17 +34,20 @@ pub(super) async fn alive() -> Json<Health> {
 }
 
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Health>, Problem> {
-    let mut reasons = Vec::new();
+    // Whoever asks has no token, so no environment is named.
+    let mut reasons = BTreeSet::new();
     if app.stop.is_cancelled() || app.daemon.stop.is_cancelled() {
-        reasons.push("it is stopping".to_owned());
+        reasons.insert("it is stopping");
     }
     for status in app.daemon.board.all() {
         let name = &status.environment;
         let store = app.daemon.store(name);
         match status.role {
-            Role::Starting => reasons.push(format!("{name:?} is starting")),
+            Role::Starting => {
+                reasons.insert("an environment is starting");
+            }
             Role::Leader | Role::Standby if store.is_none() => {
-                reasons.push(format!("the journal of {name:?} is not open"));
+                reasons.insert("a journal is not open");
             }
             Role::Leader | Role::Standby => {}
         }
@@ -56,18 +59,38 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Health>, P
     }
     Err(Problem::new(
         Kind::NotReady,
-        reasons.join("; "),
+        Vec::from_iter(reasons).join("; "),
         "wait; GET /v1/environments says what keeps an environment",
     ))
 }
 
-pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let mut answer = app.metrics.text().into_response();
+pub(super) async fn metrics(
+    State(app): State<Arc<App>>,
+    caller: Option<Extension<Arc<Caller>>>,
+) -> Response {
+    let mut text = app.metrics.text();
+    if let Some(Extension(caller)) = caller {
+        text = without_unseen(&text, &caller);
+    }
+    let mut answer = text.into_response();
     let media_type = HeaderValue::from_static(crate::metrics::MEDIA_TYPE);
     answer
         .headers_mut()
         .insert(header::CONTENT_TYPE, media_type);
     answer
+}
+
+/// The metrics without those of environments that the caller does not see.
+fn without_unseen(text: &str, caller: &Caller) -> String {
+    let lines = text.split_inclusive('\n');
+    let is_seen = |line: &&str| match line.split_once("environment=\"") {
+        Some((_, rest)) => {
+            let quoted = rest.split_once('"').map_or(rest, |(name, _)| name);
+            caller.sees(quoted)
+        }
+        None => true,
+    };
+    lines.filter(is_seen).collect()
 }
 
 pub(super) async fn description() -> Response {

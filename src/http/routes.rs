@@ -58,6 +58,8 @@ enum Needs {
     Nothing,
     /// No token.
     NoToken,
+    /// A token with the scope `read` from other machines, unless the metrics are open.
+    Metrics,
     /// A token with the scope.
     Scope(Scope),
 }
@@ -112,7 +114,7 @@ macro_rules! routes {
 routes! {
     "GET" "/healthz" Needs::Nothing => Alive;
     "GET" "/readyz" Needs::Nothing => Ready;
-    "GET" "/metrics" Needs::NoToken => Metrics;
+    "GET" "/metrics" Needs::Metrics => Metrics;
     "GET" "/v1/openapi.json" Needs::NoToken => Description;
     "GET" "/v1/environments" Needs::Scope(Scope::Read) => Environments;
     "GET" "/v1/environments/{environment}" Needs::Scope(Scope::Read) => Environment;
@@ -212,14 +214,14 @@ async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     let (took, status) = (began.elapsed(), answer.status().as_u16());
     let route = known.map_or("unmatched", |route| route.path);
     app.metrics.answered(route, word(&method), status, took);
-    tracing::info!(
-        %method,
-        path,
-        status,
-        ms = took.as_millis(),
-        token = caller.as_ref().map_or("-", |caller| &*caller.name),
-        "answered"
-    );
+    let token = caller.as_ref().map_or("-", |caller| &*caller.name);
+    let ms = took.as_millis();
+    // The log is the release's: who looks is not worth a line of it, who asks for something or is at fault is.
+    if method.is_safe() && status < 400 {
+        tracing::debug!(%method, path, status, ms, token, "answered");
+    } else {
+        tracing::info!(%method, path, status, ms, token, "answered");
+    }
     answer
 }
 
@@ -278,7 +280,17 @@ async fn admitted(
     if let Err(wait) = rules.limiter.take(who, Instant::now()) {
         return Err((known, too_many(wait)));
     }
-    if let Needs::Scope(scope) = needs {
+    let is_here = match peer {
+        Some(Peer::Socket) => true,
+        Some(Peer::Address(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    let scope = match needs {
+        Needs::Scope(scope) => Some(scope),
+        Needs::Metrics if !is_here && !rules.open_metrics => Some(Scope::Read),
+        Needs::Nothing | Needs::NoToken | Needs::Metrics => None,
+    };
+    if let Some(scope) = scope {
         let caller = found.map_err(|problem| (None, problem))?;
         // What no route takes is said to whoever has a token.
         if route.is_some_and(|route| takes(route, request.method())) && !caller.may(scope) {
@@ -317,7 +329,7 @@ fn recognised(rules: &Rules, headers: &HeaderMap) -> Result<Arc<Caller>, Problem
         .ok_or_else(|| no("the token is not known"))
 }
 
-fn lacks(caller: &Caller, scope: Scope) -> Problem {
+pub(super) fn lacks(caller: &Caller, scope: Scope) -> Problem {
     Problem::new(
         Kind::Forbidden,
         format!(

@@ -69,6 +69,12 @@ impl Address {
         format!("{}:{}", self.host, self.port)
     }
 
+    /// What somebody between us and the server could do; `None` where nobody could.
+    #[must_use]
+    pub fn weakness(&self) -> Option<String> {
+        self.tls().weakness(&self.host)
+    }
+
     fn tls(&self) -> Tls {
         Tls {
             mode: self.ssl_mode,

@@ -1,7 +1,9 @@
 //! TLS as libpq's `sslmode` has it, over rustls.
 //!
-//! `require` encrypts without looking at the certificate, as libpq does without a root
-//! certificate; `verify-ca` and `verify-full` check the chain, the latter the host name too.
+//! `verify-ca` and `verify-full` check the chain, the latter the host name too. The weaker modes encrypt
+//! without looking at the certificate, but where a root certificate is given they check the chain as well
+//! (libpq: "if a root CA file exists, the behavior of `sslmode=require` will be the same as that of
+//! `verify-ca`"; its code does so under `prefer`, too).
 
 use super::error::MaterializeError;
 use super::session::SslMode;
@@ -13,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -30,33 +33,51 @@ pub(crate) struct Tls {
     pub(crate) key: Option<PathBuf>,
 }
 
+impl Tls {
+    /// Whether the server must prove who it is, its host name aside.
+    pub(crate) fn is_verified(&self) -> bool {
+        match self.mode {
+            SslMode::Disable => false,
+            SslMode::Prefer | SslMode::Require => self.root_cert.is_some(),
+            SslMode::VerifyCa | SslMode::VerifyFull => true,
+        }
+    }
+
+    /// What somebody between us and this host could do; `None` where nobody could, or the host is this
+    /// machine.
+    pub(crate) fn weakness(&self, host: &str) -> Option<String> {
+        let is_here = host.starts_with('/')
+            || host == "localhost"
+            || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        (!is_here && !self.is_verified()).then(|| {
+            format!("nothing proves that {host} is the server that is meant: whoever stands between may read the password and everything else")
+        })
+    }
+}
+
 /// The connector, or `None` when the server is to be reached without TLS.
 pub(crate) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, MaterializeError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| MaterializeError::Tls(error.to_string()))?;
-    let builder =
-        match tls.mode {
-            SslMode::Disable => return Ok(None),
-            SslMode::Prefer | SslMode::Require => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Verifier {
-                    roots: None,
-                    provider,
-                })),
-            SslMode::VerifyCa => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Verifier {
-                    roots: Some(Arc::new(roots(tls)?)),
-                    provider,
-                })),
-            SslMode::VerifyFull => builder.with_webpki_verifier(
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls)?), provider)
-                    .build()
-                    .map_err(|error| MaterializeError::Tls(error.to_string()))?,
-            ),
-        };
+    let builder = match tls.mode {
+        SslMode::Disable => return Ok(None),
+        SslMode::Prefer | SslMode::Require | SslMode::VerifyCa => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier {
+                roots: match tls.is_verified() {
+                    true => Some(Arc::new(roots(tls)?)),
+                    false => None,
+                },
+                provider,
+            })),
+        SslMode::VerifyFull => builder.with_webpki_verifier(
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls)?), provider)
+                .build()
+                .map_err(|error| MaterializeError::Tls(error.to_string()))?,
+        ),
+    };
     let config = match (&tls.cert, &tls.key) {
         (Some(certificate), Some(key)) => builder
             .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
@@ -165,6 +186,40 @@ impl ServerCertVerifier for Verifier {
 mod tests {
     use super::{SslMode, Tls, connector};
     use std::path::PathBuf;
+
+    #[test]
+    fn a_root_certificate_is_looked_at_whatever_the_mode() {
+        let of = |mode: SslMode, root: Option<&str>| Tls {
+            mode,
+            root_cert: root.map(PathBuf::from),
+            cert: None,
+            key: None,
+        };
+        for mode in [SslMode::Prefer, SslMode::Require] {
+            let verified = of(mode, Some("/no/ca.pem"));
+            assert!(verified.is_verified() && verified.weakness("db.example").is_none());
+            // It is read, so it is used.
+            assert!(
+                connector(&verified).is_err_and(|error| error.to_string().contains("/no/ca.pem"))
+            );
+            let blind = of(mode, None);
+            assert!(connector(&blind).is_ok());
+            assert!(
+                blind
+                    .weakness("db.example")
+                    .is_some_and(|why| why.contains("db.example"))
+            );
+            for here in ["localhost", "127.0.0.1", "::1", "/run/postgresql"] {
+                assert_eq!(blind.weakness(here), None, "{here}");
+            }
+        }
+        assert!(
+            of(SslMode::Disable, Some("/no/ca.pem"))
+                .weakness("db")
+                .is_some()
+        );
+        assert!(of(SslMode::VerifyCa, None).weakness("db").is_none());
+    }
 
     #[test]
     fn the_word_system_is_no_file() {

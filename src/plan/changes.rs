@@ -154,8 +154,11 @@ impl Changes {
         let is_built = match node.materialization() {
             Materialization::Ephemeral => true,
             Materialization::Relation(_) => node.database == input.catalog.database,
-            Materialization::Source => full::lies_in_deployment(input, node),
-            Materialization::Sink | Materialization::Unsupported => false,
+            // What cannot be built in the deployment is refused as that, by its own name.
+            Materialization::Source | Materialization::Unsupported => {
+                full::lies_in_deployment(input, node)
+            }
+            Materialization::Sink => false,
         };
         if is_built {
             self.seed.nodes.insert(id.to_owned(), what);

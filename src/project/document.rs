@@ -146,7 +146,7 @@ pub struct Document {
 impl Document {
     /// Reads a file that must hold a mapping. An empty file is an empty mapping.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(file).map_err(|source| Error::Unreadable {
+        let text = super::file::read_text(file).map_err(|source| Error::Unreadable {
             file: file.to_owned(),
             source,
         })?;

@@ -1,6 +1,6 @@
 //! The environment variables that Jinja's `env_var` and dbt's options read, as an injected value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +10,11 @@ pub const SECRET_PREFIX: &str = "DBT_ENV_SECRET";
 
 /// A snapshot of environment variables. Cheap to clone; `Debug` prints names only.
 #[derive(Clone, Default)]
-pub struct Environment(Arc<BTreeMap<String, String>>);
+pub struct Environment {
+    variables: Arc<BTreeMap<String, String>>,
+    /// Names of those that are set and not to be seen.
+    withheld: Arc<BTreeSet<String>>,
+}
 
 impl Environment {
     /// Takes the variables of this process. Those that are not UTF-8 are left out, as dbt cannot name them.
@@ -22,7 +26,35 @@ impl Environment {
 
     /// The value of a variable, empty or not.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// These variables without those that may not be seen.
+    #[must_use]
+    pub fn seen_by(&self, lets: impl Fn(&str) -> bool) -> Self {
+        let all = self.variables.iter();
+        let (seen, withheld): (Vec<_>, Vec<_>) = all.partition(|(name, _)| lets(name));
+        Self {
+            variables: Arc::new(copied(seen)),
+            withheld: Arc::new(withheld.into_iter().map(|(name, _)| name.clone()).collect()),
+        }
+    }
+
+    /// These variables and others, which win.
+    #[must_use]
+    pub fn with(&self, others: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut variables = self.variables.as_ref().clone();
+        variables.extend(others);
+        Self {
+            variables: Arc::new(variables),
+            withheld: self.withheld.clone(),
+        }
+    }
+
+    /// Names of variables that are set and not to be seen.
+    #[must_use]
+    pub fn withheld(&self) -> &BTreeSet<String> {
+        &self.withheld
     }
 
     /// The value of an option's variable. An empty one counts as absent, as it does for dbt's
@@ -39,17 +71,27 @@ impl Environment {
     }
 }
 
+fn copied(variables: Vec<(&String, &String)>) -> BTreeMap<String, String> {
+    let copies = variables.into_iter();
+    copies
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
         let variables = variables
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()));
-        Self(Arc::new(variables.collect()))
+        Self {
+            variables: Arc::new(variables.collect()),
+            withheld: Arc::default(),
+        }
     }
 }
 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }

@@ -225,6 +225,12 @@ fn env_var(
         (Some(_), _) if secret => Ok(Jinja::from(format!("{SECRET_OPEN}{name}{SECRET_CLOSE}"))),
         (Some(value), _) => Ok(Jinja::from(value)),
         (None, Some(default)) if !default.is_none() && !default.is_undefined() => Ok(default),
+        (None, Some(_) | None) if environment.withheld().contains(name) => {
+            let text = format!(
+                "environment variable {name} is set, but not among those that dbt is given; name it in dbt.environment of the configuration"
+            );
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
+        }
         (None, Some(_) | None) => Err(minijinja::Error::new(
             ErrorKind::InvalidOperation,
             format!(

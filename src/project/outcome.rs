@@ -84,6 +84,9 @@ pub struct Outcome {
     pub parents: Vec<String>,
     /// What it is made from.
     pub made_from: MadeFrom,
+    /// Whether its SQL holds the moment or the name of its compilation, so that it is another each time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_a_moment: bool,
     /// Of the node's own inputs: text, configuration, the relations of its parents.
     pub own: Digest,
 }
@@ -130,7 +133,7 @@ impl Outcomes {
         inputs: Option<Inputs>,
         stores_failures: bool,
     ) -> Result<Self, serde_json::Error> {
-        let customs = Customs::of(manifest);
+        let customs = Customs::of(manifest, inputs.as_ref());
         let mut written = Written::new(manifest, reads, content);
         let mut nodes = BTreeMap::new();
         for (id, node) in manifest
@@ -139,7 +142,9 @@ impl Outcomes {
             .filter(|(_, node)| node.makes_relation(stores_failures))
         {
             let own = written.own(id)?;
-            nodes.insert(id.clone(), outcome(node, clusters, &customs, own));
+            let mut outcome = outcome(node, clusters, &customs, own);
+            outcome.is_of_a_moment = reads.nodes_of_a_moment.contains(id);
+            nodes.insert(id.clone(), outcome);
         }
         let sources = manifest
             .sources
@@ -313,6 +318,7 @@ fn outcome(node: &Node, clusters: FinalCluster<'_>, customs: &Customs, own: Dige
         } else {
             MadeFrom::Unknown
         },
+        is_of_a_moment: false,
         materialized,
         own,
     }

@@ -11,6 +11,7 @@ use crate::deployment::{Context, Engine, Until};
 use crate::materialize::Materialize;
 use crate::plan::{Mode, Plan, RefusalName};
 use crate::progress::Reporter;
+use crate::settings::Policy;
 use crate::store::{Deployment, Kind, Lead, NewDeployment, Request, Store};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -128,7 +129,10 @@ impl Release {
                 Mode::Full => Kind::Full,
                 Mode::Slim => Kind::Changed,
             },
-            promotion: self.settings.promotion,
+            promotion: match wishes.waits_for_promotion {
+                true => Policy::Manual,
+                false => self.settings.promotion,
+            },
             cleanup: self.settings.cleanup,
             soak: self.settings.soak,
             allow: wishes.allow.iter().map(ToString::to_string).collect(),

@@ -2,12 +2,23 @@
 
 use super::connection::{self, Place};
 use super::{Release, ReleaseError, Wanted, configuration, project_folder};
+use crate::build::environment::Passes;
 use crate::project::dbt_project;
 use crate::project::locate::PROFILES_FILE;
 use crate::project::{Arguments, Environment, Project};
 use crate::settings::Settings;
 use crate::source::{Checkout, Source};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+
+/// Which variables dbt may see, and the files of the project that Cutover renders itself.
+fn passes(settings: &Settings) -> Passes {
+    Passes {
+        patterns: settings.dbt.environment.clone(),
+        secrets: settings.secret_variables(),
+        is_shared: settings.environments.len() > 1,
+    }
+}
 
 /// An environment whose project is not opened yet.
 pub(super) struct Opening {
@@ -151,7 +162,20 @@ impl Opening {
             secrets = written.variables;
         }
         let working_directory = &self.wanted.working_directory;
-        let project = Project::open(&arguments, &self.variables, working_directory)?;
+        // Where everything is and what dbt's options say may come from any variable; what is rendered is
+        // rendered as dbt would.
+        let arguments = arguments.with_environment(&self.variables);
+        let passes = passes(settings);
+        let text = |text: &OsString| text.to_str().map(str::to_owned);
+        let seen = self
+            .variables
+            .seen_by(|name| passes.lets(OsStr::new(name)))
+            .with(
+                secrets
+                    .iter()
+                    .filter_map(|(name, value)| Some((text(name)?, text(value)?))),
+            );
+        let project = Project::open(&arguments, &seen, working_directory)?;
         let base = match &checkout {
             Some(_) => self.absolute()?,
             None => project.locations.project_dir.clone(),
@@ -165,6 +189,8 @@ impl Opening {
             source: self.source,
             base,
             secrets,
+            passes,
+            withheld: seen.withheld().clone(),
             wanted: self.wanted,
         })
     }
@@ -181,7 +207,14 @@ impl Opening {
         };
         let vars = given.variables().map_err(crate::project::Error::from)?;
         let named = dbt_project::Source::read(&folder)
-            .and_then(|source| source.profile_name(&self.variables, &vars))
+            .and_then(|source| {
+                source.profile_name(
+                    &self
+                        .variables
+                        .seen_by(|name| passes(&self.settings).lets(OsStr::new(name))),
+                    &vars,
+                )
+            })
             .map_err(crate::project::Error::from)?;
         Ok(named.unwrap_or_else(|| "cutover".to_owned()))
     }

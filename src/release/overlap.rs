@@ -181,8 +181,8 @@ impl Release {
         plan: &Plan,
     ) -> Result<(), ReleaseError> {
         let mut refusals = Vec::new();
-        for other in store.history(None, LOOK_BACK).await? {
-            if other.state.is_terminal() || other.environment == self.environment {
+        for other in store.under_way().await? {
+            if other.environment == self.environment {
                 continue;
             }
             let theirs = store.deployment(&other.id).await?.plan;

@@ -46,6 +46,8 @@ pub struct Wishes {
     pub allow: BTreeSet<RefusalName>,
     /// What the release begins with, instead of everything that changed.
     pub selection: Option<Selection>,
+    /// Whether somebody is to promote it, whatever the settings say.
+    pub waits_for_promotion: bool,
 }
 
 /// What a plan is made from, besides the wishes.
@@ -199,9 +201,26 @@ impl Release {
         plan.settings = Some(self.settings_of_plans());
         plan.accepted.extend(accepted);
         plan.notes.extend(overlaps.unknown);
+        plan.notes.extend(self.withheld_note(&plan));
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
         Ok(plan)
+    }
+
+    /// Says which variables the project reads that are set here and that dbt is not given: it takes the
+    /// defaults.
+    fn withheld_note(&self, plan: &Plan) -> Option<String> {
+        let read = &plan.inputs.as_ref()?.environment_read;
+        let found: Vec<&str> = read
+            .intersection(&self.withheld)
+            .map(String::as_str)
+            .collect();
+        (!found.is_empty()).then(|| {
+            format!(
+                "the project reads {}, which is set here and which dbt is not given: it takes the default. Name it in dbt.environment if it should",
+                found.join(", ")
+            )
+        })
     }
 
     /// `selectors.yml`, when something is selected.

@@ -2,7 +2,7 @@
 
 use super::opening::Opening;
 use super::{Release, ReleaseError, Wanted};
-use crate::source::content;
+use crate::source::{Checkout, content};
 use std::fmt;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
@@ -56,21 +56,53 @@ pub async fn resolve(
     }
 }
 
-/// Opens the environment, fetched where its project comes from a repository.
-///
-/// # Errors
-/// See [`Release::fetch`]; files that cannot be read.
-pub async fn fetch(
-    wanted: &Wanted,
-    cancel: &CancellationToken,
-) -> Result<(Release, Revision), ReleaseError> {
-    let mut release = Release::fetch(wanted, cancel).await?;
-    let revision = match &release.revision {
-        Some(commit) => Revision::Commit(commit.clone()),
-        None => of_files(release.folder().to_owned()).await?,
-    };
-    release.revision.get_or_insert_with(|| revision.to_string());
-    Ok((release, revision))
+/// An environment whose project is there, fetched where it comes from a repository, and of which nothing is
+/// rendered yet.
+pub struct Fetched {
+    opening: Opening,
+    checkout: Option<Checkout>,
+}
+
+impl Fetched {
+    /// Fetches what is to be fetched.
+    ///
+    /// # Errors
+    /// Faults of the configuration; the repository's.
+    pub async fn of(wanted: &Wanted, cancel: &CancellationToken) -> Result<Self, ReleaseError> {
+        let opening = Opening::of(wanted)?;
+        let checkout = match &opening.source {
+            Some(source) => Some(source.fetch(None, cancel).await?),
+            None => None,
+        };
+        Ok(Self { opening, checkout })
+    }
+
+    /// What the project is at.
+    ///
+    /// # Errors
+    /// Files that cannot be read.
+    pub async fn revision(&self) -> Result<Revision, ReleaseError> {
+        match &self.checkout {
+            Some(checkout) => Ok(Revision::Commit(checkout.revision.to_string())),
+            None => of_files(self.opening.home()?).await,
+        }
+    }
+
+    /// Opens it. What a commit has to be rendered is rendered beside the tasks of the daemon, so that none of
+    /// them waits for it.
+    ///
+    /// # Errors
+    /// Faults of the project's files.
+    pub async fn open(self) -> Result<Release, ReleaseError> {
+        let place = self.opening.home()?;
+        let opened = tokio::task::spawn_blocking(move || self.opening.open(self.checkout));
+        opened.await.unwrap_or_else(|error| {
+            Err(ReleaseError::Folder {
+                path: place,
+                source: std::io::Error::other(error),
+            })
+        })
+    }
 }
 
 async fn of_files(folder: PathBuf) -> Result<Revision, ReleaseError> {

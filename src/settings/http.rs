@@ -26,6 +26,8 @@ pub struct Http {
     pub tls: Tls,
     /// Whether tokens may cross a network unencrypted.
     pub insecure: bool,
+    /// Whether anybody who reaches the address may read the metrics, which name the environments.
+    pub open_metrics: bool,
     /// The largest body of a request, in bytes.
     pub body_limit: u32,
     /// Requests a second, per token, or per client address without one.
@@ -67,9 +69,10 @@ pub struct Token {
 pub enum Scope {
     /// To look.
     Read,
-    /// To start and to abort releases; neither changes what production serves.
+    /// To start releases, which wait for somebody to promote them, and to abort.
     Release,
-    /// To promote, roll back, clean up and resume.
+    /// To promote, roll back, clean up and resume; with `release`, to start releases that promote themselves
+    /// and to accept refusals.
     Promote,
 }
 

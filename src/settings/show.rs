@@ -3,10 +3,29 @@
 use super::Settings;
 use super::tree::{Path, is_free};
 use crate::store::masked;
+use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Settings {
+    /// The environment variables that hold secrets of the configuration: whatever it names by `env:`, for
+    /// any environment.
+    #[must_use]
+    pub fn secret_variables(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        // Whatever refers to a variable is written so, see `SecretRef`.
+        let mut queue = vec![serde_json::json!(self)];
+        while let Some(value) = queue.pop() {
+            match value {
+                Json::String(text) => names.extend(text.strip_prefix("env:").map(str::to_owned)),
+                Json::Array(values) => queue.extend(values),
+                Json::Object(entries) => queue.extend(entries.into_iter().map(|(_, value)| value)),
+                Json::Null | Json::Bool(_) | Json::Number(_) => {}
+            }
+        }
+        names
+    }
+
     /// The configuration as it may be printed: no password in a URL.
     #[must_use]
     pub fn without_secrets(&self) -> Self {
@@ -71,4 +90,22 @@ fn inline(value: &Value) -> String {
         return line.to_owned();
     }
     serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::Settings;
+
+    #[test]
+    fn every_secret_that_is_named_is_known() {
+        let mut settings = serde_json::json!(Settings::defaults().expect("defaults"));
+        settings["connection"]["password"] = "env:OWN".into();
+        settings["http"]["tokens"] =
+            serde_json::json!([{"name": "ci", "secret": "env:TOKEN", "scopes": ["read"]}]);
+        settings["environments"] =
+            serde_json::json!({"other": {"source": {"password": "env:THEIRS"}}});
+        let settings: Settings = serde_json::from_value(settings).expect("settings");
+        let names = Vec::from_iter(settings.secret_variables());
+        assert_eq!(names, ["OWN", "THEIRS", "TOKEN"]);
+    }
 }

@@ -58,7 +58,7 @@ const LARGEST: u64 = 16 << 20;
 /// # Errors
 /// When a file cannot be read, there is no `dbt_project.yml`, or there are more than 200,000 files.
 pub fn content(folder: &Path) -> io::Result<String> {
-    let project = fs::read_to_string(folder.join("dbt_project.yml"))?;
+    let project = crate::project::file::read_text(&folder.join("dbt_project.yml"))?;
     let mut found = Found::default();
     for name in FILES {
         let path = folder.join(name);

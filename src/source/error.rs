@@ -112,6 +112,24 @@ pub enum SourceError {
         /// What it says.
         said: String,
     },
+    /// The commit has a symbolic link that leads out of it.
+    #[error("link-outside: the symbolic link {} of {address} leads out of the repository", path.display())]
+    LinkOutside {
+        /// The repository.
+        address: String,
+        /// The link, within the repository.
+        path: PathBuf,
+    },
+    /// The commit brings programs along.
+    #[error(
+        "tracked-environment: {path:?} of {address} belongs to an environment of Python, which is not to be in a repository"
+    )]
+    TrackedEnvironment {
+        /// The repository.
+        address: String,
+        /// One file of it.
+        path: String,
+    },
     /// The folder of the commit holds no dbt project.
     #[error(
         "{address} has no dbt_project.yml in {}{}",
@@ -180,6 +198,8 @@ impl Classify for SourceError {
             | Self::Untrusted { .. }
             | Self::Authentication { .. }
             | Self::NoProject { .. }
+            | Self::TrackedEnvironment { .. }
+            | Self::LinkOutside { .. }
             | Self::NotFetched { .. } => Class::Usage,
             Self::Secret(error) => error.class(),
             Self::Gone { .. } | Self::Busy { .. } => Class::Refused,
@@ -204,6 +224,10 @@ impl Classify for SourceError {
             }
             Self::Subfolder(_) | Self::Outside { .. } => "name a folder of the repository",
             Self::NoProject { .. } => "correct source.subfolder",
+            Self::LinkOutside { .. } => "put the file itself into the repository",
+            Self::TrackedEnvironment { .. } => {
+                "remove it from the repository and ignore it there (.gitignore)"
+            }
             Self::Secret(error) => return error.hint(),
             Self::AccessFile { .. } => {
                 "name a file that can be read; a relative path begins beside the configuration file"

@@ -9,12 +9,20 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// What a clean tree keeps: what costs to make and is not in the repository.
-const KEPT: &[&str] = &["dbt_packages", ".venv", "venv"];
+/// What a clean tree keeps: what costs to make and is not in the repository. No environment of Python:
+/// nothing in the tree is run.
+const KEPT: &str = "dbt_packages";
+/// Where environments of Python are, as git's pathspecs.
+const ENVIRONMENTS: [&str; 4] = [
+    ":(glob)**/.venv",
+    ":(glob)**/.venv/bin/*",
+    ":(glob)**/venv",
+    ":(glob)**/venv/bin/*",
+];
 /// The files that say which packages belong into `dbt_packages`.
 const PACKAGE_FILES: &[&str] = &["packages.yml", "dependencies.yml", "package-lock.yml"];
 /// More packs than this, one for each commit that was fetched, and the repository is made anew: it
@@ -192,6 +200,8 @@ impl Source {
             let found = self.projects(&git).await?;
             return Err(self.no_project(found));
         };
+        self.refuse_environments(&git).await?;
+        self.refuse_links_outside()?;
         let listed = packages_digest(&folder);
         if packages.as_deref() != Some(listed.as_str()) {
             remove_all(&folder.join("dbt_packages"))?;
@@ -257,9 +267,8 @@ impl Source {
             revision.as_str(),
         ])
         .await?;
-        let mut clean = vec!["clean", "--quiet", "-ffdx"];
-        clean.extend(KEPT.iter().flat_map(|&name| ["-e", name]));
-        git.local(&clean).await?;
+        git.local(&["clean", "--quiet", "-ffdx", "-e", KEPT])
+            .await?;
         let head = git
             .local(&["rev-parse", "--verify", "HEAD^{commit}"])
             .await?;
@@ -319,6 +328,54 @@ impl Source {
         Err(gone)
     }
 
+    /// Refuses a commit that brings programs along as an environment of Python. Nothing of it would be run;
+    /// whoever put it there should know.
+    async fn refuse_environments(&self, git: &Git<'_>) -> Result<(), SourceError> {
+        let mut listing = vec!["ls-files", "-z", "--"];
+        listing.extend(ENVIRONMENTS);
+        let found = git.local(&listing).await?;
+        match found
+            .split('\0')
+            .map(str::trim)
+            .find(|path| !path.is_empty())
+        {
+            None => Ok(()),
+            Some(path) => Err(SourceError::TrackedEnvironment {
+                address: self.address.to_string(),
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    /// Refuses a commit with a symbolic link that leads out of it: whatever is read through it, here or by
+    /// dbt, is not the repository's.
+    fn refuse_links_outside(&self) -> Result<(), SourceError> {
+        let tree = self.tree();
+        let failed = |source| SourceError::File {
+            path: tree.clone(),
+            action: "looked through",
+            source,
+        };
+        let real = tree.canonicalize().map_err(failed)?;
+        let mut folders = vec![real.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let (kind, path) = (entry.file_type().map_err(failed)?, entry.path());
+                if kind.is_dir() && entry.file_name() != KEPT {
+                    folders.push(path);
+                } else if kind.is_symlink() && leads_outside(&path, &real).map_err(failed)? {
+                    let path = path.strip_prefix(&real).unwrap_or(&path).to_owned();
+                    return Err(SourceError::LinkOutside {
+                        address: self.address.to_string(),
+                        path,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Folders of the commit that hold a dbt project.
     async fn projects(&self, git: &Git<'_>) -> Result<Vec<String>, SourceError> {
         let files = git
@@ -345,6 +402,30 @@ impl Source {
     }
 }
 
+/// Whether a link leads out of the tree; both are absolute. One that leads nowhere now may lead somewhere later,
+/// so its words are followed.
+fn leads_outside(link: &Path, tree: &Path) -> io::Result<bool> {
+    if let Ok(real) = link.canonicalize() {
+        return Ok(!real.starts_with(tree));
+    }
+    let folder = link.parent().unwrap_or(tree);
+    let mut place = PathBuf::new();
+    for part in folder.join(fs::read_link(link)?).components() {
+        match part {
+            Component::ParentDir => {
+                place.pop();
+            }
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => place.push(part),
+        }
+        // Through another link on the way it may lead anywhere.
+        if place.is_symlink() && place != link {
+            return Ok(true);
+        }
+    }
+    Ok(!place.starts_with(tree))
+}
+
 /// Whether a repository made anew may help: not when the other side is at fault, or we are to stop.
 fn is_ours(error: &SourceError) -> bool {
     match error {
@@ -365,6 +446,8 @@ fn is_ours(error: &SourceError) -> bool {
         | SourceError::Deadline { .. }
         | SourceError::Process(_)
         | SourceError::NoProject { .. }
+        | SourceError::TrackedEnvironment { .. }
+        | SourceError::LinkOutside { .. }
         | SourceError::NotFetched { .. }
         | SourceError::Busy { .. }
         | SourceError::File { .. } => false,
@@ -442,7 +525,7 @@ fn removed(path: &Path, outcome: io::Result<()>) -> Result<(), SourceError> {
 fn packages_digest(folder: &Path) -> String {
     let mut digest = Sha256::new();
     for name in PACKAGE_FILES {
-        let bytes = fs::read(folder.join(name)).unwrap_or_default();
+        let bytes = crate::project::file::read(&folder.join(name)).unwrap_or_default();
         digest.update((bytes.len() as u64).to_le_bytes());
         digest.update(&bytes);
     }

@@ -53,6 +53,12 @@ impl Address {
         if !is_mode_given && root_cert.as_deref() == Some(Path::new(SYSTEM_ROOTS)) {
             mode = SslMode::VerifyFull;
         }
+        let is_system = root_cert.as_deref() == Some(Path::new(SYSTEM_ROOTS));
+        if is_system && mode != SslMode::VerifyFull {
+            return Err(format!(
+                "its sslmode is too weak for sslrootcert={SYSTEM_ROOTS}, as it is for libpq; write sslmode=verify-full, or leave it out"
+            ));
+        }
         if schema.is_empty() || schema.len() > LONGEST_NAME || schema.contains('\0') {
             return Err(format!("schema is not a name of 1 to {LONGEST_NAME} bytes"));
         }
@@ -128,6 +134,15 @@ impl Address {
         shown.join(",")
     }
 
+    /// What somebody between us and the server could do, see [`Tls::weakness`].
+    pub(super) fn weakness(&self) -> Option<String> {
+        let mut hosts = self.config.get_hosts().iter();
+        hosts.find_map(|host| match host {
+            Host::Tcp(name) => self.tls.weakness(name),
+            Host::Unix(_) => None,
+        })
+    }
+
     /// The journal, for people; the same for every process with this URL.
     pub(super) fn place(&self) -> String {
         format!(
@@ -181,6 +196,11 @@ mod tests {
 
     #[test]
     fn a_url_says_where_and_how() {
+        assert!(Address::parse("me@a/j?sslmode=require&sslrootcert=system").is_err());
+        assert!(parsed("me@a/j?sslrootcert=system").weakness().is_none());
+        assert!(parsed("me@a/j").weakness().is_some());
+        assert!(parsed("me@localhost/j").weakness().is_none());
+
         let plain = parsed("me:s%2Fx@db.example/journals");
         assert_eq!(
             plain.place(),
@@ -202,10 +222,7 @@ mod tests {
         assert_eq!(parsed("me@%2Frun%2Fpg:6000/j").server(), "/run/pg:6000");
         let mode = |rest| parsed(rest).tls.mode;
         assert_eq!(mode("me@a/j?sslrootcert=system"), SslMode::VerifyFull);
-        assert_eq!(
-            mode("me@a/j?sslmode=verify-ca&sslrootcert=system"),
-            SslMode::VerifyCa
-        );
+        assert!(Address::parse("me@a/j?sslmode=verify-ca&sslrootcert=system").is_err());
     }
 
     #[test]

@@ -41,6 +41,15 @@ impl Location {
         Ok(Location::Sqlite(PathBuf::from(rest)))
     }
 
+    /// What somebody between us and the journal could do; `None` where nobody could.
+    #[must_use]
+    pub fn weakness(&self) -> Option<String> {
+        match self {
+            Location::Sqlite(_) => None,
+            Location::Postgres(address) => address.weakness(),
+        }
+    }
+
     /// The same location with a relative path begun in `base`.
     #[must_use]
     pub fn below(self, base: &Path) -> Self {

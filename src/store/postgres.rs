@@ -399,6 +399,25 @@ impl Postgres {
         .await
     }
 
+    pub(super) async fn under_way(&self) -> Result<Vec<Head>, StoreError> {
+        self.call(async move |link| {
+            link.read(async |client| {
+                let rows = client
+                    .query_typed(
+                        &format!(
+                            "/* store.under_way */
+                            SELECT {HEAD} FROM deployments WHERE active ORDER BY number DESC"
+                        ),
+                        &[],
+                    )
+                    .await?;
+                rows.iter().map(head_row).collect()
+            })
+            .await
+        })
+        .await
+    }
+
     /// A deployment with all its events, read at one moment.
     pub(super) async fn events(&self, id: String) -> Result<(Head, Vec<EventRow>), StoreError> {
         self.call(async move |link| {

@@ -357,6 +357,18 @@ impl Sqlite {
         .await
     }
 
+    pub(super) async fn under_way(&self) -> Result<Vec<Head>, StoreError> {
+        self.call(move |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "/* store.under_way */
+                SELECT {HEAD} FROM deployments WHERE active = 1 ORDER BY number DESC"
+            ))?;
+            let rows = statement.query_map([], head_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// A deployment with all its events, read at one moment.
     pub(super) async fn events(&self, id: String) -> Result<(Head, Vec<EventRow>), StoreError> {
         self.call(move |connection| {

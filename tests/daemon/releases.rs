@@ -203,14 +203,18 @@ async fn a_failing_soak_check_rolls_back_and_is_told() {
         return;
     };
     let people = People::listen().await;
+    // Whoever connects here waits for ever; nobody else is to.
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let more = format!(
         "    soak: 5m\nsoak_check_interval: 200ms\n\
          checks:\n- {{name: no row more than three, kind: no_rows, run: [soak], \
          sql: 'SELECT id FROM {{{{ green(\"{staging}.orders\") }}}} WHERE id > 3'}}\n\
-         webhooks:\n- {{name: people, url: \"{url}\", secret: \"env:PEOPLE_SECRET\"}}\n\
+         webhooks:\n- {{name: dead, url: \"http://{dead}/\", timeout: 10m}}\n\
+         - {{name: people, url: \"{url}\", secret: \"env:PEOPLE_SECRET\"}}\n\
          - {{name: chat, url: \"{url}\", format: slack, events: [rolled_back]}}\n",
         staging = world.name("staging"),
         url = people.url,
+        dead = dead.local_addr().expect("an address"),
     );
     let mut world = world;
     world

@@ -242,6 +242,13 @@ fn changed_sql() -> Vec<Case> {
             TRUE,
         ),
         begins(
+            "an environment variable that a hook reads",
+            false,
+            &[("model hooked", "hooks differs")],
+            |world| set(world, "DBT_SAYS", "two"),
+            TRUE,
+        ),
+        begins(
             "a hook that is sent otherwise",
             true,
             &[("model hooked", "hooks differs")],

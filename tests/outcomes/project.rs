@@ -113,7 +113,7 @@ pub async fn write(world: &World) {
         ("models/main/plain.sql", "select 'a' as a"),
         (
             "models/staging/hooked.sql",
-            "{{ config(post_hook=\"{{ granted(this) }}\") }}\nselect 1 as h",
+            "{{ config(post_hook=[\"{{ granted(this) }}\", \"comment on view {{ this }} is '{{ env_var('DBT_SAYS', 'one') }}'\"]) }}\nselect 1 as h",
         ),
         ("seeds/small.csv", "id,name\n1,ada\n2,bob"),
         (

@@ -2,7 +2,7 @@
 //!
 //! Needs a dbt: `CUTOVER_TEST_DBT`, or `.venv/bin/dbt` in this repository. Without one it says so and passes.
 
-use cutover::build::environment::{Variables, allowed};
+use cutover::build::environment::{Passes, Variables, allowed};
 use cutover::build::{BuildError, Dbt, Invoker, PrivateProfile};
 use cutover::failure::{Class, Classify};
 use cutover::progress::Reporter;
@@ -44,7 +44,7 @@ fn invoker(dbt: &Path, folder: &Path) -> Invoker {
         &folder.join("profiles/profiles.yml"),
         &format!("shop: {{target: production, outputs: {{production: {OUTPUT}}}}}"),
     );
-    let mut environment: Variables = allowed(std::env::vars_os(), &[]);
+    let mut environment: Variables = allowed(std::env::vars_os(), &Passes::default());
     environment.insert("SHOP_HOST".into(), "127.0.0.1".into());
     Invoker {
         dbt: Dbt::locate(Some(dbt), &project_dir, None).expect("a dbt"),

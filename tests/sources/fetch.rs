@@ -4,6 +4,7 @@ use super::repository::{Place, Repository, fetch, git, resolve};
 use cutover::failure::{Class, Classify, with_causes};
 use cutover::settings;
 use cutover::source::{Revision, SourceError};
+use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -70,7 +71,7 @@ async fn a_reference_is_fetched_shallow_and_clean() {
             assert_eq!(place.read("models/stray.sql"), None);
             assert_eq!(place.read("target/x"), None);
             assert!(place.read("dbt_packages/utils/x").is_some());
-            assert!(place.read(".venv/bin/x").is_some());
+            assert_eq!(place.read(".venv/bin/x"), None);
         }
         // Other packages are listed: what is installed is not theirs.
         repository.write("packages.yml", "packages: []");
@@ -78,8 +79,56 @@ async fn a_reference_is_fetched_shallow_and_clean() {
         let source = place.source(&url, Some("main"));
         fetch(&source).await.expect("fetched");
         assert_eq!(place.read("dbt_packages/utils/x"), None);
-        assert!(place.read(".venv/bin/x").is_some());
         repository.git(&["reset", "--quiet", "--hard", &second]);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_brings_programs_along_is_refused() {
+    let repository = Repository::of_a_project();
+    let place = Place::new();
+    let source = place.source(&repository.url(), Some("main"));
+    repository.write("dbt/.venv/bin/dbt", "#!/bin/sh\n");
+    repository.git(&["add", "--force", "dbt/.venv"]);
+    repository.commit("an environment");
+    let error = fetch(&source).await.expect_err("refused").to_string();
+    assert!(error.starts_with("tracked-environment: "), "{error}");
+    assert!(error.contains("dbt/.venv/bin/dbt"), "{error}");
+    repository.git(&["rm", "-r", "--quiet", "dbt/.venv"]);
+    std::os::unix::fs::symlink("/", repository.path().join("venv")).expect("a link");
+    repository.git(&["add", "--force", "venv"]);
+    repository.commit("a link");
+    let error = fetch(&source).await.expect_err("refused").to_string();
+    assert!(error.contains("\"venv\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_commit_with_a_link_out_of_it_is_refused() {
+    let repository = Repository::of_a_project();
+    let place = Place::new();
+    let source = place.source(&repository.url(), Some("main"));
+    for (target, is_outside) in [
+        ("dbt_project.yml", false),
+        ("nothing/there", false),
+        ("/dev/zero", true),
+        ("/no/such/file", true),
+        ("../../../../nothing", true),
+    ] {
+        let link = repository.path().join("packages.yml");
+        std::os::unix::fs::symlink(target, &link).expect("a link");
+        repository.commit(target);
+        match (fetch(&source).await, is_outside) {
+            (Ok(_), false) => {}
+            (Err(error), true) => {
+                let error = error.to_string();
+                assert!(
+                    error.starts_with("link-outside: ") && error.contains("packages.yml"),
+                    "{error}"
+                );
+            }
+            (found, _) => panic!("{target}: {found:?}"),
+        }
+        std::fs::remove_file(&link).expect("removed");
     }
 }
 
@@ -239,11 +288,7 @@ async fn the_project_may_lie_in_a_folder_of_the_repository() {
     repository.write("README.md", "x");
     repository.write("warehouse/dbt/dbt_project.yml", "name: shop\n");
     repository.write("other/dbt_project.yml", "name: other\n");
-    std::os::unix::fs::symlink("/etc", repository.path().join("out")).expect("a link");
     std::os::unix::fs::symlink("warehouse/dbt", repository.path().join("in")).expect("a link");
-    let beside = tempfile::tempdir().expect("a folder");
-    std::fs::write(beside.path().join("dbt_project.yml"), "name: x\n").expect("written");
-    std::os::unix::fs::symlink(beside.path(), repository.path().join("beside")).expect("a link");
     repository.commit("first");
     let place = Place::new();
     let within = |folder: &str| {
@@ -270,13 +315,21 @@ async fn the_project_may_lie_in_a_folder_of_the_repository() {
         error.to_string().contains("in its root; there is one in"),
         "{error}"
     );
-    for folder in ["beside", "out"] {
+    let beside = tempfile::tempdir().expect("a folder");
+    std::fs::write(beside.path().join("dbt_project.yml"), "name: x\n").expect("written");
+    for (folder, target) in [("out", Path::new("/etc")), ("beside", beside.path())] {
+        let link = repository.path().join(folder);
+        std::os::unix::fs::symlink(target, &link).expect("a link");
+        repository.commit(folder);
         let error = fetch(&within(folder)).await.expect_err("outside");
         let is_refused = matches!(
             error,
-            SourceError::Outside { .. } | SourceError::NoProject { .. }
+            SourceError::Outside { .. }
+                | SourceError::NoProject { .. }
+                | SourceError::LinkOutside { .. }
         );
         assert!(is_refused, "{folder}: {error}");
+        std::fs::remove_file(link).expect("removed");
     }
 }
 

@@ -6,6 +6,7 @@ mod bootstrap;
 mod checks;
 mod collect;
 mod failures;
+mod late;
 mod law;
 mod made;
 mod readers;

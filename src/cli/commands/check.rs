@@ -14,7 +14,7 @@ use crate::progress::Reporter;
 use crate::project::Deployment;
 use crate::release::overlap::Overlaps;
 use crate::release::{Release, ReleaseError};
-use crate::store::Store;
+use crate::store::{Store, masked};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
@@ -92,7 +92,10 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
     let _ = std::fs::remove_dir_all(&folder);
     let store = match release.store().await {
         Ok(store) => {
-            findings.ok("journal", release.settings.store.url.clone());
+            findings.ok("journal", masked(&release.settings.store.url));
+            if let Some(weakness) = release.weak_journal() {
+                findings.weak("journal", weakness);
+            }
             Some(store)
         }
         Err(error) => {
@@ -103,6 +106,9 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
     match artifacts(release).await {
         Ok(found) => findings.ok("artifacts", found),
         Err(error) => findings.fault("artifacts", &error),
+    }
+    if let Some(weakness) = release.materialize_address().weakness() {
+        findings.weak("server", weakness);
     }
     let catalog = server_findings(&release.materialize(), deployment.as_ref(), findings).await;
     match (store, catalog, deployment) {
@@ -151,10 +157,11 @@ async fn environments(
     Ok(())
 }
 
-/// The store is opened and listed, and the pointer is read; nothing is written.
+/// The store is opened and listed, the pointer is read, and it is proved that nothing is overwritten.
 async fn artifacts(release: &Release) -> Result<String, ReleaseError> {
     let artifacts = release.artifacts()?;
     artifacts.projects().await?;
+    artifacts.prove().await?;
     let baseline = match artifacts.current(&release.artifact_key()).await? {
         Some(pointer) => match pointer.deployment {
             Some(id) => format!("the baseline is {id}"),
@@ -306,6 +313,12 @@ impl Findings {
 
     fn note(&mut self, subject: &str, detail: String) {
         self.push(subject, Verdict::Warning, detail, None);
+    }
+
+    /// A connection that does not prove who the server is.
+    fn weak(&mut self, subject: &str, weakness: String) {
+        let remedy = "set sslmode to verify-full, and sslrootcert where the authority is your own";
+        self.push(subject, Verdict::Warning, weakness, Some(remedy.to_owned()));
     }
 
     fn skipped(&mut self, subject: &str) {

@@ -137,7 +137,8 @@ pub(super) async fn deploy(
         .drive(&driving, deployment, Until::default(), None)
         .await;
     renderer.finish().await;
-    outcome(&release, ended?, output)
+    let ended = ended.map_err(|error| CommandError::from(error).under_way())?;
+    outcome(&release, ended, output)
 }
 
 /// Runs tests on production. It reads and records nothing, so it takes no lead and asks no daemon.
@@ -200,7 +201,7 @@ async fn finish_interrupted(
             driving.reporter.warning(error.to_string());
             Ok(())
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(CommandError::from(error).under_way()),
     }
 }
 
@@ -258,6 +259,7 @@ fn wishes(release: &Release, scope: &Scope) -> Wishes {
         bootstrap: scope.bootstrap,
         allow: release.allowed(&scope.allow),
         selection: scope.selection.selection(),
+        waits_for_promotion: false,
     }
 }
 

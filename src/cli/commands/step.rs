@@ -1,12 +1,12 @@
 //! `promote`, `rollback`, `abort`, `resume` and `cleanup`: they act on the deployment under way.
 
 use super::{Commands, leader, success, waits};
-use crate::cli::Output;
 use crate::cli::arguments::Step;
 use crate::cli::handlers::Answer;
 use crate::cli::output::Advice;
 use crate::cli::output::advice::Circumstances;
 use crate::cli::output::views::{DeploymentView, DryRunView, OutcomeView};
+use crate::cli::{CommandError, Output};
 use crate::deployment::state::Asker;
 use crate::deployment::{DeploymentError, Verb, verb};
 use crate::progress::Reporter;
@@ -83,7 +83,8 @@ pub(super) async fn run(
         .drive(&driving, deployment, done.until(), event)
         .await;
     renderer.finish().await;
-    outcome(&release, ended?, output)
+    let ended = ended.map_err(|error| CommandError::from(error).under_way())?;
+    outcome(&release, ended, output)
 }
 
 /// Running `resume` when nothing is under way changes nothing and is no fault.
@@ -96,7 +97,10 @@ async fn nothing_active(verb: Verb, release: &Release, store: &Store, output: &O
         .await
         .map_err(ReleaseError::from)?;
     match latest {
-        Some(latest) => outcome(release, latest, output),
+        Some(latest) => {
+            output.remark("nothing is under way, so there is nothing to resume; this is the latest deployment");
+            outcome(release, latest, output)
+        }
         None => Err(DeploymentError::NoDeployment(release.environment.clone()).into()),
     }
 }

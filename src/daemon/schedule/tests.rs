@@ -1,4 +1,4 @@
-use super::{Schedule, ScheduleError};
+use super::{Schedule, ScheduleError, believable};
 use crate::settings::{self, Missed, Span};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
@@ -74,6 +74,25 @@ fn fields_are_five_or_six_with_seconds() {
     assert_eq!(error.expect_err("no zone").key(), "time_zone");
     let none = Schedule::parse(&settings::Schedule::default(), "prod");
     assert!(none.expect("nothing wrong").is_none());
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_recorded_is_not_believed() {
+    let now = at("2026-03-01T12:00:00Z");
+    let ahead = at("2035-01-01T00:00:00Z");
+    let last = at("2026-02-28T02:00:00Z");
+    assert_eq!(believable([ahead, last], now), Some(last));
+    assert_eq!(believable([ahead], now), None);
+    // Another host's clock is seldom quite the same.
+    let soon = at("2026-03-01T12:00:03Z");
+    assert_eq!(believable([last, soon], now), Some(soon));
+    let schedule = schedule("0 2 * * *", "UTC", 0);
+    let next = schedule.pending(believable([ahead, last], now), now);
+    assert_eq!(next, Some(at("2026-03-02T02:00:00Z")));
+    assert_eq!(
+        schedule.latest_due(last, now),
+        Some(at("2026-03-01T02:00:00Z"))
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::launch::Trigger;
 use super::{Ended, Leading, Woken};
 use crate::daemon::board::{Activity, DeploymentStatus};
 use crate::daemon::request::Start;
-use crate::daemon::schedule::Schedule;
+use crate::daemon::schedule::{Schedule, believable};
 use crate::failure::Class;
 use crate::store::{Cause, Deployment, NewRun, Outcome, StoreError};
 use jiff::{SignedDuration, Timestamp};
@@ -164,7 +164,10 @@ impl Leading<'_> {
     /// The firing that was handled last; before the first one, the moment at which this process
     /// began to wait.
     async fn handled(&mut self, now: Timestamp) -> Result<Timestamp, Ended> {
-        if let Some(handled) = self.worker.memory.handled {
+        // A clock that was put back meanwhile makes what is remembered a firing of the future.
+        if let Some(handled) = self.worker.memory.handled
+            && believable([handled], now).is_some()
+        {
             return Ok(handled);
         }
         let environment = &self.worker.environment;
@@ -173,6 +176,15 @@ impl Leading<'_> {
                 return Ok(now);
             };
             let runs = self.store.runs(Some(environment), LOOK_BACK).await?;
+            let scheduled = runs.iter().filter_map(|run| run.scheduled_for);
+            let believed = believable(scheduled.chain([last]), now).unwrap_or(now);
+            if believed < last {
+                tracing::warn!(
+                    recorded = %last,
+                    "a firing of the future is recorded: a clock was ahead. The schedule goes on from {believed}"
+                );
+            }
+            let last = believed;
             let run = runs.iter().find(|run| run.scheduled_for == Some(last));
             // Whoever planned it ended in the middle: the firing was not answered.
             let is_open = run.is_some_and(|run| {

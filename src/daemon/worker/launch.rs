@@ -18,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 /// How many runs are looked through for the one that says what became of a revision.
 const LOOK_BACK: u32 = 200;
+/// So often the process may end while it plans one revision; it may have been ended for another reason.
+const DEADLY: usize = 3;
+/// What is recorded of a run whose process ended while it planned.
+pub(super) const PLANNER_ENDED: &str = "the process that planned it ended";
 
 /// What set a release off.
 #[derive(Debug, Clone)]
@@ -279,13 +283,23 @@ impl Leading<'_> {
 
 impl Preparation<'_> {
     async fn plan(self) -> Result<Prepared, ReleaseError> {
-        let (release, revision) = release::fetch(self.wanted, self.stop).await?;
-        if let Some(fetched) = release.fetched() {
-            self.reporter.note(fetched);
-        }
+        let fetched = release::Fetched::of(self.wanted, self.stop).await?;
+        let revision = fetched.revision().await?;
+        // Before anything of it is looked into, so that a revision that ends this process is known by it.
         self.store
             .revise_run(self.lead, self.run, revision.as_str())
             .await?;
+        if begins_by_itself(self.trigger.cause)
+            && let Some(why) = self.is_set_aside(&revision).await?
+        {
+            tracing::error!(revision = revision.as_str(), "{why}");
+            return Ok(Prepared::Ended(Outcome::Skipped, Some(why)));
+        }
+        let mut release = fetched.open().await?;
+        release.revision.get_or_insert_with(|| revision.to_string());
+        if let Some(fetched) = release.fetched() {
+            self.reporter.note(fetched);
+        }
         if begins_by_itself(self.trigger.cause)
             && let Some((outcome, why)) = self.needless(&release, &revision).await?
         {
@@ -297,6 +311,7 @@ impl Preparation<'_> {
             bootstrap: start.bootstrap,
             allow: release.allowed(&start.allow),
             selection: start.selection.clone(),
+            waits_for_promotion: start.waits_for_promotion,
         };
         let (plan, folder) = release
             .planned(self.store, &wishes, &self.reporter, self.stop)
@@ -311,6 +326,32 @@ impl Preparation<'_> {
             folder,
             wishes,
         })))
+    }
+
+    /// Why a revision is not looked into: again and again the process ended while it planned it, and took
+    /// the work for all environments with it.
+    async fn is_set_aside(
+        &self,
+        revision: &release::Revision,
+    ) -> Result<Option<String>, ReleaseError> {
+        let runs = self.store.runs(Some(self.environment), LOOK_BACK).await?;
+        let deaths = runs
+            .iter()
+            .filter(|run| {
+                run.outcome
+                    .is_some_and(|outcome| outcome != Outcome::Skipped)
+            })
+            .take_while(|run| {
+                run.revision.as_deref() == Some(revision.as_str())
+                    && run.outcome == Some(Outcome::Interrupted)
+                    && run.detail.as_deref() == Some(PLANNER_ENDED)
+            })
+            .count();
+        Ok((deaths >= DEADLY).then(|| {
+            format!(
+                "{deaths} times in a row the process ended while it planned this revision; it is set aside until the project changes or somebody asks"
+            )
+        }))
     }
 
     /// Why a release that begins by itself is not made of this revision.

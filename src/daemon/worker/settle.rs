@@ -25,7 +25,7 @@ impl Leading<'_> {
             if let Some(active) = &active {
                 self.take_over_requests(active).await?;
             }
-            self.end_left_open(active.as_ref(), "the process that planned it ended")
+            self.end_left_open(active.as_ref(), super::launch::PLANNER_ENDED)
                 .await
         };
         match recovered.await {

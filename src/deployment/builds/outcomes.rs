@@ -12,11 +12,15 @@ use crate::plan::clusters::ClusterNames;
 use crate::project::Manifest;
 use crate::project::Switches;
 use crate::project::dbt_project::with_packages;
+use crate::project::file;
 use crate::project::manifest::{Node, ResourceType};
 use crate::project::outcome::reads::Reads;
 use crate::project::outcome::{self, Circumstances, Hooks, Inputs, Outcomes};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// The most bytes of a seed; dbt loads it row by row with INSERT, and warns from 1 MiB on.
+const LARGEST_SEED: u64 = 1 << 30;
 
 impl Builds {
     /// The outcomes of the project as it was parsed. `known` are those of the baseline.
@@ -174,7 +178,8 @@ impl Builds {
                 self.packages.join(&node.package_name)
             };
             let path = folder.join(&node.original_file_path);
-            let bytes = std::fs::read(&path).map_err(|source| run(&path, source))?;
+            let bytes =
+                file::read_up_to(&path, LARGEST_SEED).map_err(|source| run(&path, source))?;
             outcomes.rows(id, &bytes);
         }
         Ok(())

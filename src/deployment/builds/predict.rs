@@ -62,7 +62,7 @@ impl Builds {
 
     /// A file of the project as dbt takes it.
     fn text(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.invoker.project_dir.join(path)).ok()
+        crate::project::file::read_text(&self.invoker.project_dir.join(path)).ok()
     }
 
     /// Whether a macro of the project is not what it was, or there is a file of macros more or less.

@@ -17,6 +17,7 @@ fn every_event() -> Vec<Event> {
         Event::PromotionStarted,
         Event::SwapCommitted,
         Event::SwapDeclined { reason: reason() },
+        Event::SwapPutOff { reason: reason() },
         Event::Soaked,
         Event::CleanedUp,
         Event::StepFailed { reason: reason() },

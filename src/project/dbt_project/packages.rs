@@ -153,7 +153,7 @@ impl Packages {
 fn wanted(dir: &Path, hash: Option<&str>) -> String {
     let mut digest = Sha256::new();
     for name in [PACKAGES_FILE, DEPENDENCIES_FILE, LOCK_FILE] {
-        let bytes = std::fs::read(dir.join(name)).unwrap_or_default();
+        let bytes = crate::project::file::read(&dir.join(name)).unwrap_or_default();
         digest.update((bytes.len() as u64).to_le_bytes());
         digest.update(bytes);
     }
@@ -188,7 +188,7 @@ impl Installed {
     fn read(folder: PathBuf) -> Self {
         let document = Document::read(&folder.join("dbt_project.yml")).ok();
         let text = |key: &str| listed::text(document.as_ref()?.root.get(key)?);
-        let head = std::fs::read_to_string(folder.join(".git/HEAD")).ok();
+        let head = crate::project::file::read_text(&folder.join(".git/HEAD")).ok();
         Self {
             name: text("name"),
             version: text("version"),

@@ -49,9 +49,14 @@ struct Emitted {
     last: Option<(Jinja, String)>,
 }
 
+/// The most steps of one template, some seconds at most: whoever may propose a commit writes them, and a loop
+/// in a loop would keep every environment waiting.
+const FUEL: u64 = 10_000_000;
+
 /// An environment with dbt's filters and the methods of Python's text that profiles use.
 pub(super) fn environment() -> Environment<'static> {
     let mut jinja = Environment::new();
+    jinja.set_fuel(Some(FUEL));
     jinja.add_filter("as_text", |value: Jinja| marked(Mark::Text, &value));
     jinja.add_filter("as_native", |value: Jinja| marked(Mark::Native, &value));
     jinja.add_filter("as_bool", |value: Jinja| marked(Mark::Bool, &value));

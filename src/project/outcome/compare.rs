@@ -51,6 +51,8 @@ pub enum Difference {
     ReadsMovedNode(String),
     /// The SQL.
     Sql,
+    /// The SQL, which is another each time that it is compiled.
+    SqlOfAMoment,
     /// It asks the server while it is compiled, so that nobody can say beforehand.
     KnownWhenBuilt,
 }
@@ -61,6 +63,7 @@ impl Difference {
     pub fn is_of_sql(&self) -> bool {
         match self {
             Self::Sql
+            | Self::SqlOfAMoment
             | Self::ReadsMovedSource(_)
             | Self::ReadsMovedNode(_)
             | Self::KnownWhenBuilt => true,
@@ -88,6 +91,9 @@ impl fmt::Display for Difference {
             Self::ReadsMovedSource(name) => write!(f, "reads source {name}, which moved"),
             Self::ReadsMovedNode(id) => write!(f, "reads {id}, which moved"),
             Self::Sql => f.write_str("compiled SQL differs"),
+            Self::SqlOfAMoment => f.write_str(
+                "compiled SQL differs, as it does each time: it holds when or as what it was compiled (run_started_at, invocation_id, modules.datetime)",
+            ),
             Self::KnownWhenBuilt => {
                 f.write_str("known only when built: it asks the server while it is compiled")
             }
@@ -121,7 +127,10 @@ impl Outcomes {
             Made::Differs(Difference::Sql) => {
                 differences.extend(self.moved_parents(new, old));
                 if !differences.iter().any(is_about_parents) {
-                    differences.push(Difference::Sql);
+                    differences.push(match new.is_of_a_moment && before.is_of_a_moment {
+                        true => Difference::SqlOfAMoment,
+                        false => Difference::Sql,
+                    });
                 }
                 false
             }

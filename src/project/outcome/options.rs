@@ -6,9 +6,12 @@
 
 use super::super::manifest::{Manifest, Node, ResourceType};
 use super::digest::Digesting;
-use super::reads::is_of_dbt;
+use super::inputs::Inputs;
+use super::reads::{is_of_dbt, regex};
+use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 /// Hooks as they are written.
 pub(super) const HOOKS: &str = "hooks as written";
@@ -32,14 +35,24 @@ const NEVER: [&str; 10] = [
 /// What a project makes of dbt's own macros and materializations.
 #[derive(Debug, Default)]
 pub(super) struct Customs {
-    /// Materialization → what its macros hash to.
-    materializations: BTreeMap<String, Value>,
-    /// What the macros hash to that take the place of dbt's own; `None` when none does.
-    overrides: Option<Value>,
+    /// By name.
+    materializations: BTreeMap<String, Custom>,
+    /// Macros that take the place of dbt's own, by name.
+    overrides: BTreeMap<String, Custom>,
+}
+
+/// Code of the project that makes statements.
+#[derive(Debug)]
+struct Custom {
+    /// What its macros and what they read hash to.
+    hash: Value,
+    /// Whether it looks at a node's configuration, so that any key may reach a statement.
+    reads_configuration: bool,
 }
 
 impl Customs {
-    pub(super) fn of(manifest: &Manifest) -> Self {
+    /// `under` is what the macros would be called under, where it is known.
+    pub(super) fn of(manifest: &Manifest, under: Option<&Inputs>) -> Self {
         let of_dbt: BTreeSet<&str> = manifest
             .macros
             .values()
@@ -47,7 +60,6 @@ impl Customs {
             .map(|one| one.name.as_str())
             .collect();
         let mut customs = Self::default();
-        let mut overriding = Vec::new();
         for (id, one) in &manifest.macros {
             if is_of_dbt(&one.package_name) {
                 continue;
@@ -57,14 +69,12 @@ impl Customs {
                     .iter()
                     .find_map(|suffix| name.strip_suffix(suffix))
                     .unwrap_or(name);
-                let hash = hash(manifest, [id.as_str()]);
-                customs.materializations.insert(name.to_owned(), hash);
+                let custom = Custom::of(manifest, id, under);
+                customs.materializations.insert(name.to_owned(), custom);
             } else if of_dbt.contains(one.name.as_str()) && !is_seen(&one.name) {
-                overriding.push(id.as_str());
+                let custom = Custom::of(manifest, id, under);
+                customs.overrides.insert(one.name.clone(), custom);
             }
-        }
-        if !overriding.is_empty() {
-            customs.overrides = Some(hash(manifest, overriding));
         }
         customs
     }
@@ -75,12 +85,38 @@ impl Customs {
     }
 }
 
-/// Whether what a macro of this name gives is seen in the outcome itself: names, SQL, tests.
-fn is_seen(name: &str) -> bool {
-    let plain = ["materialize__", "postgres__", "default__"]
+/// The name of a macro without the adapter for which it is.
+fn plain(name: &str) -> &str {
+    ["materialize__", "postgres__", "default__"]
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name);
+        .unwrap_or(name)
+}
+
+/// Whether a macro in the place of dbt's own has a part in making a node. Those that make a statement of one
+/// kind are known (dbt-materialize 1.9, `macros/adapters.sql`, and dbt's `macros/relations`); any other may
+/// have a part in all.
+fn has_a_part(name: &str, node: &Node, materialized: &str) -> bool {
+    let plain = plain(name).strip_prefix("get_").unwrap_or(plain(name));
+    match plain {
+        "create_view_as" | "create_view_as_sql" => materialized == "view",
+        "create_materialized_view_as" | "create_materialized_view_as_sql" => {
+            materialized == "materialized_view"
+        }
+        "refresh_interval_sql" => materialized == "materialized_view",
+        "create_source" | "create_source_table" | "create_sink" => {
+            plain.strip_prefix("create_") == Some(materialized)
+        }
+        "create_csv_table" | "reset_csv_table" | "load_csv_rows" => {
+            node.resource_type == ResourceType::Seed
+        }
+        _ => true,
+    }
+}
+
+/// Whether what a macro of this name gives is seen in the outcome itself: names, SQL, tests.
+fn is_seen(name: &str) -> bool {
+    let plain = plain(name);
     plain.starts_with("test_")
         || matches!(
             plain,
@@ -94,25 +130,57 @@ fn is_seen(name: &str) -> bool {
         )
 }
 
-/// Of these macros and those of the project that they call.
-fn hash<'m>(manifest: &'m Manifest, ids: impl IntoIterator<Item = &'m str>) -> Value {
-    let mut queue: Vec<&str> = ids.into_iter().collect();
-    let mut seen = BTreeSet::new();
-    while let Some(id) = queue.pop() {
-        if let Some(one) = manifest.macros.get(id)
-            && !is_of_dbt(&one.package_name)
-            && seen.insert(id)
-        {
-            queue.extend(one.depends_on.macros.iter().map(String::as_str));
+/// What is said to people and to nobody else.
+static COMMENT: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)\{#.*?#\}"));
+
+/// Words by which code asks for what is not its own text: variables, the target, what was called.
+static AROUND: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"\b(?:var|env_var|target|flags|builtins|context|graph|invocation_args_dict|project_name)\b",
+    )
+});
+
+/// Words by which code asks for the node's configuration.
+static CONFIGURATION: LazyLock<Regex> = LazyLock::new(|| regex(r"\b(?:config|model)\b"));
+
+impl Custom {
+    /// Of a macro and those of the project that it calls.
+    fn of<'m>(manifest: &'m Manifest, id: &'m str, under: Option<&Inputs>) -> Self {
+        let mut queue = vec![id];
+        let mut seen = BTreeSet::new();
+        while let Some(id) = queue.pop() {
+            if let Some(one) = manifest.macros.get(id)
+                && !is_of_dbt(&one.package_name)
+                && seen.insert(id)
+            {
+                queue.extend(one.depends_on.macros.iter().map(String::as_str));
+            }
+        }
+        let mut digest = Digesting::default();
+        let (mut reads_around, mut reads_configuration) = (false, false);
+        for one in seen.iter().filter_map(|id| manifest.macros.get(*id)) {
+            let text = COMMENT.replace_all(&one.macro_sql, "");
+            reads_around |= AROUND.is_match(&text);
+            reads_configuration |= CONFIGURATION.is_match(&text);
+            digest.part(one.unique_id.as_bytes()).part(text.as_bytes());
+        }
+        if let Some(under) = under.filter(|_| reads_around) {
+            for part in [
+                under.variables,
+                under.environment,
+                under.target,
+                under.project,
+            ] {
+                digest.part(part.to_string().as_bytes());
+            }
+            let graph = under.graph.map(|graph| graph.to_string());
+            digest.part(graph.unwrap_or_default().as_bytes());
+        }
+        Self {
+            hash: Value::String(digest.finish().to_string()),
+            reads_configuration,
         }
     }
-    let mut digest = Digesting::default();
-    for id in seen {
-        if let Some(one) = manifest.macros.get(id) {
-            digest.part(id.as_bytes()).part(one.macro_sql.as_bytes());
-        }
-    }
-    Value::String(digest.finish().to_string())
 }
 
 /// The options of a node, by a name that a person knows.
@@ -124,18 +192,27 @@ pub(super) fn of(node: &Node, materialized: &str, customs: &Customs) -> BTreeMap
         (_, "materialized_view") => &["partition_by", "refresh_interval", "retain_history"],
         _ => &[],
     };
-    let is_custom = customs.is_custom(materialized);
+    let overriding: Vec<(&String, &Custom)> = customs
+        .overrides
+        .iter()
+        .filter(|(name, _)| has_a_part(name, node, materialized))
+        .collect();
+    let is_custom = customs.is_custom(materialized)
+        || overriding
+            .iter()
+            .any(|(_, custom)| custom.reads_configuration);
     for (key, value) in rest.iter() {
         let reaches = keys.contains(&key.as_str()) || (is_custom && !NEVER.contains(&key.as_str()));
         if reaches && !value.is_null() {
             options.insert(key.clone(), value.clone());
         }
     }
-    if let Some(hash) = customs.materializations.get(materialized) {
-        options.insert("materialization".to_owned(), hash.clone());
+    if let Some(custom) = customs.materializations.get(materialized) {
+        options.insert("materialization".to_owned(), custom.hash.clone());
     }
-    if let Some(hash) = &customs.overrides {
-        options.insert("overridden macros".to_owned(), hash.clone());
+    for (name, custom) in overriding {
+        let name = format!("what the macro {name} makes of it");
+        options.insert(name, custom.hash.clone());
     }
     if is_custom && !node.config.meta.is_empty() {
         options.insert(

@@ -2,8 +2,10 @@
 //! say. Found too much costs a compilation; found too little would take a changed model for the same. So
 //! where a word leaves it open, it counts.
 
-use super::super::manifest::{Manifest, Node};
+use super::super::manifest::{Macro, Manifest, Node};
 use regex::Regex;
+use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -31,13 +33,17 @@ static QUESTION: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// What is another each time that a node is compiled.
+static MOMENT: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"\b(?:run_started_at|invocation_id)\b|\bmodules\s*\.\s*datetime\b"));
+
 static WORD: LazyLock<Regex> = LazyLock::new(|| regex(r"[A-Za-z_][A-Za-z0-9_]*"));
 
 #[expect(
     clippy::expect_used,
     reason = "the texts stand above, and a test compiles them"
 )]
-fn regex(text: &str) -> Regex {
+pub(super) fn regex(text: &str) -> Regex {
     Regex::new(text).expect("a regular expression")
 }
 
@@ -58,6 +64,8 @@ pub struct Reads {
     pub macros_read_graph: bool,
     /// Nodes that look at the whole project.
     pub nodes_read_graph: BTreeSet<String>,
+    /// Nodes whose SQL holds the moment or the name of its compilation.
+    pub nodes_of_a_moment: BTreeSet<String>,
     /// Whether the address and options of the connection are looked at.
     pub connection: bool,
 }
@@ -73,10 +81,21 @@ impl Reads {
                 reads.macros_read_graph |= GRAPH.is_match(&one.macro_sql);
             }
         }
+        let of_a_moment = callers(manifest, |one| {
+            !is_of_dbt(&one.package_name) && MOMENT.is_match(&one.macro_sql)
+        });
         for (id, node) in &manifest.nodes {
-            reads.take(&node.raw_code);
-            if node.raw_code.contains("graph") && GRAPH.is_match(&node.raw_code) {
-                reads.nodes_read_graph.insert(id.clone());
+            let mut called = node.depends_on.macros.iter();
+            if called.any(|called| of_a_moment.contains(called.as_str()))
+                || compiled_of(node).any(|code| MOMENT.is_match(&code))
+            {
+                reads.nodes_of_a_moment.insert(id.clone());
+            }
+            for code in compiled_of(node).chain(hooks_of(node)) {
+                reads.take(&code);
+                if code.contains("graph") && GRAPH.is_match(&code) {
+                    reads.nodes_read_graph.insert(id.clone());
+                }
             }
         }
         reads
@@ -100,33 +119,53 @@ impl Reads {
     }
 }
 
+/// What dbt renders when it compiles a node: its text, and the arguments of a generic test, whose own text is a
+/// call alone.
+fn compiled_of(node: &Node) -> impl Iterator<Item = Cow<'_, str>> {
+    let test = node.test_metadata.iter();
+    let arguments = test.flat_map(|test| test.kwargs.values()).map(code);
+    std::iter::once(Cow::Borrowed(node.raw_code.as_str())).chain(arguments)
+}
+
+/// What dbt renders no sooner than it runs a node.
+fn hooks_of(node: &Node) -> impl Iterator<Item = Cow<'_, str>> {
+    let hooks = ["pre-hook", "post-hook"].iter();
+    hooks.filter_map(|key| node.config.rest.get(*key)).map(code)
+}
+
+/// A value's text as code.
+fn code(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        // A quote within is written with a backslash, which the patterns of words do not know.
+        other => Cow::Owned(other.to_string().replace("\\\"", "\"")),
+    }
+}
+
 /// Macros that may ask the server when they are called, by name.
 fn asking_macros(manifest: &Manifest) -> BTreeSet<&str> {
-    let mut asking: BTreeSet<&str> = BTreeSet::new();
-    let mut names: BTreeSet<&str> = BTreeSet::new();
-    for (id, one) in &manifest.macros {
-        let is_core = is_of_dbt(&one.package_name)
-            && matches!(&*one.name, "run_query" | "statement" | "load_relation");
-        let is_asking = !is_of_dbt(&one.package_name) && QUESTION.is_match(&one.macro_sql);
-        if is_core || is_asking {
-            asking.insert(id);
-            names.insert(&one.name);
-        }
-    }
-    // Whoever calls one is one. What dbt's own macros do while nodes are made is no part of compiling.
+    let asking = callers(manifest, |one| match is_of_dbt(&one.package_name) {
+        true => matches!(&*one.name, "run_query" | "statement" | "load_relation"),
+        false => QUESTION.is_match(&one.macro_sql),
+    });
+    let asking = asking.into_iter().filter_map(|id| manifest.macros.get(id));
+    asking.map(|one| one.name.as_str()).collect()
+}
+
+/// Macros of this kind and those that call one, by unique id.
+fn callers(manifest: &Manifest, is_one: impl Fn(&Macro) -> bool) -> BTreeSet<&str> {
+    let found = manifest.macros.iter().filter(|(_, one)| is_one(one));
+    let mut found: BTreeSet<&str> = found.map(|(id, _)| id.as_str()).collect();
     loop {
-        let before = asking.len();
+        let before = found.len();
         for (id, one) in &manifest.macros {
-            let calls = one.depends_on.macros.iter();
-            if !asking.contains(id.as_str())
-                && calls.clone().any(|called| asking.contains(called.as_str()))
-            {
-                asking.insert(id);
-                names.insert(&one.name);
+            let mut calls = one.depends_on.macros.iter();
+            if calls.any(|called| found.contains(called.as_str())) {
+                found.insert(id);
             }
         }
-        if asking.len() == before {
-            return names;
+        if found.len() == before {
+            return found;
         }
     }
 }
@@ -159,7 +198,7 @@ impl<'m> Questions<'m> {
     pub fn nodes<'a>(&self, wanted: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
         let asks = |id: &&str| {
             let mut texts = texts_of(self.manifest, id).into_iter();
-            texts.any(|node| self.may_be_in(&node.raw_code))
+            texts.any(|node| compiled_of(node).any(|code| self.may_be_in(&code)))
         };
         wanted.iter().copied().filter(asks).collect()
     }

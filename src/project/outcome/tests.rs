@@ -249,6 +249,118 @@ fn readers_of_what_moved_say_so() {
 }
 
 #[test]
+fn what_hooks_and_arguments_of_tests_read_is_read_by_the_project() {
+    let hooked = model(
+        "a",
+        "m",
+        &[],
+        json!({"config": {"post-hook": [{"sql": "x {{ env_var(\"HOOKED\") }}", "transaction": true}]}}),
+    );
+    let test = json!({
+        "resource_type": "test",
+        "raw_code": "{{ test_x(**_dbt_generic_test_kwargs) }}",
+        "test_metadata": {
+            "name": "x",
+            "namespace": null,
+            "kwargs": {"values": ["a", "{{ env_var('TESTED', 'b') }} {{ graph }}"]},
+        },
+    });
+    let test = sample::with(model("t", "m", &[], json!({})), test);
+    let reads = Reads::of(&manifest(&[hooked, test], &[], &[]));
+    let names: Vec<&str> = reads.variables.iter().map(String::as_str).collect();
+    assert_eq!(names, ["HOOKED", "TESTED"]);
+    assert!(!reads.any_variable);
+    assert_eq!(reads.nodes_read_graph, ["model.shop.t".to_owned()].into());
+}
+
+#[test]
+fn sql_that_holds_the_moment_says_so() {
+    let of = |code: &str, macros: &[Value], calls: &[&str]| {
+        let more = json!({"raw_code": code, "depends_on": {"macros": calls, "nodes": []}});
+        manifest(&[model("a", "m", &[], more)], &[], macros)
+    };
+    let stamped = [
+        a_macro("shop", "stamp", "{{ inner() }}", &["macro.shop.inner"]),
+        a_macro("shop", "inner", "{{ invocation_id }}", &[]),
+    ];
+    for manifest in [
+        of("select '{{ run_started_at }}'", &[], &[]),
+        of("{{ modules.datetime.datetime.now() }}", &[], &[]),
+        of("{{ stamp() }}", &stamped, &["macro.shop.stamp"]),
+    ] {
+        let at = |moment: &str| {
+            let mut outcomes = outcomes(&manifest);
+            outcomes.compiled("model.shop.a", moment);
+            outcomes
+        };
+        assert_eq!(
+            at("select 2").verdict("model.shop.a", &at("select 1")),
+            Verdict::Differs(vec![Difference::SqlOfAMoment])
+        );
+    }
+    let plain = outcomes(&of("select now()", &stamped, &[]));
+    assert!(!plain.nodes["model.shop.a"].is_of_a_moment);
+}
+
+#[test]
+fn an_override_counts_with_what_it_reads_for_what_it_makes() {
+    let with = |text: &str, materialized: &str, more: Value| {
+        let config = sample::with(json!({"materialized": materialized}), more);
+        let name = "materialize__create_view_as";
+        manifest(
+            &[model("a", "m", &[], json!({"config": config}))],
+            &[],
+            &[
+                a_macro("dbt_materialize", name, "x", &[]),
+                a_macro("shop", name, text, &[]),
+            ],
+        )
+    };
+    let verdict = |new: &Manifest, old: &Manifest, note: &str| {
+        let under = |note: &str| Circumstances {
+            variables: json!({ "note": note }),
+            ..Circumstances::default()
+        };
+        let of = |manifest: &Manifest, note: &str| {
+            let mut outcomes = outcomes_under(manifest, &under(note));
+            outcomes.compiled("model.shop.a", "select 1");
+            outcomes
+        };
+        of(new, note).verdict("model.shop.a", &of(old, "one"))
+    };
+    let differs = Verdict::Differs(vec![Difference::Option(
+        "what the macro materialize__create_view_as makes of it".to_owned(),
+    )]);
+    let reading = "create view {# why #}{{ var('note') }}";
+    let view = with(reading, "view", json!({}));
+    assert_eq!(verdict(&view, &view, "one"), Verdict::Same);
+    assert_eq!(verdict(&view, &view, "two"), differs);
+    let commented = with(
+        "create view {# why not #}{{ var('note') }}",
+        "view",
+        json!({}),
+    );
+    assert_eq!(verdict(&commented, &view, "one"), Verdict::Same);
+    let plain = with("create view", "view", json!({}));
+    assert_eq!(verdict(&plain, &plain, "two"), Verdict::Same);
+    assert_eq!(verdict(&plain, &view, "one"), differs);
+    // It has no part in making others.
+    let other = |text| with(text, "materialized_view", json!({}));
+    assert_eq!(
+        verdict(&other("create view"), &other(reading), "two"),
+        Verdict::Same
+    );
+    // Whatever it asks the configuration for may reach the statement.
+    let configured = |key: u32| with("{{ config.get('mine') }}", "view", json!({ "mine": key }));
+    assert_eq!(
+        verdict(&configured(2), &configured(1), "one"),
+        Verdict::Differs(vec![Difference::Option("mine".to_owned())])
+    );
+    let unread = |key: u32| with("create view", "view", json!({ "mine": key }));
+    assert_eq!(verdict(&unread(2), &unread(1), "one"), Verdict::Same);
+}
+
+#[test]
 fn a_materialization_or_override_of_the_project_counts_with_what_it_calls() {
     let with = |macros: &[Value], materialized: &str, more: Value| {
         let config = sample::with(json!({"materialized": materialized}), more);
@@ -294,7 +406,7 @@ fn a_materialization_or_override_of_the_project_counts_with_what_it_calls() {
             &with(&overriding("1"), "view", json!({})),
             &with(&overriding("2"), "view", json!({}))
         ),
-        ["overridden macros differs"]
+        ["what the macro create_it makes of it differs"]
     );
     // What names are made of shows in the names.
     let naming = |text: &str| {

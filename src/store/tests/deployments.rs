@@ -68,6 +68,11 @@ async fn one_deployment_of_an_environment_is_active(on: On) {
         .create(&other, new_deployment("dev"))
         .await
         .expect("another environment");
+    let under_way = async || -> Vec<String> {
+        let listed = store.under_way().await.expect("listed").into_iter();
+        listed.map(|summary| summary.environment).collect()
+    };
+    assert_eq!(under_way().await, ["dev", "prod"]);
 
     for event in straight() {
         store
@@ -77,6 +82,7 @@ async fn one_deployment_of_an_environment_is_active(on: On) {
     }
     let done = store.deployment(&first.id).await.expect("found");
     assert_eq!(done.state, State::Done);
+    assert_eq!(under_way().await, ["dev"]);
     assert_eq!(done.finished_at, Some(done.updated_at));
     assert_eq!(store.active("prod").await.expect("read"), None);
     let second = store

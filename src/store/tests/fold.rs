@@ -16,6 +16,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::UnwoundAfterAbort),
         1 => Just(Event::RolledBack),
         1 => reason().prop_map(|reason| Event::SwapDeclined { reason }),
+        1 => reason().prop_map(|reason| Event::SwapPutOff { reason }),
         1 => reason().prop_map(|reason| Event::StepFailed { reason }),
         1 => reason().prop_map(|reason| Event::RollbackRequested { reason, cause: None }),
         1 => reason().prop_map(|reason| Event::Degraded { reason }),

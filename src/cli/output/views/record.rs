@@ -333,6 +333,7 @@ fn event_sentence(event: &Event) -> String {
         Event::PromotionStarted => "promotion started".to_owned(),
         Event::SwapCommitted => "swap committed".to_owned(),
         Event::SwapDeclined { reason } => format!("swap not made: {reason}"),
+        Event::SwapPutOff { reason } => format!("swap put off: {reason}"),
         Event::Soaked => "soak ended".to_owned(),
         Event::CleanedUp => "cleaned up".to_owned(),
         Event::StepFailed { reason } => format!("step failed: {reason}"),

@@ -1,0 +1,67 @@
+//! A swap that is taken up late: what was true when it was about to be sent is looked at again.
+
+use crate::support::{Needs, Replay, Running, World};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+/// A release that waits, killed while its swap was about to be committed; nothing changed.
+async fn killed() -> Option<(World, Replay)> {
+    let mut world = World::prepared(Needs::Sandbox).await?;
+    let replay = Replay::of(&mut world).await;
+    let deploy = ["deploy", "--promotion", "manual"];
+    world.cutover(&deploy).await.exits(0);
+    let promoting: Running = world.held_at("cutover: commit swap", 1, &["promote"]).await;
+    promoting.signal(Signal::SIGKILL);
+    promoting.ended().await;
+    world.let_go().await;
+    world.serves(1).await;
+    Some((world, replay))
+}
+
+#[tokio::test]
+async fn a_swap_that_is_taken_up_is_made_after_another_look() {
+    let Some((world, _replay)) = killed().await else {
+        return;
+    };
+    let resumed = world.cutover(&["resume"]).await.exits(0);
+    let states = resumed.states();
+    assert_eq!(
+        states[..4],
+        ["cutting_over", "ready", "cutting_over", "soaking"],
+        "{states:?}"
+    );
+    world.serves(2).await;
+    world.nothing_left().await;
+}
+
+#[tokio::test]
+async fn green_that_lost_its_replicas_meanwhile_never_goes_live() {
+    let Some((mut world, _replay)) = killed().await else {
+        return;
+    };
+    let cluster = world.name("compute_dbt_deploy");
+    let off = format!("ALTER CLUSTER {cluster} SET (REPLICATION FACTOR = 0)");
+    world.sql.run(&off).await;
+    let resumed = world.cutover(&["resume"]).await.exits(1);
+    assert!(!resumed.states().contains(&"soaking".to_owned()));
+    world.serves(1).await;
+    world.nothing_left().await;
+    // So it is where the server went away while the swap was sent.
+    world.set("READINESS__TIMEOUT", "5s");
+    let deploy = ["deploy", "--promotion", "manual"];
+    world.cutover(&deploy).await.exits(0);
+    let promoting = world.held_at("cutover: commit swap", 1, &["promote"]).await;
+    world.hydrates(false).await;
+    world.outage(Duration::from_secs(1)).await;
+    world.is_back().await;
+    world.let_go().await;
+    let ended = promoting.ended().await.exits(1);
+    assert!(
+        !ended.states().contains(&"soaking".to_owned()),
+        "{}",
+        ended.all()
+    );
+    world.serves(1).await;
+    world.hydrates(true).await;
+    world.nothing_left().await;
+}
