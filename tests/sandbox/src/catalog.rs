@@ -308,7 +308,7 @@ pub enum CommentOn {
 }
 
 /// The whole catalog.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalog {
     /// Rises with every change.
     pub version: u64,
@@ -337,7 +337,7 @@ pub struct Catalog {
     counters: Counters,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Counters {
     database: u64,
     schema: u64,
@@ -349,6 +349,15 @@ struct Counters {
 }
 
 impl Catalog {
+    /// Whether nothing but the version differs.
+    pub fn same_content(&self, other: &Self) -> bool {
+        let numbered = Self {
+            version: other.version,
+            ..self.clone()
+        };
+        numbered == *other
+    }
+
     /// Next PostgreSQL-style OID.
     pub fn next_oid(&mut self) -> u32 {
         self.counters.oid += 1;

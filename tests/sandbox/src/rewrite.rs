@@ -85,7 +85,8 @@ pub fn parts(name: &ObjectName) -> Vec<String> {
         .collect()
 }
 
-fn parse(text: &str) -> Result<Statement, SqlError> {
+/// Reads one statement.
+pub fn parse(text: &str) -> Result<Statement, SqlError> {
     let prepared = prepare(text)?;
     let statements = Parser::parse_sql(&PostgreSqlDialect {}, &prepared)
         .map_err(|e| SqlError::syntax(e.to_string()))?;

@@ -5,6 +5,7 @@ mod client;
 mod cursor;
 mod execute;
 mod extended;
+mod pricing;
 mod query;
 mod simple;
 mod transaction;

@@ -74,7 +74,7 @@ CREATE VIEW mz_internal.mz_materialization_lag AS SELECT object_id, known AS loc
 CREATE VIEW mz_internal.mz_wallclock_global_lag AS SELECT object_id, CASE WHEN ready AND NOT coalesce(wallclock_unknown, false)
     AND clock_timestamp() >= created_at + mz_base.timing('wallclock_lag')
     THEN coalesce(wallclock_lag, greatest(interval '1 second', ceil(extract(epoch FROM lag)) * interval '1 second'), interval '1 second') END AS lag
-  FROM mz_base.hydrated WHERE clock_timestamp() >= created_at + mz_base.timing('wallclock_lag') / 2;
+  FROM mz_base.hydrated WHERE clock_timestamp() >= created_at + coalesce(mz_base.timing('wallclock_row'), mz_base.timing('wallclock_lag') / 2);
 CREATE VIEW mz_internal.mz_wallclock_global_lag_recent_history AS SELECT object_id, lag, date_trunc('minute', clock_timestamp()) AS occurred_at FROM mz_internal.mz_wallclock_global_lag;
 CREATE VIEW mz_internal.mz_frontiers AS SELECT object_id, (f - 1000)::mz_timestamp AS read_frontier, f::mz_timestamp AS write_frontier FROM (
   SELECT object_id, CASE WHEN ready THEN floor(extract(epoch FROM clock_timestamp() - interval '1 second' - coalesce(lag, interval '0')) * 1000)::int8 ELSE 1000 END AS f FROM mz_base.hydrated) q;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::execute::Answer;
 use super::transaction::{Mode, Use};
 use super::{Session, Stop};
+use crate::costs::prices;
 use crate::failure::SqlError;
 use crate::lexer::quote;
 use crate::statement::Statement;
@@ -23,6 +24,8 @@ pub(super) enum Cursor {
         query: String,
         seen: BTreeMap<Row, i64>,
         pending: Vec<Row>,
+        /// When a change that happens now is seen, where statements cost something.
+        tick: Option<Instant>,
     },
 }
 
@@ -59,6 +62,7 @@ impl Session {
                 query: query.to_owned(),
                 seen: BTreeMap::new(),
                 pending: Vec::new(),
+                tick: None,
             }
         } else {
             self.admit(&Statement::Query, query, &catalog, &rewritten)
@@ -109,9 +113,15 @@ impl Session {
                 query,
                 mut seen,
                 mut pending,
+                mut tick,
             } => {
                 let deadline = timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
                 let columns = loop {
+                    if let Some(tick) = tick {
+                        let until = deadline.map_or(tick, |d| tick.min(d));
+                        self.wait(tokio::time::sleep_until(until.into())).await?;
+                    }
+                    tick = self.tick();
                     let rows = self.run_subscribed(&query).await?;
                     pending.extend(changes(&mut seen, rows.rows));
                     if !pending.is_empty() || deadline.is_some_and(|d| Instant::now() >= d) {
@@ -133,6 +143,7 @@ impl Session {
                         query,
                         seen,
                         pending,
+                        tick,
                     },
                 );
                 Rows {
@@ -146,6 +157,13 @@ impl Session {
             rows: Some(rows),
             ..Answer::tag(tag)
         })
+    }
+
+    /// The next moment at which a SUBSCRIBE says something; none while statements cost nothing. It comes every second
+    /// on a slow server too.
+    fn tick(&self) -> Option<Instant> {
+        let factor = self.engine.steering.costs()?.factor.min(1.0);
+        Some(Instant::now() + Duration::from_secs_f64(prices::TICK * factor / 1000.0))
     }
 
     /// Runs a subscribed query outside the transaction, with names resolved anew.

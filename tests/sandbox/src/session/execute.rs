@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::client::End;
 use super::transaction::{Mode, Transaction, Use, aborted, must_stand_alone};
 use super::{Session, Stop};
+use crate::costs::Priced;
 use crate::ddl::{self, Context, Effect};
 use crate::engine::race;
 use crate::failure::{Notice, SqlError};
@@ -45,6 +46,14 @@ pub(super) enum Afterwards {
     Hang(i64),
 }
 
+/// What is left to do once a statement has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Struck {
+    pub(super) afterwards: Afterwards,
+    /// When its price has been paid.
+    due: Option<tokio::time::Instant>,
+}
+
 /// Type OID of text.
 pub(super) const TEXT: u32 = 25;
 /// How often a stalled sink or view is looked at.
@@ -77,12 +86,28 @@ fn canceled(why: &str) -> SqlError {
 }
 
 impl Session {
-    /// Counts and perhaps strikes a statement before it runs.
-    pub(super) async fn strike(&mut self, text: &str) -> Result<Afterwards, Stop> {
+    /// Logs, counts and perhaps strikes a statement before it runs, and waits for most of its price. `text` has the
+    /// comments in front of it, `sql` has not.
+    pub(super) async fn strike(
+        &mut self,
+        text: &str,
+        sql: &str,
+        statement: &Statement,
+    ) -> Result<Struck, Stop> {
+        let priced = self.priced(statement, text, sql);
+        let afterwards = self.fault(text, priced.as_ref()).await?;
+        let due = match &priced {
+            Some(priced) => self.charge(priced).await?,
+            None => None,
+        };
+        Ok(Struck { afterwards, due })
+    }
+
+    async fn fault(&mut self, text: &str, priced: Option<&Priced>) -> Result<Afterwards, Stop> {
         let application = self.variables.known("application_name").to_owned();
         self.engine
             .steering
-            .log(&application, &self.role_name, text)
+            .log(&application, &self.role_name, text, priced)
             .await;
         let Some((id, action)) = self.engine.steering.strike(&application, text).await else {
             return Ok(Afterwards::Answer);
@@ -108,9 +133,17 @@ impl Session {
         Ok(Afterwards::Answer)
     }
 
-    /// What a fault does to a statement that has run.
-    pub(super) async fn struck(&mut self, afterwards: Afterwards) -> Result<(), Stop> {
-        match afterwards {
+    /// The rest of a statement's price, which nothing but the end of the session cuts short: it has run, and its answer
+    /// is only late. Then what a fault does to a statement that has run.
+    pub(super) async fn struck(&mut self, struck: Struck) -> Result<(), Stop> {
+        if let Some(due) = struck.due {
+            let mut interrupt = self.client.interrupt.clone();
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                end = interrupt.ended() => return Err(end.into()),
+            }
+        }
+        match struck.afterwards {
             Afterwards::Answer => Ok(()),
             Afterwards::Cut => Err(End::Cut.into()),
             Afterwards::Hang(id) => {
@@ -184,10 +217,15 @@ impl Session {
                 let plan = crate::rewrite::statement(self.resolver(&catalog, &self.scope()), text)
                     .map(|r| catalog.render(&r.stored))?;
                 let columns = columns(statement).unwrap_or_default();
+                let fast = if self.is_peek(text) {
+                    " (fast path)"
+                } else {
+                    ""
+                };
                 Ok(Answer {
                     rows: Some(Rows {
                         columns,
-                        rows: vec![vec![Some(format!("Explained Query:\n  {plan}\n"))]],
+                        rows: vec![vec![Some(format!("Explained Query{fast}:\n  {plan}\n"))]],
                     }),
                     ..Answer::tag("EXPLAIN 1")
                 })
