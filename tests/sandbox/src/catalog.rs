@@ -10,6 +10,7 @@ mod init;
 mod lookup;
 mod project;
 pub mod render;
+mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -234,6 +235,8 @@ pub struct Details {
     pub replaces: Option<Id>,
     /// Whether nothing it reads can ever change.
     pub constant: bool,
+    /// Whether its rows are distinct in some columns, as after DISTINCT and GROUP BY.
+    pub keyed: bool,
 }
 
 /// An object of a schema.

@@ -186,7 +186,7 @@ pub fn price(statement: &Statement, text: &str, situation: &Situation<'_>) -> Pr
         Statement::Ddl(ddl) => change(ddl, situation),
         Statement::Query => question(judge(text, situation.look_up)),
         // Each reads an indexed `mz_show_…` relation.
-        Statement::Show(Show::Query(_)) => Priced {
+        Statement::Show(Show::Query(_) | Show::Columns(_)) => Priced {
             reads: "catalog",
             ..Priced::new(Class::Peek, "SHOW", prices::PEEK)
         },
@@ -202,7 +202,7 @@ pub fn price(statement: &Statement, text: &str, situation: &Situation<'_>) -> Pr
         }
         Statement::Copy => Priced::new(Class::Write, "COPY", COMMIT),
         Statement::Declare {
-            subscribe: true,
+            subscribe: Some(_),
             query,
             ..
         } => Priced {

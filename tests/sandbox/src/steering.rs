@@ -285,6 +285,53 @@ impl Steering {
         }
     }
 
+    /// Lists a session in `mz_sessions`, or no longer.
+    pub async fn list_session(&self, session: i32, role: Option<&str>) {
+        let change = match role {
+            Some(role) => format!(
+                "INSERT INTO mz_base.sessions (pid, role_id) VALUES ({session}, {}) ON CONFLICT (pid) DO NOTHING",
+                literal(role)
+            ),
+            None => format!(
+                "DELETE FROM mz_base.sessions WHERE pid = {session}; DELETE FROM mz_base.subscriptions WHERE pid = {session}"
+            ),
+        };
+        if let Err(error) = self.client.batch_execute(&change).await {
+            tracing::warn!(%error, "a session was not listed");
+        }
+    }
+
+    /// Lists a SUBSCRIBE in `mz_subscriptions`.
+    pub async fn list_subscription(
+        &self,
+        session: i32,
+        cursor: &str,
+        cluster: &str,
+        objects: &[String],
+    ) {
+        let objects: Vec<_> = objects.iter().map(|id| literal(id)).collect();
+        let insert = format!(
+            "INSERT INTO mz_base.subscriptions (pid, cursor, cluster_id, objects) VALUES ({session}, {}, {}, ARRAY[{}]::text[])",
+            literal(cursor),
+            literal(cluster),
+            objects.join(", ")
+        );
+        if let Err(error) = self.client.batch_execute(&insert).await {
+            tracing::warn!(%error, "a subscription was not listed");
+        }
+    }
+
+    /// Takes one SUBSCRIBE of a session off the list, or all of them.
+    pub async fn forget_subscriptions(&self, session: i32, cursor: Option<&str>) {
+        let mut delete = format!("DELETE FROM mz_base.subscriptions WHERE pid = {session}");
+        if let Some(cursor) = cursor {
+            delete.push_str(&format!(" AND cursor = {}", literal(cursor)));
+        }
+        if let Err(error) = self.client.batch_execute(&delete).await {
+            tracing::warn!(%error, "a subscription was not taken off the list");
+        }
+    }
+
     /// How far an object has come; none if there is no such object.
     pub async fn frontier(&self, id: &str) -> Option<u64> {
         let query = format!(

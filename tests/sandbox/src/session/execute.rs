@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::client::End;
 use super::transaction::{Mode, Transaction, Use, aborted, must_stand_alone};
 use super::{Session, Stop};
+use crate::catalog::{Column, CommentOn};
 use crate::costs::Priced;
 use crate::ddl::{self, Context, Effect};
 use crate::engine::race;
@@ -66,6 +67,21 @@ pub(super) fn columns(statement: &Statement) -> Option<Vec<(String, u32)>> {
             Show::Variable(name) => &[name.as_str()],
             Show::All => &["name", "setting", "description"],
             Show::Create(..) => &["name", "create_sql"],
+            Show::Columns(_) => {
+                const BOOL: u32 = 16;
+                let columns = [
+                    ("name", TEXT),
+                    ("nullable", BOOL),
+                    ("type", TEXT),
+                    ("comment", TEXT),
+                ];
+                return Some(
+                    columns
+                        .iter()
+                        .map(|(name, oid)| ((*name).to_owned(), *oid))
+                        .collect(),
+                );
+            }
             Show::Query(_) => return None,
         }
     } else if matches!(statement, Statement::Explain(_)) {
@@ -197,7 +213,7 @@ impl Session {
             Statement::Discard => {
                 self.variables.reset();
                 self.unsettled = true;
-                self.cursors.clear();
+                self.forget_cursors().await;
                 self.engine.forget_session(self.backend.pid).await;
                 Ok(Answer::tag("DISCARD ALL"))
             }
@@ -234,7 +250,7 @@ impl Session {
                 name,
                 subscribe,
                 query,
-            } => self.declare(name, *subscribe, query).await,
+            } => self.declare(name, subscribe.as_ref(), query).await,
             Statement::Fetch {
                 name,
                 count,
@@ -281,7 +297,7 @@ impl Session {
             self.transaction = Some(transaction);
             return self.rollback().await;
         }
-        self.cursors.clear();
+        self.forget_cursors().await;
         let mut answer = Answer::tag("COMMIT");
         let ended = match transaction.mode {
             Mode::Ddl(base, catalog) => self
@@ -318,7 +334,7 @@ impl Session {
                 ..Answer::tag("ROLLBACK")
             });
         };
-        self.cursors.clear();
+        self.forget_cursors().await;
         if transaction.backend {
             self.backend.query("ROLLBACK").await??;
         }
@@ -387,8 +403,27 @@ impl Session {
                     .ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
                 vec![vec![
                     Some(catalog.object_path(object)),
-                    Some(catalog.render(&object.create) + ";"),
+                    Some(catalog.show_create(object)),
                 ]]
+            }
+            Show::Columns(name) => {
+                let catalog = self.engine.catalog();
+                let scope = self.scope();
+                let object = catalog
+                    .object(&scope, name)
+                    .ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
+                let row = |(column, position): (&Column, u32)| {
+                    let comment = CommentOn::Object(object.id, Some(position));
+                    let comment = catalog.comments.get(&comment).cloned();
+                    let nullable = if column.nullable { "t" } else { "f" };
+                    vec![
+                        Some(column.name.clone()),
+                        Some(nullable.to_owned()),
+                        Some(column.type_name.clone()),
+                        Some(comment.unwrap_or_default()),
+                    ]
+                };
+                object.columns.iter().zip(1..).map(row).collect()
             }
             Show::Query(_) => return Err(SqlError::internal("not a statement of the front").into()),
         };
