@@ -12,6 +12,8 @@ use crate::catalog::{Column, Nullability, Relation};
 struct Source {
     name: String,
     columns: Vec<Column>,
+    constant: bool,
+    keyed: bool,
 }
 
 pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
@@ -28,7 +30,7 @@ pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
         if let (Some(sources), Some(filter)) = (&mut sources, &select.selection) {
             narrow(filter, sources);
         }
-        out.keyed = keyed(select);
+        out.keyed = keyed(select, sources.as_deref().unwrap_or_default());
         for item in &select.projection {
             match (item, &sources) {
                 (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, _) => {
@@ -86,6 +88,8 @@ fn sources(resolver: Resolver<'_>, select: &Select) -> Option<Vec<Source>> {
             out.push(Source {
                 name,
                 columns: object.columns.clone(),
+                constant: object.details.constant,
+                keyed: object.details.keyed,
             });
         }
     }
@@ -109,8 +113,14 @@ fn not_null(expr: &Expr, sources: &[Source]) -> bool {
     }
 }
 
-/// What DISTINCT, GROUP BY, an aggregate of everything and a row of constants have in common.
-fn keyed(select: &Select) -> bool {
+/// What DISTINCT, GROUP BY, an aggregate of everything and a row of constants have in common. All columns of one such
+/// relation keep it.
+fn keyed(select: &Select, sources: &[Source]) -> bool {
+    let whole = matches!(select.projection.as_slice(), [SelectItem::Wildcard(_)]);
+    let inherited = match sources {
+        [one] => one.constant || (one.keyed && whole),
+        _ => !sources.is_empty() && sources.iter().all(|source| source.constant),
+    };
     let grouped = match &select.group_by {
         GroupByExpr::All(_) => true,
         GroupByExpr::Expressions(by, _) => !by.is_empty(),
@@ -123,7 +133,7 @@ fn keyed(select: &Select) -> bool {
         }
         _ => false,
     });
-    select.distinct.is_some() || grouped || constant || aggregates
+    inherited || select.distinct.is_some() || grouped || constant || aggregates
 }
 
 const AGGREGATES: [&str; 9] = [

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::catalog::Catalog;
 use crate::failure::SqlError;
+use crate::lexer::quote;
 use crate::rewrite::Rewritten;
 use crate::statement::Subscribe;
 use crate::wire::Rows;
@@ -25,8 +26,9 @@ pub(super) struct Subscription {
     pub(super) sql: String,
     /// When a change that happens now is seen, where statements cost something.
     pub(super) tick: Option<Instant>,
-    /// Relations of users that it reads, and what they were called last.
-    reads: BTreeMap<String, String>,
+    /// Relations of users that it reads, by OID, which outlives a replacement: where they are in the backend, and what
+    /// they were called last.
+    reads: BTreeMap<u32, (String, String)>,
     columns: Vec<(String, u32)>,
     /// Positions of the key's columns, with ENVELOPE UPSERT.
     key: Option<Vec<usize>>,
@@ -62,7 +64,10 @@ impl Subscription {
             .objects
             .iter()
             .filter_map(|id| catalog.objects.get(id))
-            .map(|object| (object.relation.clone(), catalog.object_path(object)))
+            .map(|object| {
+                let place = (object.relation.clone(), catalog.object_path(object));
+                (object.oid, place)
+            })
             .collect();
         Ok(Self {
             sql: rewritten.sql.clone(),
@@ -78,11 +83,17 @@ impl Subscription {
         })
     }
 
-    /// Ends it when a relation that it reads is gone.
+    /// Ends it when a relation that it reads is gone, and follows one that was replaced.
     pub(super) fn check(&mut self, catalog: &Catalog) -> Result<(), SqlError> {
-        for (relation, path) in &mut self.reads {
-            match catalog.objects.values().find(|o| o.relation == *relation) {
-                Some(object) => *path = catalog.object_path(object),
+        for (oid, (relation, path)) in &mut self.reads {
+            match catalog.objects.values().find(|o| o.oid == *oid) {
+                Some(object) => {
+                    *path = catalog.object_path(object);
+                    if object.relation != *relation {
+                        self.sql = self.sql.replace(&quote(relation), &quote(&object.relation));
+                        relation.clone_from(&object.relation);
+                    }
+                }
                 None => {
                     return Err(SqlError::internal(format!(
                         "query could not complete because relation \"{path}\" was dropped"
