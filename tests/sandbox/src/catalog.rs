@@ -10,6 +10,7 @@ mod init;
 mod lookup;
 mod project;
 pub mod render;
+mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -234,6 +235,8 @@ pub struct Details {
     pub replaces: Option<Id>,
     /// Whether nothing it reads can ever change.
     pub constant: bool,
+    /// Whether its rows are distinct in some columns, as after DISTINCT and GROUP BY.
+    pub keyed: bool,
 }
 
 /// An object of a schema.
@@ -308,7 +311,7 @@ pub enum CommentOn {
 }
 
 /// The whole catalog.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalog {
     /// Rises with every change.
     pub version: u64,
@@ -337,7 +340,7 @@ pub struct Catalog {
     counters: Counters,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Counters {
     database: u64,
     schema: u64,
@@ -349,6 +352,15 @@ struct Counters {
 }
 
 impl Catalog {
+    /// Whether nothing but the version differs.
+    pub fn same_content(&self, other: &Self) -> bool {
+        let numbered = Self {
+            version: other.version,
+            ..self.clone()
+        };
+        numbered == *other
+    }
+
     /// Next PostgreSQL-style OID.
     pub fn next_oid(&mut self) -> u32 {
         self.counters.oid += 1;

@@ -12,6 +12,8 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 use crate::catalog::{
     Catalog, Column, Id, Projection, Scope, SystemRelation, SystemRelations, diff,
 };
+use crate::costs::coordinator::Coordinator;
+use crate::costs::{Costs, prices};
 use crate::ddl::{self, Context, Effect};
 use crate::failure::{SqlError, materialize_code};
 use crate::lexer::literal;
@@ -50,6 +52,8 @@ pub struct Engine {
     pub system: SystemRelations,
     /// Faults, outages, the log.
     pub steering: Steering,
+    /// Who waits for whom where statements cost something.
+    pub coordinator: Coordinator,
     catalog: Mutex<Arc<Catalog>>,
     writer: AsyncMutex<Writer>,
 }
@@ -85,6 +89,28 @@ const AUTO_SCALING_SINCE: (u64, u64) = (26, 34);
 pub const BACKEND_OPTIONS: &str = "-c search_path=mz_catalog,mz_internal,mz_unsafe,pg_catalog -c timezone=UTC -c client_min_messages=error \
                                    -c standard_conforming_strings=on";
 
+/// The model as rows of the steering tables.
+fn steered(costs: Costs) -> String {
+    let mut script = format!(
+        "UPDATE mz_sandbox.settings SET value = '{}' WHERE name = 'costs';",
+        costs.factor
+    );
+    if costs.readiness {
+        for (name, ms) in [
+            ("hydration", prices::HYDRATION),
+            ("lag", prices::LAG_KNOWN),
+            ("wallclock_row", prices::WALLCLOCK_ROW),
+            ("wallclock_lag", prices::WALLCLOCK_LAG),
+        ] {
+            script.push_str(&format!(
+                "INSERT INTO mz_sandbox.timings VALUES ('{name}', {ms:.0}) ON CONFLICT (name) DO UPDATE SET ms = excluded.ms;",
+                ms = ms * costs.factor
+            ));
+        }
+    }
+    script
+}
+
 fn version_of(announced: &str) -> (u64, u64) {
     let mut parts = announced
         .trim_start_matches('v')
@@ -98,6 +124,7 @@ impl Engine {
     pub async fn start(
         announced_version: String,
         passwords: BTreeMap<String, String>,
+        costs: Option<Costs>,
     ) -> Result<Self, Error> {
         let server = tokio::task::spawn_blocking(Server::start).await??;
         let client = connect(&server).await?;
@@ -118,11 +145,15 @@ impl Engine {
                 literal(size)
             ));
         }
+        if let Some(costs) = costs {
+            script.push_str(&steered(costs));
+        }
         script.push_str(&diff(&Projection::default(), &projection));
         script.push_str("COMMIT;");
         client.batch_execute(&script).await?;
         let system = system_relations(&client).await?;
         let steering = Steering::new(connect(&server).await?);
+        steering.reload().await;
         let catalog = Mutex::new(Arc::new(catalog));
         let writer = AsyncMutex::new(Writer { client, projection });
         Ok(Self {
@@ -131,6 +162,7 @@ impl Engine {
             passwords,
             system,
             steering,
+            coordinator: Coordinator::default(),
             catalog,
             writer,
         })

@@ -57,9 +57,11 @@ impl std::error::Error for SqlError {}
 
 /// The code under which Materialize reports what PostgreSQL calls `code`.
 ///
-/// Evaluation errors (class 22) and missing relations are plain `XX000` there.
+/// Evaluation errors (class 22, but for a date that is none) and missing relations, columns, functions and operators are
+/// plain `XX000` there.
 pub fn materialize_code(code: &str) -> &str {
-    if code.starts_with("22") || code == "42P01" || code == "3F000" {
+    let planning = matches!(code, "42P01" | "3F000" | "42703" | "42883");
+    if planning || (code.starts_with("22") && code != "22007") {
         "XX000"
     } else {
         code

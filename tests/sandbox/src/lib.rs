@@ -11,6 +11,7 @@
 )]
 
 mod catalog;
+mod costs;
 mod ddl;
 mod duration;
 mod engine;
@@ -28,4 +29,5 @@ mod statement;
 mod steering;
 mod wire;
 
+pub use costs::{Costs, prices};
 pub use server::{Error, Options, Sandbox};

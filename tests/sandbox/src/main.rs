@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mz_sandbox::{Options, Sandbox};
+use mz_sandbox::{Costs, Options, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A stand-in for Materialize.
@@ -25,6 +25,19 @@ struct Arguments {
     /// A role that must give a password, as ROLE=PASSWORD.
     #[arg(long = "password", value_name = "ROLE=PASSWORD", value_parser = role_and_password)]
     passwords: Vec<(String, String)>,
+    /// Answers as slowly as a real server, times this factor (1 is an optimised server).
+    #[arg(long, value_name = "FACTOR", value_parser = factor)]
+    costs: Option<f64>,
+    /// With --costs: objects hydrate at once all the same.
+    #[arg(long, requires = "costs")]
+    quick_hydration: bool,
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|factor: &f64| factor.is_finite() && *factor > 0.0)
+        .ok_or_else(|| "expected a number above 0".to_owned())
 }
 
 fn role_and_password(text: &str) -> Result<(String, String), String> {
@@ -56,6 +69,10 @@ async fn start(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let mut options = Options {
         port: arguments.port,
         passwords: arguments.passwords.into_iter().collect::<BTreeMap<_, _>>(),
+        costs: arguments.costs.map(|factor| Costs {
+            factor,
+            readiness: !arguments.quick_hydration,
+        }),
         ..Options::default()
     };
     if let Some(version) = arguments.announce_version {

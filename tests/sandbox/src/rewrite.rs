@@ -3,6 +3,7 @@
 //! All names of one statement are resolved against one catalog value, so a statement sees one side of a swap, never a
 //! mix. Each query comes out twice: as SQL for the backend, and as stored SQL with marks (`catalog::render`).
 
+mod dialect;
 mod nullability;
 mod scope;
 
@@ -23,6 +24,7 @@ use crate::catalog::{
 };
 use crate::failure::SqlError;
 use crate::lexer::{self, Kind, Token};
+pub use dialect::types as translate_types;
 use scope::Scopes;
 
 /// What names are resolved against.
@@ -85,10 +87,11 @@ pub fn parts(name: &ObjectName) -> Vec<String> {
         .collect()
 }
 
-fn parse(text: &str) -> Result<Statement, SqlError> {
+/// Reads one statement.
+pub fn parse(text: &str) -> Result<Statement, SqlError> {
     let prepared = prepare(text)?;
     let statements = Parser::parse_sql(&PostgreSqlDialect {}, &prepared)
-        .map_err(|e| SqlError::syntax(e.to_string()))?;
+        .map_err(|e| SqlError::syntax(dialect::complaint(&e.to_string())))?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
         (Some(statement), None) => Ok(statement),
@@ -102,7 +105,7 @@ fn parse(text: &str) -> Result<Statement, SqlError> {
 /// What the parser does not know: `f(x).*` travels as an alias, `current_user()` loses its
 /// parentheses, `TABLE t` becomes a SELECT.
 fn prepare(text: &str) -> Result<String, SqlError> {
-    let text = &selected(text)?;
+    let text = &selected(&dialect::translate(text)?)?;
     let tokens = lexer::tokens(text)?;
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -195,6 +198,8 @@ struct Pass<'a> {
     target: Target,
     scopes: Scopes,
     out: Rewritten,
+    /// Subqueries without an alias so far.
+    unnamed: u32,
 }
 
 fn ident(value: &str) -> Ident {
@@ -221,6 +226,7 @@ impl<'a> Pass<'a> {
             target,
             scopes: Scopes::default(),
             out: Rewritten::default(),
+            unnamed: 0,
         }
     }
 
@@ -251,6 +257,19 @@ impl<'a> Pass<'a> {
     }
 
     fn table(&mut self, factor: &mut TableFactor) -> Result<(), SqlError> {
+        if let TableFactor::Derived { alias, .. } = factor
+            && self.target == Target::Backend
+            && alias.is_none()
+        {
+            // Older servers of PostgreSQL insist on a name.
+            self.unnamed += 1;
+            *alias = Some(TableAlias {
+                explicit: true,
+                name: ident(&format!("mz sandbox unnamed {}", self.unnamed)),
+                columns: Vec::new(),
+                at: None,
+            });
+        }
         let TableFactor::Table {
             name,
             alias,
@@ -355,12 +374,33 @@ impl<'a> Pass<'a> {
             Expr::CompoundIdentifier(idents) if idents.len() >= 3 => {
                 let path: Vec<_> = idents.iter().map(folded).collect();
                 self.out.qualifiers.insert(path[path.len() - 3].clone());
-                if self.target == Target::Backend {
+                if self.target == Target::Stored
+                    && let Ok(Relation::User(object)) = self.resolve(&path[..path.len() - 1])
+                {
+                    // Follows the relation when it is renamed.
+                    let column = idents[idents.len() - 1].clone();
+                    let relation = render::qualifier(object.id, path.len() > 3);
+                    *idents = vec![Ident::new(relation), column];
+                } else if self.target == Target::Backend {
                     let column = idents[idents.len() - 1].clone();
                     *idents = vec![
                         ident(&self.scopes.alias_of(&path[..path.len() - 1])),
                         column,
                     ];
+                }
+            }
+            // A cast is named after the function that it casts, and that one is `current_user`.
+            Expr::Cast { expr: inner, .. } if self.target == Target::Backend => {
+                match inner.as_mut() {
+                    Expr::Identifier(name) if folded(name) == "current_role" => {
+                        name.value = "current_user".into();
+                    }
+                    Expr::Function(function) if parts(&function.name) == ["current_role"] => {
+                        function.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(
+                            "current_user",
+                        ))]);
+                    }
+                    _ => {}
                 }
             }
             Expr::Function(function) if self.target == Target::Backend => {

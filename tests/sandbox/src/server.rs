@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::costs::Costs;
 use crate::engine::{self, Engine};
 use crate::session::{self, Sessions};
 
 /// How a sandbox starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// TCP port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
@@ -20,6 +21,8 @@ pub struct Options {
     pub announce_version: String,
     /// Roles that must give a password, and the passwords.
     pub passwords: BTreeMap<String, String>,
+    /// What statements cost; nothing if none.
+    pub costs: Option<Costs>,
 }
 
 impl Default for Options {
@@ -28,6 +31,7 @@ impl Default for Options {
             port: 0,
             announce_version: "v26.24.0-dev.0 (sandbox)".into(),
             passwords: BTreeMap::new(),
+            costs: None,
         }
     }
 }
@@ -69,7 +73,12 @@ impl Sandbox {
             .map_err(listen)?;
         let port = listener.local_addr().map_err(listen)?.port();
         let engine = Arc::new(
-            Engine::start(options.announce_version.clone(), options.passwords.clone()).await?,
+            Engine::start(
+                options.announce_version.clone(),
+                options.passwords.clone(),
+                options.costs,
+            )
+            .await?,
         );
         let accepting = tokio::spawn(accept(listener, Arc::clone(&engine)));
         Ok(Self {

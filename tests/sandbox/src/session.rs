@@ -5,8 +5,10 @@ mod client;
 mod cursor;
 mod execute;
 mod extended;
+mod pricing;
 mod query;
 mod simple;
+mod subscription;
 mod transaction;
 mod variables;
 
@@ -199,6 +201,7 @@ async fn run(
         tracing::debug!(%error, "a backend was not cancelled");
     }
     engine.forget_session(pid).await;
+    engine.steering.list_session(pid, None).await;
     result
 }
 
@@ -233,6 +236,10 @@ impl Session {
         parameters: &BTreeMap<String, String>,
     ) -> Result<(), SqlError> {
         self.role = self.engine.login(&self.role_name).await?;
+        self.engine
+            .steering
+            .list_session(self.backend.pid, Some(&self.role.to_string()))
+            .await;
         for (name, value) in parameters {
             match name.as_str() {
                 "user" | "replication" => {}

@@ -320,8 +320,21 @@ pub enum Show {
     All,
     /// SHOW CREATE
     Create(Thing, Name),
+    /// SHOW COLUMNS FROM
+    Columns(Name),
     /// SHOW SCHEMAS and the like, as a query over the catalog.
     Query(String),
+}
+
+/// Clauses of SUBSCRIBE behind its query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscribe {
+    /// WITH (PROGRESS)
+    pub progress: bool,
+    /// WITH (SNAPSHOT), true unless said otherwise
+    pub snapshot: bool,
+    /// ENVELOPE UPSERT (KEY (…))
+    pub upsert: Option<Vec<String>>,
 }
 
 /// Any statement.
@@ -362,7 +375,7 @@ pub enum Statement {
     /// DECLARE
     Declare {
         name: String,
-        subscribe: bool,
+        subscribe: Option<Subscribe>,
         query: String,
     },
     /// FETCH; no count means ALL

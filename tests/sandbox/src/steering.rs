@@ -12,6 +12,7 @@ use regex::Regex;
 use tokio::sync::watch;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::costs::{Costs, Priced};
 use crate::engine::row_of;
 use crate::lexer::literal;
 
@@ -48,6 +49,7 @@ struct State {
     faults: BTreeMap<i64, Fault>,
     hits: BTreeMap<i64, u64>,
     logging: bool,
+    costs: Option<Costs>,
     outage_until: Option<Instant>,
 }
 
@@ -104,7 +106,7 @@ impl Steering {
     /// Reads faults and settings again. A pattern that is no regular expression is ignored with a warning.
     pub async fn reload(&self) {
         let query = "SELECT 'fault', id, pattern, application_name, nth, times, action, argument FROM mz_sandbox.faults; \
-                     SELECT 'setting', value FROM mz_sandbox.settings WHERE name = 'log_statements'";
+                     SELECT 'setting', name, value FROM mz_sandbox.settings";
         let messages = match self.client.simple_query(query).await {
             Ok(messages) => messages,
             Err(error) => {
@@ -114,12 +116,19 @@ impl Steering {
         };
         let mut faults = BTreeMap::new();
         let mut logging = false;
+        let mut costs = None;
         for message in messages {
             let SimpleQueryMessage::Row(row) = message else {
                 continue;
             };
             if row.get(0) == Some("setting") {
-                logging = row.get(1) == Some("on");
+                let value = row.get(2).unwrap_or_default();
+                match row.get(1) {
+                    Some("log_statements") => logging = value == "on",
+                    Some("costs") => costs = costs_of(value),
+                    Some(name) => tracing::warn!(name, "a setting that is not known"),
+                    None => {}
+                }
                 continue;
             }
             let number = |at: usize| row.get(at).and_then(|v| v.parse::<u64>().ok());
@@ -163,6 +172,7 @@ impl Steering {
             state.hits.retain(|id, _| faults.contains_key(id));
             state.faults = faults;
             state.logging = logging;
+            state.costs = costs;
         }
         self.changed.send_modify(|n| *n += 1);
     }
@@ -224,13 +234,40 @@ impl Steering {
         }
     }
 
-    /// Logs a statement if logging is on.
-    pub async fn log(&self, application_name: &str, role: &str, sql: &str) {
+    /// Whether statements are logged.
+    pub fn is_logging(&self) -> bool {
+        self.state().logging
+    }
+
+    /// What statements cost right now.
+    pub fn costs(&self) -> Option<Costs> {
+        self.state().costs
+    }
+
+    /// Logs a statement if logging is on, with its price as it is charged now (at factor 1 where none is).
+    pub async fn log(
+        &self,
+        application_name: &str,
+        role: &str,
+        sql: &str,
+        priced: Option<&Priced>,
+    ) {
         if !self.state().logging || exempt(sql) {
             return;
         }
+        let factor = self.costs().map_or(1.0, |costs| costs.factor);
+        let class = match priced {
+            Some(priced) => format!(
+                "{}, {}, {}, {}",
+                literal(priced.class.word()),
+                literal(&priced.kind),
+                literal(priced.reads),
+                priced.ms * factor
+            ),
+            None => "NULL, NULL, NULL, NULL".to_owned(),
+        };
         let mut insert = format!(
-            "INSERT INTO mz_sandbox.statements (application_name, role, sql) VALUES ({}, {}, {})",
+            "INSERT INTO mz_sandbox.statements (application_name, role, sql, class, kind, reads, cost_ms) VALUES ({}, {}, {}, {class})",
             literal(application_name),
             literal(role),
             literal(sql)
@@ -245,6 +282,53 @@ impl Steering {
         }
         if let Err(error) = self.client.batch_execute(&insert).await {
             tracing::warn!(%error, "a statement was not logged");
+        }
+    }
+
+    /// Lists a session in `mz_sessions`, or no longer.
+    pub async fn list_session(&self, session: i32, role: Option<&str>) {
+        let change = match role {
+            Some(role) => format!(
+                "INSERT INTO mz_base.sessions (pid, role_id) VALUES ({session}, {}) ON CONFLICT (pid) DO NOTHING",
+                literal(role)
+            ),
+            None => format!(
+                "DELETE FROM mz_base.sessions WHERE pid = {session}; DELETE FROM mz_base.subscriptions WHERE pid = {session}"
+            ),
+        };
+        if let Err(error) = self.client.batch_execute(&change).await {
+            tracing::warn!(%error, "a session was not listed");
+        }
+    }
+
+    /// Lists a SUBSCRIBE in `mz_subscriptions`.
+    pub async fn list_subscription(
+        &self,
+        session: i32,
+        cursor: &str,
+        cluster: &str,
+        objects: &[String],
+    ) {
+        let objects: Vec<_> = objects.iter().map(|id| literal(id)).collect();
+        let insert = format!(
+            "INSERT INTO mz_base.subscriptions (pid, cursor, cluster_id, objects) VALUES ({session}, {}, {}, ARRAY[{}]::text[])",
+            literal(cursor),
+            literal(cluster),
+            objects.join(", ")
+        );
+        if let Err(error) = self.client.batch_execute(&insert).await {
+            tracing::warn!(%error, "a subscription was not listed");
+        }
+    }
+
+    /// Takes one SUBSCRIBE of a session off the list, or all of them.
+    pub async fn forget_subscriptions(&self, session: i32, cursor: Option<&str>) {
+        let mut delete = format!("DELETE FROM mz_base.subscriptions WHERE pid = {session}");
+        if let Some(cursor) = cursor {
+            delete.push_str(&format!(" AND cursor = {}", literal(cursor)));
+        }
+        if let Err(error) = self.client.batch_execute(&delete).await {
+            tracing::warn!(%error, "a subscription was not taken off the list");
         }
     }
 
@@ -267,6 +351,22 @@ impl Steering {
         let messages = self.client.simple_query(&query).await.ok()?;
         messages.iter().find_map(row_of)?.get(0).map(str::to_owned)
     }
+}
+
+/// The setting `costs`: `off`, or a factor.
+fn costs_of(value: &str) -> Option<Costs> {
+    if value == "off" {
+        return None;
+    }
+    let factor = value.parse().ok();
+    let factor = factor.filter(|factor: &f64| factor.is_finite() && *factor > 0.0);
+    if factor.is_none() {
+        tracing::warn!(value, "the setting `costs` is neither `off` nor a factor");
+    }
+    factor.map(|factor| Costs {
+        factor,
+        readiness: false,
+    })
 }
 
 /// Whether a statement steers, and is therefore never struck or logged.

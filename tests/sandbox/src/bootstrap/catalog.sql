@@ -35,9 +35,10 @@ CREATE VIEW mz_catalog.mz_roles AS SELECT id, oid, name, true AS inherit, true A
 CREATE VIEW mz_catalog.mz_role_members AS SELECT role_id, member, grantor FROM mz_base.members ORDER BY seq DESC;
 CREATE VIEW mz_catalog.mz_default_privileges AS SELECT role_id, database_id, schema_id, object_type, grantee, privileges FROM mz_base.defaults;
 CREATE VIEW mz_catalog.mz_system_privileges AS SELECT privileges FROM mz_base.system_privileges;
-CREATE VIEW mz_catalog.mz_cluster_replica_sizes AS SELECT size, 1::int8::uint8 AS processes, 1::int8::uint8 AS workers,
-  substring(size from '^[0-9]+')::int8::uint8 AS cpu_nano_cores, (substring(size from '^[0-9]+')::int8 * 33554432)::uint8 AS memory_bytes,
-  (substring(size from '^[0-9]+')::int8 * 67108864)::uint8 AS disk_bytes, substring(size from '^[0-9]+')::numeric / 100 AS credits_per_hour FROM mz_base.sizes;
+CREATE VIEW mz_catalog.mz_cluster_replica_sizes AS SELECT size, processes::uint8 AS processes, workers::uint8 AS workers, cpu::uint8 AS cpu_nano_cores,
+  (cpu * 33554432)::uint8 AS memory_bytes, (cpu * 67108864)::uint8 AS disk_bytes, credits AS credits_per_hour FROM (SELECT size,
+  coalesce(substring(size from 'scale=([0-9]+)')::int8, 1) AS processes, coalesce(substring(size from 'workers=([0-9]+)')::int8, 1) AS workers,
+  coalesce(substring(size from '^[0-9]+')::int8, 100) AS cpu, coalesce(substring(size from '^[0-9]+')::numeric / 100, 1) AS credits FROM mz_base.sizes) s;
 -- Parts of pg_catalog and information_schema that show user objects.
 CREATE VIEW mz_shim."pg_catalog.pg_namespace" AS SELECT n.oid, n.nspname::text AS nspname, n.nspowner, NULL::text[] AS nspacl FROM pg_catalog.pg_namespace n
   WHERE n.nspname IN ('pg_catalog', 'information_schema', 'mz_catalog', 'mz_internal', 'mz_unsafe', 'mz_introspection')

@@ -6,4 +6,6 @@ INSERT INTO mz_base.system_columns SELECT r.id, a.attname, a.attnum::int8, true,
   NULL, a.atttypid, a.atttypmod FROM mz_base.system_relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid WHERE a.attnum > 0 AND NOT a.attisdropped;
 UPDATE mz_base.system_columns c SET nullable = false FROM mz_base.system_relations r WHERE r.id = c.id AND EXISTS (SELECT FROM mz_base.not_null n
   WHERE n.relation = r.name AND c.name = ANY (n.columns));
+-- Arrays to PostgreSQL, so that ANY takes them; lists to the reader of the catalog.
+UPDATE mz_base.system_columns SET type = 'list' WHERE name = 'referenced_object_ids';
 ANALYZE;

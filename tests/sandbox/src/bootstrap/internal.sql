@@ -32,6 +32,10 @@ CREATE VIEW mz_internal.mz_show_my_database_privileges AS SELECT * FROM mz_inter
 CREATE VIEW mz_internal.mz_show_my_schema_privileges AS SELECT * FROM mz_internal.mz_show_schema_privileges WHERE mz_base.is_mine(grantee);
 CREATE VIEW mz_internal.mz_show_my_object_privileges AS SELECT * FROM mz_internal.mz_show_object_privileges WHERE mz_base.is_mine(grantee);
 CREATE VIEW mz_internal.mz_show_my_system_privileges AS SELECT * FROM mz_internal.mz_show_system_privileges WHERE mz_base.is_mine(grantee);
+CREATE VIEW mz_internal.mz_sessions AS SELECT id, pid::uint4 AS connection_id, role_id, '127.0.0.1'::text AS client_ip, connected_at FROM mz_base.sessions;
+CREATE VIEW mz_internal.mz_subscriptions AS SELECT 't' || u.id AS id, s.id AS session_id, u.cluster_id, u.created_at, u.objects AS referenced_object_ids
+  FROM mz_base.subscriptions u JOIN mz_base.sessions s ON s.pid = u.pid;
+CREATE VIEW mz_internal.mz_object_global_ids AS SELECT id, id AS global_id FROM mz_base.objects;
 -- Replicas and what runs on them. Everything is worked out from creation times, the clock and the steering tables.
 CREATE FUNCTION mz_base.timing(text) RETURNS interval LANGUAGE sql STABLE AS $$ SELECT ms * interval '1 millisecond' FROM mz_sandbox.timings WHERE name = $1 $$;
 CREATE FUNCTION mz_base.matches(name text, pattern text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT $1 ~ ('^(?:' || $2 || ')$') $$;
@@ -42,7 +46,7 @@ CREATE VIEW mz_internal.mz_cluster_replica_status_history AS SELECT id AS replic
 CREATE VIEW mz_internal.mz_cluster_replica_statuses AS SELECT r.id AS replica_id, 0::int8::uint8 AS process_id, coalesce(e.status, 'online') AS status, e.reason,
   coalesce(e.at, r.created_at) AS updated_at FROM mz_base.replicas r JOIN mz_base.clusters c ON c.id = r.cluster_id
   LEFT JOIN LATERAL (SELECT * FROM mz_sandbox.replica_events e WHERE e.cluster = c.name AND e.replica = r.name ORDER BY e.at DESC, e.id DESC LIMIT 1) e ON true;
-CREATE VIEW mz_base.dataflows AS SELECT o.id AS object_id, o.type, o.cluster_id, o.created_at, o.source_id, rule.* FROM mz_base.objects o
+CREATE VIEW mz_base.dataflows AS SELECT o.id AS object_id, o.type, o.cluster_id, o.created_at, o.source_id, o.constant, rule.* FROM mz_base.objects o
   LEFT JOIN mz_base.schemas s ON s.id = o.schema_id LEFT JOIN LATERAL (SELECT
     (array_agg(r.hydrated ORDER BY r.id) FILTER (WHERE r.hydrated IS NOT NULL))[1] AS held,
     (array_agg(r.hydration_ms ORDER BY r.id) FILTER (WHERE r.hydration_ms IS NOT NULL))[1] * interval '1 millisecond' AS hydration,
@@ -70,14 +74,14 @@ CREATE VIEW mz_base.hydrated AS SELECT d.*, d.type = 'table' OR d.cluster_id IS 
 CREATE VIEW mz_internal.mz_materialization_lag AS SELECT object_id, known AS local_lag, known AS global_lag, slowest AS slowest_local_input_id, slowest AS slowest_global_input_id
   FROM (SELECT h.object_id, CASE WHEN h.ready AND NOT coalesce(h.lag_unknown, false) AND clock_timestamp() >= h.created_at + mz_base.timing('lag')
     THEN coalesce(h.lag, interval '0') END AS known, coalesce((SELECT min(x.referenced_object_id) FROM mz_base.dependencies x WHERE x.object_id = h.object_id), h.object_id) AS slowest
-    FROM mz_base.hydrated h WHERE h.type IN ('materialized-view', 'index', 'sink')) q;
+    FROM mz_base.hydrated h WHERE h.type IN ('materialized-view', 'index', 'sink') AND NOT (h.constant AND h.lag IS NULL AND h.lag_unknown IS NULL)) q;
 CREATE VIEW mz_internal.mz_wallclock_global_lag AS SELECT object_id, CASE WHEN ready AND NOT coalesce(wallclock_unknown, false)
     AND clock_timestamp() >= created_at + mz_base.timing('wallclock_lag')
     THEN coalesce(wallclock_lag, greatest(interval '1 second', ceil(extract(epoch FROM lag)) * interval '1 second'), interval '1 second') END AS lag
-  FROM mz_base.hydrated WHERE clock_timestamp() >= created_at + mz_base.timing('wallclock_lag') / 2;
+  FROM mz_base.hydrated WHERE clock_timestamp() >= created_at + coalesce(mz_base.timing('wallclock_row'), mz_base.timing('wallclock_lag') / 2);
 CREATE VIEW mz_internal.mz_wallclock_global_lag_recent_history AS SELECT object_id, lag, date_trunc('minute', clock_timestamp()) AS occurred_at FROM mz_internal.mz_wallclock_global_lag;
-CREATE VIEW mz_internal.mz_frontiers AS SELECT object_id, (f - 1000)::mz_timestamp AS read_frontier, f::mz_timestamp AS write_frontier FROM (
-  SELECT object_id, CASE WHEN ready THEN floor(extract(epoch FROM clock_timestamp() - interval '1 second' - coalesce(lag, interval '0')) * 1000)::int8 ELSE 1000 END AS f FROM mz_base.hydrated) q;
+CREATE VIEW mz_internal.mz_frontiers AS SELECT object_id, (f - 1000)::mz_timestamp AS read_frontier, CASE WHEN NOT complete THEN f::mz_timestamp END AS write_frontier FROM (
+  SELECT object_id, constant AND ready AND lag IS NULL AND type = 'materialized-view' AS complete, CASE WHEN ready THEN floor(extract(epoch FROM clock_timestamp() - interval '1 second' - coalesce(lag, interval '0')) * 1000)::int8 ELSE 1000 END AS f FROM mz_base.hydrated) q;
 CREATE VIEW mz_internal.mz_sink_statuses AS SELECT o.id, o.name, o.subtype AS type, o.created_at AS last_status_change_at, coalesce(k.status, 'running') AS status, k.error,
   NULL::jsonb AS details FROM mz_base.objects o LEFT JOIN mz_base.schemas s ON s.id = o.schema_id LEFT JOIN LATERAL (SELECT k.status, k.error FROM mz_sandbox.sinks k
   WHERE mz_base.matches(s.name || '.' || o.name, k.pattern) ORDER BY k.id LIMIT 1) k ON true WHERE o.type = 'sink';

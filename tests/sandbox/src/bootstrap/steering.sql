@@ -11,5 +11,8 @@ CREATE TABLE mz_sandbox.faults (id serial PRIMARY KEY, pattern text NOT NULL, ap
   times bigint DEFAULT 1, action text NOT NULL CHECK (action IN ('error', 'delay', 'hang', 'cut_before', 'cut_after', 'hang_after', 'outage')),
   argument text, hits bigint NOT NULL DEFAULT 0, held bigint NOT NULL DEFAULT 0);
 CREATE TABLE mz_sandbox.settings (name text PRIMARY KEY, value text NOT NULL);
-INSERT INTO mz_sandbox.settings VALUES ('log_statements', 'off');
-CREATE TABLE mz_sandbox.statements (id serial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), application_name text, role text, sql text);
+INSERT INTO mz_sandbox.settings VALUES ('log_statements', 'off'), ('costs', 'off');
+CREATE TABLE mz_sandbox.statements (id serial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), application_name text, role text, sql text,
+  class text, kind text, reads text, cost_ms double precision);
+CREATE VIEW mz_sandbox.counters AS SELECT application_name, class, reads, count(*) AS statements, sum(cost_ms) AS cost_ms FROM mz_sandbox.statements
+  WHERE class IS NOT NULL GROUP BY application_name, class, reads;

@@ -20,6 +20,7 @@ CREATE TYPE mz_catalog.mz_timestamp;
 SELECT mz_base.skip_oids(16565);
 CREATE TYPE mz_catalog.mz_aclitem;
 CREATE TYPE mz_catalog.list;
+CREATE TYPE mz_catalog.map;
 CREATE FUNCTION mz_base.uint4_in(cstring) RETURNS uint4 LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
 CREATE FUNCTION mz_base.uint4_out(uint4) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
 CREATE FUNCTION mz_base.uint4_recv(internal) RETURNS uint4 LANGUAGE internal IMMUTABLE STRICT AS 'int4recv';
@@ -45,6 +46,15 @@ CREATE FUNCTION mz_base.list_out(list) RETURNS cstring LANGUAGE internal IMMUTAB
 CREATE FUNCTION mz_base.list_recv(internal) RETURNS list LANGUAGE internal IMMUTABLE STRICT AS 'textrecv';
 CREATE FUNCTION mz_base.list_send(list) RETURNS bytea LANGUAGE internal IMMUTABLE STRICT AS 'textsend';
 CREATE TYPE mz_catalog.list (INPUT = mz_base.list_in, OUTPUT = mz_base.list_out, RECEIVE = mz_base.list_recv, SEND = mz_base.list_send, LIKE = text);
+CREATE FUNCTION mz_base.map_in(cstring) RETURNS map LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE FUNCTION mz_base.map_out(map) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+CREATE FUNCTION mz_base.map_recv(internal) RETURNS map LANGUAGE internal IMMUTABLE STRICT AS 'textrecv';
+CREATE FUNCTION mz_base.map_send(map) RETURNS bytea LANGUAGE internal IMMUTABLE STRICT AS 'textsend';
+CREATE TYPE mz_catalog.map (INPUT = mz_base.map_in, OUTPUT = mz_base.map_out, RECEIVE = mz_base.map_recv, SEND = mz_base.map_send, LIKE = text);
+CREATE CAST (map AS text) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (text AS map) WITHOUT FUNCTION AS ASSIGNMENT;
+-- LIST[[1, 2], [3]]: the elements' texts in braces.
+CREATE FUNCTION mz_catalog.mz_list(json) RETURNS list LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT translate(regexp_replace($1::text, ',\s+', ',', 'g'), '[]', '{}')::list $$;
 CREATE CAST (uint4 AS int4) WITHOUT FUNCTION AS IMPLICIT;
 CREATE CAST (int4 AS uint4) WITHOUT FUNCTION AS ASSIGNMENT;
 CREATE CAST (uint8 AS int8) WITHOUT FUNCTION AS IMPLICIT;

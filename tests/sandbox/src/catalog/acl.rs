@@ -180,6 +180,14 @@ impl Acl {
         acl
     }
 
+    /// Keeps only these privileges, whoever holds them.
+    pub fn keep(&mut self, modes: &[Mode]) {
+        for held in self.entries.values_mut() {
+            held.retain(|mode| modes.contains(mode));
+        }
+        self.entries.retain(|_, held| !held.is_empty());
+    }
+
     /// Adds privileges.
     pub fn grant(&mut self, grantee: Grantee, grantor: Id, modes: impl IntoIterator<Item = Mode>) {
         self.entries

@@ -24,6 +24,8 @@ pub struct Nullability {
     pub not_null_at: Vec<bool>,
     /// By name, from `ASSERT NOT NULL`.
     pub asserted: Vec<String>,
+    /// Whether the rows are distinct in some columns.
+    pub keyed: bool,
 }
 
 impl Nullability {

@@ -75,6 +75,7 @@ pub const TABLES: [(&str, &[&str]); 12] = [
             "envelope",
             "format",
             "replaces_id",
+            "constant",
         ],
     ),
     (
@@ -258,6 +259,7 @@ impl Projection {
                 d.envelope.clone(),
                 d.format.clone(),
                 d.replaces.and_then(text),
+                bool_text(d.constant),
             ];
             self.put("objects", o.id, row);
             for (column, position) in o.columns.iter().zip(1u32..) {

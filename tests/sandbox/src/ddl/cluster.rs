@@ -6,13 +6,44 @@ use crate::failure::SqlError;
 use crate::statement::ClusterOptions;
 
 /// Sizes a replica can have.
-pub const SIZES: [&str; 14] = [
-    "25cc", "50cc", "100cc", "200cc", "300cc", "400cc", "600cc", "800cc", "1200cc", "1600cc",
-    "3200cc", "6400cc", "128C", "256C",
+pub const SIZES: [&str; 20] = [
+    "25cc",
+    "50cc",
+    "100cc",
+    "200cc",
+    "300cc",
+    "400cc",
+    "600cc",
+    "800cc",
+    "1200cc",
+    "1600cc",
+    "3200cc",
+    "6400cc",
+    "128C",
+    "256C",
+    "scale=1,workers=1",
+    "scale=1,workers=2",
+    "scale=1,workers=4",
+    "scale=1,workers=8",
+    "scale=2,workers=1",
+    "scale=2,workers=2",
 ];
 
+/// Sizes of a local server are made of numbers: `scale=2,workers=4`, and `,mem=8GiB` where memory is limited.
+fn is_local(size: &str) -> bool {
+    let number = |part: Option<&str>, name: &str| {
+        part.and_then(|part| part.strip_prefix(name))
+            .is_some_and(|n| n.parse::<u32>().is_ok_and(|n| n > 0))
+    };
+    let mut parts = size.split(',');
+    let counted = number(parts.next(), "scale=") && number(parts.next(), "workers=");
+    let memory = parts.next().and_then(|part| part.strip_suffix("GiB"));
+    let limited = size.matches(',').count() < 2 || number(memory, "mem=");
+    counted && limited && parts.next().is_none()
+}
+
 fn check_size(size: &str) -> Result<(), SqlError> {
-    if SIZES.contains(&size) {
+    if SIZES.contains(&size) || is_local(size) {
         Ok(())
     } else {
         Err(SqlError::internal(format!(

@@ -312,6 +312,15 @@ pub(super) fn owner(
         Err(error) => return Err(error),
     };
     let new = catalog.role(to)?.id;
+    // An index belongs to whom its relation belongs to; a server says so in a notice.
+    if thing == Thing::Object(ObjectKind::Index) {
+        return Ok(Effect {
+            notices: vec![crate::failure::Notice::new(
+                "cannot change owner of an index; change the owner of its relation instead",
+            )],
+            ..Effect::tag(tag)
+        });
+    }
     let role = context.scope.role;
     access::owners(catalog, role, &[(found.label, found.owner)])?;
     if !catalog.is_owner(role, new) {

@@ -77,9 +77,16 @@ pub(super) fn object(
         context.scope.role,
     );
     let database = catalog.schemas.get(&place.schema).and_then(|s| s.database);
-    let acl = type_of(kind).map_or_else(Acl::default, |t| {
+    let mut acl = type_of(kind).map_or_else(Acl::default, |t| {
         initial(catalog, owner, t, database, Some(place.schema))
     });
+    // To GRANT they are tables, but there is nothing to be done with them but to read.
+    if matches!(
+        kind,
+        ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Source
+    ) {
+        acl.keep(&[Mode::Select]);
+    }
     Object {
         id,
         oid,
@@ -141,6 +148,17 @@ pub(super) fn create_view(
     };
     let rewritten = rewrite::statement(context.resolver(catalog), &view.query)?;
     replacement::refuse_inputs(catalog, context, &rewritten.objects)?;
+    let temporary = rewritten
+        .objects
+        .iter()
+        .filter_map(|id| catalog.objects.get(id))
+        .find(|o| o.session.is_some());
+    if let (Some(input), false) = (temporary, view.temporary) {
+        return Err(SqlError::internal(format!(
+            "non-temporary items cannot depend on temporary item '{}'",
+            input.name
+        )));
+    }
     let target = match &view.replaces {
         Some(target) => Some(replacement::target(
             catalog,
@@ -242,6 +260,7 @@ pub(super) fn create_view(
             .filter_map(|id| catalog.objects.get(id))
             .all(|o| o.details.constant);
     made.details.replaces = target;
+    made.details.keyed = rewritten.nullability.keyed;
     made.depends = rewritten.objects;
     made.depends.extend(target);
     made.qualifiers = rewritten.qualifiers;
@@ -281,8 +300,9 @@ pub(super) fn create_table(
     });
     let mut effect = Effect::tag("CREATE TABLE");
     effect.backend.push(format!(
-        "CREATE TABLE {USER_SCHEMA}.{} ({columns})",
-        made.id
+        "CREATE TABLE {USER_SCHEMA}.{} ({})",
+        made.id,
+        rewrite::translate_types(columns)?
     ));
     effect.describe.push((made.id, Nullability::default()));
     catalog.insert_object(made);

@@ -106,17 +106,21 @@ fn refuse_cycle(
     Ok(())
 }
 
-/// Refuses a replacement whose columns are not the target's. Nullability and keys are not compared: of them the
-/// sandbox knows less than a real server.
+/// Refuses a replacement whose columns, their nullability or whose keys are not the target's. Of nullability and keys the
+/// sandbox knows what is plain to see in the query.
 pub fn check_columns(catalog: &Catalog, replacement: Id, target: Id) -> Result<(), SqlError> {
     let columns = |id: &Id| catalog.objects.get(id).map(|o| o.columns.as_slice());
     let (made, wanted) = (
         columns(&replacement).unwrap_or_default(),
         columns(&target).unwrap_or_default(),
     );
-    let differences: Vec<String> = (0..made.len().max(wanted.len()))
+    let keyed = |id: &Id| catalog.objects.get(id).is_some_and(|o| o.details.keyed);
+    let mut differences: Vec<String> = (0..made.len().max(wanted.len()))
         .filter_map(|at| difference(at + 1, wanted.get(at), made.get(at)))
         .collect();
+    if keyed(&replacement) != keyed(&target) {
+        differences.push("keys differ".into());
+    }
     if differences.is_empty() {
         return Ok(());
     }
@@ -146,6 +150,15 @@ fn difference(position: usize, target: Option<&Column>, made: Option<&Column>) -
             Some(format!(
                 "column \"{}\" at position {position}: type mismatch (target: {}, replacement: {})",
                 target.name, target.type_name, made.type_name
+            ))
+        }
+        (Some(target), Some(made)) if target.nullable != made.nullable => {
+            let word = |column: &Column| if column.nullable { "" } else { "NOT " };
+            Some(format!(
+                "column \"{}\" at position {position}: nullability mismatch (target: {}NULL, replacement: {}NULL)",
+                target.name,
+                word(target),
+                word(made)
             ))
         }
         (Some(_), Some(_)) | (None, None) => None,

@@ -1,6 +1,9 @@
 //! Which output columns of a query can never be NULL, as far as that is plain to see.
 
-use sqlparser::ast::{Expr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor, Value};
+use sqlparser::ast::{
+    BinaryOperator, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr,
+    TableFactor, Value,
+};
 
 use super::{Resolver, folded, parts};
 use crate::catalog::{Column, Nullability, Relation};
@@ -9,6 +12,8 @@ use crate::catalog::{Column, Nullability, Relation};
 struct Source {
     name: String,
     columns: Vec<Column>,
+    constant: bool,
+    keyed: bool,
 }
 
 pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
@@ -21,7 +26,11 @@ pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
     }
     let mut out = Nullability::default();
     if let (SetExpr::Select(select), None) = (body, &query.with) {
-        let sources = sources(resolver, select);
+        let mut sources = sources(resolver, select);
+        if let (Some(sources), Some(filter)) = (&mut sources, &select.selection) {
+            narrow(filter, sources);
+        }
+        out.keyed = keyed(select, sources.as_deref().unwrap_or_default());
         for item in &select.projection {
             match (item, &sources) {
                 (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, _) => {
@@ -79,6 +88,8 @@ fn sources(resolver: Resolver<'_>, select: &Select) -> Option<Vec<Source>> {
             out.push(Source {
                 name,
                 columns: object.columns.clone(),
+                constant: object.details.constant,
+                keyed: object.details.keyed,
             });
         }
     }
@@ -99,6 +110,92 @@ fn not_null(expr: &Expr, sources: &[Source]) -> bool {
             sources,
         ),
         _ => false,
+    }
+}
+
+/// What DISTINCT, GROUP BY, an aggregate of everything and a row of constants have in common. All columns of one such
+/// relation keep it.
+fn keyed(select: &Select, sources: &[Source]) -> bool {
+    let whole = matches!(select.projection.as_slice(), [SelectItem::Wildcard(_)]);
+    let inherited = match sources {
+        [one] => one.constant || (one.keyed && whole),
+        _ => !sources.is_empty() && sources.iter().all(|source| source.constant),
+    };
+    let grouped = match &select.group_by {
+        GroupByExpr::All(_) => true,
+        GroupByExpr::Expressions(by, _) => !by.is_empty(),
+    };
+    let constant = select.from.is_empty();
+    let aggregates = select.projection.iter().any(|item| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            matches!(expr, Expr::Function(f) if f.over.is_none()
+                && parts(&f.name).last().is_some_and(|n| AGGREGATES.contains(&n.as_str())))
+        }
+        _ => false,
+    });
+    inherited || select.distinct.is_some() || grouped || constant || aggregates
+}
+
+const AGGREGATES: [&str; 9] = [
+    "array_agg",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "count",
+    "max",
+    "min",
+    "string_agg",
+    "sum",
+];
+
+/// A filter that no NULL passes takes the column's NULLs away: `IS NOT NULL`, or a comparison with it.
+fn narrow(filter: &Expr, sources: &mut [Source]) {
+    match filter {
+        Expr::Nested(inner) => narrow(inner, sources),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => {
+            narrow(left, sources);
+            narrow(right, sources);
+        }
+        Expr::IsNotNull(inner) => refuse_null(inner, sources),
+        Expr::BinaryOp {
+            left,
+            op:
+                BinaryOperator::Eq
+                | BinaryOperator::NotEq
+                | BinaryOperator::Lt
+                | BinaryOperator::LtEq
+                | BinaryOperator::Gt
+                | BinaryOperator::GtEq,
+            right,
+        } => {
+            refuse_null(left, sources);
+            refuse_null(right, sources);
+        }
+        _ => {}
+    }
+}
+
+fn refuse_null(expr: &Expr, sources: &mut [Source]) {
+    let (qualifier, name) = match expr {
+        Expr::Nested(inner) => return refuse_null(inner, sources),
+        Expr::Identifier(name) => (None, folded(name)),
+        Expr::CompoundIdentifier(path) if path.len() >= 2 => (
+            Some(folded(&path[path.len() - 2])),
+            folded(&path[path.len() - 1]),
+        ),
+        _ => return,
+    };
+    for source in sources
+        .iter_mut()
+        .filter(|s| qualifier.as_ref().is_none_or(|q| *q == s.name))
+    {
+        for column in source.columns.iter_mut().filter(|c| c.name == name) {
+            column.nullable = false;
+        }
     }
 }
 

@@ -1,35 +1,28 @@
 //! Cursors: plain ones live in PostgreSQL; a SUBSCRIBE is a query that is run again until its rows differ.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::execute::Answer;
+use super::subscription::Subscription;
 use super::transaction::{Mode, Use};
 use super::{Session, Stop};
+use crate::costs::prices;
 use crate::failure::SqlError;
 use crate::lexer::quote;
-use crate::statement::Statement;
+use crate::statement::{Statement, Subscribe};
 use crate::wire::Rows;
-
-type Row = Vec<Option<String>>;
 
 /// A declared cursor.
 #[derive(Debug, Clone)]
 pub(super) enum Cursor {
     /// In the backend's transaction.
     Plain,
-    /// Rows that were reported, with their counts.
-    Subscribe {
-        query: String,
-        seen: BTreeMap<Row, i64>,
-        pending: Vec<Row>,
-    },
+    /// A SUBSCRIBE.
+    Subscribe(Box<Subscription>),
 }
 
 /// How often a subscribed query is run while nothing changes.
 const POLL: Duration = Duration::from_millis(40);
-const NUMERIC: u32 = 1700;
-const INT8: u32 = 20;
 
 fn unknown(name: &str) -> SqlError {
     SqlError::new("34000", format!("cursor {name:?} does not exist"))
@@ -39,7 +32,7 @@ impl Session {
     pub(super) async fn declare(
         &mut self,
         name: &str,
-        subscribe: bool,
+        subscribe: Option<&Subscribe>,
         query: &str,
     ) -> Result<Answer, Stop> {
         if self.transaction.as_ref().is_none_or(|t| !t.explicit) {
@@ -49,31 +42,55 @@ impl Session {
             )
             .into());
         }
-        let (catalog, rewritten) = self.resolve(query)?;
-        let cursor = if subscribe {
-            if let Some(transaction) = &mut self.transaction {
-                transaction.admit(Use::Read, query)?;
-                transaction.mode = Mode::Read(None);
+        let cursor = match subscribe {
+            Some(clauses) => {
+                let subscription = self.subscription(name, clauses, query).await?;
+                Cursor::Subscribe(Box::new(subscription))
             }
-            Cursor::Subscribe {
-                query: query.to_owned(),
-                seen: BTreeMap::new(),
-                pending: Vec::new(),
+            None => {
+                let (catalog, rewritten) = self.resolve(query)?;
+                self.admit(&Statement::Query, query, &catalog, &rewritten)
+                    .await?;
+                self.backend
+                    .query(&format!(
+                        "DECLARE {} CURSOR FOR {}",
+                        quote(name),
+                        rewritten.sql
+                    ))
+                    .await??;
+                Cursor::Plain
             }
-        } else {
-            self.admit(&Statement::Query, query, &catalog, &rewritten)
-                .await?;
-            self.backend
-                .query(&format!(
-                    "DECLARE {} CURSOR FOR {}",
-                    quote(name),
-                    rewritten.sql
-                ))
-                .await??;
-            Cursor::Plain
         };
         self.cursors.insert(name.to_owned(), cursor);
         Ok(Answer::tag("DECLARE CURSOR"))
+    }
+
+    /// Names are resolved once: a SUBSCRIBE goes on with what it reads, whatever it is called later.
+    async fn subscription(
+        &mut self,
+        name: &str,
+        clauses: &Subscribe,
+        query: &str,
+    ) -> Result<Subscription, Stop> {
+        let (catalog, rewritten) = self.resolve(query)?;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.admit(Use::Read, query)?;
+            transaction.mode = Mode::Read(None);
+        }
+        self.settle().await?;
+        // What is wrong with the query is said now. Where the transaction already reads, it goes on unharmed.
+        let plain = format!("SELECT * FROM ({}) q LIMIT 0", rewritten.sql);
+        let columns = self.backend.query(&plain).await??.columns;
+        let subscription = Subscription::new(clauses, &rewritten, &catalog, &columns)?;
+        let cluster = catalog
+            .cluster(self.variables.known("cluster"))
+            .map_or_else(|_| String::new(), |cluster| cluster.id.to_string());
+        let ids: Vec<_> = rewritten.objects.iter().map(ToString::to_string).collect();
+        self.engine
+            .steering
+            .list_subscription(self.backend.pid, name, &cluster, &ids)
+            .await;
+        Ok(subscription)
     }
 
     pub(super) async fn close_cursor(&mut self, name: &str) -> Result<Answer, Stop> {
@@ -84,9 +101,26 @@ impl Session {
                     .query(&format!("CLOSE {}", quote(name)))
                     .await??;
             }
-            Some(Cursor::Subscribe { .. }) => {}
+            Some(Cursor::Subscribe(_)) => {
+                self.engine
+                    .steering
+                    .forget_subscriptions(self.backend.pid, Some(name))
+                    .await;
+            }
         }
         Ok(Answer::tag("CLOSE CURSOR"))
+    }
+
+    /// The end of the transaction is the end of its cursors.
+    pub(super) async fn forget_cursors(&mut self) {
+        let subscribed = |cursor: &Cursor| matches!(cursor, Cursor::Subscribe(_));
+        if self.cursors.values().any(subscribed) {
+            self.engine
+                .steering
+                .forget_subscriptions(self.backend.pid, None)
+                .await;
+        }
+        self.cursors.clear();
     }
 
     pub(super) async fn fetch(
@@ -105,40 +139,26 @@ impl Session {
                     .query(&format!("FETCH {count} FROM {}", quote(name)))
                     .await??
             }
-            Cursor::Subscribe {
-                query,
-                mut seen,
-                mut pending,
-            } => {
+            Cursor::Subscribe(mut subscription) => {
                 let deadline = timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-                let columns = loop {
-                    let rows = self.run_subscribed(&query).await?;
-                    pending.extend(changes(&mut seen, rows.rows));
-                    if !pending.is_empty() || deadline.is_some_and(|d| Instant::now() >= d) {
-                        break rows.columns;
+                loop {
+                    if let Some(tick) = subscription.tick {
+                        let until = deadline.map_or(tick, |d| tick.min(d));
+                        self.wait(tokio::time::sleep_until(until.into())).await?;
+                    }
+                    subscription.tick = self.tick();
+                    subscription.check(&self.engine.catalog())?;
+                    let rows = self.run_subscribed(&subscription.sql).await?;
+                    subscription.take(rows.rows);
+                    if subscription.has_news() || deadline.is_some_and(|d| Instant::now() >= d) {
+                        break;
                     }
                     self.wait(tokio::time::sleep(POLL)).await?;
-                };
-                let taken = pending
-                    .drain(..count.unwrap_or(usize::MAX).min(pending.len()))
-                    .collect();
-                let mut all = vec![
-                    ("mz_timestamp".to_owned(), NUMERIC),
-                    ("mz_diff".to_owned(), INT8),
-                ];
-                all.extend(columns);
-                self.cursors.insert(
-                    name.to_owned(),
-                    Cursor::Subscribe {
-                        query,
-                        seen,
-                        pending,
-                    },
-                );
-                Rows {
-                    columns: all,
-                    rows: taken,
                 }
+                let rows = subscription.drain(count);
+                self.cursors
+                    .insert(name.to_owned(), Cursor::Subscribe(subscription));
+                rows
             }
         };
         let tag = format!("FETCH {}", rows.rows.len());
@@ -148,41 +168,15 @@ impl Session {
         })
     }
 
-    /// Runs a subscribed query outside the transaction, with names resolved anew.
-    async fn run_subscribed(&mut self, query: &str) -> Result<Rows, Stop> {
-        let (_, rewritten) = self.resolve(query)?;
-        self.settle().await?;
-        Ok(self.backend.query(&rewritten.sql).await??)
+    /// The next moment at which a SUBSCRIBE says something; none while statements cost nothing. It comes every second
+    /// on a slow server too.
+    fn tick(&self) -> Option<Instant> {
+        let factor = self.engine.steering.costs()?.factor.min(1.0);
+        Some(Instant::now() + Duration::from_secs_f64(prices::TICK * factor / 1000.0))
     }
-}
 
-/// Differences from what was seen, as rows with a timestamp and a count in front.
-fn changes(seen: &mut BTreeMap<Row, i64>, rows: Vec<Row>) -> Vec<Row> {
-    let mut now: BTreeMap<Row, i64> = BTreeMap::new();
-    for row in rows {
-        *now.entry(row).or_default() += 1;
+    async fn run_subscribed(&mut self, sql: &str) -> Result<Rows, Stop> {
+        self.settle().await?;
+        Ok(self.backend.query(sql).await??)
     }
-    let at = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis());
-    let mut out = Vec::new();
-    let mut report = |row: &Row, diff: i64| {
-        let mut line = vec![Some(at.to_string()), Some(diff.to_string())];
-        line.extend(row.iter().cloned());
-        out.push(line);
-    };
-    for (row, count) in seen.iter() {
-        let diff = now.get(row).copied().unwrap_or(0) - count;
-        if diff < 0 {
-            report(row, diff);
-        }
-    }
-    for (row, count) in &now {
-        let diff = count - seen.get(row).copied().unwrap_or(0);
-        if diff > 0 {
-            report(row, diff);
-        }
-    }
-    *seen = now;
-    out
 }

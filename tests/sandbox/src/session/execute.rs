@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::client::End;
 use super::transaction::{Mode, Transaction, Use, aborted, must_stand_alone};
 use super::{Session, Stop};
+use crate::catalog::{Column, CommentOn};
+use crate::costs::Priced;
 use crate::ddl::{self, Context, Effect};
 use crate::engine::race;
 use crate::failure::{Notice, SqlError};
@@ -45,6 +47,14 @@ pub(super) enum Afterwards {
     Hang(i64),
 }
 
+/// What is left to do once a statement has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Struck {
+    pub(super) afterwards: Afterwards,
+    /// When its price has been paid.
+    due: Option<tokio::time::Instant>,
+}
+
 /// Type OID of text.
 pub(super) const TEXT: u32 = 25;
 /// How often a stalled sink or view is looked at.
@@ -57,6 +67,21 @@ pub(super) fn columns(statement: &Statement) -> Option<Vec<(String, u32)>> {
             Show::Variable(name) => &[name.as_str()],
             Show::All => &["name", "setting", "description"],
             Show::Create(..) => &["name", "create_sql"],
+            Show::Columns(_) => {
+                const BOOL: u32 = 16;
+                let columns = [
+                    ("name", TEXT),
+                    ("nullable", BOOL),
+                    ("type", TEXT),
+                    ("comment", TEXT),
+                ];
+                return Some(
+                    columns
+                        .iter()
+                        .map(|(name, oid)| ((*name).to_owned(), *oid))
+                        .collect(),
+                );
+            }
             Show::Query(_) => return None,
         }
     } else if matches!(statement, Statement::Explain(_)) {
@@ -77,12 +102,28 @@ fn canceled(why: &str) -> SqlError {
 }
 
 impl Session {
-    /// Counts and perhaps strikes a statement before it runs.
-    pub(super) async fn strike(&mut self, text: &str) -> Result<Afterwards, Stop> {
+    /// Logs, counts and perhaps strikes a statement before it runs, and waits for most of its price. `text` has the
+    /// comments in front of it, `sql` has not.
+    pub(super) async fn strike(
+        &mut self,
+        text: &str,
+        sql: &str,
+        statement: &Statement,
+    ) -> Result<Struck, Stop> {
+        let priced = self.priced(statement, text, sql);
+        let afterwards = self.fault(text, priced.as_ref()).await?;
+        let due = match &priced {
+            Some(priced) => self.charge(priced).await?,
+            None => None,
+        };
+        Ok(Struck { afterwards, due })
+    }
+
+    async fn fault(&mut self, text: &str, priced: Option<&Priced>) -> Result<Afterwards, Stop> {
         let application = self.variables.known("application_name").to_owned();
         self.engine
             .steering
-            .log(&application, &self.role_name, text)
+            .log(&application, &self.role_name, text, priced)
             .await;
         let Some((id, action)) = self.engine.steering.strike(&application, text).await else {
             return Ok(Afterwards::Answer);
@@ -108,9 +149,17 @@ impl Session {
         Ok(Afterwards::Answer)
     }
 
-    /// What a fault does to a statement that has run.
-    pub(super) async fn struck(&mut self, afterwards: Afterwards) -> Result<(), Stop> {
-        match afterwards {
+    /// The rest of a statement's price, which nothing but the end of the session cuts short: it has run, and its answer
+    /// is only late. Then what a fault does to a statement that has run.
+    pub(super) async fn struck(&mut self, struck: Struck) -> Result<(), Stop> {
+        if let Some(due) = struck.due {
+            let mut interrupt = self.client.interrupt.clone();
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                end = interrupt.ended() => return Err(end.into()),
+            }
+        }
+        match struck.afterwards {
             Afterwards::Answer => Ok(()),
             Afterwards::Cut => Err(End::Cut.into()),
             Afterwards::Hang(id) => {
@@ -164,7 +213,7 @@ impl Session {
             Statement::Discard => {
                 self.variables.reset();
                 self.unsettled = true;
-                self.cursors.clear();
+                self.forget_cursors().await;
                 self.engine.forget_session(self.backend.pid).await;
                 Ok(Answer::tag("DISCARD ALL"))
             }
@@ -184,10 +233,15 @@ impl Session {
                 let plan = crate::rewrite::statement(self.resolver(&catalog, &self.scope()), text)
                     .map(|r| catalog.render(&r.stored))?;
                 let columns = columns(statement).unwrap_or_default();
+                let fast = if self.is_peek(text) {
+                    " (fast path)"
+                } else {
+                    ""
+                };
                 Ok(Answer {
                     rows: Some(Rows {
                         columns,
-                        rows: vec![vec![Some(format!("Explained Query:\n  {plan}\n"))]],
+                        rows: vec![vec![Some(format!("Explained Query{fast}:\n  {plan}\n"))]],
                     }),
                     ..Answer::tag("EXPLAIN 1")
                 })
@@ -196,7 +250,7 @@ impl Session {
                 name,
                 subscribe,
                 query,
-            } => self.declare(name, *subscribe, query).await,
+            } => self.declare(name, subscribe.as_ref(), query).await,
             Statement::Fetch {
                 name,
                 count,
@@ -243,7 +297,7 @@ impl Session {
             self.transaction = Some(transaction);
             return self.rollback().await;
         }
-        self.cursors.clear();
+        self.forget_cursors().await;
         let mut answer = Answer::tag("COMMIT");
         let ended = match transaction.mode {
             Mode::Ddl(base, catalog) => self
@@ -280,7 +334,7 @@ impl Session {
                 ..Answer::tag("ROLLBACK")
             });
         };
-        self.cursors.clear();
+        self.forget_cursors().await;
         if transaction.backend {
             self.backend.query("ROLLBACK").await??;
         }
@@ -349,8 +403,27 @@ impl Session {
                     .ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
                 vec![vec![
                     Some(catalog.object_path(object)),
-                    Some(catalog.render(&object.create) + ";"),
+                    Some(catalog.show_create(object)),
                 ]]
+            }
+            Show::Columns(name) => {
+                let catalog = self.engine.catalog();
+                let scope = self.scope();
+                let object = catalog
+                    .object(&scope, name)
+                    .ok_or_else(|| SqlError::unknown_item(&name.join(".")))?;
+                let row = |(column, position): (&Column, u32)| {
+                    let comment = CommentOn::Object(object.id, Some(position));
+                    let comment = catalog.comments.get(&comment).cloned();
+                    let nullable = if column.nullable { "t" } else { "f" };
+                    vec![
+                        Some(column.name.clone()),
+                        Some(nullable.to_owned()),
+                        Some(column.type_name.clone()),
+                        Some(comment.unwrap_or_default()),
+                    ]
+                };
+                object.columns.iter().zip(1..).map(row).collect()
             }
             Show::Query(_) => return Err(SqlError::internal("not a statement of the front").into()),
         };

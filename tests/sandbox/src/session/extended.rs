@@ -306,7 +306,9 @@ impl Session {
             self.client.out.message(b'I', |_| {});
             return Ok(());
         };
-        let afterwards = self.strike(&portal.prepared.whole).await?;
+        let struck = self
+            .strike(&portal.prepared.whole, &portal.prepared.sql, statement)
+            .await?;
         if portal.in_backend {
             let mut out = Writer::default();
             out.message(b'E', |b| {
@@ -316,14 +318,14 @@ impl Session {
             out.message(b'H', |_| {});
             self.converse(&out).await?;
             self.relay(b"CsI").await?;
-            if afterwards != Afterwards::Answer {
+            if struck.afterwards != Afterwards::Answer {
                 self.backend.sync().await?;
             }
         } else {
             let answer = self.execute_front(statement, &portal.prepared.sql).await?;
             self.plain_answer(answer);
         }
-        self.struck(afterwards).await
+        self.struck(struck).await
     }
 
     fn plain_answer(&mut self, answer: Answer) {

@@ -82,7 +82,7 @@ impl Session {
         if failed && !matches!(statement, Statement::Commit | Statement::Rollback) {
             return Err(aborted().into());
         }
-        let afterwards = self.strike(whole).await?;
+        let struck = self.strike(whole, sql, statement).await?;
         match backend_text(statement, sql) {
             Some(query) => {
                 let (catalog, rewritten) = self.resolve(query)?;
@@ -95,7 +95,7 @@ impl Session {
                 self.answer(answer);
             }
         }
-        self.struck(afterwards).await
+        self.struck(struck).await
     }
 
     fn answer(&mut self, answer: Answer) {

@@ -108,6 +108,10 @@ pub(super) fn alter(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     if thing == Thing::Cluster && name.len() == 1 {
         let name = name[0].clone();
         if p.eat("set") {
+            // Behind a flag, and refused before anything else.
+            if p.clone().seek("wait") {
+                return Err(SqlError::internal("WAIT in ALTER CLUSTER is not available"));
+            }
             let options = cluster_options(p)?;
             return Ok(Ddl::AlterCluster {
                 name,

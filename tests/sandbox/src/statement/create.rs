@@ -4,7 +4,7 @@ use super::parser::Parser;
 use super::{ClusterOptions, CreateSource, CreateView, Ddl, SinkClauses};
 use crate::catalog::ObjectKind;
 use crate::failure::SqlError;
-use crate::lexer::Kind;
+use crate::lexer::{Kind, literal, quote};
 
 pub(super) fn create(p: &mut Parser<'_>) -> Result<Ddl, SqlError> {
     p.expect("create")?;
@@ -137,11 +137,14 @@ fn view(p: &mut Parser<'_>, mut view: CreateView) -> Result<Ddl, SqlError> {
     }
     if view.materialized {
         view.cluster = in_cluster(p)?;
-        if p.eat("with") {
-            let with = p.parenthesised()?;
-            view.not_null = asserted(with)?;
-            view.with = Some(with.trim().to_owned());
-        }
+        let with = if p.eat("with") {
+            p.parenthesised()?
+        } else {
+            ""
+        };
+        let (options, not_null) = materialized_options(with)?;
+        view.not_null = not_null;
+        view.with = Some(options);
     }
     p.expect("as")?;
     view.query = p.rest().to_owned();
@@ -151,14 +154,59 @@ fn view(p: &mut Parser<'_>, mut view: CreateView) -> Result<Ddl, SqlError> {
     Ok(Ddl::CreateView(view))
 }
 
-fn asserted(with: &str) -> Result<Vec<String>, SqlError> {
-    let mut p = Parser::new(with)?;
-    let mut out = Vec::new();
-    while p.seek("assert not null") {
-        p.eat_symbol('=');
-        out.push(p.ident()?);
+/// The options of a materialized view as the server keeps them, and the columns of ASSERT NOT NULL.
+fn materialized_options(with: &str) -> Result<(String, Vec<String>), SqlError> {
+    let (mut out, mut not_null) = (Vec::new(), Vec::new());
+    let parts = if with.trim().is_empty() {
+        Vec::new()
+    } else {
+        split_commas(with)?
+    };
+    for part in &parts {
+        let mut p = Parser::new(part)?;
+        if p.eat("assert not null") {
+            p.eat_symbol('=');
+            let column = p.ident()?;
+            out.push(format!("ASSERT NOT NULL = {}", quote(&column)));
+            not_null.push(column);
+        } else if p.eat("partition by") {
+            p.eat_symbol('=');
+            let mut columns = Parser::new(p.parenthesised()?)?;
+            let columns = columns.list(Parser::ident)?;
+            let columns: Vec<_> = columns.iter().map(|c| quote(c)).collect();
+            out.push(format!("PARTITION BY = ({})", columns.join(", ")));
+        } else if p.eat("retain history") {
+            p.eat_symbol('=');
+            p.eat("for");
+            let duration = literal(&p.text()?);
+            out.push(format!("RETAIN HISTORY = FOR {duration}"));
+        } else if p.eat("refresh") {
+            p.eat_symbol('=');
+            out.push(format!("REFRESH = {}", refresh(p.rest())?));
+            continue;
+        } else {
+            return Err(p.expected("one of ASSERT or PARTITION or RETAIN or REFRESH"));
+        }
+        p.end()?;
     }
-    Ok(out)
+    if !out.iter().any(|option| option.starts_with("REFRESH")) {
+        out.push("REFRESH = ON COMMIT".into());
+    }
+    Ok((out.join(", "), not_null))
+}
+
+/// Words in capitals, and strings as they are.
+fn refresh(text: &str) -> Result<String, SqlError> {
+    let mut out = Vec::new();
+    for token in crate::lexer::tokens(text)? {
+        out.push(match token.kind {
+            Kind::Word(word) => word.to_uppercase(),
+            Kind::Quoted(_) | Kind::Text(_) | Kind::Number(_) | Kind::Symbol(_) => {
+                text[token.start..token.end].to_owned()
+            }
+        });
+    }
+    Ok(out.join(" "))
 }
 
 fn index(p: &mut Parser<'_>, default: bool) -> Result<Ddl, SqlError> {

@@ -5,7 +5,7 @@ use crate::failure::SqlError;
 use crate::lexer::{self, Kind, Token};
 
 /// The cursor.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Parser<'a> {
     source: &'a str,
     tokens: Vec<Token>,

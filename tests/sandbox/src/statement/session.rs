@@ -2,7 +2,7 @@
 
 use super::alter::thing;
 use super::parser::Parser;
-use super::{Show, Statement};
+use super::{Show, Statement, Subscribe};
 use crate::failure::SqlError;
 use crate::lexer::Kind;
 
@@ -96,6 +96,14 @@ fn show(p: &mut Parser<'_>) -> Result<Show, SqlError> {
         let thing = thing(p)?;
         return Ok(Show::Create(thing, p.name()?));
     }
+    if p.eat("columns") {
+        if !p.eat("from") {
+            p.expect("in")?;
+        }
+        let name = p.name()?;
+        p.end()?;
+        return Ok(Show::Columns(name));
+    }
     const LISTS: [(&str, &str); 5] = [
         (
             "databases",
@@ -164,7 +172,7 @@ fn declare(p: &mut Parser<'_>) -> Result<Statement, SqlError> {
     if !p.eat("subscribe") {
         return Ok(Statement::Declare {
             name,
-            subscribe: false,
+            subscribe: None,
             query: p.rest().to_owned(),
         });
     }
@@ -179,11 +187,52 @@ fn declare(p: &mut Parser<'_>) -> Result<Statement, SqlError> {
             .collect();
         format!("SELECT * FROM {}", name.join("."))
     };
+    let subscribe = subscribe_clauses(p)?;
     Ok(Statement::Declare {
         name,
-        subscribe: true,
+        subscribe: Some(subscribe),
         query,
     })
+}
+
+fn subscribe_clauses(p: &mut Parser<'_>) -> Result<Subscribe, SqlError> {
+    let mut out = Subscribe {
+        progress: false,
+        snapshot: true,
+        upsert: None,
+    };
+    while !p.done() {
+        if p.eat("envelope upsert") {
+            let mut key = Parser::new(p.parenthesised()?)?;
+            key.expect("key")?;
+            let mut columns = Parser::new(key.parenthesised()?)?;
+            out.upsert = Some(columns.list(Parser::ident)?);
+        } else if p.eat("with") {
+            let mut options = Parser::new(p.parenthesised()?)?;
+            loop {
+                let flag = if options.eat("progress") {
+                    &mut out.progress
+                } else if options.eat("snapshot") {
+                    &mut out.snapshot
+                } else {
+                    return Err(options.expected("PROGRESS or SNAPSHOT"));
+                };
+                options.eat_symbol('=');
+                *flag = options.eat("true") || !options.eat("false");
+                if !options.eat_symbol(',') {
+                    break;
+                }
+            }
+            options.end()?;
+        } else if p.eat("as of") || p.eat("up to") {
+            return Err(SqlError::internal(
+                "AS OF and UP TO are not there in the sandbox",
+            ));
+        } else {
+            return Err(p.expected("end of statement"));
+        }
+    }
+    Ok(out)
 }
 
 fn fetch(p: &mut Parser<'_>) -> Result<Statement, SqlError> {

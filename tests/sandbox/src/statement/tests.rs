@@ -114,7 +114,11 @@ fn session_statements() {
     assert!(matches!(
         parse("DECLARE c CURSOR FOR SUBSCRIBE (SELECT 1)").unwrap(),
         Statement::Declare {
-            subscribe: true,
+            subscribe: Some(Subscribe {
+                progress: false,
+                snapshot: true,
+                upsert: None
+            }),
             ..
         }
     ));
