@@ -7,7 +7,9 @@
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, Live, SecretNames, unchanged};
+use super::scope;
 use crate::failure::{Class, Classify};
+use crate::materialize::catalog::About;
 use crate::materialize::ddl;
 use crate::materialize::guarded::{Guarded, Names};
 use crate::materialize::{MaterializeError, Statement};
@@ -93,6 +95,7 @@ pub(super) async fn rehearse(
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
     let moved = context.moved_indexes(deployment).await?;
+    let about = scope::swap(deployment, &ids, &moved);
     let secret = Context::secret(deployment);
     let statements = statements(&deployment.plan, &secret, Direction::Forward);
     let check = expected(
@@ -103,7 +106,7 @@ pub(super) async fn rehearse(
         &secret,
         Direction::Forward,
     );
-    match context.guarded(&statements, true, &check).await {
+    match context.guarded(&statements, true, &about, &check).await {
         Ok(Guarded::Committed) => Ok(()),
         Ok(Guarded::Declined(mismatch)) => Err(not_rehearsed(&mismatch)),
         Err(DeploymentError::Materialize(error @ MaterializeError::Conflict { .. })) => Err(
@@ -112,7 +115,7 @@ pub(super) async fn rehearse(
         Ok(Guarded::Unknown(error)) | Err(DeploymentError::Materialize(error)) => {
             if let MaterializeError::Refused { .. } = error {
                 // What was renamed or dropped is refused before the check is asked; it names that.
-                return Err(match check(&read_names(context).await?) {
+                return Err(match check(&read_names(context, &about).await?) {
                     Err(mismatch) => not_rehearsed(&mismatch),
                     Ok(()) => DeploymentError::Failed(format!(
                         "{}: {error}",
@@ -134,6 +137,7 @@ pub(super) async fn is_unchanged(
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
     let moved = context.moved_indexes(deployment).await?;
+    let about = scope::swap(deployment, &ids, &moved);
     let secret = Context::secret(deployment);
     let check = expected(
         deployment,
@@ -143,7 +147,7 @@ pub(super) async fn is_unchanged(
         &secret,
         Direction::Forward,
     );
-    check(&read_names(context).await?).map_err(|mismatch| not_rehearsed(&mismatch))
+    check(&read_names(context, &about).await?).map_err(|mismatch| not_rehearsed(&mismatch))
 }
 
 /// What ended the last of the attempts that the settings allow.
@@ -223,6 +227,7 @@ pub(super) async fn swap(
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
     let moved = context.moved_indexes(deployment).await?;
+    let about = scope::swap(deployment, &ids, &moved);
     let secret = Context::secret(deployment);
     let statements = statements(&deployment.plan, &secret, direction);
     let effect = context
@@ -241,7 +246,7 @@ pub(super) async fn swap(
         return Ok(Swapped::Yes);
     }
     loop {
-        let names = read_names(context).await?;
+        let names = read_names(context, &about).await?;
         let generation = ids.generation(&secret, &names);
         match ids.live(&deployment.plan, &names) {
             // The fence stands where it stood, so whatever happened, it was not our transaction.
@@ -279,7 +284,7 @@ pub(super) async fn swap(
             }
         }
         let check = expected(deployment, &ids, &green, &moved, &secret, direction);
-        match context.guarded(&statements, false, &check).await {
+        match context.guarded(&statements, false, &about, &check).await {
             Ok(Guarded::Committed) => {}
             Ok(Guarded::Unknown(error)) => {
                 tracing::warn!(%error, "the answer of COMMIT was lost; asking the ids");
@@ -289,7 +294,7 @@ pub(super) async fn swap(
             // A moment ago the ids were right: look again, which names what happened.
             Ok(Guarded::Declined(Mismatch::Foreign(reason))) => {
                 tracing::warn!(reason, "the sides changed during the swap");
-                let names = read_names(context).await?;
+                let names = read_names(context, &about).await?;
                 if check(&names).is_ok() {
                     return Ok(Swapped::No(format!("foreign-swap: {reason}")));
                 }
@@ -299,7 +304,7 @@ pub(super) async fn swap(
                 // What was renamed or dropped is refused before the check is asked.
                 Class::Permanent
                     if matches!(
-                        check(&read_names(context).await?),
+                        check(&read_names(context, &about).await?),
                         Err(Mismatch::Foreign(_))
                     ) => {}
                 Class::Conflict => {
@@ -316,9 +321,9 @@ pub(super) async fn swap(
     }
 }
 
-async fn read_names(context: &Context<'_>) -> Result<Names, MaterializeError> {
+async fn read_names(context: &Context<'_>, about: &About) -> Result<Names, MaterializeError> {
     context.materialize.session_patiently().await?;
-    Names::read(context.materialize).await
+    Names::read(context.materialize, about).await
 }
 
 /// The sides are as before the swap and the fence is not.

@@ -15,9 +15,10 @@ use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames};
 use super::indexes;
 use super::made::{self, Made};
+use super::scope;
 use super::stage;
 use super::state::State;
-use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::catalog::{About, Catalog, Object};
 use crate::materialize::ddl;
 use crate::materialize::guarded::{Guarded, Names};
 use crate::materialize::identifier::Qualified;
@@ -209,6 +210,15 @@ impl<'a> Side<'a> {
         side
     }
 
+    /// What of the catalog it is about: all that is in and on what goes, and indexes beside it.
+    fn about(&self, deployment: &Deployment) -> About {
+        About {
+            schema_ids: self.schemas.iter().map(|(id, _)| id.clone()).collect(),
+            cluster_ids: self.clusters.iter().map(|(id, _)| id.clone()).collect(),
+            ..scope::moved_indexes(deployment)
+        }
+    }
+
     fn word(&self) -> &'static str {
         match self.goes {
             Goes::Old => "old",
@@ -390,7 +400,8 @@ async fn take_down(
     side: &Side<'_>,
     goes: Goes,
 ) -> Result<(), DeploymentError> {
-    let catalog = Catalog::read(context.materialize).await?;
+    let about = side.about(deployment);
+    let catalog = Catalog::look(context.materialize, &about).await?;
     let stuck = |what: String| {
         DeploymentError::Stuck(format!(
             "{what}, then run `cutover {}`",
@@ -401,9 +412,9 @@ async fn take_down(
         ))
     };
     side.objects(&catalog).map_err(stuck)?;
-    hide(context, deployment, side, &catalog).await?;
+    hide(context, deployment, side, &catalog, &about).await?;
     // Again under the secret names: these are what is dropped.
-    let catalog = Catalog::read(context.materialize).await?;
+    let catalog = Catalog::look(context.materialize, &about).await?;
     let going = side.objects(&catalog).map_err(stuck)?;
     let order = dependents_first(&catalog, &going);
     let total = order.len() + side.schemas.len() + side.clusters.len();
@@ -423,7 +434,7 @@ async fn take_down(
         };
         let name = Qualified::object(&schema.database, &schema.name, &object.name);
         let statement = ddl::drop_object(object.kind, &name);
-        drop_unless_gone(context, &statement, |now| {
+        drop_unless_gone(context, &about, &statement, |now| {
             !now.objects.contains_key(&object.id)
         })
         .await?;
@@ -432,14 +443,20 @@ async fn take_down(
     for (id, name) in &side.schemas {
         if let Some(schema) = catalog.schemas.get(id) {
             let statement = ddl::drop_schema(&schema.database, &schema.name);
-            drop_unless_gone(context, &statement, |now| !now.schemas.contains_key(id)).await?;
+            drop_unless_gone(context, &about, &statement, |now| {
+                !now.schemas.contains_key(id)
+            })
+            .await?;
         }
         dropped(format!("schema {name}"));
     }
     for (id, name) in &side.clusters {
         if let Some(cluster) = catalog.clusters.get(id) {
             let statement = ddl::drop_cluster(&cluster.name);
-            drop_unless_gone(context, &statement, |now| !now.clusters.contains_key(id)).await?;
+            drop_unless_gone(context, &about, &statement, |now| {
+                !now.clusters.contains_key(id)
+            })
+            .await?;
         }
         dropped(format!("cluster {name}"));
     }
@@ -449,12 +466,13 @@ async fn take_down(
 /// A drop that is refused because somebody else was quicker is as good as done.
 async fn drop_unless_gone(
     context: &Context<'_>,
+    about: &About,
     statement: &Statement,
     is_gone: impl Fn(&Catalog) -> bool,
 ) -> Result<(), DeploymentError> {
     match context.execute(statement).await {
         Err(DeploymentError::Materialize(MaterializeError::Refused { .. }))
-            if is_gone(&Catalog::read(context.materialize).await?) =>
+            if is_gone(&Catalog::look(context.materialize, about).await?) =>
         {
             Ok(())
         }
@@ -468,6 +486,7 @@ async fn hide(
     deployment: &Deployment,
     side: &Side<'_>,
     catalog: &Catalog,
+    about: &About,
 ) -> Result<(), DeploymentError> {
     // (is a cluster, id, present name, hidden name)
     let mut renames: Vec<(bool, &str, &str, String)> = Vec::new();
@@ -526,7 +545,9 @@ async fn hide(
         }
         Ok(())
     };
-    match context.guarded(&statements, false, check).await? {
+    let about = about.clone();
+    let about = about.and_objects(index_renames.iter().map(|(id, _, _)| id));
+    match context.guarded(&statements, false, &about, check).await? {
         Guarded::Committed => Ok(()),
         Guarded::Declined(reason) => Err(DeploymentError::Stuck(format!(
             "{reason}, then run `cutover resume`"
@@ -576,7 +597,8 @@ pub(super) async fn drop_control(
     ids: &Ids,
 ) -> Result<(), DeploymentError> {
     let secret = Context::secret(deployment);
-    let names = Names::read(context.materialize).await?;
+    let about = scope::control(deployment, ids);
+    let names = Names::read(context.materialize, &about).await?;
     if let Some(generation) = ids.generation(&secret, &names) {
         let name = secret.control(generation);
         context

@@ -4,12 +4,13 @@
 //! grants, comments and dependents belong to the replacement's definition and cluster, and **its id**:
 //! the target's own id is gone. A target has one replacement at a time, and nothing may be built upon it.
 
-use super::catalog::queries::{REPLACEMENTS, REPLACEMENTS_KNOWN};
 use super::catalog::text;
 use super::ddl::unquoted;
 use super::error::MaterializeError;
 use super::identifier::{Ident, Qualified};
-use super::session::{Session, Statement};
+use super::question::{Filter, Question, relation};
+use super::session::{Session, Snapshot};
+use super::statement::Statement;
 use std::collections::BTreeMap;
 
 /// Makes a replacement. The query is SQL of its author, sent as it is; its columns must be the
@@ -174,32 +175,37 @@ impl FromIterator<(String, String)> for Replacements {
 }
 
 impl Replacements {
-    /// Whether the server lists replacements, as it does from v26.10 on.
+    /// Reads them; `None` from a server that does not list them, as it does from v26.10 on. The relation
+    /// has no index, so that they are read only where they matter: while planning, and in a release that
+    /// replaces a view.
     ///
     /// # Errors
     /// See [`MaterializeError`].
-    pub async fn known(session: &Session) -> Result<bool, MaterializeError> {
-        const LABEL: &str = "replacements known";
-        let rows = session.query(LABEL, REPLACEMENTS_KNOWN, &[]).await?;
-        let row = rows.first().ok_or(MaterializeError::Unexpected {
-            label: LABEL,
-            what: "no row".to_owned(),
-        })?;
-        Ok(text(row, LABEL, 0)? != "0")
-    }
-
-    /// Reads them from a server that lists them.
-    ///
-    /// # Errors
-    /// See [`MaterializeError`].
-    pub async fn pending(session: &Session) -> Result<Self, MaterializeError> {
+    pub(super) async fn pending(snapshot: &Snapshot<'_>) -> Result<Option<Self>, MaterializeError> {
         const LABEL: &str = "replacements";
+        let known = Question::select(
+            "replacements known",
+            relation::OBJECTS,
+            &["id"],
+            Filter::In("name", &["mz_replacements"]),
+            Some("id LIKE 's%'"),
+        );
+        if snapshot.ask(&known).await?.is_empty() {
+            return Ok(None);
+        }
+        let pending = Question::select(
+            LABEL,
+            relation::REPLACEMENTS,
+            &["id", "target_id"],
+            Filter::Users("id"),
+            None,
+        );
         let mut out = Self::default();
-        for row in session.query(LABEL, REPLACEMENTS, &[]).await? {
+        for row in snapshot.ask(&pending).await? {
             out.targets
                 .insert(text(&row, LABEL, 0)?, text(&row, LABEL, 1)?);
         }
-        Ok(out)
+        Ok(Some(out))
     }
 
     /// The id of the view that this object is a replacement for.
@@ -221,8 +227,9 @@ impl Replacements {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::materialize::address::{Address, SessionOptions, SslMode};
     use crate::materialize::catalog::Catalog;
-    use crate::materialize::session::{Address, Materialize, SessionOptions, SslMode};
+    use crate::materialize::server::Materialize;
     use mz_sandbox::{Options, Sandbox};
     use secrecy::SecretString;
     use std::time::Duration;

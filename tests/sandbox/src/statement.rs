@@ -363,6 +363,8 @@ pub enum Statement {
     Declare {
         name: String,
         subscribe: bool,
+        /// Whether moments are told at which nothing changed, too.
+        progress: bool,
         query: String,
     },
     /// FETCH; no count means ALL

@@ -195,8 +195,9 @@ impl Session {
             Statement::Declare {
                 name,
                 subscribe,
+                progress,
                 query,
-            } => self.declare(name, *subscribe, query).await,
+            } => self.declare(name, (*subscribe, *progress), query).await,
             Statement::Fetch {
                 name,
                 count,

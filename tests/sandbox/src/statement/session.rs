@@ -165,6 +165,7 @@ fn declare(p: &mut Parser<'_>) -> Result<Statement, SqlError> {
         return Ok(Statement::Declare {
             name,
             subscribe: false,
+            progress: false,
             query: p.rest().to_owned(),
         });
     }
@@ -179,9 +180,15 @@ fn declare(p: &mut Parser<'_>) -> Result<Statement, SqlError> {
             .collect();
         format!("SELECT * FROM {}", name.join("."))
     };
+    let mut progress = false;
+    if p.eat("with") {
+        let mut options = Parser::new(p.parenthesised()?)?;
+        progress = options.eat("progress");
+    }
     Ok(Statement::Declare {
         name,
         subscribe: true,
+        progress,
         query,
     })
 }

@@ -115,8 +115,13 @@ fn session_statements() {
         parse("DECLARE c CURSOR FOR SUBSCRIBE (SELECT 1)").unwrap(),
         Statement::Declare {
             subscribe: true,
+            progress: false,
             ..
         }
+    ));
+    assert!(matches!(
+        parse("DECLARE c CURSOR FOR SUBSCRIBE (SELECT 1) WITH (PROGRESS)").unwrap(),
+        Statement::Declare { progress: true, .. }
     ));
     assert_eq!(parse("SELEC 1").unwrap_err().code, "42601");
 }
