@@ -227,7 +227,11 @@ pub(super) async fn swap(
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
     let moved = context.moved_indexes(deployment).await?;
-    let about = scope::swap(deployment, &ids, &moved);
+    let about = match direction {
+        Direction::Forward => scope::swap(deployment, &ids, &moved),
+        // Only which side is live is compared.
+        Direction::Back => scope::sides(deployment, &ids),
+    };
     let secret = Context::secret(deployment);
     let statements = statements(&deployment.plan, &secret, direction);
     let effect = context
@@ -245,8 +249,9 @@ pub(super) async fn swap(
     if direction == Direction::Back && effect.result.is_some() {
         return Ok(Swapped::Yes);
     }
+    let sides = scope::sides(deployment, &ids);
     loop {
-        let names = read_names(context, &about).await?;
+        let names = read_names(context, &sides).await?;
         let generation = ids.generation(&secret, &names);
         match ids.live(&deployment.plan, &names) {
             // The fence stands where it stood, so whatever happened, it was not our transaction.

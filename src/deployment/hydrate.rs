@@ -7,10 +7,11 @@ use super::readiness::{
     Counterparts, Expectation, ExpectedCluster, ExpectedObject, Judge, Verdict,
 };
 use super::readings::Readings;
+use super::state::State;
 use crate::materialize::reading::Reading;
 use crate::plan::render::roughly;
 use crate::plan::{ObjectKind, Plan};
-use crate::progress::Progress;
+use crate::progress::{ClusterReadiness, Progress};
 use crate::settings::Readiness;
 use crate::store::{Deployment, Effect, StoreError};
 use jiff::Timestamp;
@@ -230,12 +231,29 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// What is on record among these effects.
+    /// What is on record among these effects of a deployment in this state.
     ///
     /// # Errors
     /// When the record cannot be read.
-    pub fn recorded(effects: &[Effect]) -> Result<Option<Self>, StoreError> {
-        let effect = effects.iter().find(|effect| effect.key == key::WAITING);
+    pub fn recorded(state: State, effects: &[Effect]) -> Result<Option<Self>, StoreError> {
+        let waits = match state {
+            State::Hydrating | State::Verifying | State::Ready | State::RollingBack => true,
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::CuttingOver
+            | State::Soaking
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::Failed
+            | State::RolledBack
+            | State::Stuck => false,
+        };
+        let mut effects = effects.iter();
+        let effect = effects.find(|effect| waits && effect.key == key::WAITING);
         match effect {
             Some(effect) => Ok(effect.result_as::<Option<Self>>()?.flatten()),
             None => Ok(None),
@@ -316,12 +334,7 @@ fn vanished<'a>(expectation: &'a Expectation, reading: &Reading) -> Vec<&'a str>
 
 fn reasons(verdict: &Verdict) -> Vec<String> {
     let clusters = verdict.clusters.iter();
-    clusters
-        .flat_map(|cluster| {
-            let on = move |reason| format!("{reason} (cluster {})", cluster.cluster);
-            cluster.waiting_for.iter().map(on)
-        })
-        .collect()
+    clusters.flat_map(ClusterReadiness::reasons).collect()
 }
 
 fn missing(verdict: &Verdict, after: Duration) -> String {

@@ -101,14 +101,28 @@ impl<'a> Readings<'a> {
         Ok(self.given(reading))
     }
 
-    /// One reading of the present.
+    /// One reading of the present; `None` when the operator asks to stop. A server that does not answer is
+    /// not waited for.
     ///
     /// # Errors
-    /// As of [`Self::next`].
+    /// The server's.
     pub(super) async fn present(&mut self) -> Result<Option<Arc<Reading>>, MaterializeError> {
         // What is known counts, although it was given before.
         self.seen_ms = i64::MIN;
-        Ok(self.next(Duration::ZERO).await?.pop())
+        let mut is_lost = false;
+        if let Some(watch) = self.watch.clone() {
+            match self.hear(&watch).await {
+                Hearing::Readings(mut readings) => return Ok(readings.pop()),
+                Hearing::Silence => {}
+                Hearing::Ended(Ended::Refused(_)) => self.watch = None,
+                Hearing::Ended(Ended::Lost(_)) => is_lost = true,
+            }
+        }
+        let reading = self.ask_once().await?;
+        if is_lost {
+            self.watch = Some(self.begin());
+        }
+        Ok(self.given(reading).pop())
     }
 
     fn given(&mut self, reading: Reading) -> Vec<Arc<Reading>> {
@@ -149,18 +163,22 @@ impl<'a> Readings<'a> {
 
     /// One reading; a lost connection is made again and the reading repeated.
     async fn ask(&mut self) -> Result<Reading, MaterializeError> {
-        self.has_asked = true;
-        let materialize = self.context.materialize;
         loop {
-            let session = materialize.session_patiently().await?;
-            match Reading::take(&session, &self.objects, &self.clusters).await {
+            self.context.materialize.session_patiently().await?;
+            match self.ask_once().await {
                 Err(error) if error.class() == Class::Transient => {
                     tracing::warn!(%error, "reading the readiness again");
-                    materialize.forget().await;
+                    self.context.materialize.forget().await;
                 }
                 answer => return answer,
             }
         }
+    }
+
+    async fn ask_once(&mut self) -> Result<Reading, MaterializeError> {
+        self.has_asked = true;
+        let session = self.context.materialize.session().await?;
+        Reading::take(&session, &self.objects, &self.clusters).await
     }
 }
 

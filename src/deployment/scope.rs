@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::store::Deployment;
 use std::collections::BTreeSet;
 
-/// The names of both sides, those of the control schema, and every recorded id.
+/// Both sides and the control schema by name and by recorded id, and nothing in them.
 pub(super) fn sides(deployment: &Deployment, ids: &Ids) -> About {
     let plan = &deployment.plan;
     let schemas = plan.schemas.iter();
@@ -33,6 +33,7 @@ pub(super) fn sides(deployment: &Deployment, ids: &Ids) -> About {
                 .values()
                 .chain(ids.green_clusters.values()),
         ),
+        names_only: true,
         ..About::default()
     }
 }
@@ -42,6 +43,7 @@ pub(super) fn control(deployment: &Deployment, ids: &Ids) -> About {
     About {
         schemas: Context::secret(deployment).controls().collect(),
         schema_ids: known([&ids.control]),
+        names_only: true,
         ..About::default()
     }
 }
@@ -59,10 +61,13 @@ pub(super) fn staging(deployment: &Deployment, ids: &Ids) -> About {
     about
 }
 
-/// All that the swap rests on: both sides, the relations that stay, and what was made beside them.
+/// All that the swap rests on: both sides with all that is in and on them and depends on it, the relations
+/// that stay, and what was made beside them.
 pub(super) fn swap(deployment: &Deployment, ids: &Ids, moved: &[GreenObject]) -> About {
     let plan = &deployment.plan;
-    sides(deployment, ids)
+    let mut about = sides(deployment, ids);
+    about.names_only = false;
+    about
         .and_objects(plan.keeps.keys())
         .and_objects(plan.indexes.iter().map(|index| &index.id))
         .and_objects(plan.sinks.iter().map(|sink| &sink.id))

@@ -275,10 +275,7 @@ fn found(verdict: Verdict) -> (Health, Vec<String>, Vec<ClusterReadiness>) {
     let why: Vec<String> = verdict
         .clusters
         .iter()
-        .flat_map(|cluster| {
-            let on = move |why: &String| format!("{why} (cluster {})", cluster.cluster);
-            cluster.waiting_for.iter().map(on)
-        })
+        .flat_map(ClusterReadiness::reasons)
         .collect();
     let health = if why.len() > verdict.unknown {
         Health::Degraded

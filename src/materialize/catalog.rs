@@ -8,6 +8,7 @@ mod assembly;
 mod definition;
 mod index_key;
 pub(super) mod look;
+mod queries;
 
 use super::error::MaterializeError;
 use super::grants::{DefaultPrivilege, Grant};
@@ -143,7 +144,7 @@ impl Cluster {
 /// See [`MaterializeError`].
 pub async fn server_id(session: &Session) -> Result<String, MaterializeError> {
     const LABEL: &str = "server id";
-    let rows = session.ask(&[look::server()]).await?;
+    let rows = session.ask(&[queries::server()]).await?;
     let row = rows
         .first()
         .ok_or_else(|| look::unexpected(LABEL, "no row"))?;
@@ -157,8 +158,8 @@ pub async fn server_id(session: &Session) -> Result<String, MaterializeError> {
 pub async fn marks(materialize: &Materialize) -> Result<Vec<Tag>, MaterializeError> {
     const LABEL: &str = "marks";
     let session = materialize.session_patiently().await?;
-    let snapshot = session.snapshot().await?;
-    let rows = snapshot.ask(&look::marks()).await?;
+    let snapshot = session.snapshot(LABEL).await?;
+    let rows = snapshot.ask(&queries::marks()).await?;
     snapshot.end().await?;
     let mut tags = BTreeMap::new();
     for row in &rows {
@@ -168,9 +169,10 @@ pub async fn marks(materialize: &Materialize) -> Result<Vec<Tag>, MaterializeErr
     }
     let about = About {
         schema_ids: tags.keys().cloned().collect(),
+        names_only: true,
         ..About::default()
     };
-    let seen = Seen::some(&session, &about, false).await?;
+    let seen = Seen::some(&session, LABEL, &about, false).await?;
     tags.retain(|id, _| seen.schemas.get(id).is_some_and(|it| seen.is_here(it)));
     Ok(tags.into_values().collect())
 }
@@ -195,7 +197,7 @@ impl Catalog {
     /// See [`MaterializeError`].
     pub async fn look(materialize: &Materialize, about: &About) -> Result<Self, MaterializeError> {
         let session = materialize.session_patiently().await?;
-        let seen = Seen::some(&session, about, true).await?;
+        let seen = Seen::some(&session, "look", about, true).await?;
         Self::of(session.version(), seen)
     }
 
@@ -314,3 +316,14 @@ pub(super) fn optional(
             what: error.to_string(),
         })
 }
+
+/// Every question to the catalog, for tests of what they cost.
+#[cfg(test)]
+pub(super) fn every_question() -> Vec<super::question::Question> {
+    let mut all = queries::every_question();
+    all.extend(super::replacement::every_question());
+    all
+}
+
+#[cfg(test)]
+mod tests;

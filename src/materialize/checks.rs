@@ -123,7 +123,7 @@ pub async fn exists(
         Filter::In("name", &[name]),
         Some("type IN ('table', 'view', 'materialized-view', 'source')"),
     );
-    let snapshot = session.snapshot().await?;
+    let snapshot = session.snapshot("check relation").await?;
     let (databases, schemas, objects) = tokio::try_join!(
         snapshot.ask(&databases),
         snapshot.ask(&schemas),

@@ -39,7 +39,7 @@ impl Names {
     /// See [`MaterializeError`].
     pub async fn read(materialize: &Materialize, about: &About) -> Result<Self, MaterializeError> {
         let session = materialize.session().await?;
-        let seen = Seen::some(&session, about, false).await?;
+        let seen = Seen::some(&session, "names and ids", about, false).await?;
         let mut names = Self::default();
         for (id, schema) in &seen.schemas {
             if seen.is_here(schema) {

@@ -153,13 +153,7 @@ impl What {
             | Self::Status
             | Self::Kill => columns[0],
         };
-        Question::select(
-            self.word(),
-            self.relation(),
-            columns,
-            Filter::In(by, ids),
-            and,
-        )
+        Question::select(LABEL, self.relation(), columns, Filter::In(by, ids), and)
     }
 }
 
@@ -186,7 +180,7 @@ impl Reading {
         let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
         let clusters: Vec<&str> = clusters.iter().map(String::as_str).collect();
         let mut rows = Rows::default();
-        let snapshot = session.snapshot().await?;
+        let snapshot = session.snapshot(LABEL).await?;
         let (of_replicas, clock) = ([What::Replica.questions(&clusters, None)], [clock()]);
         let (found, clock) = tokio::try_join!(snapshot.ask(&of_replicas[0]), snapshot.ask(&clock))?;
         rows.take(What::Replica, &found)?;
@@ -378,13 +372,10 @@ fn unexpected(what: &str) -> MaterializeError {
 
 const LABEL: &str = "readiness";
 
-/// Every question of a reading but the one of the lag, for tests of what they cost.
+/// Every question of a reading, for tests of what they cost.
 #[cfg(test)]
-pub(super) fn every_peek() -> Vec<Question> {
-    let mut all = vec![clock()];
-    for what in What::ALL {
-        all.extend(what.questions(&["u1", "u2"], Some(OOM)));
-    }
-    all.retain(|question| !question.sql().contains(relation::LAG.name));
-    all
+pub(super) fn every_question() -> Vec<Question> {
+    let ids = &["u1", "u2"];
+    let questions = What::ALL.iter().flat_map(|what| what.questions(ids, None));
+    questions.chain([clock()]).collect()
 }

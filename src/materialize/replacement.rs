@@ -159,6 +159,36 @@ pub async fn columns(
     }
 }
 
+const LABEL: &str = "replacements";
+
+/// Whether the server lists replacements.
+fn known() -> Vec<Question> {
+    Question::select(
+        "replacements known",
+        relation::OBJECTS,
+        &["id"],
+        Filter::In("name", &["mz_replacements"]),
+        Some("id LIKE 's%'"),
+    )
+}
+
+fn pending() -> Vec<Question> {
+    let columns = ["id", "target_id"];
+    Question::select(
+        LABEL,
+        relation::REPLACEMENTS,
+        &columns,
+        Filter::Users("id"),
+        None,
+    )
+}
+
+/// Both questions, for tests of what they cost.
+#[cfg(test)]
+pub(super) fn every_question() -> Vec<Question> {
+    [known(), pending()].concat()
+}
+
 /// Pending replacements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Replacements {
@@ -182,26 +212,11 @@ impl Replacements {
     /// # Errors
     /// See [`MaterializeError`].
     pub(super) async fn pending(snapshot: &Snapshot<'_>) -> Result<Option<Self>, MaterializeError> {
-        const LABEL: &str = "replacements";
-        let known = Question::select(
-            "replacements known",
-            relation::OBJECTS,
-            &["id"],
-            Filter::In("name", &["mz_replacements"]),
-            Some("id LIKE 's%'"),
-        );
-        if snapshot.ask(&known).await?.is_empty() {
+        if snapshot.ask(&known()).await?.is_empty() {
             return Ok(None);
         }
-        let pending = Question::select(
-            LABEL,
-            relation::REPLACEMENTS,
-            &["id", "target_id"],
-            Filter::Users("id"),
-            None,
-        );
         let mut out = Self::default();
-        for row in snapshot.ask(&pending).await? {
+        for row in snapshot.ask(&pending()).await? {
             out.targets
                 .insert(text(&row, LABEL, 0)?, text(&row, LABEL, 1)?);
         }
@@ -227,40 +242,14 @@ impl Replacements {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::materialize::address::{Address, SessionOptions, SslMode};
     use crate::materialize::catalog::Catalog;
-    use crate::materialize::server::Materialize;
+    use crate::materialize::server::tests::materialize;
     use mz_sandbox::{Options, Sandbox};
-    use secrecy::SecretString;
-    use std::time::Duration;
-
-    fn materialize(sandbox: &Sandbox) -> Materialize {
-        let address = Address {
-            host: "127.0.0.1".to_owned(),
-            port: sandbox.port(),
-            user: "materialize".to_owned(),
-            password: SecretString::from(String::new()),
-            database: "materialize".to_owned(),
-            role: None,
-            ssl_mode: SslMode::Disable,
-            ssl_root_cert: None,
-            ssl_cert: None,
-            ssl_key: None,
-            options: Vec::new(),
-        };
-        let options = SessionOptions {
-            connect_timeout: Duration::from_secs(10),
-            statement_timeout: Duration::from_secs(10),
-            reconnect_timeout: Duration::from_secs(10),
-            application_name: "replacement".to_owned(),
-        };
-        Materialize::new(address, options)
-    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_replacement_is_made_found_and_applied() {
         let sandbox = Sandbox::start(Options::default()).await.expect("a sandbox");
-        let materialize = materialize(&sandbox);
+        let materialize = materialize(&sandbox, "materialize");
         let session = materialize.session().await.expect("a session");
         let name = Qualified::object("materialize", "public", "mv \"r\"");
         let target = Qualified::object("materialize", "public", "mv");
@@ -303,7 +292,7 @@ mod tests {
         })
         .await
         .expect("a sandbox");
-        let catalog = Catalog::read(&materialize(&sandbox)).await;
+        let catalog = Catalog::read(&materialize(&sandbox, "materialize")).await;
         assert_eq!(catalog.expect("a reading").replacements, None);
     }
 

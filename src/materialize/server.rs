@@ -151,3 +151,48 @@ impl Materialize {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::Materialize;
+    use crate::materialize::address::{Address, SessionOptions, SslMode};
+    use mz_sandbox::Sandbox;
+    use secrecy::SecretString;
+    use std::time::Duration;
+
+    /// A sandbox as this role sees it.
+    pub(in crate::materialize) fn materialize(sandbox: &Sandbox, user: &str) -> Materialize {
+        with_options(sandbox, user, &[])
+    }
+
+    /// As [`materialize`], with these settings of a profile.
+    pub(in crate::materialize) fn with_options(
+        sandbox: &Sandbox,
+        user: &str,
+        options: &[(&str, &str)],
+    ) -> Materialize {
+        let options = options.iter();
+        let address = Address {
+            host: "127.0.0.1".to_owned(),
+            port: sandbox.port(),
+            user: user.to_owned(),
+            password: SecretString::from(String::new()),
+            database: "materialize".to_owned(),
+            role: None,
+            ssl_mode: SslMode::Disable,
+            ssl_root_cert: None,
+            ssl_cert: None,
+            ssl_key: None,
+            options: options
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        };
+        let options = SessionOptions {
+            connect_timeout: Duration::from_secs(30),
+            statement_timeout: Duration::from_secs(60),
+            reconnect_timeout: Duration::from_secs(30),
+            application_name: "tests".to_owned(),
+        };
+        Materialize::new(address, options)
+    }
+}

@@ -4,6 +4,7 @@
 pub use super::address::{Address, SessionOptions, SslMode};
 use super::cost::{Cost, Tally};
 use super::error::MaterializeError;
+use super::identifier::Ident;
 use super::question::Question;
 pub use super::statement::Statement;
 use super::tls;
@@ -165,7 +166,7 @@ impl Session {
         if let Some(role) = &address.role {
             statements.push(Statement::new(
                 "set role",
-                format!("SET ROLE {}", super::identifier::Ident(role)),
+                format!("SET ROLE {}", Ident(role)),
             ));
         }
         let show = Statement::new("show isolation", "SHOW transaction_isolation");
@@ -198,19 +199,21 @@ impl Session {
         tracing::debug!(label, cost = cost.as_str(), "statement");
     }
 
-    /// Begins to look at everything as it is at one moment.
+    /// Begins to look at everything as it is at one moment; `label` names the look.
     ///
     /// # Errors
     /// See [`MaterializeError`].
-    pub(super) async fn snapshot(&self) -> Result<Snapshot<'_>, MaterializeError> {
+    pub(super) async fn snapshot(
+        &self,
+        label: &'static str,
+    ) -> Result<Snapshot<'_>, MaterializeError> {
         let turn = self.turn.lock().await;
         let snapshot = Snapshot {
             session: self,
             has_ended: false,
             _turn: turn,
         };
-        self.execute(&Statement::new("begin looking", "BEGIN"))
-            .await?;
+        self.execute(&Statement::new(label, "BEGIN")).await?;
         Ok(snapshot)
     }
 
@@ -273,16 +276,20 @@ impl Session {
         self.bounded(statement, self.deadline).await
     }
 
-    /// The next rows of a cursor. It is not counted: what is waited for is asked once.
+    /// The next rows of a cursor. It is not counted, and named as what it is: a subscription asks once and
+    /// fetches for as long as it is held, at moments that no step chose.
     ///
     /// # Errors
     /// See [`MaterializeError`].
     pub(super) async fn fetch(
         &self,
-        statement: &Statement,
+        label: &'static str,
+        cursor: Ident<'_>,
         deadline: Duration,
     ) -> Result<Vec<SimpleQueryRow>, MaterializeError> {
-        self.uncounted(statement, deadline).await
+        // Without a time-out it comes back as soon as there is a row.
+        let sql = format!("/* watch of cutover: {label} */ FETCH ALL {cursor}");
+        self.uncounted(label, &sql, deadline).await
     }
 
     async fn bounded(
@@ -291,23 +298,23 @@ impl Session {
         deadline: Duration,
     ) -> Result<Vec<SimpleQueryRow>, MaterializeError> {
         self.sends(statement.label(), statement.cost());
-        self.uncounted(statement, deadline).await
+        self.uncounted(statement.label(), &statement.to_string(), deadline)
+            .await
     }
 
     async fn uncounted(
         &self,
-        statement: &Statement,
+        label: &'static str,
+        sql: &str,
         deadline: Duration,
     ) -> Result<Vec<SimpleQueryRow>, MaterializeError> {
-        let label = statement.label();
-        let answer =
-            tokio::time::timeout(deadline, self.client.simple_query(&statement.to_string()))
-                .await
-                .map_err(|_| MaterializeError::Deadline {
-                    label,
-                    seconds: deadline.as_secs(),
-                })?
-                .map_err(|error| MaterializeError::from_client(label, deadline.as_secs(), error))?;
+        let answer = tokio::time::timeout(deadline, self.client.simple_query(sql))
+            .await
+            .map_err(|_| MaterializeError::Deadline {
+                label,
+                seconds: deadline.as_secs(),
+            })?
+            .map_err(|error| MaterializeError::from_client(label, deadline.as_secs(), error))?;
         Ok(answer
             .into_iter()
             // Row descriptions and tags carry nothing that is needed.

@@ -7,6 +7,7 @@
 //! Nothing is durable: a watch that ended is begun anew, and what it knew is read again.
 
 use super::error::MaterializeError;
+use super::identifier::Ident;
 use super::question::Filter;
 use super::reading::{Cells, Reading, Rows, What};
 use super::server::Materialize;
@@ -199,11 +200,9 @@ async fn listen(
     let begin = Statement::new("begin watching", "BEGIN");
     session.execute(&begin).await?;
     session.execute(&Statement::new(LABEL, sql)).await?;
-    // Without a time-out it comes back as soon as there is a row.
-    let fetch = Statement::new(LABEL, "FETCH ALL readiness");
     let mut state = State::default();
     loop {
-        for row in session.fetch(&fetch, SILENCE).await? {
+        for row in session.fetch(LABEL, Ident(CURSOR), SILENCE).await? {
             if let Some(complete_ms) = state.take(&row)? {
                 let reading = state.reading(complete_ms)?;
                 sender.send_modify(|heard| heard.take(reading));
@@ -296,7 +295,8 @@ impl State {
     }
 }
 
-const LABEL: &str = "watch readiness";
+const LABEL: &str = "readiness watch";
+const CURSOR: &str = "readiness";
 
 fn unexpected(what: String) -> MaterializeError {
     MaterializeError::Unexpected { label: LABEL, what }
@@ -343,7 +343,11 @@ fn subscription(objects: &BTreeSet<String>, clusters: &BTreeSet<String>, now_ms:
         parts.push(part);
     }
     format!(
-        "DECLARE readiness CURSOR FOR SUBSCRIBE ({}) WITH (PROGRESS)",
+        "DECLARE {} CURSOR FOR SUBSCRIBE ({}) WITH (PROGRESS)",
+        Ident(CURSOR),
         parts.join(" UNION ALL ")
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod collect;
 mod failures;
 mod law;
 mod made;
+mod questions;
 mod readers;
 mod replacement;
 mod sinks;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// What is looked at, by id or by name. Objects of these schemas, on these clusters and with these ids
-/// are seen, and whatever depends on any of them.
+/// are seen, and whatever depends on any of them, unless only names are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
     /// Names of schemas of the session's database.
@@ -18,6 +18,9 @@ pub struct About {
     pub objects: BTreeSet<String>,
     /// Names of objects, in whatever schema.
     pub object_names: BTreeSet<String>,
+    /// Whether nothing is wanted but what is named itself: not what lies in a schema or runs on a cluster,
+    /// and not what depends on it.
+    pub names_only: bool,
     /// Whether columns, comments and replicas are wanted, too.
     pub closely: bool,
     /// Whether pending replacements are wanted, too.

@@ -6,9 +6,14 @@
 //! replacements also in a release that replaces a view.
 
 use super::about::About;
+use super::queries::{
+    OF_USERS, USED_BY_USERS, clusters, columns, comments, databases, default_privileges,
+    dependencies, facts, indexes, members, objects, replicas, roles, schemas, sources,
+    system_privileges, tables,
+};
 use super::{optional, text};
 use crate::materialize::error::MaterializeError;
-use crate::materialize::question::{Filter, Question, Relation, relation};
+use crate::materialize::question::Filter;
 use crate::materialize::replacement::Replacements;
 use crate::materialize::session::{Session, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,167 +90,10 @@ pub(in crate::materialize) struct ObjectRow {
     pub(super) privileges: Option<String>,
 }
 
-const FACTS: &str = "SELECT current_database()::text, current_role::text, \
-                     mz_environment_id()::text, mz_is_superuser()::text";
-
-/// What tells one Materialize from another, whatever its address is.
-pub(super) fn server() -> Question {
-    Question::constant("server id", "SELECT mz_environment_id()::text")
-}
-
-pub(super) fn facts() -> Question {
-    Question::constant("session facts", FACTS)
-}
-
-fn databases() -> Vec<Question> {
-    let columns = ["id", "name", "privileges"];
-    Question::select(
-        "databases",
-        relation::DATABASES,
-        &columns,
-        Filter::All,
-        None,
-    )
-}
-
-fn roles() -> Vec<Question> {
-    Question::select("roles", relation::ROLES, &["id", "name"], Filter::All, None)
-}
-
-fn members() -> Vec<Question> {
-    let columns = ["role_id", "member"];
-    Question::select(
-        "role members",
-        relation::ROLE_MEMBERS,
-        &columns,
-        Filter::All,
-        None,
-    )
-}
-
-fn system_privileges() -> Vec<Question> {
-    Question::select(
-        "system privileges",
-        relation::SYSTEM_PRIVILEGES,
-        &["privileges"],
-        Filter::All,
-        None,
-    )
-}
-
-fn schemas(filter: Filter<'_>) -> Vec<Question> {
-    let columns = ["id", "name", "database_id", "owner_id", "privileges"];
-    Question::select("schemas", relation::SCHEMAS, &columns, filter, None)
-}
-
-fn clusters(filter: Filter<'_>) -> Vec<Question> {
-    let columns = ["id", "name", "owner_id", "managed", "privileges"];
-    Question::select("clusters", relation::CLUSTERS, &columns, filter, None)
-}
-
-fn replicas(filter: Filter<'_>) -> Vec<Question> {
-    let columns = ["cluster_id", "name", "size", "availability_zone"];
-    Question::select("replicas", relation::REPLICAS, &columns, filter, None)
-}
-
-fn objects(filter: Filter<'_>) -> Vec<Question> {
-    let columns = [
-        "id",
-        "name",
-        "type",
-        "schema_id",
-        "owner_id",
-        "cluster_id",
-        "privileges",
-    ];
-    let users = match filter {
-        Filter::Users(_) => None,
-        Filter::All | Filter::In(..) => Some("id LIKE 'u%'"),
-    };
-    Question::select("objects", relation::OBJECTS, &columns, filter, users)
-}
-
-fn of_ids(
-    label: &'static str,
-    relation: Relation,
-    columns: &[&str],
-    ids: Option<&[&str]>,
-) -> Vec<Question> {
-    let filter = match ids {
-        Some(ids) => Filter::In("id", ids),
-        None => Filter::Users("id"),
-    };
-    Question::select(label, relation, columns, filter, None)
-}
-
-fn tables(ids: Option<&[&str]>) -> Vec<Question> {
-    of_ids("tables", relation::TABLES, &["id", "source_id"], ids)
-}
-
-fn sources(ids: Option<&[&str]>) -> Vec<Question> {
-    of_ids("sources", relation::SOURCES, &["id", "type"], ids)
-}
-
-fn columns(ids: Option<&[&str]>) -> Vec<Question> {
-    let columns = ["id", "name", "\"position\"", "type"];
-    of_ids("columns", relation::COLUMNS, &columns, ids)
-}
-
-fn comments(ids: Option<&[&str]>) -> Vec<Question> {
-    let columns = ["id", "object_type", "object_sub_id", "comment"];
-    of_ids("comments", relation::COMMENTS, &columns, ids)
-}
-
-fn indexes() -> Vec<Question> {
-    of_ids("indexes", relation::INDEXES, &["id", "create_sql"], None)
-}
-
-fn dependencies(filter: Filter<'_>, of_users: &str) -> Vec<Question> {
-    let columns = ["object_id", "referenced_object_id"];
-    Question::select(
-        "dependencies",
-        relation::DEPENDENCIES,
-        &columns,
-        filter,
-        Some(of_users),
-    )
-}
-
-fn default_privileges() -> Vec<Question> {
-    let columns = [
-        "role_id",
-        "schema_id",
-        "object_type",
-        "grantee",
-        "privileges",
-    ];
-    Question::select(
-        "default privileges",
-        relation::DEFAULT_PRIVILEGES,
-        &columns,
-        Filter::All,
-        Some("schema_id LIKE 'u%'"),
-    )
-}
-
-/// Comments on schemas that hold a mark of ours.
-pub(super) fn marks() -> Vec<Question> {
-    Question::select(
-        "marks",
-        relation::COMMENTS,
-        &["id", "comment"],
-        Filter::All,
-        Some("object_type = 'schema' AND comment LIKE '%[cutover {%'"),
-    )
-}
-
-const USED_BY_USERS: &str = "object_id LIKE 'u%'";
-const OF_USERS: &str = "referenced_object_id LIKE 'u%'";
-
 impl Seen {
     /// Looks at everything that users made.
     pub(super) async fn whole(session: &Session) -> Result<Self, MaterializeError> {
-        let snapshot = session.snapshot().await?;
+        let snapshot = session.snapshot("catalog").await?;
         let mut seen = Self::default();
         let users = dependencies(Filter::Users("object_id"), OF_USERS);
         let asked = [
@@ -319,14 +167,17 @@ impl Seen {
     /// the roles by whose names owners and privileges are told, and at what feeds tables and sources.
     pub(in crate::materialize) async fn some(
         session: &Session,
+        label: &'static str,
         about: &About,
         with_roles: bool,
     ) -> Result<Self, MaterializeError> {
-        let snapshot = session.snapshot().await?;
+        let snapshot = session.snapshot(label).await?;
         let mut seen = Self::default();
         seen.find(&snapshot, about, with_roles).await?;
-        seen.find_objects(&snapshot, about).await?;
-        seen.find_dependencies(&snapshot, with_roles).await?;
+        if !about.names_only {
+            seen.find_objects(&snapshot, about).await?;
+            seen.find_dependencies(&snapshot, with_roles).await?;
+        }
         seen.find_homes(&snapshot).await?;
         if with_roles {
             seen.find_feeds(&snapshot).await?;
@@ -615,34 +466,4 @@ fn refs(texts: &BTreeSet<String>) -> Vec<&str> {
 pub(super) fn unexpected(label: &'static str, what: impl Into<String>) -> MaterializeError {
     let what = what.into();
     MaterializeError::Unexpected { label, what }
-}
-
-/// Every question of a look, for tests of what they cost.
-#[cfg(test)]
-pub(in crate::materialize) fn every_question() -> Vec<Question> {
-    let some = &["u1", "u2"][..];
-    [
-        vec![server(), facts()],
-        databases(),
-        roles(),
-        members(),
-        system_privileges(),
-        schemas(Filter::Users("id")),
-        schemas(Filter::In("name", some)),
-        clusters(Filter::Users("id")),
-        clusters(Filter::In("id", some)),
-        replicas(Filter::Users("cluster_id")),
-        objects(Filter::Users("id")),
-        objects(Filter::In("schema_id", some)),
-        tables(None),
-        sources(Some(some)),
-        columns(Some(some)),
-        comments(None),
-        indexes(),
-        dependencies(Filter::Users("object_id"), OF_USERS),
-        dependencies(Filter::In("referenced_object_id", some), USED_BY_USERS),
-        default_privileges(),
-        marks(),
-    ]
-    .concat()
 }
