@@ -87,7 +87,7 @@ async fn where_the_server_does_not_let_readiness_be_subscribed_to_it_is_asked() 
         )
         .await;
     world
-        .cutover_text(&["deploy"])
+        .cutover_text(&["deploy", "-v"])
         .await
         .exits(0)
         .says("does not let readiness be subscribed to");

@@ -19,7 +19,7 @@ async fn run(session: &Session, sql: &str) {
 }
 
 /// Things of every kind, owned and granted in every way, under names that are legal and strange.
-const SCENE: [&str; 40] = [
+const SCENE: [&str; 39] = [
     "CREATE ROLE reader",
     "CREATE ROLE \"a=r/u1,{\"\"}\"",
     "CREATE ROLE team",
@@ -48,7 +48,6 @@ const SCENE: [&str; 40] = [
     "COMMENT ON COLUMN s.mv.id IS 'another'",
     "COMMENT ON MATERIALIZED VIEW s.mv IS 'a view'",
     "COMMENT ON INDEX s.by_id IS 'an index'",
-    "COMMENT ON ROLE reader IS 'no object'",
     "GRANT USAGE ON SCHEMA s TO reader",
     "GRANT USAGE, CREATE ON SCHEMA s TO \"a=r/u1,{\"\"}\"",
     "GRANT USAGE ON SCHEMA s TO PUBLIC",
@@ -64,12 +63,15 @@ const SCENE: [&str; 40] = [
 
 async fn scene() -> (Sandbox, Materialize) {
     let sandbox = Sandbox::start(Options::default()).await.expect("a sandbox");
-    let materialize = materialize(&sandbox, "materialize");
-    let session = materialize.session().await.expect("a session");
+    let owner = materialize(&sandbox, "materialize");
+    let session = owner.session().await.expect("a session");
     for sql in SCENE {
         run(&session, sql).await;
     }
-    (sandbox, materialize)
+    // Its id is that of other things, too.
+    let system = materialize(&sandbox, "mz_system");
+    run_anew(&system, "COMMENT ON ROLE reader IS 'no object'").await;
+    (sandbox, owner)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

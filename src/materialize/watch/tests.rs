@@ -110,6 +110,7 @@ async fn a_watch_knows_what_the_server_does() {
     assert!(Arc::ptr_eq(&same, &watch));
     let other = watching.of(&materialize, &objects, &BTreeSet::new());
     assert!(!Arc::ptr_eq(&other, &watch));
+    until(&other, |heard| last(heard).is_some()).await;
     assert_eq!(materialize.counts().subscriptions, 2);
 
     let watch = watching.of(&materialize, &objects, &clusters);
