@@ -6,6 +6,7 @@
 
 use crate::deployment::leftovers::{self, Leftover};
 use crate::materialize::catalog::Catalog;
+use crate::materialize::watch::Watching;
 use crate::progress::Reporter;
 use crate::release::{Driving, Release, ReleaseError};
 use crate::settings::Garbage;
@@ -211,6 +212,7 @@ impl Round<'_> {
             lead: self.lead,
             reporter: Reporter::silent(),
             stop,
+            watching: Watching::default(),
         };
         for id in ended {
             let deployment = self.store.deployment(&id).await?;

@@ -23,7 +23,7 @@ pub mod engine;
 /// What can go wrong, and of which class it is.
 pub mod error;
 /// Waiting until green is ready.
-mod hydrate;
+pub mod hydrate;
 /// Recorded ids and the question which side is live.
 pub mod identity;
 /// Indexes of relations that stay, on clusters that are swapped.
@@ -34,8 +34,12 @@ pub mod leftovers;
 mod made;
 /// Judging one reading.
 pub mod readiness;
+/// Where readings of readiness come from.
+mod readings;
 /// Replacing a materialized view in place.
 mod replace;
+/// What of the catalog a deployment is about.
+mod scope;
 /// What follows the swap: comments and sinks.
 mod settle;
 /// The time between swap and cleanup.
@@ -44,6 +48,8 @@ mod soak;
 mod stage;
 /// States, events and the one transition function.
 pub mod state;
+/// How much was sent to the server, by state.
+pub mod statements;
 /// Dropping one side by recorded ids.
 mod takedown;
 /// What can be asked of a deployment under way, and when.

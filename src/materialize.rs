@@ -4,10 +4,14 @@
 //! wants a literal (COMMENT), they go through [`identifier::Literal`]. Every statement begins with
 //! a comment that names it, so that logs and tests can tell them apart.
 
+/// Where a server is, and the limits of a connection.
+pub mod address;
 /// What the server holds: schemas, clusters, objects and who may do what.
 pub mod catalog;
 /// The queries of checks by SQL.
 pub mod checks;
+/// What a statement costs, and how many were sent.
+pub mod cost;
 /// Statements that create, alter and drop.
 pub mod ddl;
 /// What can go wrong between this process and the server.
@@ -18,18 +22,32 @@ pub mod grants;
 pub mod guarded;
 /// Quoting.
 pub mod identifier;
+/// Privileges as the catalog shows them.
+mod privileges;
+/// Questions that are answered from one index.
+pub mod question;
 /// One reading of hydration, lag and replicas.
 pub mod reading;
 /// Replacing one materialized view in place.
 pub mod replacement;
+/// A server and its present connection.
+pub mod server;
 /// Connections.
 pub mod session;
 /// The state of sinks.
 pub mod sinks;
+/// Statements by name.
+pub mod statement;
 /// Comments that mark what belongs to a deployment.
 pub mod tag;
 /// TLS as libpq's sslmode has it.
 pub(crate) mod tls;
 
 pub use error::MaterializeError;
-pub use session::{Address, Materialize, Session, SslMode, Statement};
+/// What is waited for, told by the server as it changes.
+pub mod watch;
+
+pub use address::{Address, SslMode};
+pub use server::Materialize;
+pub use session::Session;
+pub use statement::Statement;

@@ -133,6 +133,14 @@ pub struct ClusterReadiness {
     pub waiting_for: Vec<String>,
 }
 
+impl ClusterReadiness {
+    /// Why it is not ready, each with the cluster.
+    pub fn reasons(&self) -> impl Iterator<Item = String> + '_ {
+        let reasons = self.waiting_for.iter();
+        reasons.map(|reason| format!("{reason} (cluster {})", self.cluster))
+    }
+}
+
 /// Where a deployment sends its news. Cloneable; a closed receiver is ignored.
 #[derive(Debug, Clone, Default)]
 pub struct Reporter(Option<mpsc::UnboundedSender<Progress>>);

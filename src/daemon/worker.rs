@@ -12,6 +12,7 @@ use super::{Daemon, Metrics, notify};
 use crate::deployment::state::{Asker, State};
 use crate::deployment::{DeploymentError, Verb};
 use crate::failure::{Class, Classify};
+use crate::materialize::watch::Watching;
 use crate::release::{Release, ReleaseError, Wanted};
 use crate::retry::Pauses;
 use crate::settings::Loaded;
@@ -93,6 +94,8 @@ struct Memory {
     looked: Option<Timestamp>,
     /// Why what waits to be promoted must not be promoted any more.
     stale: Option<String>,
+    /// What tells how ready the deployment under way is.
+    watching: Watching,
     /// Pauses between attempts at what fails.
     pauses: Option<Pauses>,
 }

@@ -10,6 +10,7 @@ use super::cutover::foreign_swap;
 use super::error::DeploymentError;
 use super::identity::Live;
 use super::replace;
+use super::scope;
 use crate::failure::{Class, Classify};
 use crate::materialize::guarded::Names;
 use crate::materialize::identifier::Qualified;
@@ -153,7 +154,8 @@ async fn still_swapped(
         Strategy::Swap => {
             let ids = context.recorded_ids(deployment).await?;
             context.materialize.session_patiently().await?;
-            let names = Names::read(context.materialize).await?;
+            let about = scope::sides(deployment, &ids);
+            let names = Names::read(context.materialize, &about).await?;
             match ids.live(&deployment.plan, &names) {
                 Live::Green => Ok(()),
                 Live::Blue => Err(foreign_swap(

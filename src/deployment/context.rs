@@ -4,7 +4,9 @@ use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames};
 use crate::artifacts::{Artifacts, Key};
 use crate::failure::Class;
+use crate::materialize::catalog::About;
 use crate::materialize::guarded::{self, Guarded, Names};
+use crate::materialize::watch::Watching;
 use crate::materialize::{Materialize, MaterializeError, Statement};
 use crate::progress::Reporter;
 use crate::retry::Pauses;
@@ -35,6 +37,8 @@ pub struct Context<'a> {
     pub reporter: Reporter,
     /// Set when the operator asks to stop.
     pub cancel: CancellationToken,
+    /// What tells how ready green is, for as long as the deployment is under way.
+    pub watching: Watching,
 }
 
 /// Keys of journalled effects.
@@ -48,6 +52,13 @@ pub(super) mod key {
     pub const MADE: &str = "run dbt on green";
     /// Recording the objects that dbt built. Result: a list of [`super::GreenObject`].
     pub const RECORD: &str = "record green";
+    /// Finding green ready. Result: since when each of its objects is hydrated, by id, in milliseconds since
+    /// the epoch.
+    pub const HYDRATED: &str = "hydrated";
+    /// Waiting for readiness. Result: what is waited for, replaced as it changes; none when it is ready.
+    pub const WAITING: &str = "wait for readiness";
+    /// Statements sent. Result: how many of each class, by state; replaced after each step.
+    pub const STATEMENTS: &str = "statements";
     /// Recording green once more after its tests ran, where they make something. Result as of [`RECORD`].
     pub const RECORD_TESTED: &str = "record green after tests";
     /// Making indexes of relations that stay on green clusters. Result: a list of
@@ -205,7 +216,8 @@ impl Context<'_> {
         SecretNames::of(&deployment.id)
     }
 
-    /// A guarded transaction, repeated under 40001 until `cutover.attempts` are used up.
+    /// A guarded transaction, repeated under 40001 until `cutover.attempts` are used up. The check sees of
+    /// the catalog what `about` names.
     ///
     /// Each attempt asks the journal first whether this process still leads: between the record of
     /// the intent and a later attempt another one may have taken over and decided otherwise.
@@ -216,6 +228,7 @@ impl Context<'_> {
         &self,
         statements: &[Statement],
         rehearse: bool,
+        about: &About,
         check: impl Fn(&Names) -> Result<(), E>,
     ) -> Result<Guarded<E>, DeploymentError> {
         let Some((first, rest)) = statements.split_first() else {
@@ -231,7 +244,7 @@ impl Context<'_> {
                 self.store.still_leads(self.lead).await?;
             }
             let answer =
-                guarded::transaction(self.materialize, first, rest, rehearse, &check).await;
+                guarded::transaction(self.materialize, first, rest, rehearse, about, &check).await;
             match answer {
                 Err(MaterializeError::Conflict { label })
                     if attempt < self.settings.cutover.attempts =>

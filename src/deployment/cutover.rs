@@ -7,8 +7,10 @@
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, Live, SecretNames, unchanged};
+use super::scope;
 use super::state::Event;
 use crate::failure::{Class, Classify};
+use crate::materialize::catalog::About;
 use crate::materialize::ddl;
 use crate::materialize::guarded::{Guarded, Names};
 use crate::materialize::{MaterializeError, Statement};
@@ -138,6 +140,7 @@ pub(super) async fn rehearse(
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
     let moved = context.moved_indexes(deployment).await?;
+    let about = scope::swap(deployment, &ids, &moved);
     let secret = Context::secret(deployment);
     let statements = statements(&deployment.plan, &secret, Direction::Forward);
     let check = expected(
@@ -148,7 +151,7 @@ pub(super) async fn rehearse(
         &secret,
         Direction::Forward,
     );
-    match context.guarded(&statements, true, &check).await {
+    match context.guarded(&statements, true, &about, &check).await {
         Ok(Guarded::Committed) => Ok(()),
         Ok(Guarded::Declined(mismatch)) => Err(not_rehearsed(&mismatch)),
         Err(DeploymentError::Materialize(error @ MaterializeError::Conflict { .. })) => Err(
@@ -157,7 +160,7 @@ pub(super) async fn rehearse(
         Ok(Guarded::Unknown(error)) | Err(DeploymentError::Materialize(error)) => {
             if let MaterializeError::Refused { .. } = error {
                 // What was renamed or dropped is refused before the check is asked; it names that.
-                return Err(match check(&read_names(context).await?) {
+                return Err(match check(&read_names(context, &about).await?) {
                     Err(mismatch) => not_rehearsed(&mismatch),
                     Ok(()) => DeploymentError::Failed(format!(
                         "{}: {error}",
@@ -179,6 +182,7 @@ pub(super) async fn is_unchanged(
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
     let moved = context.moved_indexes(deployment).await?;
+    let about = scope::swap(deployment, &ids, &moved);
     let secret = Context::secret(deployment);
     let check = expected(
         deployment,
@@ -188,7 +192,7 @@ pub(super) async fn is_unchanged(
         &secret,
         Direction::Forward,
     );
-    check(&read_names(context).await?).map_err(|mismatch| not_rehearsed(&mismatch))
+    check(&read_names(context, &about).await?).map_err(|mismatch| not_rehearsed(&mismatch))
 }
 
 /// What ended the last of the attempts that the settings allow.
@@ -269,6 +273,11 @@ pub(super) async fn swap(
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
     let moved = context.moved_indexes(deployment).await?;
+    let about = match direction {
+        Direction::Forward => scope::swap(deployment, &ids, &moved),
+        // Only which side is live is compared.
+        Direction::Back => scope::sides(deployment, &ids),
+    };
     let secret = Context::secret(deployment);
     let statements = statements(&deployment.plan, &secret, direction);
     let effect = context
@@ -286,8 +295,9 @@ pub(super) async fn swap(
     if direction == Direction::Back && effect.result.is_some() {
         return Ok(Swapped::Yes);
     }
+    let sides = scope::sides(deployment, &ids);
     loop {
-        let names = read_names(context).await?;
+        let names = read_names(context, &sides).await?;
         let generation = ids.generation(&secret, &names);
         match ids.live(&deployment.plan, &names) {
             // The fence stands where it stood, so whatever happened, it was not our transaction.
@@ -328,7 +338,7 @@ pub(super) async fn swap(
             return Ok(Swapped::NotYet(stale));
         }
         let check = expected(deployment, &ids, &green, &moved, &secret, direction);
-        match context.guarded(&statements, false, &check).await {
+        match context.guarded(&statements, false, &about, &check).await {
             Ok(Guarded::Committed) => {}
             Ok(Guarded::Unknown(error)) => {
                 tracing::warn!(%error, "the answer of COMMIT was lost; asking the ids");
@@ -339,7 +349,7 @@ pub(super) async fn swap(
             // A moment ago the ids were right: look again, which names what happened.
             Ok(Guarded::Declined(Mismatch::Foreign(reason))) => {
                 tracing::warn!(reason, "the sides changed during the swap");
-                let names = read_names(context).await?;
+                let names = read_names(context, &about).await?;
                 if check(&names).is_ok() {
                     return Ok(Swapped::No(format!("foreign-swap: {reason}")));
                 }
@@ -349,7 +359,7 @@ pub(super) async fn swap(
                 // What was renamed or dropped is refused before the check is asked.
                 Class::Permanent
                     if matches!(
-                        check(&read_names(context).await?),
+                        check(&read_names(context, &about).await?),
                         Err(Mismatch::Foreign(_))
                     ) => {}
                 Class::Conflict => {
@@ -366,9 +376,9 @@ pub(super) async fn swap(
     }
 }
 
-async fn read_names(context: &Context<'_>) -> Result<Names, MaterializeError> {
+async fn read_names(context: &Context<'_>, about: &About) -> Result<Names, MaterializeError> {
     context.materialize.session_patiently().await?;
-    Names::read(context.materialize).await
+    Names::read(context.materialize, about).await
 }
 
 /// The sides are as before the swap and the fence is not.

@@ -12,6 +12,7 @@ use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames, planned_node};
 use super::indexes;
 use super::made;
+use super::scope;
 use super::stage::grant_changes;
 use crate::materialize::Statement;
 use crate::materialize::catalog::{Catalog, Object};
@@ -46,7 +47,8 @@ pub(super) async fn dress_and_record(
     if effect.result.is_some() {
         return Ok(());
     }
-    let catalog = Catalog::read(context.materialize).await?;
+    let about = scope::green(deployment, &ids).closely();
+    let catalog = Catalog::look(context.materialize, &about).await?;
     // Before anything is found wrong with it: what dbt made is dropped then.
     made::record(context, deployment, &catalog).await?;
     on_own_clusters_only(plan, &ids, &Context::secret(deployment), &catalog)?;

@@ -18,6 +18,7 @@ use super::settle::{self, Serving};
 use super::soak::{self, Then};
 use super::stage;
 use super::state::{Asker, Event, State};
+use super::statements;
 use super::takedown::{self, Goes};
 use super::watch::Watch;
 use crate::build::BuildError;
@@ -224,7 +225,13 @@ impl<'a> Engine<'a> {
             let began = Instant::now();
             // On the heap: what the steps keep between them would make a deep stack.
             let span = tracing::info_span!("step", step = %state);
-            let error = match Box::pin(self.attempt(state, until)).instrument(span).await {
+            let sent = self.context.materialize.counts();
+            self.stop_watching(state);
+            let attempted = Box::pin(self.attempt(state, until)).instrument(span).await;
+            let sent = self.context.materialize.counts().since(sent);
+            let (store, lead) = (self.context.store, self.context.lead);
+            statements::step(store, lead, &self.deployment, sent).await?;
+            let error = match attempted {
                 Ok(event) => return Ok(event),
                 Err(error) => error,
             };
@@ -269,6 +276,29 @@ impl<'a> Engine<'a> {
                     return Ok(Event::StuckAt { state, reason });
                 }
             }
+        }
+    }
+
+    /// How ready green is matters until the old side goes, or green does.
+    fn stop_watching(&self, state: State) {
+        match state {
+            State::Hydrating
+            | State::Verifying
+            | State::Ready
+            | State::CuttingOver
+            | State::Soaking => {}
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::Failed
+            | State::RollingBack
+            | State::RolledBack
+            | State::Stuck => self.context.watching.end(),
         }
     }
 

@@ -1,19 +1,22 @@
 //! Waiting until green is ready.
 
-use super::context::Context;
+use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids};
 use super::readiness::{
     Counterparts, Expectation, ExpectedCluster, ExpectedObject, Judge, Verdict,
 };
-use crate::failure::{Class, Classify};
+use super::readings::Readings;
+use super::state::State;
 use crate::materialize::reading::Reading;
-use crate::materialize::{MaterializeError, Session};
 use crate::plan::render::roughly;
 use crate::plan::{ObjectKind, Plan};
-use crate::progress::Progress;
-use crate::store::Deployment;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::progress::{ClusterReadiness, Progress};
+use crate::settings::Readiness;
+use crate::store::{Deployment, Effect, StoreError};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -61,12 +64,24 @@ pub(super) async fn wait_for(
         counterparts: Counterparts::InProduction,
     };
     let started = Instant::now();
-    let mut judge = Judge::default();
-    let mut in_a_row = 0;
+    let known = recorded_since(context, deployment).await?;
+    let mut judge = Judge::since(known.clone());
+    let mut told = Told::default();
+    let mut in_a_row = InARow::of(settings);
+    let mut readings = Readings::of(context, &expectation);
     let mut pause = settings.poll_interval_min.0;
     loop {
         context.interrupted(deployment)?;
-        let reading = take(context, &expectation).await?;
+        let mut last = None;
+        for reading in readings.next(pause).await? {
+            let verdict = judge.judge(&expectation, &reading);
+            in_a_row.take(verdict.ready, reading.now_ms);
+            last = Some((reading, verdict));
+        }
+        // The operator asked to stop.
+        let Some((reading, verdict)) = last else {
+            continue;
+        };
         let vanished = vanished(&expectation, &reading);
         if !vanished.is_empty() {
             return Err(DeploymentError::Failed(format!(
@@ -74,21 +89,20 @@ pub(super) async fn wait_for(
                 vanished.join(", ")
             )));
         }
-        let verdict = judge.judge(&expectation, &reading);
         context.reporter.send(Progress::Readiness {
             clusters: verdict.clusters.clone(),
         });
         if let Some(reason) = verdict.hopeless {
             return Err(DeploymentError::Failed(reason));
         }
-        if verdict.ready {
-            in_a_row += 1;
-            if in_a_row >= settings.samples {
-                return Ok(());
+        if in_a_row.is_enough() {
+            if *judge.hydrated_since_ms() != known {
+                let since = judge.hydrated_since_ms();
+                context.begin(deployment, key::HYDRATED, &()).await?;
+                context.finish(deployment, key::HYDRATED, since).await?;
             }
-            pause = settings.poll_interval_min.0;
-        } else {
-            in_a_row = 0;
+            told.forget(context, deployment).await?;
+            return Ok(());
         }
         if started.elapsed() >= settings.timeout.0 {
             return Err(DeploymentError::Failed(missing(
@@ -96,47 +110,155 @@ pub(super) async fn wait_for(
                 settings.timeout.0,
             )));
         }
-        tokio::select! {
-            () = context.cancel.cancelled() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
-        if !verdict.ready {
-            pause = (pause * 3 / 2).min(settings.poll_interval_max.0);
-        }
+        told.tell(context, deployment, &verdict).await?;
+        pause = match verdict.ready {
+            true => settings.poll_interval_min.0,
+            false => (pause * 3 / 2).min(settings.poll_interval_max.0),
+        };
     }
 }
 
-/// One reading; a lost connection is made again and the reading repeated.
-async fn take(
+/// Since when the objects are hydrated, as far as an earlier wait has recorded it: a sample of the
+/// official lag that was taken since then counts, whenever it is looked at.
+async fn recorded_since(
     context: &Context<'_>,
-    expectation: &Expectation,
-) -> Result<Reading, MaterializeError> {
-    loop {
-        let session = context.materialize.session_patiently().await?;
-        match read(&session, expectation).await {
-            Err(error) if error.class() == Class::Transient => {
-                tracing::warn!(%error, "reading the readiness again");
-                context.materialize.forget().await;
-            }
-            answer => return answer,
+    deployment: &Deployment,
+) -> Result<BTreeMap<String, i64>, DeploymentError> {
+    let effect = context.store.effect(&deployment.id, key::HYDRATED).await?;
+    let since = match effect {
+        Some(effect) => effect.result_as()?,
+        None => None,
+    };
+    Ok(since.unwrap_or_default())
+}
+
+/// Readings in a row that were ready, at least as far apart as the server would be asked.
+struct InARow {
+    wanted: u32,
+    apart_ms: i64,
+    count: u32,
+    last_ms: i64,
+}
+
+impl InARow {
+    fn of(settings: &Readiness) -> Self {
+        let apart = settings.poll_interval_min.0.as_millis();
+        Self {
+            wanted: settings.samples,
+            apart_ms: i64::try_from(apart).unwrap_or(i64::MAX),
+            count: 0,
+            last_ms: 0,
         }
+    }
+
+    fn take(&mut self, ready: bool, now_ms: i64) {
+        if !ready {
+            self.count = 0;
+        } else if self.count == 0 || now_ms - self.last_ms >= self.apart_ms {
+            self.count += 1;
+            self.last_ms = now_ms;
+        }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.count >= self.wanted
     }
 }
 
-/// One reading of what is expected and of its counterparts.
-pub(super) async fn read(
-    session: &Session,
-    expectation: &Expectation,
-) -> Result<Reading, MaterializeError> {
-    let clusters: BTreeSet<String> = expectation.clusters.keys().cloned().collect();
-    let objects: BTreeSet<String> = expectation
-        .clusters
-        .values()
-        .flat_map(|cluster| &cluster.objects)
-        .flat_map(|object| std::iter::once(&object.id).chain(&object.counterpart))
-        .cloned()
-        .collect();
-    Reading::take(session, &objects, &clusters).await
+/// How often what is waited for is written down while it stays the same.
+const TELL: Duration = Duration::from_secs(10);
+
+/// What is waited for, as it was last written into the log and the journal.
+#[derive(Default)]
+struct Told {
+    last: Option<(Vec<String>, Instant)>,
+}
+
+impl Told {
+    async fn tell(
+        &mut self,
+        context: &Context<'_>,
+        deployment: &Deployment,
+        verdict: &Verdict,
+    ) -> Result<(), DeploymentError> {
+        let reasons = reasons(verdict);
+        let is_due = match &self.last {
+            Some((last, at)) => at.elapsed() >= TELL && *last != reasons,
+            None => !reasons.is_empty(),
+        };
+        if !is_due {
+            return Ok(());
+        }
+        tracing::info!(waiting_for = reasons.join("; "), "not ready yet");
+        context.begin(deployment, key::WAITING, &()).await?;
+        let waiting = Waiting {
+            reasons: reasons.clone(),
+            at: Timestamp::now(),
+        };
+        context
+            .finish(deployment, key::WAITING, &Some(waiting))
+            .await?;
+        self.last = Some((reasons, Instant::now()));
+        Ok(())
+    }
+
+    /// Nothing is waited for any more.
+    async fn forget(
+        &mut self,
+        context: &Context<'_>,
+        deployment: &Deployment,
+    ) -> Result<(), DeploymentError> {
+        let recorded = context.store.effect(&deployment.id, key::WAITING).await?;
+        let waits = match recorded {
+            Some(effect) => effect.result_as::<Option<Waiting>>()?.flatten().is_some(),
+            None => false,
+        };
+        if waits {
+            let nothing: Option<Waiting> = None;
+            context.finish(deployment, key::WAITING, &nothing).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a deployment waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The object, the figure, the limit and since when, a sentence each.
+    pub reasons: Vec<String>,
+    /// When it was looked at.
+    pub at: Timestamp,
+}
+
+impl Waiting {
+    /// What is on record among these effects of a deployment in this state.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn recorded(state: State, effects: &[Effect]) -> Result<Option<Self>, StoreError> {
+        let waits = match state {
+            State::Hydrating | State::Verifying | State::Ready | State::RollingBack => true,
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Building
+            | State::CuttingOver
+            | State::Soaking
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::Failed
+            | State::RolledBack
+            | State::Stuck => false,
+        };
+        let mut effects = effects.iter();
+        let effect = effects.find(|effect| waits && effect.key == key::WAITING);
+        match effect {
+            Some(effect) => Ok(effect.result_as::<Option<Self>>()?.flatten()),
+            None => Ok(None),
+        }
+    }
 }
 
 fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, ExpectedCluster> {
@@ -210,17 +332,13 @@ fn vanished<'a>(expectation: &'a Expectation, reading: &Reading) -> Vec<&'a str>
         .collect()
 }
 
+fn reasons(verdict: &Verdict) -> Vec<String> {
+    let clusters = verdict.clusters.iter();
+    clusters.flat_map(ClusterReadiness::reasons).collect()
+}
+
 fn missing(verdict: &Verdict, after: Duration) -> String {
-    let missing: Vec<String> = verdict
-        .clusters
-        .iter()
-        .flat_map(|cluster| {
-            cluster
-                .waiting_for
-                .iter()
-                .map(move |reason| format!("{reason} (cluster {})", cluster.cluster))
-        })
-        .collect();
+    let missing = reasons(verdict);
     format!(
         "green was not ready after {}: {}",
         humantime::format_duration(after),

@@ -25,6 +25,11 @@ impl SecretNames {
         format!("{}_gen_{generation}", self.0)
     }
 
+    /// Every name that the control schema may have.
+    pub fn controls(&self) -> impl Iterator<Item = String> + '_ {
+        (0..=MOST_GENERATIONS).map(|generation| self.control(generation))
+    }
+
     /// A schema or cluster while it is being made or taken down: `what` is `green_schema`,
     /// `old_cluster` and so on.
     #[must_use]

@@ -7,6 +7,7 @@
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::{GreenObject, SecretNames};
+use super::scope;
 use crate::materialize::catalog::{Catalog, Object};
 use crate::materialize::ddl;
 use crate::materialize::identifier::Qualified;
@@ -52,7 +53,8 @@ pub(super) async fn make(
         return Ok(());
     }
     let secret = Context::secret(deployment);
-    let catalog = Catalog::read(context.materialize).await?;
+    let about = scope::moved_indexes(deployment);
+    let catalog = Catalog::look(context.materialize, &about).await?;
     let present: Vec<&str> = made(plan, &secret, &catalog)
         .iter()
         .map(|(index, _)| index.id.as_str())
@@ -71,7 +73,7 @@ pub(super) async fn make(
         }
     }
     let ids = context.recorded_ids(deployment).await?;
-    let catalog = Catalog::read(context.materialize).await?;
+    let catalog = Catalog::look(context.materialize, &about).await?;
     let mut recorded = Vec::new();
     for (index, object) in made(plan, &secret, &catalog) {
         if object.cluster_id.as_ref() != ids.green_clusters.get(&index.cluster) {

@@ -13,6 +13,7 @@ use super::context::{Context, key};
 use super::dress::is_planned;
 use super::error::DeploymentError;
 use super::identity::Ids;
+use super::scope;
 use crate::failure::{Class, Classify};
 use crate::materialize::catalog::{Catalog, Object};
 use crate::store::Deployment;
@@ -106,7 +107,8 @@ pub(super) async fn nothing_else(
         return Ok(());
     };
     let ids = context.recorded_ids(deployment).await?;
-    let catalog = Catalog::read(context.materialize).await?;
+    let about = scope::green(deployment, &ids);
+    let catalog = Catalog::look(context.materialize, &about).await?;
     let appeared: Vec<String> = in_green(&ids, &catalog)
         .filter(|object| !objects.contains_key(&object.id))
         .map(|object| catalog.name_of(object))
@@ -121,7 +123,9 @@ pub(super) async fn nothing_else(
 }
 
 async fn look(context: &Context<'_>, deployment: &Deployment) -> Result<Made, DeploymentError> {
-    let catalog = Catalog::read(context.materialize).await?;
+    let ids = context.recorded_ids(deployment).await?;
+    let about = scope::green(deployment, &ids);
+    let catalog = Catalog::look(context.materialize, &about).await?;
     record(context, deployment, &catalog).await
 }
 

@@ -8,7 +8,7 @@
 
 use crate::materialize::reading::{Reading, ReplicaHealth};
 use crate::progress::ClusterReadiness;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,10 +67,51 @@ pub struct Verdict {
     pub clusters: Vec<ClusterReadiness>,
 }
 
-/// Judges readings in a row; remembers when each object was first seen hydrated.
+/// Judges readings in a row; remembers since when each object is hydrated, and since when each thing is
+/// waited for.
 #[derive(Debug, Default)]
 pub struct Judge {
     hydrated_since_ms: BTreeMap<String, i64>,
+    waits: Waits,
+}
+
+/// What is waited for, and since when: by the object or replica and the kind of reason.
+#[derive(Debug, Default)]
+struct Waits {
+    since_ms: BTreeMap<(String, Kind), i64>,
+    /// Those of the reading that is judged.
+    present: BTreeSet<(String, Kind)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Memory,
+    Online,
+    Hydration,
+    Lag,
+    Frontier,
+    Staleness,
+    Wallclock,
+}
+
+impl Waits {
+    /// The reason with since when it holds, for people.
+    fn since(&mut self, now_ms: i64, about: &str, kind: Kind, text: &str) -> String {
+        let key = (about.to_owned(), kind);
+        let since_ms = *self.since_ms.entry(key.clone()).or_insert(now_ms);
+        self.present.insert(key);
+        match jiff::Timestamp::from_millisecond(since_ms) {
+            Ok(since) => format!("{text}, since {}", since.strftime("%H:%M:%S UTC")),
+            // No clock of a server says so.
+            Err(_) => text.to_owned(),
+        }
+    }
+
+    /// Forgets what is not waited for any more.
+    fn settle(&mut self) {
+        let present = std::mem::take(&mut self.present);
+        self.since_ms.retain(|key, _| present.contains(key));
+    }
 }
 
 impl Judge {
@@ -78,9 +119,22 @@ impl Judge {
     #[must_use]
     pub fn hydrated_at(expectation: &Expectation, at_ms: i64) -> Self {
         let objects = expectation.clusters.values().flat_map(|it| &it.objects);
+        Self::since(objects.map(|it| (it.id.clone(), at_ms)).collect())
+    }
+
+    /// A judge of objects that are hydrated since these times, by id, in milliseconds since the epoch.
+    #[must_use]
+    pub fn since(hydrated_since_ms: BTreeMap<String, i64>) -> Self {
         Self {
-            hydrated_since_ms: objects.map(|it| (it.id.clone(), at_ms)).collect(),
+            hydrated_since_ms,
+            waits: Waits::default(),
         }
+    }
+
+    /// Since when each object is hydrated that is, as of [`Self::since`].
+    #[must_use]
+    pub fn hydrated_since_ms(&self) -> &BTreeMap<String, i64> {
+        &self.hydrated_since_ms
     }
 
     /// Judges one reading.
@@ -96,6 +150,7 @@ impl Judge {
             verdict.ready &= readiness.waiting_for.is_empty();
             verdict.clusters.push(readiness);
         }
+        self.waits.settle();
         verdict.clusters.sort_by(|a, b| a.cluster.cmp(&b.cluster));
         verdict
     }
@@ -135,16 +190,19 @@ impl Judge {
             return readiness;
         }
         for replica in &replicas {
+            let now = reading.now_ms;
             if replica.oom_kills >= expectation.oom_kill_limit {
-                readiness.waiting_for.push(format!(
-                    "replica {} ran out of memory {} times in 24 hours",
-                    replica.name, replica.oom_kills
-                ));
+                let text = format!(
+                    "replica {} ran out of memory {} times in 24 hours (limit {})",
+                    replica.name, replica.oom_kills, expectation.oom_kill_limit
+                );
+                let text = self.waits.since(now, &replica.id, Kind::Memory, &text);
+                readiness.waiting_for.push(text);
             }
             if replica.online != Some(true) {
-                readiness
-                    .waiting_for
-                    .push(format!("replica {} is not online", replica.name));
+                let text = format!("replica {} is not online", replica.name);
+                let text = self.waits.since(now, &replica.id, Kind::Online, &text);
+                readiness.waiting_for.push(text);
             }
         }
         for object in &cluster.objects {
@@ -178,9 +236,10 @@ impl Judge {
             self.hydrated_since_ms.remove(&object.id);
             readiness.lag_ms = None;
             readiness.lagging = Some(object.name.clone());
-            readiness
-                .waiting_for
-                .push(format!("{} is not hydrated", object.name));
+            let text = format!("{} is not hydrated", object.name);
+            let now = reading.now_ms;
+            let text = self.waits.since(now, &object.id, Kind::Hydration, &text);
+            readiness.waiting_for.push(text);
             return;
         }
         let since = *self
@@ -188,12 +247,12 @@ impl Judge {
             .entry(object.id.clone())
             .or_insert(reading.now_ms);
         self.lag(expectation, reading, object, (readiness, unknown));
-        freshness(expectation, reading, object, (readiness, unknown));
-        wallclock(expectation, reading, object, since, (readiness, unknown));
+        self.freshness(expectation, reading, object, (readiness, unknown));
+        self.wallclock(expectation, reading, object, since, (readiness, unknown));
     }
 
     fn lag(
-        &self,
+        &mut self,
         expectation: &Expectation,
         reading: &Reading,
         object: &ExpectedObject,
@@ -209,98 +268,117 @@ impl Judge {
                     readiness.lagging = Some(object.name.clone());
                 }
                 if lag > expectation.threshold_ms {
-                    readiness.waiting_for.push(format!(
-                        "{} lags {} behind its sources",
+                    let text = format!(
+                        "{} lags {} behind its sources (limit {})",
                         object.name,
-                        seconds(lag)
-                    ));
+                        seconds(lag),
+                        seconds(expectation.threshold_ms)
+                    );
+                    let now = reading.now_ms;
+                    let text = self.waits.since(now, &object.id, Kind::Lag, &text);
+                    readiness.waiting_for.push(text);
                 }
             }
             None => {
                 *unknown += 1;
                 readiness.lag_ms = None;
                 readiness.lagging = Some(object.name.clone());
-                readiness
-                    .waiting_for
-                    .push(format!("the lag of {} is not known yet", object.name));
+                let text = format!("the lag of {} is not known yet", object.name);
+                let now = reading.now_ms;
+                let text = self.waits.since(now, &object.id, Kind::Lag, &text);
+                readiness.waiting_for.push(text);
             }
         }
     }
-}
 
-/// Green against blue: both frontiers are reported equally late, so their difference is exact.
-fn freshness(
-    expectation: &Expectation,
-    reading: &Reading,
-    object: &ExpectedObject,
-    (readiness, unknown): (&mut ClusterReadiness, &mut usize),
-) {
-    let green = match reading.frontier_ms.get(&object.id) {
-        Some(None) => return,
-        Some(Some(green)) => *green,
-        None => {
-            *unknown += 1;
-            readiness
-                .waiting_for
-                .push(format!("the frontier of {} is not known yet", object.name));
-            return;
-        }
-    };
-    let blue = object
-        .counterpart
-        .as_ref()
-        .and_then(|id| reading.frontier_ms.get(id))
-        .copied()
-        .flatten();
-    if let Some(blue) = blue
-        && blue - green > expectation.threshold_ms
-    {
-        let place = match expectation.counterparts {
-            Counterparts::InProduction => "in production",
-            Counterparts::OnTheOldSide => "on the old side",
+    /// Green against blue: both frontiers are reported equally late, so their difference is exact.
+    fn freshness(
+        &mut self,
+        expectation: &Expectation,
+        reading: &Reading,
+        object: &ExpectedObject,
+        (readiness, unknown): (&mut ClusterReadiness, &mut usize),
+    ) {
+        let green = match reading.frontier_ms.get(&object.id) {
+            Some(None) => return,
+            Some(Some(green)) => *green,
+            None => {
+                *unknown += 1;
+                let text = format!("the frontier of {} is not known yet", object.name);
+                let now = reading.now_ms;
+                let text = self.waits.since(now, &object.id, Kind::Frontier, &text);
+                readiness.waiting_for.push(text);
+                return;
+            }
         };
-        readiness.waiting_for.push(format!(
-            "{} is {} staler than {place}",
-            object.name,
-            seconds(blue - green)
-        ));
+        let blue = object
+            .counterpart
+            .as_ref()
+            .and_then(|id| reading.frontier_ms.get(id))
+            .copied()
+            .flatten();
+        if let Some(blue) = blue
+            && blue - green > expectation.threshold_ms
+        {
+            let place = match expectation.counterparts {
+                Counterparts::InProduction => "in production",
+                Counterparts::OnTheOldSide => "on the old side",
+            };
+            let text = format!(
+                "{} is {} staler than {place} (limit {})",
+                object.name,
+                seconds(blue - green),
+                seconds(expectation.threshold_ms)
+            );
+            let now = reading.now_ms;
+            let text = self.waits.since(now, &object.id, Kind::Staleness, &text);
+            readiness.waiting_for.push(text);
+        }
     }
-}
 
-fn wallclock(
-    expectation: &Expectation,
-    reading: &Reading,
-    object: &ExpectedObject,
-    hydrated_since_ms: i64,
-    (readiness, unknown): (&mut ClusterReadiness, &mut usize),
-) {
-    let sampled = reading
-        .wallclock_ms
-        .get(&object.id)
-        .filter(|(_, at)| *at > hydrated_since_ms);
-    match sampled {
-        Some((lag, _)) => {
-            let blue = object
-                .counterpart
-                .as_ref()
-                .and_then(|id| reading.wallclock_ms.get(id))
-                .map(|(lag, _)| *lag);
-            if *lag > expectation.threshold_ms && blue.is_none_or(|blue| *lag > blue) {
-                readiness.waiting_for.push(format!(
-                    "{} lags {} behind the wall clock",
-                    object.name,
-                    seconds(*lag)
-                ));
+    fn wallclock(
+        &mut self,
+        expectation: &Expectation,
+        reading: &Reading,
+        object: &ExpectedObject,
+        hydrated_since_ms: i64,
+        (readiness, unknown): (&mut ClusterReadiness, &mut usize),
+    ) {
+        let sampled = reading
+            .wallclock_ms
+            .get(&object.id)
+            .filter(|(_, at)| *at > hydrated_since_ms);
+        match sampled {
+            Some((lag, _)) => {
+                let blue = object
+                    .counterpart
+                    .as_ref()
+                    .and_then(|id| reading.wallclock_ms.get(id))
+                    .map(|(lag, _)| *lag);
+                if *lag > expectation.threshold_ms && blue.is_none_or(|blue| *lag > blue) {
+                    let text = format!(
+                        "{} lags {} behind the wall clock (limit {})",
+                        object.name,
+                        seconds(*lag),
+                        seconds(expectation.threshold_ms)
+                    );
+                    let now = reading.now_ms;
+                    let text = self.waits.since(now, &object.id, Kind::Wallclock, &text);
+                    readiness.waiting_for.push(text);
+                }
             }
+            None if expectation.strict => {
+                *unknown += 1;
+                let text = format!(
+                    "the wall-clock lag of {} is not known yet; the server samples it every minute",
+                    object.name
+                );
+                let now = reading.now_ms;
+                let text = self.waits.since(now, &object.id, Kind::Wallclock, &text);
+                readiness.waiting_for.push(text);
+            }
+            None => {}
         }
-        None if expectation.strict => {
-            *unknown += 1;
-            readiness.waiting_for.push(format!(
-                "the wall-clock lag of {} is not known yet",
-                object.name
-            ));
-        }
-        None => {}
     }
 }
 

@@ -16,7 +16,7 @@ use super::error::DeploymentError;
 use super::hydrate;
 use super::readiness::{ExpectedCluster, ExpectedObject};
 use crate::failure::{Class, Classify};
-use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::catalog::{About, Catalog, Object};
 use crate::materialize::identifier::Qualified;
 use crate::materialize::{MaterializeError, Statement, replacement as sql};
 use crate::plan::{ObjectKind, Plan, RefusalName, Replacement};
@@ -113,16 +113,28 @@ async fn look(
     view: &Replacement,
     made: &Made,
 ) -> Result<Standing, DeploymentError> {
-    Ok(look_around(context, view, made).await?.0)
+    let nothing = BTreeMap::new();
+    Ok(look_around(context, view, made, &nothing).await?.0)
 }
 
-/// As [`look`], with everything else that was seen.
+/// What of the catalog a look at the view is about, and at what has this name beside it.
+fn about(view: &Replacement, name: &str) -> About {
+    About {
+        object_names: [view.name.clone(), name.to_owned()].into(),
+        replacements: true,
+        ..About::default()
+    }
+}
+
+/// As [`look`], with everything else that was seen, of it the relations that stay.
 async fn look_around(
     context: &Context<'_>,
     view: &Replacement,
     made: &Made,
+    keeps: &BTreeMap<String, String>,
 ) -> Result<(Standing, Catalog), DeploymentError> {
-    let catalog = Catalog::read(context.materialize).await?;
+    let about = about(view, &view.name).and_objects(keeps.keys());
+    let catalog = Catalog::look(context.materialize, &about).await?;
     let shown = shown(context, &catalog, view, &view.name).await?;
     let standing = standing(view, made, &catalog, shown.as_deref());
     Ok((standing, catalog))
@@ -174,7 +186,7 @@ pub(super) async fn make(
     deployment: &Deployment,
 ) -> Result<(), DeploymentError> {
     let view = planned(deployment)?;
-    let catalog = Catalog::read(context.materialize).await?;
+    let catalog = Catalog::look(context.materialize, &about(view, &view.name)).await?;
     let live = in_schema(&catalog, view, &view.name);
     let is_as_planned = live.is_some_and(|live| {
         live.id == view.id && live.cluster_id.as_ref() == Some(&view.cluster_id)
@@ -221,7 +233,8 @@ async fn make_one(
         return Ok(made);
     }
     let failed = |what: String| Err(DeploymentError::Failed(what));
-    let mut catalog = Catalog::read(context.materialize).await?;
+    let about = about(view, name);
+    let mut catalog = Catalog::look(context.materialize, &about).await?;
     if in_schema(&catalog, view, name).is_none() {
         let database = catalog.database.as_str();
         let statement = sql::create_replacement(
@@ -231,7 +244,7 @@ async fn make_one(
             query,
         );
         context.execute(&statement).await?;
-        catalog = Catalog::read(context.materialize).await?;
+        catalog = Catalog::look(context.materialize, &about).await?;
     }
     let Some(found) = in_schema(&catalog, view, name) else {
         return failed(format!(
@@ -317,7 +330,7 @@ pub(super) async fn verify(
 ) -> Result<(), DeploymentError> {
     let view = planned(deployment)?;
     let made = made(context, deployment).await?;
-    let (standing, catalog) = look_around(context, view, &made).await?;
+    let (standing, catalog) = look_around(context, view, &made, &deployment.plan.keeps).await?;
     match standing {
         Standing::Pending => lawful(&deployment.plan, &catalog).map_err(DeploymentError::Failed),
         other @ (Standing::Applied(_) | Standing::Gone | Standing::Foreign(_)) => {
@@ -392,7 +405,7 @@ pub(super) async fn apply(
         .await?;
     let mut tried = None;
     loop {
-        let (standing, catalog) = look_around(context, view, &made).await?;
+        let (standing, catalog) = look_around(context, view, &made, &deployment.plan.keeps).await?;
         match standing {
             Standing::Applied(id) => {
                 context.finish(deployment, key::APPLY, &id).await?;
@@ -521,6 +534,10 @@ async fn drop_unless_gone(
     deployment: &Deployment,
 ) -> Result<(), DeploymentError> {
     let name = secret_name(deployment);
+    let about = About {
+        object_names: [name.clone()].into(),
+        ..About::default()
+    };
     let find = |catalog: &Catalog| -> Option<(String, String)> {
         let found = catalog
             .objects
@@ -529,14 +546,14 @@ async fn drop_unless_gone(
         let schema = catalog.schemas.get(&found.schema_id)?;
         Some((schema.database.clone(), schema.name.clone()))
     };
-    let Some((database, schema)) = find(&Catalog::read(context.materialize).await?) else {
+    let Some((database, schema)) = find(&Catalog::look(context.materialize, &about).await?) else {
         return Ok(());
     };
     let statement = sql::drop_replacement(&Qualified::object(&database, &schema, &name));
     match context.execute(&statement).await {
         // Somebody else was quicker, or it was applied.
         Err(DeploymentError::Materialize(MaterializeError::Refused { .. }))
-            if find(&Catalog::read(context.materialize).await?).is_none() =>
+            if find(&Catalog::look(context.materialize, &about).await?).is_none() =>
         {
             Ok(())
         }

@@ -4,7 +4,8 @@ use super::context::{Context, key};
 use super::cutover::foreign_swap;
 use super::error::DeploymentError;
 use super::identity::{Ids, Live};
-use crate::materialize::catalog::Catalog;
+use super::scope;
+use crate::materialize::catalog::{About, Catalog};
 use crate::materialize::guarded::Names;
 use crate::materialize::identifier::Qualified;
 use crate::materialize::tag::{Side, Tag};
@@ -40,7 +41,8 @@ pub(super) async fn settle(
     if effect.result.is_some() {
         return Ok(());
     }
-    let names = Names::read(context.materialize).await?;
+    let about = scope::sides(deployment, &ids);
+    let names = Names::read(context.materialize, &about).await?;
     for statement in comments(deployment, &ids, &names, serving)? {
         context.execute(&statement).await?;
     }
@@ -136,7 +138,16 @@ async fn repoint(
         Serving::Blue => &ids.blue_schemas,
     };
     let waiting = |what: &str| DeploymentError::Stuck(format!("the sink {} {what}", sink.name));
-    let catalog = Catalog::read(context.materialize).await?;
+    let about = About {
+        schema_ids: serving_schemas
+            .get(&sink.schema)
+            .cloned()
+            .into_iter()
+            .collect(),
+        objects: [sink.id.clone()].into(),
+        ..About::default()
+    };
+    let catalog = Catalog::look(context.materialize, &about).await?;
     let Some(found) = catalog.objects.get(&sink.id) else {
         context.reporter.warning(format!(
             "the sink {} is gone; nothing to repoint",

@@ -8,7 +8,8 @@
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::{Ids, SecretNames};
-use crate::materialize::catalog::Catalog;
+use super::scope;
+use crate::materialize::catalog::{Catalog, marks};
 use crate::materialize::ddl::{self, Target};
 use crate::materialize::grants::Grant;
 use crate::materialize::guarded::{Guarded, Names};
@@ -110,7 +111,8 @@ async fn create(
 ) -> Result<Ids, DeploymentError> {
     let plan = &deployment.plan;
     let database = plan.database.as_str();
-    let before = Names::read(context.materialize).await?;
+    let about = scope::staging(deployment, &Ids::default());
+    let before = Names::read(context.materialize, &about).await?;
     production_is_as_planned(plan, &before)?;
     let control = secret.control(0);
     if !before.schemas.contains_key(&control) {
@@ -142,7 +144,7 @@ async fn create(
             total: items.len(),
         });
     }
-    let after = Names::read(context.materialize).await?;
+    let after = Names::read(context.materialize, &about).await?;
     collect_ids(plan, items, &control, &after)
 }
 
@@ -257,12 +259,9 @@ fn production_is_as_planned(plan: &Plan, names: &Names) -> Result<(), Deployment
 /// Create-then-look: of two deployments of one environment that start at once (from different
 /// journals), at least one sees the other's control schema and gives up.
 async fn alone(context: &Context<'_>, deployment: &Deployment) -> Result<(), DeploymentError> {
-    let catalog = Catalog::read(context.materialize).await?;
-    let others: BTreeSet<String> = catalog
-        .schemas
-        .values()
-        .filter(|schema| schema.database == catalog.database)
-        .filter_map(|schema| schema.comment_parts().1)
+    let others: BTreeSet<String> = marks(context.materialize)
+        .await?
+        .into_iter()
         .filter(|tag| {
             tag.side == Side::Control
                 && tag.environment == deployment.environment
@@ -290,7 +289,8 @@ async fn give_names(
     ids: &Ids,
 ) -> Result<(), DeploymentError> {
     let plan = &deployment.plan;
-    let catalog = Catalog::read(context.materialize).await?;
+    let about = scope::staging(deployment, ids);
+    let catalog = Catalog::look(context.materialize, &about).await?;
     if items.iter().all(|item| has_name(&catalog, item, ids)) {
         return Ok(());
     }
@@ -317,7 +317,7 @@ async fn give_names(
         }
         Ok(())
     };
-    match context.guarded(&statements, false, check).await? {
+    match context.guarded(&statements, false, &about, check).await? {
         Guarded::Committed => Ok(()),
         Guarded::Declined(reason) => Err(DeploymentError::Failed(reason)),
         Guarded::Unknown(error) => Err(unknown(context, error).await),
@@ -431,7 +431,8 @@ pub(super) async fn unrecorded(
     deployment: &Deployment,
 ) -> Result<Ids, DeploymentError> {
     let secret = Context::secret(deployment);
-    let names = Names::read(context.materialize).await?;
+    let about = scope::staging(deployment, &Ids::default());
+    let names = Names::read(context.materialize, &about).await?;
     let mut ids = Ids {
         control: names
             .schemas

@@ -6,6 +6,8 @@
 //! plain DROP refuses whatever something still depends on. Everything is found by id, so it may
 //! stop anywhere and run again.
 
+/// Secret names for what goes.
+mod hide;
 /// In which order objects are dropped.
 mod order;
 
@@ -15,16 +17,18 @@ use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames};
 use super::indexes;
 use super::made::{self, Made};
+use super::scope;
 use super::stage;
 use super::state::State;
-use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::catalog::{About, Catalog, Object};
 use crate::materialize::ddl;
-use crate::materialize::guarded::{Guarded, Names};
+use crate::materialize::guarded::Names;
 use crate::materialize::identifier::Qualified;
 use crate::materialize::{MaterializeError, Statement};
 use crate::plan::{ObjectKind, Plan};
 use crate::progress::Progress;
 use crate::store::Deployment;
+use hide::hide;
 use order::dependents_first;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -209,6 +213,15 @@ impl<'a> Side<'a> {
         side
     }
 
+    /// What of the catalog it is about: all that is in and on what goes, and indexes beside it.
+    fn about(&self, deployment: &Deployment) -> About {
+        About {
+            schema_ids: self.schemas.iter().map(|(id, _)| id.clone()).collect(),
+            cluster_ids: self.clusters.iter().map(|(id, _)| id.clone()).collect(),
+            ..scope::moved_indexes(deployment)
+        }
+    }
+
     fn word(&self) -> &'static str {
         match self.goes {
             Goes::Old => "old",
@@ -390,7 +403,8 @@ async fn take_down(
     side: &Side<'_>,
     goes: Goes,
 ) -> Result<(), DeploymentError> {
-    let catalog = Catalog::read(context.materialize).await?;
+    let about = side.about(deployment);
+    let catalog = Catalog::look(context.materialize, &about).await?;
     let stuck = |what: String| {
         DeploymentError::Stuck(format!(
             "{what}, then run `cutover {}`",
@@ -401,9 +415,9 @@ async fn take_down(
         ))
     };
     side.objects(&catalog).map_err(stuck)?;
-    hide(context, deployment, side, &catalog).await?;
+    hide(context, deployment, side, &catalog, &about).await?;
     // Again under the secret names: these are what is dropped.
-    let catalog = Catalog::read(context.materialize).await?;
+    let catalog = Catalog::look(context.materialize, &about).await?;
     let going = side.objects(&catalog).map_err(stuck)?;
     let order = dependents_first(&catalog, &going);
     let total = order.len() + side.schemas.len() + side.clusters.len();
@@ -423,7 +437,7 @@ async fn take_down(
         };
         let name = Qualified::object(&schema.database, &schema.name, &object.name);
         let statement = ddl::drop_object(object.kind, &name);
-        drop_unless_gone(context, &statement, |now| {
+        drop_unless_gone(context, &about, &statement, |now| {
             !now.objects.contains_key(&object.id)
         })
         .await?;
@@ -432,14 +446,20 @@ async fn take_down(
     for (id, name) in &side.schemas {
         if let Some(schema) = catalog.schemas.get(id) {
             let statement = ddl::drop_schema(&schema.database, &schema.name);
-            drop_unless_gone(context, &statement, |now| !now.schemas.contains_key(id)).await?;
+            drop_unless_gone(context, &about, &statement, |now| {
+                !now.schemas.contains_key(id)
+            })
+            .await?;
         }
         dropped(format!("schema {name}"));
     }
     for (id, name) in &side.clusters {
         if let Some(cluster) = catalog.clusters.get(id) {
             let statement = ddl::drop_cluster(&cluster.name);
-            drop_unless_gone(context, &statement, |now| !now.clusters.contains_key(id)).await?;
+            drop_unless_gone(context, &about, &statement, |now| {
+                !now.clusters.contains_key(id)
+            })
+            .await?;
         }
         dropped(format!("cluster {name}"));
     }
@@ -449,124 +469,18 @@ async fn take_down(
 /// A drop that is refused because somebody else was quicker is as good as done.
 async fn drop_unless_gone(
     context: &Context<'_>,
+    about: &About,
     statement: &Statement,
     is_gone: impl Fn(&Catalog) -> bool,
 ) -> Result<(), DeploymentError> {
     match context.execute(statement).await {
         Err(DeploymentError::Materialize(MaterializeError::Refused { .. }))
-            if is_gone(&Catalog::read(context.materialize).await?) =>
+            if is_gone(&Catalog::look(context.materialize, about).await?) =>
         {
             Ok(())
         }
         other => other,
     }
-}
-
-/// Gives everything that goes a secret name, unless it has one.
-async fn hide(
-    context: &Context<'_>,
-    deployment: &Deployment,
-    side: &Side<'_>,
-    catalog: &Catalog,
-) -> Result<(), DeploymentError> {
-    // (is a cluster, id, present name, hidden name)
-    let mut renames: Vec<(bool, &str, &str, String)> = Vec::new();
-    for (index, (id, _)) in side.schemas.iter().enumerate() {
-        if let Some(schema) = catalog.schemas.get(id) {
-            let hidden = side.hidden(deployment, "schema", index);
-            if schema.name != hidden {
-                renames.push((false, id, &schema.name, hidden));
-            }
-        }
-    }
-    for (index, (id, _)) in side.clusters.iter().enumerate() {
-        if let Some(cluster) = catalog.clusters.get(id) {
-            let hidden = side.hidden(deployment, "cluster", index);
-            if cluster.name != hidden {
-                renames.push((true, id, &cluster.name, hidden));
-            }
-        }
-    }
-    refuse_what_moved(deployment, side, &renames)?;
-    let index_renames = side.index_renames(catalog);
-    let statements: Vec<Statement> = renames
-        .iter()
-        .map(|(is_cluster, _, from, to)| {
-            if *is_cluster {
-                ddl::rename_cluster(from, to)
-            } else {
-                ddl::rename_schema(&side.plan.database, from, to)
-            }
-        })
-        .chain(
-            index_renames
-                .iter()
-                .map(|(_, _, statement)| statement.clone()),
-        )
-        .collect();
-    let check = |names: &Names| {
-        for (is_cluster, id, name, _) in &renames {
-            let by_name = if *is_cluster {
-                &names.clusters
-            } else {
-                &names.schemas
-            };
-            if by_name.get(*name).map(String::as_str) != Some(*id) {
-                return Err(format!(
-                    "foreign-swap: {name} is not the one that was recorded (id {id}): somebody swapped, renamed or dropped it. Look at both sides"
-                ));
-            }
-        }
-        for (id, called, _) in &index_renames {
-            if names.called.get(id) != Some(called) {
-                return Err(format!(
-                    "foreign-swap: {called} is not the index that was recorded (id {id}): somebody renamed or dropped it. Look at both"
-                ));
-            }
-        }
-        Ok(())
-    };
-    match context.guarded(&statements, false, check).await? {
-        Guarded::Committed => Ok(()),
-        Guarded::Declined(reason) => Err(DeploymentError::Stuck(format!(
-            "{reason}, then run `cutover resume`"
-        ))),
-        Guarded::Unknown(error) => {
-            context.materialize.forget().await;
-            Err(error.into())
-        }
-    }
-}
-
-/// What goes must stand where this deployment left it. Under a production name it serves, because
-/// somebody swapped; under any other name somebody wants it. Neither is ours to drop.
-fn refuse_what_moved(
-    deployment: &Deployment,
-    side: &Side<'_>,
-    renames: &[(bool, &str, &str, String)],
-) -> Result<(), DeploymentError> {
-    let stuck = |what: String| {
-        Err(DeploymentError::Stuck(format!(
-            "foreign-swap: {what}. Nothing was dropped. Look at both sides, restore the recorded names, then run `cutover resume`"
-        )))
-    };
-    for (is_cluster, id, name, _) in renames {
-        let what = if *is_cluster { "cluster" } else { "schema" };
-        let left = side.left_at(deployment, *is_cluster, id);
-        if left.iter().any(|left| left == name) {
-            continue;
-        }
-        if side.is_production(*is_cluster, name) {
-            return stuck(format!(
-                "the side that is to be dropped serves under the production name {name}: somebody swapped"
-            ));
-        }
-        return stuck(format!(
-            "the {what} {} that is to be dropped is now called {name}: somebody renamed it",
-            left.first().map_or("", String::as_str)
-        ));
-    }
-    Ok(())
 }
 
 /// The control schema goes last: as long as it stands, the deployment is under way.
@@ -576,7 +490,8 @@ pub(super) async fn drop_control(
     ids: &Ids,
 ) -> Result<(), DeploymentError> {
     let secret = Context::secret(deployment);
-    let names = Names::read(context.materialize).await?;
+    let about = scope::control(deployment, ids);
+    let names = Names::read(context.materialize, &about).await?;
     if let Some(generation) = ids.generation(&secret, &names) {
         let name = secret.control(generation);
         context

@@ -7,6 +7,7 @@
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::readiness::{Counterparts, Expectation, Judge, Verdict};
+use super::readings::Readings;
 use super::state::Event;
 use super::{hydrate, replace, soak};
 use crate::failure::with_causes;
@@ -145,6 +146,7 @@ pub(super) struct Watch<'a> {
     context: &'a Context<'a>,
     deployment: &'a Deployment,
     expectation: Expectation,
+    readings: Readings<'a>,
     judge: Judge,
     watched: Watched,
 }
@@ -185,6 +187,7 @@ impl<'a> Watch<'a> {
             context,
             deployment,
             judge: Judge::hydrated_at(&expectation, swapped.as_millisecond()),
+            readings: Readings::of(context, &expectation),
             expectation,
             watched,
         })
@@ -201,7 +204,8 @@ impl<'a> Watch<'a> {
             () = context.cancel.cancelled() => return context.interrupted(deployment),
         };
         let (health, why, clusters) = match answered {
-            Ok(verdict) => found(verdict),
+            Ok(Some(verdict)) => found(verdict),
+            Ok(None) => return context.interrupted(deployment),
             Err(error) => {
                 context.materialize.forget().await;
                 let why = format!("it cannot be read: {}", with_causes(&error));
@@ -248,9 +252,11 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    async fn read(&mut self) -> Result<Verdict, MaterializeError> {
-        let session = self.context.materialize.session().await?;
-        let reading = hydrate::read(&session, &self.expectation).await?;
+    /// `None` when the operator asks to stop.
+    async fn read(&mut self) -> Result<Option<Verdict>, MaterializeError> {
+        let Some(reading) = self.readings.present().await? else {
+            return Ok(None);
+        };
         let mut verdict = self.judge.judge(&self.expectation, &reading);
         for cluster in &mut verdict.clusters {
             let expected = self.expectation.clusters.values();
@@ -261,7 +267,7 @@ impl<'a> Watch<'a> {
                 .map(|object| format!("somebody dropped {}", object.name));
             cluster.waiting_for.extend(gone);
         }
-        Ok(verdict)
+        Ok(Some(verdict))
     }
 }
 
@@ -269,10 +275,7 @@ fn found(verdict: Verdict) -> (Health, Vec<String>, Vec<ClusterReadiness>) {
     let why: Vec<String> = verdict
         .clusters
         .iter()
-        .flat_map(|cluster| {
-            let on = move |why: &String| format!("{why} (cluster {})", cluster.cluster);
-            cluster.waiting_for.iter().map(on)
-        })
+        .flat_map(ClusterReadiness::reasons)
         .collect();
     let health = if why.len() > verdict.unknown {
         Health::Degraded

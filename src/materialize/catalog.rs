@@ -3,24 +3,26 @@
 //! One consistent reading (one transaction, every query on the catalog's own cluster). Ids are
 //! unique within a kind only: schema `u5` and object `u5` are different things.
 
+mod about;
+mod assembly;
 mod definition;
 mod index_key;
-pub(super) mod queries;
+pub(super) mod look;
+mod queries;
 
 use super::error::MaterializeError;
 use super::grants::{DefaultPrivilege, Grant};
 use super::replacement::Replacements;
-use super::session::{Materialize, Session, Statement};
+use super::server::Materialize;
+use super::session::Session;
 use super::tag::Tag;
 use crate::plan::ObjectKind;
-use queries::{
-    CLUSTERS, COLUMNS, COMMENTS, DEFAULT_PRIVILEGES, DEPENDENCIES, FACTS, GRANTS, INDEXES, OBJECTS,
-    REPLICAS, ROLES, SCHEMAS, SERVER,
-};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 
+pub use about::About;
 pub use index_key::IndexKey;
+use look::Seen;
 
 /// One reading of the catalog, restricted to what users made.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -136,314 +138,67 @@ impl Cluster {
     }
 }
 
-/// The server's id of itself, as [`Catalog::server`].
+/// The server's id of itself, as [`Catalog::server`]. A peek; asked once when a server is opened.
 ///
 /// # Errors
 /// See [`MaterializeError`].
 pub async fn server_id(session: &Session) -> Result<String, MaterializeError> {
-    let rows = session.query("server id", SERVER, &[]).await?;
-    let row = rows.first().ok_or(MaterializeError::Unexpected {
-        label: "server id",
-        what: "no row".to_owned(),
-    })?;
-    text(row, "server id", 0)
+    const LABEL: &str = "server id";
+    let rows = session.ask(&[queries::server()]).await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| look::unexpected(LABEL, "no row"))?;
+    text(row, LABEL, 0)
+}
+
+/// The marks on schemas of the session's database. Two peeks; a release asks once, while staging.
+///
+/// # Errors
+/// See [`MaterializeError`].
+pub async fn marks(materialize: &Materialize) -> Result<Vec<Tag>, MaterializeError> {
+    const LABEL: &str = "marks";
+    let session = materialize.session_patiently().await?;
+    let snapshot = session.snapshot(LABEL).await?;
+    let rows = snapshot.ask(&queries::marks()).await?;
+    snapshot.end().await?;
+    let mut tags = BTreeMap::new();
+    for row in &rows {
+        if let (_, Some(tag)) = Tag::parse(&text(row, LABEL, 1)?) {
+            tags.insert(text(row, LABEL, 0)?, tag);
+        }
+    }
+    let about = About {
+        schema_ids: tags.keys().cloned().collect(),
+        names_only: true,
+        ..About::default()
+    };
+    let seen = Seen::some(&session, LABEL, &about, false).await?;
+    tags.retain(|id, _| seen.schemas.get(id).is_some_and(|it| seen.is_here(it)));
+    Ok(tags.into_values().collect())
 }
 
 impl Catalog {
-    /// Reads the catalog over the present connection.
+    /// Reads the whole catalog over the present connection. Sixteen peeks and four small dataflows; a
+    /// release does it once, while planning.
     ///
     /// # Errors
-    /// See [`MaterializeError`]; the connection is given up after any.
+    /// See [`MaterializeError`].
     pub async fn read(materialize: &Materialize) -> Result<Self, MaterializeError> {
         let session = materialize.session_patiently().await?;
-        let catalog = Self::read_over(&session).await;
-        if catalog.is_err() {
-            // The transaction may still be open; a new connection is cheaper than finding out.
-            materialize.forget().await;
-        }
-        catalog
+        let seen = Seen::whole(&session).await?;
+        Self::of(session.version(), seen)
     }
 
-    async fn read_over(session: &Session) -> Result<Self, MaterializeError> {
-        session
-            .execute(&Statement::new("begin reading the catalog", "BEGIN"))
-            .await?;
-        let (
-            facts,
-            roles,
-            schemas,
-            clusters,
-            replicas,
-            objects,
-            columns,
-            dependencies,
-            indexes,
-            comments,
-            grants,
-            defaults,
-            knows_replacements,
-        ) = tokio::try_join!(
-            session.query("session facts", FACTS, &[]),
-            session.query("roles", ROLES, &[]),
-            session.query("schemas", SCHEMAS, &[]),
-            session.query("clusters", CLUSTERS, &[]),
-            session.query("replicas", REPLICAS, &[]),
-            session.query("objects", OBJECTS, &[]),
-            session.query("columns", COLUMNS, &[]),
-            session.query("dependencies", DEPENDENCIES, &[]),
-            session.query("indexes", INDEXES, &[]),
-            session.query("comments", COMMENTS, &[]),
-            session.query("grants", GRANTS, &[]),
-            session.query("default privileges", DEFAULT_PRIVILEGES, &[]),
-            Replacements::known(session),
-        )?;
-        let replacements = if knows_replacements {
-            Some(Replacements::pending(session).await?)
-        } else {
-            None
-        };
-        session
-            .execute(&Statement::new("end reading the catalog", "COMMIT"))
-            .await?;
-        let mut catalog = Self {
-            version: session.version().to_owned(),
-            replacements,
-            ..Self::default()
-        };
-        catalog.take_facts(&facts)?;
-        for row in &roles {
-            if text(row, "roles", 1)? == "true" {
-                catalog.owned_roles.insert(text(row, "roles", 0)?);
-            }
-        }
-        catalog.take_schemas(&schemas)?;
-        catalog.take_clusters(&clusters, &replicas)?;
-        catalog.take_objects(&objects)?;
-        for row in &columns {
-            if let Some(object) = catalog.objects.get_mut(&text(row, "columns", 0)?) {
-                object
-                    .columns
-                    .insert(text(row, "columns", 1)?, text(row, "columns", 2)?);
-            }
-        }
-        for row in &dependencies {
-            catalog
-                .dependencies
-                .insert((text(row, "dependencies", 0)?, text(row, "dependencies", 1)?));
-        }
-        for row in &indexes {
-            let definition = optional(row, "indexes", 1)?;
-            if let Some(key) = definition.as_deref().and_then(IndexKey::of_sql) {
-                catalog.index_keys.insert(text(row, "indexes", 0)?, key);
-            }
-        }
-        catalog.take_comments(&comments)?;
-        catalog.take_grants(&grants)?;
-        catalog.take_default_privileges(&defaults)?;
-        Ok(catalog)
-    }
-
-    fn take_facts(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        let row = rows.first().ok_or(MaterializeError::Unexpected {
-            label: "session facts",
-            what: "no row".to_owned(),
-        })?;
-        self.database = text(row, "session facts", 0)?;
-        self.role = text(row, "session facts", 1)?;
-        self.may_create_schemas = text(row, "session facts", 2)? == "true";
-        self.may_create_clusters = text(row, "session facts", 3)? == "true";
-        self.server = text(row, "session facts", 4)?;
-        Ok(())
-    }
-
-    fn take_schemas(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        for row in rows {
-            let id = text(row, "schemas", 0)?;
-            self.schemas.insert(
-                id.clone(),
-                Schema {
-                    id,
-                    name: text(row, "schemas", 1)?,
-                    database: text(row, "schemas", 2)?,
-                    owner: text(row, "schemas", 3)?,
-                    grants: Vec::new(),
-                    default_privileges: Vec::new(),
-                    comment: None,
-                },
-            );
-        }
-        Ok(())
-    }
-
-    fn take_clusters(&mut self, rows: &[Row], replicas: &[Row]) -> Result<(), MaterializeError> {
-        for row in rows {
-            let id = text(row, "clusters", 0)?;
-            self.clusters.insert(
-                id.clone(),
-                Cluster {
-                    id,
-                    name: text(row, "clusters", 1)?,
-                    owner: text(row, "clusters", 2)?,
-                    managed: text(row, "clusters", 3)? == "true",
-                    replicas: Vec::new(),
-                    grants: Vec::new(),
-                    comment: None,
-                },
-            );
-        }
-        for row in replicas {
-            let replica = (
-                text(row, "replicas", 1)?,
-                optional(row, "replicas", 2)?,
-                optional(row, "replicas", 3)?,
-            );
-            if let Some(cluster) = self.clusters.get_mut(&text(row, "replicas", 0)?) {
-                cluster.replicas.push(replica);
-            }
-        }
-        for cluster in self.clusters.values_mut() {
-            cluster.replicas.sort();
-        }
-        Ok(())
-    }
-
-    fn take_objects(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        for row in rows {
-            let id = text(row, "objects", 0)?;
-            let source_type = optional(row, "objects", 7)?;
-            self.objects.insert(
-                id.clone(),
-                Object {
-                    id,
-                    name: text(row, "objects", 1)?,
-                    kind: object_kind(&text(row, "objects", 2)?)?,
-                    schema_id: text(row, "objects", 3)?,
-                    owner: text(row, "objects", 4)?,
-                    cluster_id: optional(row, "objects", 5)?,
-                    fed_by_source: optional(row, "objects", 6)?.is_some(),
-                    is_part: matches!(source_type.as_deref(), Some("subsource" | "progress")),
-                    grants: Vec::new(),
-                    comment: None,
-                    columns: BTreeMap::new(),
-                    column_comments: Vec::new(),
-                },
-            );
-        }
-        Ok(())
-    }
-
-    fn take_comments(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        for row in rows {
-            let id = text(row, "comments", 0)?;
-            let column = optional(row, "comments", 2)?;
-            let comment = text(row, "comments", 3)?;
-            match text(row, "comments", 1)?.as_str() {
-                "schema" => {
-                    if let Some(schema) = self.schemas.get_mut(&id) {
-                        schema.comment = Some(comment);
-                    }
-                }
-                "cluster" => {
-                    if let Some(cluster) = self.clusters.get_mut(&id) {
-                        cluster.comment = Some(comment);
-                    }
-                }
-                // Their ids share the alphabet of object ids but mean other things.
-                "role" | "database" | "cluster-replica" | "network-policy" => {}
-                _ => {
-                    if let Some(object) = self.objects.get_mut(&id) {
-                        match column {
-                            Some(column) => object.column_comments.push((column, comment)),
-                            None => object.comment = Some(comment),
-                        }
-                    }
-                }
-            }
-        }
-        for object in self.objects.values_mut() {
-            object.column_comments.sort();
-        }
-        Ok(())
-    }
-
-    fn take_grants(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        for row in rows {
-            let id = text(row, "grants", 1)?;
-            let grant = Grant {
-                grantee: optional(row, "grants", 2)?,
-                privilege: text(row, "grants", 3)?,
-            };
-            // What the owner and the server's own roles hold comes with every new thing.
-            let is_implied = |owner: &str| {
-                grant.grantee.as_deref().is_some_and(|grantee| {
-                    grantee == owner || grantee == "mz_system" || grantee == "mz_support"
-                })
-            };
-            let (owner, grants) = match text(row, "grants", 0)?.as_str() {
-                "schema" => match self.schemas.get_mut(&id) {
-                    Some(schema) => (&schema.owner, &mut schema.grants),
-                    None => continue,
-                },
-                "cluster" => match self.clusters.get_mut(&id) {
-                    Some(cluster) => (&cluster.owner, &mut cluster.grants),
-                    None => continue,
-                },
-                "object" => match self.objects.get_mut(&id) {
-                    Some(object) => (&object.owner, &mut object.grants),
-                    None => continue,
-                },
-                other => {
-                    return Err(MaterializeError::Unexpected {
-                        label: "grants",
-                        what: format!("kind {other:?}"),
-                    });
-                }
-            };
-            if !is_implied(owner) {
-                grants.push(grant);
-            }
-        }
-        for grants in self
-            .schemas
-            .values_mut()
-            .map(|schema| &mut schema.grants)
-            .chain(
-                self.clusters
-                    .values_mut()
-                    .map(|cluster| &mut cluster.grants),
-            )
-            .chain(self.objects.values_mut().map(|object| &mut object.grants))
-        {
-            grants.sort();
-            grants.dedup();
-        }
-        Ok(())
-    }
-
-    fn take_default_privileges(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        const LABEL: &str = "default privileges";
-        let public = |name: String| (name != "PUBLIC").then_some(name);
-        for row in rows {
-            let (database, schema) = (text(row, LABEL, 0)?, text(row, LABEL, 1)?);
-            let privilege = DefaultPrivilege {
-                owner: public(text(row, LABEL, 2)?),
-                object_type: text(row, LABEL, 3)?,
-                grantee: public(text(row, LABEL, 4)?),
-                privilege: text(row, LABEL, 5)?,
-            };
-            let found = self
-                .schemas
-                .values_mut()
-                .find(|known| known.database == database && known.name == schema);
-            if let Some(schema) = found {
-                schema.default_privileges.push(privilege);
-            }
-        }
-        for schema in self.schemas.values_mut() {
-            schema.default_privileges.sort();
-            schema.default_privileges.dedup();
-        }
-        Ok(())
+    /// Looks at a part of it: what `about` names, with the names of what that is in, runs on, or is read
+    /// by. About a dozen peeks. What is not asked is empty: keys of indexes, default privileges, which
+    /// roles are the session's, and whatever is there and not named.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub async fn look(materialize: &Materialize, about: &About) -> Result<Self, MaterializeError> {
+        let session = materialize.session_patiently().await?;
+        let seen = Seen::some(&session, "look", about, true).await?;
+        Self::of(session.version(), seen)
     }
 
     /// The schema of this name in the session's database.
@@ -561,3 +316,14 @@ pub(super) fn optional(
             what: error.to_string(),
         })
 }
+
+/// Every question to the catalog, for tests of what they cost.
+#[cfg(test)]
+pub(super) fn every_question() -> Vec<super::question::Question> {
+    let mut all = queries::every_question();
+    all.extend(super::replacement::every_question());
+    all
+}
+
+#[cfg(test)]
+mod tests;

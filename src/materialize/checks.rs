@@ -1,11 +1,14 @@
 //! The queries of checks. Each runs in a read-only transaction, and every query that a user wrote
 //! stands in parentheses: what is no query is refused there by the grammar.
 
-use super::catalog::text;
+use super::catalog::{optional, text};
 use super::error::MaterializeError;
 use super::identifier::{Ident, Qualified};
+use super::question::{Filter, Question, relation};
 use super::session::{Session, Statement};
+use std::collections::BTreeSet;
 use std::time::Duration;
+use tokio_postgres::Row;
 
 /// The words with which a query begins.
 const WORDS: [&str; 5] = ["select", "with", "values", "show", "table"];
@@ -73,9 +76,7 @@ pub async fn numbers(
         ))
         .await?;
     // The extended protocol takes one statement and no more.
-    let rows = session
-        .query_within(statement.label(), statement.sql(), &[], timeout)
-        .await?;
+    let rows = session.query_within(statement, timeout).await?;
     session
         .execute(&Statement::new("check end", "ROLLBACK"))
         .await?;
@@ -94,7 +95,7 @@ pub async fn numbers(
         .collect()
 }
 
-/// Whether there is a relation of this name to read from.
+/// Whether there is a relation of this name to read from. A few peeks; a check asks once for each side.
 ///
 /// # Errors
 /// See [`MaterializeError`].
@@ -104,19 +105,50 @@ pub async fn exists(
     schema: &str,
     name: &str,
 ) -> Result<bool, MaterializeError> {
-    let rows = session
-        .query("check relation", EXISTS, &[database, schema, name])
-        .await?;
-    Ok(!rows.is_empty())
+    let by_name = |relation, columns: &[&str], name| {
+        Question::select(
+            "check relation",
+            relation,
+            columns,
+            Filter::In("name", &[name]),
+            None,
+        )
+    };
+    let databases = by_name(relation::DATABASES, &["id"], database);
+    let schemas = by_name(relation::SCHEMAS, &["id", "database_id"], schema);
+    let objects = Question::select(
+        "check relation",
+        relation::OBJECTS,
+        &["schema_id"],
+        Filter::In("name", &[name]),
+        Some("type IN ('table', 'view', 'materialized-view', 'source')"),
+    );
+    let snapshot = session.snapshot("check relation").await?;
+    let (databases, schemas, objects) = tokio::try_join!(
+        snapshot.ask(&databases),
+        snapshot.ask(&schemas),
+        snapshot.ask(&objects),
+    )?;
+    snapshot.end().await?;
+    let databases = texts(&databases, LABEL, 0)?;
+    let mut homes = BTreeSet::new();
+    for row in &schemas {
+        // A schema of the system has no database.
+        if optional(row, LABEL, 1)?.is_some_and(|id| databases.contains(&id)) {
+            homes.insert(text(row, LABEL, 0)?);
+        }
+    }
+    let found = texts(&objects, LABEL, 0)?;
+    Ok(!found.is_disjoint(&homes))
 }
 
-const EXISTS: &str = "
-SELECT o.id::text
-FROM mz_catalog.mz_objects o
-JOIN mz_catalog.mz_schemas s ON s.id = o.schema_id
-JOIN mz_catalog.mz_databases d ON d.id = s.database_id
-WHERE d.name = $1 AND s.name = $2 AND o.name = $3
-  AND o.type IN ('table', 'view', 'materialized-view', 'source')";
+fn texts(
+    rows: &[Row],
+    label: &'static str,
+    column: usize,
+) -> Result<BTreeSet<String>, MaterializeError> {
+    rows.iter().map(|row| text(row, label, column)).collect()
+}
 
 /// The text of a query without a semicolon at its end, where it is one query and nothing else.
 ///

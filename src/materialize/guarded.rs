@@ -7,13 +7,16 @@
 //! between the check and COMMIT makes COMMIT fail. Measured rules: shared server facts on DDL
 //! transactions, kept as recorded conformance scripts in `tests/sandbox/conformance`.
 
-use super::catalog::{optional, text};
+use super::catalog::About;
+use super::catalog::look::Seen;
 use super::error::MaterializeError;
-use super::session::{Materialize, Statement};
+use super::server::Materialize;
+use super::statement::Statement;
 use std::collections::BTreeMap;
 
-/// The names of all schemas of the database, and of all clusters, with their ids; and who depends
-/// on what, so that a check can see what appeared a moment ago.
+/// Names and ids of schemas of the database, of clusters and of the objects in and on them; and who
+/// depends on these, so that a check can see what appeared a moment ago. What a look was not about is
+/// not among it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Names {
     /// Schema id by name.
@@ -29,37 +32,33 @@ pub struct Names {
 }
 
 impl Names {
-    /// Reads them in one query.
+    /// Reads those that `about` names, at one moment. About ten peeks; each guarded transaction asks once,
+    /// and whoever wants to know which side is live.
     ///
     /// # Errors
     /// See [`MaterializeError`].
-    pub async fn read(materialize: &Materialize) -> Result<Self, MaterializeError> {
+    pub async fn read(materialize: &Materialize, about: &About) -> Result<Self, MaterializeError> {
         let session = materialize.session().await?;
-        let rows = session.query(LABEL, NAMES, &[]).await?;
+        let seen = Seen::some(&session, "names and ids", about, false).await?;
         let mut names = Self::default();
-        for row in &rows {
-            let (first, second) = (text(row, LABEL, 1)?, text(row, LABEL, 2)?);
-            match text(row, LABEL, 0)?.as_str() {
-                "schema" => {
-                    names.schemas.insert(first, second);
-                }
-                "cluster" => {
-                    names.clusters.insert(first, second);
-                }
-                "object" => {
-                    let cluster = optional(row, LABEL, 3)?;
-                    names.called.insert(first.clone(), text(row, LABEL, 4)?);
-                    names.objects.insert(first, (second, cluster));
-                }
-                "dependency" => names.dependencies.push((first, second)),
-                other => {
-                    return Err(MaterializeError::Unexpected {
-                        label: LABEL,
-                        what: format!("a row about {other:?}"),
-                    });
-                }
+        for (id, schema) in &seen.schemas {
+            if seen.is_here(schema) {
+                names.schemas.insert(schema.name.clone(), id.clone());
             }
         }
+        for (id, cluster) in &seen.clusters {
+            names.clusters.insert(cluster.name.clone(), id.clone());
+        }
+        for (id, object) in &seen.objects {
+            let called = match seen.schemas.get(&object.schema_id) {
+                Some(schema) => format!("{}.{}", schema.name, object.name),
+                None => object.name.clone(),
+            };
+            let place = (object.schema_id.clone(), object.cluster_id.clone());
+            names.called.insert(id.clone(), called);
+            names.objects.insert(id.clone(), place);
+        }
+        names.dependencies = seen.dependencies.into_iter().collect();
         Ok(names)
     }
 
@@ -81,7 +80,7 @@ pub enum Guarded<E> {
     Unknown(MaterializeError),
 }
 
-/// Sends `first`, lets `check` look at the catalog, sends `rest` and commits.
+/// Sends `first`, lets `check` look at what `about` names of the catalog, sends `rest` and commits.
 ///
 /// With `rehearse`, ROLLBACK is sent instead of COMMIT, so that the server's refusals are seen and
 /// nothing changes.
@@ -93,6 +92,7 @@ pub async fn transaction<E>(
     first: &Statement,
     rest: &[Statement],
     rehearse: bool,
+    about: &About,
     check: impl FnOnce(&Names) -> Result<(), E>,
 ) -> Result<Guarded<E>, MaterializeError> {
     // Its own connection: whatever goes wrong, dropping it makes the server roll back.
@@ -101,7 +101,7 @@ pub async fn transaction<E>(
         .execute(&Statement::new("begin swap", "BEGIN"))
         .await?;
     session.execute(first).await?;
-    let names = Names::read(materialize).await?;
+    let names = Names::read(materialize, about).await?;
     if let Err(refusal) = check(&names) {
         session
             .execute(&Statement::new("roll back swap", "ROLLBACK"))
@@ -126,23 +126,3 @@ pub async fn transaction<E>(
         Err(error) => Err(error),
     }
 }
-
-const LABEL: &str = "names and ids";
-
-const NAMES: &str = "
-SELECT 'schema' AS kind, s.name::text AS first, s.id::text AS second, NULL::text AS third,
-       NULL::text AS fourth
-FROM mz_catalog.mz_schemas s
-JOIN mz_catalog.mz_databases d ON d.id = s.database_id
-WHERE d.name = current_database()
-UNION ALL
-SELECT 'cluster', c.name::text, c.id::text, NULL, NULL FROM mz_catalog.mz_clusters c
-UNION ALL
-SELECT 'object', o.id::text, o.schema_id::text, o.cluster_id::text,
-       coalesce(s.name || '.', '') || o.name
-FROM mz_catalog.mz_objects o LEFT JOIN mz_catalog.mz_schemas s ON s.id = o.schema_id
-WHERE o.id LIKE 'u%' AND o.schema_id IS NOT NULL
-UNION ALL
-SELECT 'dependency', x.object_id::text, x.referenced_object_id::text, NULL, NULL
-FROM mz_internal.mz_object_dependencies x
-WHERE x.object_id LIKE 'u%' AND x.referenced_object_id LIKE 'u%'";

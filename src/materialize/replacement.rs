@@ -4,12 +4,13 @@
 //! grants, comments and dependents belong to the replacement's definition and cluster, and **its id**:
 //! the target's own id is gone. A target has one replacement at a time, and nothing may be built upon it.
 
-use super::catalog::queries::{REPLACEMENTS, REPLACEMENTS_KNOWN};
 use super::catalog::text;
 use super::ddl::unquoted;
 use super::error::MaterializeError;
 use super::identifier::{Ident, Qualified};
-use super::session::{Session, Statement};
+use super::question::{Filter, Question, relation};
+use super::session::{Session, Snapshot};
+use super::statement::Statement;
 use std::collections::BTreeMap;
 
 /// Makes a replacement. The query is SQL of its author, sent as it is; its columns must be the
@@ -158,6 +159,36 @@ pub async fn columns(
     }
 }
 
+const LABEL: &str = "replacements";
+
+/// Whether the server lists replacements.
+fn known() -> Vec<Question> {
+    Question::select(
+        "replacements known",
+        relation::OBJECTS,
+        &["id"],
+        Filter::In("name", &["mz_replacements"]),
+        Some("id LIKE 's%'"),
+    )
+}
+
+fn pending() -> Vec<Question> {
+    let columns = ["id", "target_id"];
+    Question::select(
+        LABEL,
+        relation::REPLACEMENTS,
+        &columns,
+        Filter::Users("id"),
+        None,
+    )
+}
+
+/// Both questions, for tests of what they cost.
+#[cfg(test)]
+pub(super) fn every_question() -> Vec<Question> {
+    [known(), pending()].concat()
+}
+
 /// Pending replacements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Replacements {
@@ -174,32 +205,22 @@ impl FromIterator<(String, String)> for Replacements {
 }
 
 impl Replacements {
-    /// Whether the server lists replacements, as it does from v26.10 on.
+    /// Reads them; `None` from a server that does not list them, as it does from v26.10 on. The relation
+    /// has no index, so that they are read only where they matter: while planning, and in a release that
+    /// replaces a view.
     ///
     /// # Errors
     /// See [`MaterializeError`].
-    pub async fn known(session: &Session) -> Result<bool, MaterializeError> {
-        const LABEL: &str = "replacements known";
-        let rows = session.query(LABEL, REPLACEMENTS_KNOWN, &[]).await?;
-        let row = rows.first().ok_or(MaterializeError::Unexpected {
-            label: LABEL,
-            what: "no row".to_owned(),
-        })?;
-        Ok(text(row, LABEL, 0)? != "0")
-    }
-
-    /// Reads them from a server that lists them.
-    ///
-    /// # Errors
-    /// See [`MaterializeError`].
-    pub async fn pending(session: &Session) -> Result<Self, MaterializeError> {
-        const LABEL: &str = "replacements";
+    pub(super) async fn pending(snapshot: &Snapshot<'_>) -> Result<Option<Self>, MaterializeError> {
+        if snapshot.ask(&known()).await?.is_empty() {
+            return Ok(None);
+        }
         let mut out = Self::default();
-        for row in session.query(LABEL, REPLACEMENTS, &[]).await? {
+        for row in snapshot.ask(&pending()).await? {
             out.targets
                 .insert(text(&row, LABEL, 0)?, text(&row, LABEL, 1)?);
         }
-        Ok(out)
+        Ok(Some(out))
     }
 
     /// The id of the view that this object is a replacement for.
@@ -222,38 +243,13 @@ impl Replacements {
 mod tests {
     use super::*;
     use crate::materialize::catalog::Catalog;
-    use crate::materialize::session::{Address, Materialize, SessionOptions, SslMode};
+    use crate::materialize::server::tests::materialize;
     use mz_sandbox::{Options, Sandbox};
-    use secrecy::SecretString;
-    use std::time::Duration;
-
-    fn materialize(sandbox: &Sandbox) -> Materialize {
-        let address = Address {
-            host: "127.0.0.1".to_owned(),
-            port: sandbox.port(),
-            user: "materialize".to_owned(),
-            password: SecretString::from(String::new()),
-            database: "materialize".to_owned(),
-            role: None,
-            ssl_mode: SslMode::Disable,
-            ssl_root_cert: None,
-            ssl_cert: None,
-            ssl_key: None,
-            options: Vec::new(),
-        };
-        let options = SessionOptions {
-            connect_timeout: Duration::from_secs(10),
-            statement_timeout: Duration::from_secs(10),
-            reconnect_timeout: Duration::from_secs(10),
-            application_name: "replacement".to_owned(),
-        };
-        Materialize::new(address, options)
-    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_replacement_is_made_found_and_applied() {
         let sandbox = Sandbox::start(Options::default()).await.expect("a sandbox");
-        let materialize = materialize(&sandbox);
+        let materialize = materialize(&sandbox, "materialize");
         let session = materialize.session().await.expect("a session");
         let name = Qualified::object("materialize", "public", "mv \"r\"");
         let target = Qualified::object("materialize", "public", "mv");
@@ -296,7 +292,7 @@ mod tests {
         })
         .await
         .expect("a sandbox");
-        let catalog = Catalog::read(&materialize(&sandbox)).await;
+        let catalog = Catalog::read(&materialize(&sandbox, "materialize")).await;
         assert_eq!(catalog.expect("a reading").replacements, None);
     }
 

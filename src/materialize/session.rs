@@ -1,138 +1,30 @@
 //! Connections: one [`Session`] is one connection, [`Materialize`] keeps one and makes a new one
 //! when it is lost.
 
+pub use super::address::{Address, SessionOptions, SslMode};
+use super::cost::{Cost, Tally};
 use super::error::MaterializeError;
-use super::tls::{self, Tls};
-use crate::failure::{Class, Classify};
-use crate::retry::Pauses;
-use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
-use std::path::PathBuf;
+use super::identifier::Ident;
+use super::question::Question;
+pub use super::statement::Statement;
+use super::tls;
+use futures_util::future::try_join_all;
+use secrecy::ExposeSecret;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, Row, SimpleQueryMessage, SimpleQueryRow};
-use tokio_util::sync::CancellationToken;
 
 /// The oldest supported server: array functions, lag relations and swaps are as this program
 /// expects them from here on.
 pub const OLDEST_VERSION: &str = "v26.0.0";
 
+/// How every session reads. It is the server's default, which a profile, a role or an operator may change.
+const ISOLATION: &str = "strict serializable";
+
 /// Extra time that the client gives a statement beyond the server's own deadline.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How TLS is used; libpq's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never.
-    Disable,
-    /// When the server offers it.
-    Prefer,
-    /// Always, without looking at the certificate.
-    Require,
-    /// Always, with a certificate from a known authority.
-    VerifyCa,
-    /// Always, with a certificate from a known authority for this host.
-    VerifyFull,
-}
-
-/// Where the server is and who we are there.
-#[derive(Debug, Clone)]
-pub struct Address {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// The role to log in as.
-    pub user: String,
-    /// The password; empty when none is needed.
-    pub password: SecretString,
-    /// The database.
-    pub database: String,
-    /// A role to become after login.
-    pub role: Option<String>,
-    /// TLS.
-    pub ssl_mode: SslMode,
-    /// Root certificates, PEM.
-    pub ssl_root_cert: Option<PathBuf>,
-    /// The client's certificate, PEM.
-    pub ssl_cert: Option<PathBuf>,
-    /// The client's key, PEM.
-    pub ssl_key: Option<PathBuf>,
-    /// Session settings of the profile.
-    pub options: Vec<(String, String)>,
-}
-
-impl Address {
-    fn place(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
-    /// What somebody between us and the server could do; `None` where nobody could.
-    #[must_use]
-    pub fn weakness(&self) -> Option<String> {
-        self.tls().weakness(&self.host)
-    }
-
-    fn tls(&self) -> Tls {
-        Tls {
-            mode: self.ssl_mode,
-            root_cert: self.ssl_root_cert.clone(),
-            cert: self.ssl_cert.clone(),
-            key: self.ssl_key.clone(),
-        }
-    }
-}
-
-/// Limits and names of a connection.
-#[derive(Debug, Clone)]
-pub struct SessionOptions {
-    /// Deadline of one attempt to connect.
-    pub connect_timeout: Duration,
-    /// Deadline of one statement.
-    pub statement_timeout: Duration,
-    /// How long [`Materialize::session_patiently`] tries.
-    pub reconnect_timeout: Duration,
-    /// What the server shows as the client's name.
-    pub application_name: String,
-}
-
-/// A named statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
-    label: &'static str,
-    sql: String,
-}
-
-impl Statement {
-    /// A statement with the name that logs and errors use.
-    #[must_use]
-    pub fn new(label: &'static str, sql: impl Into<String>) -> Self {
-        Self {
-            label,
-            sql: sql.into(),
-        }
-    }
-
-    /// The statement without its name.
-    #[must_use]
-    pub fn sql(&self) -> &str {
-        &self.sql
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn label(&self) -> &'static str {
-        self.label
-    }
-}
-
-impl fmt::Display for Statement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/* cutover: {} */ {}", self.label, self.sql)
-    }
-}
 
 /// One connection.
 #[derive(Debug)]
@@ -141,6 +33,11 @@ pub struct Session {
     driver: JoinHandle<()>,
     deadline: Duration,
     version: String,
+    tally: Arc<Tally>,
+    /// One snapshot at a time.
+    turn: tokio::sync::Mutex<()>,
+    /// Whether a transaction was left open, so that nothing that is read any more would be of now.
+    is_spoiled: AtomicBool,
 }
 
 impl Drop for Session {
@@ -150,13 +47,14 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Connects, checks the server's version and sets up the session.
+    /// Connects, checks the server's version and sets up the session. What is sent is counted.
     ///
     /// # Errors
-    /// Unreachable, refused, too old, TLS.
+    /// Unreachable, refused, too old, TLS, and a session that is not strictly serializable.
     pub async fn connect(
         address: &Address,
         options: &SessionOptions,
+        tally: Arc<Tally>,
     ) -> Result<Self, MaterializeError> {
         let unreachable =
             |source: Box<dyn std::error::Error + Send + Sync>| MaterializeError::Unreachable {
@@ -172,6 +70,9 @@ impl Session {
             driver,
             deadline: options.statement_timeout + GRACE,
             version,
+            tally,
+            turn: tokio::sync::Mutex::new(()),
+            is_spoiled: AtomicBool::new(false),
         };
         session.check_version()?;
         session.set_up(address, options).await?;
@@ -244,25 +145,41 @@ impl Session {
         }
     }
 
+    /// Sets the session up and makes sure that whoever asks over it is answered with what had been
+    /// committed by then: what a look at the catalog is worth inside the window of a swap rests on it.
     async fn set_up(
         &self,
         address: &Address,
         options: &SessionOptions,
     ) -> Result<(), MaterializeError> {
         let milliseconds = options.statement_timeout.as_millis();
-        self.execute(&Statement::new(
-            "set statement timeout",
-            format!("SET statement_timeout = '{milliseconds}ms'"),
-        ))
-        .await?;
+        let mut statements = vec![
+            Statement::new(
+                "set statement timeout",
+                format!("SET statement_timeout = '{milliseconds}ms'"),
+            ),
+            Statement::new(
+                "set isolation",
+                format!("SET transaction_isolation = '{ISOLATION}'"),
+            ),
+        ];
         if let Some(role) = &address.role {
-            self.execute(&Statement::new(
+            statements.push(Statement::new(
                 "set role",
-                format!("SET ROLE {}", super::identifier::Ident(role)),
-            ))
-            .await?;
+                format!("SET ROLE {}", Ident(role)),
+            ));
         }
-        Ok(())
+        let show = Statement::new("show isolation", "SHOW transaction_isolation");
+        try_join_all(statements.iter().map(|statement| self.execute(statement))).await?;
+        let rows = self.simple(&show).await?;
+        let isolation = rows.first().and_then(|row| row.get(0)).unwrap_or_default();
+        if isolation.eq_ignore_ascii_case(ISOLATION) {
+            return Ok(());
+        }
+        Err(MaterializeError::Unexpected {
+            label: show.label(),
+            what: format!("the session is {isolation:?} although {ISOLATION:?} was set"),
+        })
     }
 
     /// What the server announced as its version.
@@ -271,10 +188,49 @@ impl Session {
         &self.version
     }
 
-    /// Whether the connection has ended.
+    /// Whether the connection has ended, or must not be used any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.is_spoiled.load(Ordering::Acquire)
+    }
+
+    fn sends(&self, label: &'static str, cost: Cost) {
+        self.tally.count(cost);
+        tracing::debug!(label, cost = cost.as_str(), "statement");
+    }
+
+    /// Begins to look at everything as it is at one moment; `label` names the look.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub(super) async fn snapshot(
+        &self,
+        label: &'static str,
+    ) -> Result<Snapshot<'_>, MaterializeError> {
+        let turn = self.turn.lock().await;
+        let snapshot = Snapshot {
+            session: self,
+            has_ended: false,
+            _turn: turn,
+        };
+        self.execute(&Statement::new(label, "BEGIN")).await?;
+        Ok(snapshot)
+    }
+
+    /// The rows of several questions, which are sent without waiting for each other.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub(super) async fn ask(&self, questions: &[Question]) -> Result<Vec<Row>, MaterializeError> {
+        let asked = questions.iter().map(|question| {
+            self.query_bounded(
+                question.label(),
+                question.sql(),
+                question.cost(),
+                self.deadline,
+            )
+        });
+        Ok(try_join_all(asked).await?.into_iter().flatten().collect())
     }
 
     /// Sends one statement whose rows, if any, do not matter.
@@ -320,21 +276,45 @@ impl Session {
         self.bounded(statement, self.deadline).await
     }
 
+    /// The next rows of a cursor. It is not counted, and named as what it is: a subscription asks once and
+    /// fetches for as long as it is held, at moments that no step chose.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub(super) async fn fetch(
+        &self,
+        label: &'static str,
+        cursor: Ident<'_>,
+        deadline: Duration,
+    ) -> Result<Vec<SimpleQueryRow>, MaterializeError> {
+        // Without a time-out it comes back as soon as there is a row.
+        let sql = format!("/* watch of cutover: {label} */ FETCH ALL {cursor}");
+        self.uncounted(label, &sql, deadline).await
+    }
+
     async fn bounded(
         &self,
         statement: &Statement,
         deadline: Duration,
     ) -> Result<Vec<SimpleQueryRow>, MaterializeError> {
-        let label = statement.label;
-        tracing::debug!(label, "statement");
-        let answer =
-            tokio::time::timeout(deadline, self.client.simple_query(&statement.to_string()))
-                .await
-                .map_err(|_| MaterializeError::Deadline {
-                    label,
-                    seconds: deadline.as_secs(),
-                })?
-                .map_err(|error| MaterializeError::from_client(label, deadline.as_secs(), error))?;
+        self.sends(statement.label(), statement.cost());
+        self.uncounted(statement.label(), &statement.to_string(), deadline)
+            .await
+    }
+
+    async fn uncounted(
+        &self,
+        label: &'static str,
+        sql: &str,
+        deadline: Duration,
+    ) -> Result<Vec<SimpleQueryRow>, MaterializeError> {
+        let answer = tokio::time::timeout(deadline, self.client.simple_query(sql))
+            .await
+            .map_err(|_| MaterializeError::Deadline {
+                label,
+                seconds: deadline.as_secs(),
+            })?
+            .map_err(|error| MaterializeError::from_client(label, deadline.as_secs(), error))?;
         Ok(answer
             .into_iter()
             // Row descriptions and tags carry nothing that is needed.
@@ -357,6 +337,7 @@ impl Session {
         label: &'static str,
         query: &str,
     ) -> Result<Vec<(String, String)>, MaterializeError> {
+        self.sends(label, Cost::Session);
         let sql = format!("/* cutover: {label} */ {query}");
         let prepared = tokio::time::timeout(self.deadline, self.client.prepare(&sql))
             .await
@@ -373,32 +354,17 @@ impl Session {
             .collect())
     }
 
-    /// Runs a named query whose parameters are all text.
-    ///
-    /// # Errors
-    /// See [`MaterializeError`].
-    pub async fn query(
-        &self,
-        label: &'static str,
-        sql: &str,
-        parameters: &[&str],
-    ) -> Result<Vec<Row>, MaterializeError> {
-        self.query_bounded(label, sql, parameters, self.deadline)
-            .await
-    }
-
-    /// As [`Session::query`], with the deadline that the session was given for this query.
+    /// Runs a named query that somebody else wrote, with a deadline that the session was given for it.
     ///
     /// # Errors
     /// See [`MaterializeError`].
     pub async fn query_within(
         &self,
-        label: &'static str,
-        sql: &str,
-        parameters: &[&str],
+        statement: &Statement,
         deadline: Duration,
     ) -> Result<Vec<Row>, MaterializeError> {
-        self.query_bounded(label, sql, parameters, deadline + GRACE)
+        let (label, sql) = (statement.label(), statement.sql());
+        self.query_bounded(label, sql, statement.cost(), deadline + GRACE)
             .await
     }
 
@@ -406,22 +372,57 @@ impl Session {
         &self,
         label: &'static str,
         sql: &str,
-        parameters: &[&str],
+        cost: Cost,
         deadline: Duration,
     ) -> Result<Vec<Row>, MaterializeError> {
-        tracing::debug!(label, "query");
-        let typed: Vec<(&(dyn ToSql + Sync), Type)> = parameters
-            .iter()
-            .map(|text| (text as &(dyn ToSql + Sync), Type::TEXT))
-            .collect();
+        self.sends(label, cost);
         let sql = format!("/* cutover: {label} */ {sql}");
-        tokio::time::timeout(deadline, self.client.query_typed(&sql, &typed))
+        tokio::time::timeout(deadline, self.client.query_typed(&sql, &[]))
             .await
             .map_err(|_| MaterializeError::Deadline {
                 label,
                 seconds: deadline.as_secs(),
             })?
             .map_err(|error| MaterializeError::from_client(label, deadline.as_secs(), error))
+    }
+}
+
+/// Looks at everything as it is at one moment: a transaction that reads. Given up before its end, the
+/// session is of no use any more, since whatever it read then would be of the past.
+#[derive(Debug)]
+pub(super) struct Snapshot<'s> {
+    session: &'s Session,
+    has_ended: bool,
+    _turn: tokio::sync::MutexGuard<'s, ()>,
+}
+
+impl Snapshot<'_> {
+    /// As [`Session::ask`], at the moment of the snapshot.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub(super) async fn ask(&self, questions: &[Question]) -> Result<Vec<Row>, MaterializeError> {
+        self.session.ask(questions).await
+    }
+
+    /// Ends the looking.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub(super) async fn end(mut self) -> Result<(), MaterializeError> {
+        self.session
+            .execute(&Statement::new("end looking", "COMMIT"))
+            .await?;
+        self.has_ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.session.is_spoiled.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -478,107 +479,9 @@ fn connection_error(address: &Address, error: tokio_postgres::Error) -> Material
     }
 }
 
-/// A server and the connection to it that is used at present.
-#[derive(Debug)]
-pub struct Materialize {
-    address: Address,
-    options: SessionOptions,
-    current: tokio::sync::Mutex<Option<Arc<Session>>>,
-    stop: CancellationToken,
-}
-
-impl Materialize {
-    /// A server that will be connected to when it is first needed.
-    #[must_use]
-    pub fn new(address: Address, options: SessionOptions) -> Self {
-        Self {
-            address,
-            options,
-            current: tokio::sync::Mutex::new(None),
-            stop: CancellationToken::new(),
-        }
-    }
-
-    /// The same server, which is not waited for any more when `stop` is cancelled.
-    #[must_use]
-    pub fn until(self, stop: &CancellationToken) -> Self {
-        Self {
-            stop: stop.clone(),
-            ..self
-        }
-    }
-
-    /// The database of every session.
-    #[must_use]
-    pub fn database(&self) -> &str {
-        &self.address.database
-    }
-
-    /// The limits of every session.
-    #[must_use]
-    pub fn options(&self) -> &SessionOptions {
-        &self.options
-    }
-
-    /// The present connection, or a new one after one attempt.
-    ///
-    /// # Errors
-    /// See [`Session::connect`].
-    pub async fn session(&self) -> Result<Arc<Session>, MaterializeError> {
-        let mut current = self.current.lock().await;
-        if let Some(session) = current.as_ref().filter(|session| !session.is_closed()) {
-            return Ok(Arc::clone(session));
-        }
-        let session = Arc::new(Session::connect(&self.address, &self.options).await?);
-        *current = Some(Arc::clone(&session));
-        Ok(session)
-    }
-
-    /// A connection of its own, for a transaction.
-    ///
-    /// # Errors
-    /// See [`Session::connect`].
-    pub async fn own_session(&self) -> Result<Session, MaterializeError> {
-        Session::connect(&self.address, &self.options).await
-    }
-
-    /// Gives up the present connection: after a deadline its state is unknown.
-    pub async fn forget(&self) {
-        *self.current.lock().await = None;
-    }
-
-    /// The present connection, or a new one as soon as the server answers again.
-    ///
-    /// # Errors
-    /// What the last attempt met, when the server stayed away for `reconnect_timeout` or until it was
-    /// not to be waited for any more, and at once whatever waiting does not cure.
-    pub async fn session_patiently(&self) -> Result<Arc<Session>, MaterializeError> {
-        let mut pauses = Pauses::for_at_most(
-            Duration::from_millis(100),
-            Duration::from_secs(5),
-            self.options.reconnect_timeout,
-        );
-        loop {
-            let error = match self.session().await {
-                Ok(session) => return Ok(session),
-                Err(error) if error.class() == Class::Transient => error,
-                Err(error) => return Err(error),
-            };
-            let Some(pause) = pauses.next_pause() else {
-                return Err(error);
-            };
-            tracing::info!(%error, ?pause, "waiting for Materialize");
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.stop.cancelled() => return Err(error),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{OLDEST_VERSION, Statement, version_numbers};
+    use super::{OLDEST_VERSION, version_numbers};
 
     #[test]
     fn versions_are_compared_as_numbers() {
@@ -586,13 +489,5 @@ mod tests {
         assert!(version_numbers("v0.140.3 (x)") < version_numbers(OLDEST_VERSION));
         assert!(version_numbers("v26.3.0") < version_numbers("v26.24.0-dev"));
         assert_eq!(version_numbers("26"), None);
-    }
-
-    #[test]
-    fn statements_carry_their_name() {
-        assert_eq!(
-            Statement::new("drop it", "DROP SCHEMA \"x\"").to_string(),
-            "/* cutover: drop it */ DROP SCHEMA \"x\""
-        );
     }
 }

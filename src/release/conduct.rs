@@ -7,8 +7,10 @@ use crate::deployment::builds::Builds;
 use crate::deployment::engine::Recheck;
 use crate::deployment::leftovers::{self, Leftover};
 use crate::deployment::state::Event;
-use crate::deployment::{Context, Engine, Until};
+use crate::deployment::{Context, Engine, Until, statements};
 use crate::materialize::Materialize;
+use crate::materialize::cost::Counts;
+use crate::materialize::watch::Watching;
 use crate::plan::{Mode, Plan, RefusalName};
 use crate::progress::Reporter;
 use crate::settings::Policy;
@@ -18,9 +20,9 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// The folder of a run that has no deployment yet.
+/// The folder of a run that has no deployment yet, and how much was sent to the server for it.
 #[derive(Debug)]
-pub struct Folder(PathBuf);
+pub struct Folder(PathBuf, Counts);
 
 impl Folder {
     pub(super) fn path(&self) -> &Path {
@@ -29,7 +31,7 @@ impl Folder {
 
     pub(super) fn of(release: &Release) -> Self {
         let name = format!("planning-{}", uuid::Uuid::now_v7());
-        Self(release.runs().join(name))
+        Self(release.runs().join(name), Counts::default())
     }
 
     /// Removes it, when the plan is not carried out.
@@ -83,7 +85,7 @@ impl Release {
         }
         // What the project does not say is not worth waiting for dbt.
         self.project.deployment()?;
-        let folder = Folder::of(self);
+        let mut folder = Folder::of(self);
         let builds = self.builds(&folder.0, reporter, stop)?;
         let materialize = self.materialize().until(stop);
         let plan = match self.artifacts() {
@@ -94,7 +96,10 @@ impl Release {
             Err(error) => Err(error),
         };
         match plan {
-            Ok(plan) => Ok((plan, folder)),
+            Ok(plan) => {
+                folder.1 = materialize.counts();
+                Ok((plan, folder))
+            }
             Err(error) => {
                 // A folder that stays does no harm; the error is what matters.
                 let _ = folder.remove();
@@ -119,7 +124,9 @@ impl Release {
         let request = self.request(wishes, &plan);
         let new = NewDeployment { plan, request };
         let deployment = store.create_by(lead, new, run).await?;
+        let sent = folder.1;
         folder.becomes(&self.runs().join(&deployment.id))?;
+        statements::planning(store, lead, &deployment, sent).await?;
         Ok(deployment)
     }
 
@@ -249,6 +256,7 @@ impl Release {
             builds: &parts.builds,
             reporter: driving.reporter.clone(),
             cancel: driving.stop.clone(),
+            watching: driving.watching.clone(),
         }
     }
 }
@@ -271,4 +279,6 @@ pub struct Driving<'a> {
     pub reporter: Reporter,
     /// Set when the drive is to stop at the next boundary.
     pub stop: &'a CancellationToken,
+    /// What tells how ready the deployment is; kept from one drive to the next.
+    pub watching: Watching,
 }

@@ -185,6 +185,7 @@ fn links_between_the_documents_lead_somewhere() {
         "docs/benchmarks.md",
         "docs/glossary.md",
         "docs/operations.md",
+        "docs/questions.md",
     ];
     for path in documents {
         let text = document(path);

@@ -9,6 +9,7 @@ mod failures;
 mod late;
 mod law;
 mod made;
+mod questions;
 mod readers;
 mod replacement;
 mod sinks;

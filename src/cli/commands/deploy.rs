@@ -8,6 +8,7 @@ use crate::cli::output::views::{DryRunView, OutcomeView, TestedView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::{DeploymentError, Until, Verb, verb};
 use crate::failure::Class;
+use crate::materialize::watch::Watching;
 use crate::plan::{Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::progress::Reporter;
 use crate::release::{Driving, Release, ReleaseError, Wishes};
@@ -92,6 +93,7 @@ pub(super) async fn deploy(
         lead: &lead,
         reporter: reporter.clone(),
         stop,
+        watching: Watching::default(),
     };
     let is_free = match active {
         Some(active) => finish_interrupted(&release, &driving, active).await,

@@ -10,6 +10,7 @@ use crate::cli::output::views::{
 };
 use crate::cli::remote::view;
 use crate::cli::{CommandError, Output};
+use crate::deployment::hydrate::Waiting;
 use crate::release::{Release, ReleaseError};
 use crate::store::{Store, StoreError};
 use std::collections::BTreeSet;
@@ -69,11 +70,16 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         Some(active) => Some(active),
         None => store.latest(&environment).await?,
     };
+    let waiting = match &latest {
+        Some(latest) => Waiting::recorded(latest.state, &store.effects(&latest.id).await?)?,
+        None => None,
+    };
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
         daemon: None,
         leader: None,
+        waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
         advice: latest.as_ref().map(|deployment| {
             Advice::new(
                 deployment.state,

@@ -9,6 +9,7 @@ use crate::cli::output::views::{DeploymentView, DryRunView, OutcomeView};
 use crate::cli::{CommandError, Output};
 use crate::deployment::state::Asker;
 use crate::deployment::{DeploymentError, Verb, verb};
+use crate::materialize::watch::Watching;
 use crate::progress::Reporter;
 use crate::release::{Driving, Release, ReleaseError};
 use crate::store::{Deployment, Store};
@@ -78,6 +79,7 @@ pub(super) async fn run(
         lead: &lead,
         reporter,
         stop,
+        watching: Watching::default(),
     };
     let ended = release
         .drive(&driving, deployment, done.until(), event)

@@ -153,6 +153,13 @@ pub(crate) fn status() -> StatusView {
         };
         StatusEntry {
             daemon: None,
+            waiting_for: match state == State::Hydrating {
+                true => vec![
+                    "marts.revenue is not hydrated, since 10:00:00 UTC (cluster compute)"
+                        .to_owned(),
+                ],
+                false => Vec::new(),
+            },
             leader: None,
             environment: environment.to_owned(),
             deployment: Some(deployment),
@@ -163,6 +170,7 @@ pub(crate) fn status() -> StatusView {
         environments: vec![
             StatusEntry {
                 daemon: None,
+                waiting_for: Vec::new(),
                 leader: None,
                 environment: "dev".to_owned(),
                 deployment: None,
@@ -204,6 +212,8 @@ pub(crate) fn show() -> ShowView {
     };
     ShowView {
         watched: None,
+        waiting: None,
+        statements: None,
         deployment: record(
             State::Failed,
             true,

@@ -153,6 +153,9 @@ impl View for DryRunView {
     }
 }
 
+/// The most reasons to wait that a status shows as text.
+const REASONS: usize = 3;
+
 /// `status`
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StatusView {
@@ -169,6 +172,9 @@ pub struct StatusEntry {
     pub deployment: Option<DeploymentView>,
     /// What comes next; `None` when there never was a deployment.
     pub advice: Option<Advice>,
+    /// What it waits for to be ready: the object, the figure, the limit and since when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
     /// What the daemon says of it, where one was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daemon: Option<DaemonEntry>,
@@ -266,6 +272,12 @@ impl View for StatusView {
                 next.push(advice.next.to_owned());
                 next.extend(reason);
                 next.extend(advice.commands.iter().map(|c| format!("$ {c}")));
+            }
+            let waits = entry.waiting_for.iter().take(REASONS);
+            next.extend(waits.map(|reason| format!("waits: {}", visible(reason))));
+            if entry.waiting_for.len() > REASONS {
+                let more = entry.waiting_for.len() - REASONS;
+                next.push(format!("waits: {more} more"));
             }
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));
             next.extend(entry.leader.iter().map(LeaderEntry::line));

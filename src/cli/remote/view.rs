@@ -6,6 +6,7 @@ use crate::cli::output::{DeploymentView, Page, View};
 use crate::daemon::board::{Activity, DeploymentStatus, Status};
 use crate::daemon::request::Accepted;
 use crate::plan::render::escape::visible;
+use crate::progress::ClusterReadiness;
 use crate::settings::Policy;
 use serde::Serialize;
 
@@ -60,6 +61,11 @@ pub(in crate::cli) fn entry(status: Status) -> StatusEntry {
             .as_ref()
             .map(|found| deployment(&status.environment, found)),
         advice: advice(&status),
+        waiting_for: status
+            .readiness
+            .iter()
+            .flat_map(ClusterReadiness::reasons)
+            .collect(),
         leader: None,
         daemon: Some(DaemonEntry {
             role: status.role,

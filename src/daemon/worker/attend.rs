@@ -114,6 +114,7 @@ impl Leading<'_> {
             lead: self.lead,
             reporter,
             stop: &stop,
+            watching: self.worker.memory.watching.clone(),
         };
         let drive = release.drive(&driving, deployment, until, event);
         tokio::pin!(drive);
@@ -215,6 +216,7 @@ impl Leading<'_> {
         let stale = self.worker.memory.stale.take();
         self.worker.memory.rested = None;
         self.worker.memory.taken = None;
+        self.worker.memory.watching.end();
         if let Some(run) = self.worker.memory.run.take() {
             let detail = detail
                 .or(deployment.reason.clone())

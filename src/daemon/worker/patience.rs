@@ -111,6 +111,7 @@ impl Leading<'_> {
             lead,
             reporter,
             stop: &stop,
+            watching: self.worker.memory.watching.clone(),
         };
         let look = async {
             let changed = project::changed(&wanted, deployment, &stop).await;
@@ -171,6 +172,7 @@ impl Leading<'_> {
             lead: self.lead,
             reporter,
             stop: &stop,
+            watching: self.worker.memory.watching.clone(),
         };
         let look = release.watch(&driving, deployment.clone());
         match self.beside(look, news, &stop, &deployment.id).await {

@@ -1,94 +1,190 @@
-//! The queries of one catalog reading. Every column is cast to text: the client then needs no
-//! knowledge of Materialize's own types.
+//! The questions of a look: columns of one relation each.
 
-pub(super) const FACTS: &str = "
-SELECT current_database()::text, current_role::text,
-       has_database_privilege(current_role, current_database(), 'CREATE')::text,
-       has_system_privilege(current_role, 'CREATECLUSTER')::text,
-       mz_environment_id()::text";
+use crate::materialize::question::{Filter, Question, Relation, relation};
+
+const FACTS: &str = "SELECT current_database()::text, current_role::text, \
+                     mz_environment_id()::text, mz_is_superuser()::text";
 
 /// What tells one Materialize from another, whatever its address is.
-pub(super) const SERVER: &str = "SELECT mz_environment_id()::text";
+pub(super) fn server() -> Question {
+    Question::constant("server id", "SELECT mz_environment_id()::text")
+}
 
-pub(super) const ROLES: &str = "
-SELECT name::text, pg_has_role(current_role, name, 'USAGE')::text FROM mz_catalog.mz_roles";
+pub(super) fn facts() -> Question {
+    Question::constant("session facts", FACTS)
+}
 
-pub(super) const SCHEMAS: &str = "
-SELECT s.id::text, s.name::text, d.name::text, r.name::text
-FROM mz_catalog.mz_schemas s
-JOIN mz_catalog.mz_databases d ON d.id = s.database_id
-JOIN mz_catalog.mz_roles r ON r.id = s.owner_id
-WHERE s.id LIKE 'u%'";
+pub(super) fn databases() -> Vec<Question> {
+    let columns = ["id", "name", "privileges"];
+    Question::select(
+        "databases",
+        relation::DATABASES,
+        &columns,
+        Filter::All,
+        None,
+    )
+}
 
-pub(super) const CLUSTERS: &str = "
-SELECT c.id::text, c.name::text, r.name::text, c.managed::text
-FROM mz_catalog.mz_clusters c
-JOIN mz_catalog.mz_roles r ON r.id = c.owner_id
-WHERE c.id LIKE 'u%'";
+pub(super) fn roles() -> Vec<Question> {
+    Question::select("roles", relation::ROLES, &["id", "name"], Filter::All, None)
+}
 
-pub(super) const REPLICAS: &str = "
-SELECT r.cluster_id::text, r.name::text, r.size::text, r.availability_zone::text
-FROM mz_catalog.mz_cluster_replicas r
-WHERE r.cluster_id LIKE 'u%'";
+pub(super) fn members() -> Vec<Question> {
+    let columns = ["role_id", "member"];
+    Question::select(
+        "role members",
+        relation::ROLE_MEMBERS,
+        &columns,
+        Filter::All,
+        None,
+    )
+}
 
-pub(super) const OBJECTS: &str = "
-SELECT o.id::text, o.name::text, o.type::text, o.schema_id::text, r.name::text,
-       o.cluster_id::text, t.source_id::text, so.type::text
-FROM mz_catalog.mz_objects o
-JOIN mz_catalog.mz_roles r ON r.id = o.owner_id
-LEFT JOIN mz_catalog.mz_tables t ON t.id = o.id
-LEFT JOIN mz_catalog.mz_sources so ON so.id = o.id
-WHERE o.id LIKE 'u%'";
+pub(super) fn system_privileges() -> Vec<Question> {
+    Question::select(
+        "system privileges",
+        relation::SYSTEM_PRIVILEGES,
+        &["privileges"],
+        Filter::All,
+        None,
+    )
+}
 
-pub(super) const COLUMNS: &str = "
-SELECT c.id::text, c.name::text, c.type::text FROM mz_catalog.mz_columns c WHERE c.id LIKE 'u%'";
+pub(super) fn schemas(filter: Filter<'_>) -> Vec<Question> {
+    let columns = ["id", "name", "database_id", "owner_id", "privileges"];
+    Question::select("schemas", relation::SCHEMAS, &columns, filter, None)
+}
 
-pub(super) const DEPENDENCIES: &str = "
-SELECT object_id::text, referenced_object_id::text
-FROM mz_internal.mz_object_dependencies
-WHERE object_id LIKE 'u%' AND referenced_object_id LIKE 'u%'";
+pub(super) fn clusters(filter: Filter<'_>) -> Vec<Question> {
+    let columns = ["id", "name", "owner_id", "managed", "privileges"];
+    Question::select("clusters", relation::CLUSTERS, &columns, filter, None)
+}
 
-/// A peek: a filter over one indexed relation.
-pub(super) const INDEXES: &str = "
-SELECT i.id::text, i.create_sql::text FROM mz_catalog.mz_indexes i WHERE i.id LIKE 'u%'";
+pub(super) fn replicas(filter: Filter<'_>) -> Vec<Question> {
+    let columns = ["cluster_id", "name", "size", "availability_zone"];
+    Question::select("replicas", relation::REPLICAS, &columns, filter, None)
+}
 
-pub(super) const COMMENTS: &str = "
-SELECT m.id::text, m.object_type::text, c.name::text, m.comment::text
-FROM mz_internal.mz_comments m
-LEFT JOIN mz_catalog.mz_columns c
-       ON c.id = m.id AND c.position::text = m.object_sub_id::text
-      AND m.object_type NOT IN ('schema', 'cluster', 'role', 'database')
-WHERE m.id LIKE 'u%'";
+pub(super) fn objects(filter: Filter<'_>) -> Vec<Question> {
+    let columns = [
+        "id",
+        "name",
+        "type",
+        "schema_id",
+        "owner_id",
+        "cluster_id",
+        "privileges",
+    ];
+    let users = match filter {
+        Filter::Users(_) => None,
+        Filter::All | Filter::In(..) => Some("id LIKE 'u%'"),
+    };
+    Question::select("objects", relation::OBJECTS, &columns, filter, users)
+}
 
-pub(super) const GRANTS: &str = "
-SELECT p.kind::text, p.id::text, g.name::text, p.privilege_type::text
-FROM (SELECT 'schema' AS kind, id, mz_internal.mz_aclexplode(privileges).*
-      FROM mz_catalog.mz_schemas WHERE id LIKE 'u%') p
-LEFT JOIN mz_catalog.mz_roles g ON g.id = p.grantee
-UNION ALL
-SELECT p.kind::text, p.id::text, g.name::text, p.privilege_type::text
-FROM (SELECT 'cluster' AS kind, id, mz_internal.mz_aclexplode(privileges).*
-      FROM mz_catalog.mz_clusters WHERE id LIKE 'u%') p
-LEFT JOIN mz_catalog.mz_roles g ON g.id = p.grantee
-UNION ALL
-SELECT p.kind::text, p.id::text, g.name::text, p.privilege_type::text
-FROM (SELECT 'object' AS kind, id, mz_internal.mz_aclexplode(privileges).*
-      FROM mz_catalog.mz_objects WHERE id LIKE 'u%') p
-LEFT JOIN mz_catalog.mz_roles g ON g.id = p.grantee";
+fn of_ids(
+    label: &'static str,
+    relation: Relation,
+    columns: &[&str],
+    ids: Option<&[&str]>,
+) -> Vec<Question> {
+    let filter = match ids {
+        Some(ids) => Filter::In("id", ids),
+        None => Filter::Users("id"),
+    };
+    Question::select(label, relation, columns, filter, None)
+}
 
-pub(super) const DEFAULT_PRIVILEGES: &str = "
-SELECT database::text, schema::text, object_owner::text, object_type::text,
-       grantee::text, privilege_type::text
-FROM mz_internal.mz_show_default_privileges
-WHERE schema IS NOT NULL AND object_owner IS NOT NULL AND grantee IS NOT NULL
-  AND privilege_type IS NOT NULL";
+pub(super) fn tables(ids: Option<&[&str]>) -> Vec<Question> {
+    of_ids("tables", relation::TABLES, &["id", "source_id"], ids)
+}
 
-/// Zero on a server before v26.10, which lacks the relation of [`REPLACEMENTS`].
-pub(in crate::materialize) const REPLACEMENTS_KNOWN: &str = "
-SELECT count(*)::text
-FROM mz_catalog.mz_objects o
-JOIN mz_catalog.mz_schemas s ON s.id = o.schema_id
-WHERE s.name = 'mz_internal' AND s.database_id IS NULL AND o.name = 'mz_replacements'";
+pub(super) fn sources(ids: Option<&[&str]>) -> Vec<Question> {
+    of_ids("sources", relation::SOURCES, &["id", "type"], ids)
+}
 
-pub(in crate::materialize) const REPLACEMENTS: &str = "
-SELECT id::text, target_id::text FROM mz_internal.mz_replacements WHERE id LIKE 'u%'";
+pub(super) fn columns(ids: Option<&[&str]>) -> Vec<Question> {
+    let columns = ["id", "name", "\"position\"", "type"];
+    of_ids("columns", relation::COLUMNS, &columns, ids)
+}
+
+pub(super) fn comments(ids: Option<&[&str]>) -> Vec<Question> {
+    let columns = ["id", "object_type", "object_sub_id", "comment"];
+    of_ids("comments", relation::COMMENTS, &columns, ids)
+}
+
+pub(super) fn indexes() -> Vec<Question> {
+    of_ids("indexes", relation::INDEXES, &["id", "create_sql"], None)
+}
+
+pub(super) fn dependencies(filter: Filter<'_>, of_users: &str) -> Vec<Question> {
+    let columns = ["object_id", "referenced_object_id"];
+    Question::select(
+        "dependencies",
+        relation::DEPENDENCIES,
+        &columns,
+        filter,
+        Some(of_users),
+    )
+}
+
+pub(super) fn default_privileges() -> Vec<Question> {
+    let columns = [
+        "role_id",
+        "schema_id",
+        "object_type",
+        "grantee",
+        "privileges",
+    ];
+    Question::select(
+        "default privileges",
+        relation::DEFAULT_PRIVILEGES,
+        &columns,
+        Filter::All,
+        Some("schema_id LIKE 'u%'"),
+    )
+}
+
+/// Comments on schemas that hold a mark of ours.
+pub(super) fn marks() -> Vec<Question> {
+    Question::select(
+        "marks",
+        relation::COMMENTS,
+        &["id", "comment"],
+        Filter::All,
+        Some("object_type = 'schema' AND comment LIKE '%[cutover {%'"),
+    )
+}
+
+pub(super) const USED_BY_USERS: &str = "object_id LIKE 'u%'";
+pub(super) const OF_USERS: &str = "referenced_object_id LIKE 'u%'";
+
+/// Every question of a look, for tests of what they cost.
+#[cfg(test)]
+pub(in crate::materialize) fn every_question() -> Vec<Question> {
+    let some = &["u1", "u2"][..];
+    [
+        vec![server(), facts()],
+        databases(),
+        roles(),
+        members(),
+        system_privileges(),
+        schemas(Filter::Users("id")),
+        schemas(Filter::In("name", some)),
+        clusters(Filter::Users("id")),
+        clusters(Filter::In("id", some)),
+        replicas(Filter::Users("cluster_id")),
+        objects(Filter::Users("id")),
+        objects(Filter::In("schema_id", some)),
+        tables(None),
+        sources(Some(some)),
+        columns(Some(some)),
+        comments(None),
+        indexes(),
+        dependencies(Filter::Users("object_id"), OF_USERS),
+        dependencies(Filter::In("referenced_object_id", some), USED_BY_USERS),
+        default_privileges(),
+        marks(),
+    ]
+    .concat()
+}

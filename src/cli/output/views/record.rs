@@ -6,8 +6,10 @@ use crate::cli::output::tables::table;
 use crate::cli::output::{Page, View, format};
 use crate::deployment::checks;
 use crate::deployment::checks::Outcome;
+use crate::deployment::hydrate::Waiting;
 use crate::deployment::identity::made_beside;
 use crate::deployment::state::{Event, State};
+use crate::deployment::statements::Statements;
 use crate::deployment::watch::Watched;
 use crate::plan::Plan;
 use crate::plan::render::escape::visible;
@@ -84,6 +86,12 @@ pub struct ShowView {
     pub checks: Vec<CheckedView>,
     /// How what it released did after the swap; `None` when it was never looked at.
     pub watched: Option<Watched>,
+    /// What it waits for to be ready; `None` when it waits for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// How many statements of each class its states have sent; `None` when none is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statements: Option<Statements>,
     /// What happened, in order.
     pub events: Vec<EventView>,
     /// What was done, in order.
@@ -102,8 +110,12 @@ impl ShowView {
     ) -> Result<Self, StoreError> {
         let checks = checks::recorded(&effects)?;
         let watched = Watched::recorded(&effects)?;
+        let waiting = Waiting::recorded(deployment.state, &effects)?;
+        let statements = Statements::recorded(&effects)?;
         Ok(Self {
             watched,
+            waiting,
+            statements,
             checks: checks
                 .into_iter()
                 .map(|(moment, outcome)| CheckedView { moment, outcome })
@@ -191,6 +203,18 @@ impl View for ShowView {
             for (state, length) in stays {
                 let (state, length) = (format::state(state), format::length(length));
                 text.push_str(&format!("  {state:<13} {length}\n"));
+            }
+        }
+        if let Some(waiting) = &self.waiting {
+            text.push_str(&format!("\nWaits for ({})\n", format::moment(waiting.at)));
+            for reason in &waiting.reasons {
+                text.push_str(&format!("  {}\n", visible(reason)));
+            }
+        }
+        if let Some(Statements(statements)) = &self.statements {
+            text.push_str("\nStatements sent\n");
+            for (part, counts) in statements {
+                text.push_str(&format!("  {:<13} {counts}\n", visible(part)));
             }
         }
         if !self.checks.is_empty() {

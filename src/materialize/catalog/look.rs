@@ -1,0 +1,469 @@
+//! Asking the catalog: rows as the server has them, not joined yet.
+//!
+//! Each question is a peek (`question`), all of a look at one moment, and those that do not
+//! need each other's answers without waiting for each other. What has no index on the server (members
+//! of roles, default privileges, the system's privileges, replacements) is asked only while planning,
+//! replacements also in a release that replaces a view.
+
+use super::about::About;
+use super::queries::{
+    OF_USERS, USED_BY_USERS, clusters, columns, comments, databases, default_privileges,
+    dependencies, facts, indexes, members, objects, replicas, roles, schemas, sources,
+    system_privileges, tables,
+};
+use super::{optional, text};
+use crate::materialize::error::MaterializeError;
+use crate::materialize::question::Filter;
+use crate::materialize::replacement::Replacements;
+use crate::materialize::session::{Session, Snapshot};
+use std::collections::{BTreeMap, BTreeSet};
+use tokio_postgres::Row;
+
+/// What a look saw.
+#[derive(Debug, Default)]
+pub(in crate::materialize) struct Seen {
+    pub(super) facts: Facts,
+    /// Databases by id.
+    pub(super) databases: BTreeMap<String, Database>,
+    /// Names of roles by id.
+    pub(super) roles: BTreeMap<String, String>,
+    /// `(role, member)`, ids.
+    pub(super) members: Vec<(String, String)>,
+    /// Each entry of the system's privileges.
+    pub(super) system_privileges: Vec<String>,
+    pub(in crate::materialize) schemas: BTreeMap<String, SchemaRow>,
+    pub(in crate::materialize) clusters: BTreeMap<String, ClusterRow>,
+    pub(super) replicas: Vec<Row>,
+    pub(in crate::materialize) objects: BTreeMap<String, ObjectRow>,
+    /// Tables that a source feeds, ids.
+    pub(super) fed: BTreeSet<String>,
+    /// The types of sources, by id.
+    pub(super) source_types: BTreeMap<String, String>,
+    /// `(dependent, depended upon)`.
+    pub(in crate::materialize) dependencies: BTreeSet<(String, String)>,
+    pub(super) columns: Vec<Row>,
+    pub(super) comments: Vec<Row>,
+    pub(super) indexes: Vec<Row>,
+    pub(super) default_privileges: Vec<Row>,
+    pub(super) replacements: Option<Replacements>,
+}
+
+/// What the session says of itself.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) database: String,
+    pub(super) role: String,
+    pub(super) server: String,
+    pub(super) is_superuser: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Database {
+    pub(super) name: String,
+    pub(super) privileges: Option<String>,
+}
+
+#[derive(Debug)]
+pub(in crate::materialize) struct SchemaRow {
+    pub(in crate::materialize) name: String,
+    /// None of a schema of the system.
+    pub(super) database_id: Option<String>,
+    pub(super) owner_id: String,
+    pub(super) privileges: Option<String>,
+}
+
+#[derive(Debug)]
+pub(in crate::materialize) struct ClusterRow {
+    pub(in crate::materialize) name: String,
+    pub(super) owner_id: String,
+    pub(super) managed: bool,
+    pub(super) privileges: Option<String>,
+}
+
+#[derive(Debug)]
+pub(in crate::materialize) struct ObjectRow {
+    pub(in crate::materialize) name: String,
+    pub(super) word: String,
+    pub(in crate::materialize) schema_id: String,
+    pub(super) owner_id: String,
+    pub(in crate::materialize) cluster_id: Option<String>,
+    pub(super) privileges: Option<String>,
+}
+
+impl Seen {
+    /// Looks at everything that users made.
+    pub(super) async fn whole(session: &Session) -> Result<Self, MaterializeError> {
+        let snapshot = session.snapshot("catalog").await?;
+        let mut seen = Self::default();
+        let users = dependencies(Filter::Users("object_id"), OF_USERS);
+        let asked = [
+            databases(),
+            vec![facts()],
+            roles(),
+            members(),
+            system_privileges(),
+            schemas(Filter::Users("id")),
+            clusters(Filter::Users("id")),
+            objects(Filter::Users("id")),
+            tables(None),
+            sources(None),
+            users,
+            replicas(Filter::Users("cluster_id")),
+            columns(None),
+            comments(None),
+            indexes(),
+            default_privileges(),
+        ];
+        let answers = futures_util::future::try_join_all(asked.iter().map(|it| snapshot.ask(it)));
+        let (answers, replacements) = tokio::try_join!(answers, Replacements::pending(&snapshot))?;
+        let [
+            databases,
+            facts,
+            roles,
+            members,
+            system,
+            schemas,
+            clusters,
+            objects,
+            tables,
+            sources,
+            dependencies,
+            replicas,
+            columns,
+            comments,
+            indexes,
+            defaults,
+        ]: [Vec<Row>; 16] = answers
+            .try_into()
+            .map_err(|_| unexpected("catalog", "another number of answers than of questions"))?;
+        snapshot.end().await?;
+        seen.take_facts(&facts)?;
+        seen.take_databases(&databases)?;
+        seen.take_roles(&roles)?;
+        for row in &members {
+            let member = (text(row, "role members", 0)?, text(row, "role members", 1)?);
+            seen.members.push(member);
+        }
+        for row in &system {
+            seen.system_privileges
+                .push(text(row, "system privileges", 0)?);
+        }
+        seen.take_schemas(&schemas)?;
+        seen.take_clusters(&clusters)?;
+        seen.take_objects(&objects)?;
+        seen.take_tables(&tables)?;
+        seen.take_sources(&sources)?;
+        seen.take_dependencies(&dependencies)?;
+        seen.replicas = replicas;
+        seen.columns = columns;
+        seen.comments = comments;
+        seen.indexes = indexes;
+        seen.default_privileges = defaults;
+        seen.replacements = replacements;
+        Ok(seen)
+    }
+
+    /// Looks at what `about` names, and at who depends on it. `with_roles` also at what it depends on, at
+    /// the roles by whose names owners and privileges are told, and at what feeds tables and sources.
+    pub(in crate::materialize) async fn some(
+        session: &Session,
+        label: &'static str,
+        about: &About,
+        with_roles: bool,
+    ) -> Result<Self, MaterializeError> {
+        let snapshot = session.snapshot(label).await?;
+        let mut seen = Self::default();
+        seen.find(&snapshot, about, with_roles).await?;
+        if !about.names_only {
+            seen.find_objects(&snapshot, about).await?;
+            seen.find_dependencies(&snapshot, with_roles).await?;
+        }
+        seen.find_homes(&snapshot).await?;
+        if with_roles {
+            seen.find_feeds(&snapshot).await?;
+        }
+        if about.closely {
+            seen.look_closely(&snapshot).await?;
+        }
+        if about.replacements {
+            seen.replacements = Replacements::pending(&snapshot).await?;
+        }
+        snapshot.end().await?;
+        Ok(seen)
+    }
+
+    /// What is named itself.
+    async fn find(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        about: &About,
+        with_roles: bool,
+    ) -> Result<(), MaterializeError> {
+        let facts = [facts()];
+        let roles = match with_roles {
+            true => roles(),
+            false => Vec::new(),
+        };
+        let of_schemas = [
+            schemas(Filter::In("name", &refs(&about.schemas))),
+            schemas(Filter::In("id", &refs(&about.schema_ids))),
+        ]
+        .concat();
+        let of_clusters = [
+            clusters(Filter::In("name", &refs(&about.clusters))),
+            clusters(Filter::In("id", &refs(&about.cluster_ids))),
+        ]
+        .concat();
+        let of_objects = [
+            objects(Filter::In("id", &refs(&about.objects))),
+            objects(Filter::In("name", &refs(&about.object_names))),
+        ]
+        .concat();
+        let databases = databases();
+        let (databases, facts, roles, schemas, clusters, objects) = tokio::try_join!(
+            snapshot.ask(&databases),
+            snapshot.ask(&facts),
+            snapshot.ask(&roles),
+            snapshot.ask(&of_schemas),
+            snapshot.ask(&of_clusters),
+            snapshot.ask(&of_objects),
+        )?;
+        self.take_facts(&facts)?;
+        self.take_databases(&databases)?;
+        self.take_roles(&roles)?;
+        self.take_schemas(&schemas)?;
+        // Another database may have a schema of the same name.
+        let here = self.database_id();
+        self.schemas.retain(|id, schema| {
+            about.schema_ids.contains(id)
+                || (schema.database_id.is_some() && schema.database_id == here)
+        });
+        self.take_clusters(&clusters)?;
+        self.take_objects(&objects)
+    }
+
+    /// What lies in the schemas and runs on the clusters.
+    async fn find_objects(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        about: &About,
+    ) -> Result<(), MaterializeError> {
+        let schemas: BTreeSet<String> = self.schemas.keys().cloned().collect();
+        let clusters: BTreeSet<String> = self.clusters.keys().cloned().collect();
+        let schemas: BTreeSet<String> = &schemas | &about.schema_ids;
+        let clusters: BTreeSet<String> = &clusters | &about.cluster_ids;
+        let asked = [
+            objects(Filter::In("schema_id", &refs(&schemas))),
+            objects(Filter::In("cluster_id", &refs(&clusters))),
+        ]
+        .concat();
+        let rows = snapshot.ask(&asked).await?;
+        self.take_objects(&rows)
+    }
+
+    /// Who depends on what was found, and where wanted on what that depends.
+    async fn find_dependencies(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        both_ways: bool,
+    ) -> Result<(), MaterializeError> {
+        let known: BTreeSet<String> = self.objects.keys().cloned().collect();
+        let ids = refs(&known);
+        let mut asked = dependencies(Filter::In("referenced_object_id", &ids), USED_BY_USERS);
+        if both_ways {
+            asked.extend(dependencies(Filter::In("object_id", &ids), OF_USERS));
+        }
+        let rows = snapshot.ask(&asked).await?;
+        self.take_dependencies(&rows)?;
+        let dependents: BTreeSet<String> = self
+            .dependencies
+            .iter()
+            .map(|(dependent, _)| dependent.clone())
+            .filter(|dependent| !known.contains(dependent))
+            .collect();
+        let rows = snapshot
+            .ask(&objects(Filter::In("id", &refs(&dependents))))
+            .await?;
+        self.take_objects(&rows)
+    }
+
+    /// The schemas and clusters of what was found, for its names.
+    async fn find_homes(&mut self, snapshot: &Snapshot<'_>) -> Result<(), MaterializeError> {
+        let objects = self.objects.values();
+        let schemas_of: BTreeSet<String> = objects
+            .clone()
+            .map(|object| object.schema_id.clone())
+            .filter(|id| !self.schemas.contains_key(id))
+            .collect();
+        let clusters_of: BTreeSet<String> = objects
+            .filter_map(|object| object.cluster_id.clone())
+            .filter(|id| !self.clusters.contains_key(id))
+            .collect();
+        let of_schemas = schemas(Filter::In("id", &refs(&schemas_of)));
+        let of_clusters = clusters(Filter::In("id", &refs(&clusters_of)));
+        let (schemas, clusters) =
+            tokio::try_join!(snapshot.ask(&of_schemas), snapshot.ask(&of_clusters))?;
+        self.take_schemas(&schemas)?;
+        self.take_clusters(&clusters)
+    }
+
+    /// What feeds tables and sources, where there are any.
+    async fn find_feeds(&mut self, snapshot: &Snapshot<'_>) -> Result<(), MaterializeError> {
+        let of_kind = |word: &str| -> BTreeSet<String> {
+            let objects = self.objects.iter();
+            objects
+                .filter(|(_, object)| object.word == word)
+                .map(|(id, _)| id.clone())
+                .collect()
+        };
+        let of_tables = tables(Some(&refs(&of_kind("table"))));
+        let of_sources = sources(Some(&refs(&of_kind("source"))));
+        let (tables, sources) =
+            tokio::try_join!(snapshot.ask(&of_tables), snapshot.ask(&of_sources))?;
+        self.take_tables(&tables)?;
+        self.take_sources(&sources)
+    }
+
+    async fn look_closely(&mut self, snapshot: &Snapshot<'_>) -> Result<(), MaterializeError> {
+        let ids: BTreeSet<String> = self.objects.keys().cloned().collect();
+        let of_columns = columns(Some(&refs(&ids)));
+        let schemas = self.schemas.keys();
+        let all = schemas.chain(self.clusters.keys()).chain(&ids).cloned();
+        let of_comments = comments(Some(&refs(&all.collect())));
+        let clusters: BTreeSet<String> = self.clusters.keys().cloned().collect();
+        let of_replicas = replicas(Filter::In("cluster_id", &refs(&clusters)));
+        let (columns, comments, replicas) = tokio::try_join!(
+            snapshot.ask(&of_columns),
+            snapshot.ask(&of_comments),
+            snapshot.ask(&of_replicas),
+        )?;
+        self.columns = columns;
+        self.comments = comments;
+        self.replicas = replicas;
+        Ok(())
+    }
+
+    /// The id of the session's database.
+    pub(in crate::materialize) fn database_id(&self) -> Option<String> {
+        self.databases
+            .iter()
+            .find(|(_, database)| database.name == self.facts.database)
+            .map(|(id, _)| id.clone())
+    }
+
+    /// Whether a schema lies in the session's database.
+    pub(in crate::materialize) fn is_here(&self, schema: &SchemaRow) -> bool {
+        schema.database_id.is_some() && schema.database_id == self.database_id()
+    }
+
+    fn take_facts(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
+        const LABEL: &str = "session facts";
+        let row = rows.first().ok_or_else(|| unexpected(LABEL, "no row"))?;
+        self.facts = Facts {
+            database: text(row, LABEL, 0)?,
+            role: text(row, LABEL, 1)?,
+            server: text(row, LABEL, 2)?,
+            is_superuser: text(row, LABEL, 3)? == "true",
+        };
+        Ok(())
+    }
+
+    fn take_databases(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
+        const LABEL: &str = "databases";
+        for row in rows {
+            let database = Database {
+                name: text(row, LABEL, 1)?,
+                privileges: optional(row, LABEL, 2)?,
+            };
+            self.databases.insert(text(row, LABEL, 0)?, database);
+        }
+        Ok(())
+    }
+
+    fn take_roles(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
+        for row in rows {
+            self.roles
+                .insert(text(row, "roles", 0)?, text(row, "roles", 1)?);
+        }
+        Ok(())
+    }
+
+    fn take_schemas(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
+        const LABEL: &str = "schemas";
+        for row in rows {
+            let schema = SchemaRow {
+                name: text(row, LABEL, 1)?,
+                database_id: optional(row, LABEL, 2)?,
+                owner_id: text(row, LABEL, 3)?,
+                privileges: optional(row, LABEL, 4)?,
+            };
+            self.schemas.insert(text(row, LABEL, 0)?, schema);
+        }
+        Ok(())
+    }
+
+    fn take_clusters(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
+        const LABEL: &str = "clusters";
+        for row in rows {
+            let cluster = ClusterRow {
+                name: text(row, LABEL, 1)?,
+                owner_id: text(row, LABEL, 2)?,
+                managed: text(row, LABEL, 3)? == "true",
+                privileges: optional(row, LABEL, 4)?,
+            };
+            self.clusters.insert(text(row, LABEL, 0)?, cluster);
+        }
+        Ok(())
+    }
+
+    fn take_objects(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
+        const LABEL: &str = "objects";
+        for row in rows {
+            let object = ObjectRow {
+                name: text(row, LABEL, 1)?,
+                word: text(row, LABEL, 2)?,
+                schema_id: text(row, LABEL, 3)?,
+                owner_id: text(row, LABEL, 4)?,
+                cluster_id: optional(row, LABEL, 5)?,
+                privileges: optional(row, LABEL, 6)?,
+            };
+            self.objects.insert(text(row, LABEL, 0)?, object);
+        }
+        Ok(())
+    }
+
+    fn take_tables(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
+        for row in rows {
+            if optional(row, "tables", 1)?.is_some() {
+                self.fed.insert(text(row, "tables", 0)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_sources(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
+        for row in rows {
+            self.source_types
+                .insert(text(row, "sources", 0)?, text(row, "sources", 1)?);
+        }
+        Ok(())
+    }
+
+    fn take_dependencies(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
+        const LABEL: &str = "dependencies";
+        for row in rows {
+            self.dependencies
+                .insert((text(row, LABEL, 0)?, text(row, LABEL, 1)?));
+        }
+        Ok(())
+    }
+}
+
+fn refs(texts: &BTreeSet<String>) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
+pub(super) fn unexpected(label: &'static str, what: impl Into<String>) -> MaterializeError {
+    let what = what.into();
+    MaterializeError::Unexpected { label, what }
+}
