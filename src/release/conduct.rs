@@ -8,13 +8,14 @@ use crate::deployment::engine::Recheck;
 use crate::deployment::leftovers::{self, Leftover};
 use crate::deployment::state::Event;
 use crate::deployment::{Context, Engine, Until, statements};
+use crate::failure::with_causes;
 use crate::materialize::Materialize;
 use crate::materialize::cost::Counts;
 use crate::materialize::watch::Watching;
 use crate::plan::{Mode, Plan, RefusalName};
 use crate::progress::Reporter;
 use crate::settings::Policy;
-use crate::store::{Deployment, Kind, Lead, NewDeployment, Request, Store};
+use crate::store::{Deployment, Kind, Lead, NewDeployment, Request, Store, StoreError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
@@ -149,10 +150,12 @@ impl Release {
         }
     }
 
-    /// Drives a deployment and gives it back as it ended. `event` is what was asked of it.
+    /// Drives a deployment and gives it back as it ended. `event` is what was asked of it. When another
+    /// process has taken the lead, what is under way here is stopped, dbt with it: whoever leads now may make
+    /// other things under the same names.
     ///
     /// # Errors
-    /// See [`Engine::drive`].
+    /// See [`Engine::drive`]; [`StoreError::Superseded`] once the lead is lost.
     pub async fn drive(
         &self,
         driving: &Driving<'_>,
@@ -172,6 +175,13 @@ impl Release {
             environment = %deployment.environment,
             deployment_id = %deployment.id
         );
+        let stop = driving.stop.child_token();
+        let driving = &Driving {
+            stop: &stop,
+            reporter: driving.reporter.clone(),
+            watching: driving.watching.clone(),
+            ..*driving
+        };
         let parts = self.parts(driving, &deployment)?;
         let mut engine = Engine::new(self.context(driving, &parts), deployment);
         let driven = async {
@@ -181,7 +191,27 @@ impl Release {
             }
             engine.drive(until).await
         };
-        driven.instrument(span).await?;
+        {
+            let mut driven = std::pin::pin!(driven.instrument(span));
+            tokio::select! {
+                ended = &mut driven => {
+                    ended?;
+                }
+                () = driving.lead.lost() => {
+                    stop.cancel();
+                    // It ends at its next boundary, and dbt within its time to stop.
+                    let ended = driven.await;
+                    if let Err(error) = ended {
+                        tracing::info!(error = with_causes(&error), "stopped, since the lead was lost");
+                    }
+                    return Err(StoreError::Superseded {
+                        environment: driving.lead.environment().to_owned(),
+                        holder: None,
+                    }
+                    .into());
+                }
+            }
+        }
         Ok(engine.deployment().clone())
     }
 
