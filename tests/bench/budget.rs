@@ -35,15 +35,14 @@ pub const RELEASE: Limits = Limits {
 
 /// The costs to start the stand-in with.
 pub fn costs() -> Option<Costs> {
-    let factor = match std::env::var("CUTOVER_BENCH_COSTS") {
-        Ok(text) => text
-            .parse::<f64>()
-            .ok()
-            .filter(|factor| factor.is_finite() && *factor >= 0.0)
-            .unwrap_or_else(|| panic!("CUTOVER_BENCH_COSTS is {text:?}, not a factor")),
-        Err(std::env::VarError::NotPresent) => 1.0,
-        Err(error) => panic!("CUTOVER_BENCH_COSTS: {error}"),
+    let factor: f64 = match std::env::var_os("CUTOVER_BENCH_COSTS") {
+        Some(text) => text.to_str().unwrap().parse().unwrap(),
+        None => 1.0,
     };
+    assert!(
+        factor.is_finite() && factor >= 0.0,
+        "CUTOVER_BENCH_COSTS is {factor}, not a factor"
+    );
     (factor > 0.0).then_some(Costs {
         factor,
         readiness: true,

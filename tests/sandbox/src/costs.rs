@@ -151,7 +151,7 @@ pub enum Held {
     /// It swaps and renames.
     Names,
     /// It holds one other statement of DDL.
-    Single(Ddl),
+    Single(Box<Ddl>),
 }
 
 /// What a statement meets, as far as its price depends on it.

@@ -11,6 +11,7 @@ mod naming;
 mod object;
 pub mod privilege;
 pub mod replacement;
+mod sink;
 mod source;
 
 use crate::catalog::{
@@ -166,7 +167,7 @@ pub fn apply(catalog: &mut Catalog, context: Context<'_>, ddl: &Ddl) -> Result<E
             clauses,
             if_not_exists,
             text,
-        } => object::create_sink(
+        } => sink::create(
             catalog,
             context,
             name,
@@ -175,7 +176,7 @@ pub fn apply(catalog: &mut Catalog, context: Context<'_>, ddl: &Ddl) -> Result<E
             *if_not_exists,
             text,
         ),
-        Ddl::AlterSink { name, from } => object::alter_sink(catalog, context, name, from),
+        Ddl::AlterSink { name, from } => sink::alter(catalog, context, name, from),
         Ddl::ApplyReplacement {
             name,
             replacement,

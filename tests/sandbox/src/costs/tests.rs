@@ -344,7 +344,7 @@ fn a_swap_costs_its_begin_its_swaps_and_its_commit() {
     let Statement::Ddl(ddl) = parse(create).unwrap() else {
         panic!("not a statement of DDL");
     };
-    let commit = priced_in("COMMIT", true, Held::Single(*ddl), true);
+    let commit = priced_in("COMMIT", true, Held::Single(ddl), true);
     assert_eq!((commit.kind.as_str(), commit.ms), ("CREATE SCHEMA", 65.0));
     assert_eq!(
         priced_in("COMMIT", true, Held::Nothing, true).class,

@@ -31,7 +31,7 @@ impl Session {
                     Mode::Empty | Mode::Read(_) => Held::Nothing,
                     Mode::Write => Held::Rows,
                     Mode::Ddl(..) => Held::Names,
-                    Mode::Single(ddl) => Held::Single(ddl.as_ref().clone()),
+                    Mode::Single(ddl) => Held::Single(ddl.clone()),
                 };
                 (open.explicit, held)
             }
