@@ -135,10 +135,10 @@ fn hooks_of(node: &Node) -> impl Iterator<Item = Cow<'_, str>> {
 
 /// A value's text as code.
 fn code(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) => Cow::Borrowed(text),
+    match value.as_str() {
+        Some(text) => Cow::Borrowed(text),
         // A quote within is written with a backslash, which the patterns of words do not know.
-        other => Cow::Owned(other.to_string().replace("\\\"", "\"")),
+        None => Cow::Owned(value.to_string().replace("\\\"", "\"")),
     }
 }
 
