@@ -10,6 +10,8 @@ pub mod catalog;
 pub mod checks;
 /// Statements that create, alter and drop.
 pub mod ddl;
+/// Columns of queries that are not run.
+pub mod describe;
 /// What can go wrong between this process and the server.
 pub mod error;
 /// Grants and default privileges as data.
@@ -18,6 +20,8 @@ pub mod grants;
 pub mod guarded;
 /// Quoting.
 pub mod identifier;
+/// Statements that make what dbt-materialize makes.
+pub mod native_ddl;
 /// One reading of hydration, lag and replicas.
 pub mod reading;
 /// Replacing one materialized view in place.

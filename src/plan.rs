@@ -71,6 +71,9 @@ pub struct Plan {
     pub server: Option<String>,
     /// The content hash of the candidate manifest.
     pub manifest_hash: String,
+    /// What builds green, and why.
+    #[serde(default, skip_serializing_if = "Building::is_plain")]
+    pub building: Building,
     /// The content hash of the same project parsed with `deploy: true`.
     pub green_manifest_hash: String,
     /// What dbt compiles the project under; `None` in plans of versions before.
@@ -152,6 +155,38 @@ pub struct Plan {
     pub accepted: Vec<Refusal>,
     /// What an operator should know, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// What builds green.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Building {
+    /// Who.
+    pub engine: Engine,
+    /// What the recipe hashes to that a native build follows; `None` of a build by dbt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
+    /// Why it is not built natively although that was tried, one clause each; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+/// Who builds green.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// dbt, as a child process.
+    #[default]
+    Dbt,
+    /// Cutover itself, from compiled SQL.
+    Native,
+}
+
+impl Building {
+    /// Whether dbt builds and nobody asked for anything else.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A column that changes.

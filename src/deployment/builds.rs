@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 mod clusters;
 /// SQL of nodes, as it reads production.
 mod compile;
+/// Building without dbt.
+mod native;
 /// What comes out of each node.
 mod outcomes;
 /// What will have to be compiled.

@@ -91,13 +91,14 @@ impl Release {
             (Some(_) | None, _) => None,
         };
         let parsed = builds.parse_and_compile(predicted.as_ref()).await?;
-        let outcomes = match self.settings.compare {
-            Compare::Text => None,
+        let (outcomes, compiled) = match self.settings.compare {
+            Compare::Text => (None, parsed.compiled.clone()),
             Compare::Outcome => {
                 let known = baseline
                     .as_ref()
                     .and_then(|baseline| baseline.outcomes.known());
-                Some(builds.outcomes(&parsed, known).await?)
+                let (outcomes, compiled) = builds.outcomes(&parsed, known).await?;
+                (Some(outcomes), compiled)
             }
         };
         let planned_outcomes = outcomes
@@ -196,6 +197,9 @@ impl Release {
             None => builds.inputs(&found.parsed)?,
         };
         plan.outcomes = planned_outcomes;
+        plan.building = builds
+            .choose_engine(self.settings.build.engine, &found.parsed, compiled, &plan)
+            .await?;
         plan.settings = Some(self.settings_of_plans());
         plan.accepted.extend(accepted);
         plan.notes.extend(overlaps.unknown);

@@ -31,15 +31,19 @@ const NEVER: [&str; 10] = [
 
 /// What a project makes of dbt's own macros and materializations.
 #[derive(Debug, Default)]
-pub(super) struct Customs {
+pub struct Customs {
     /// Materialization → what its macros hash to.
     materializations: BTreeMap<String, Value>,
     /// What the macros hash to that take the place of dbt's own; `None` when none does.
     overrides: Option<Value>,
+    /// The names of those macros, sorted.
+    overriding: BTreeSet<String>,
 }
 
 impl Customs {
-    pub(super) fn of(manifest: &Manifest) -> Self {
+    /// What this project makes of them.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
         let of_dbt: BTreeSet<&str> = manifest
             .macros
             .values()
@@ -61,6 +65,7 @@ impl Customs {
                 customs.materializations.insert(name.to_owned(), hash);
             } else if of_dbt.contains(one.name.as_str()) && !is_seen(&one.name) {
                 overriding.push(id.as_str());
+                customs.overriding.insert(one.name.to_string());
             }
         }
         if !overriding.is_empty() {
@@ -70,8 +75,16 @@ impl Customs {
     }
 
     /// Whether the project has a materialization of its own of this name.
-    pub(super) fn is_custom(&self, materialized: &str) -> bool {
+    #[must_use]
+    pub fn is_custom(&self, materialized: &str) -> bool {
         self.materializations.contains_key(materialized)
+    }
+
+    /// Names of macros that take the place of dbt's own, other than those whose effect is seen in an outcome:
+    /// what names things, and tests.
+    #[must_use]
+    pub fn overriding(&self) -> &BTreeSet<String> {
+        &self.overriding
     }
 }
 
