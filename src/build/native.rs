@@ -13,6 +13,8 @@ pub mod results;
 pub mod rewrite;
 /// Rows of seeds as dbt reads them.
 pub mod seed;
+/// What a test found, and what that means.
+pub mod verdict;
 
 pub use recipe::Recipe;
 pub use seed::Seed;

@@ -435,6 +435,9 @@ impl<'a> Engine<'a> {
         let (context, deployment) = (&self.context, &self.deployment);
         let plan = &deployment.plan;
         if !plan.tests_make() {
+            if plan.building.engine == plan::Engine::Native {
+                native::test(context, deployment).await?;
+            }
             return context.builds.test(plan).await;
         }
         if !context.is_tested(deployment).await? {

@@ -12,6 +12,7 @@
 
 mod making;
 mod old;
+mod testing;
 
 use super::context::{Context, key};
 use super::error::DeploymentError;
@@ -34,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 pub(super) use old::reads_no_old;
+pub(super) use testing::test;
 
 /// The most nodes that a message names.
 const SHOWN: usize = 20;
@@ -142,12 +144,9 @@ pub(super) async fn build(
             Err(error) => return Err(error),
         }
     }
-    let dbt = plan.inputs.as_ref().map_or("", |inputs| &inputs.dbt);
-    // `dbt-core 1.11.16, dbt-materialize 1.9.11`.
-    let dbt = dbt.strip_prefix("dbt-core ").unwrap_or(dbt);
-    let dbt = dbt.split(',').next().unwrap_or_default();
+    let dbt = dbt_version(plan);
     let document = results::document(&ended, dbt, &deployment.id, "build", Timestamp::now());
-    context.builds.write_build_results(&document)?;
+    context.builds.write_results("build", &document)?;
     all_made(context, &ended)
 }
 
@@ -246,33 +245,46 @@ fn entry(plan: &Plan, item: &Item, status: Status, message: Option<String>, seco
     }
 }
 
-fn all_made(context: &Context<'_>, ended: &[Ended]) -> Result<(), DeploymentError> {
-    let bad: Vec<String> = ended
+/// The dbt that compiled what is run: `1.11.16` of `dbt-core 1.11.16, dbt-materialize 1.9.11`.
+fn dbt_version(plan: &Plan) -> &str {
+    let dbt = plan.inputs.as_ref().map_or("", |inputs| &inputs.dbt);
+    let dbt = dbt.strip_prefix("dbt-core ").unwrap_or(dbt);
+    dbt.split(',').next().unwrap_or_default()
+}
+
+/// What did not succeed, a line each.
+fn bad(ended: &[Ended]) -> Vec<String> {
+    ended
         .iter()
         .filter(|ended| !ended.status.is_good())
         .map(|ended| {
             let message = ended.message.as_deref().unwrap_or_default();
             let message = message.replace('\n', " ");
             let colon = if message.is_empty() { "" } else { ": " };
-            format!(
-                "{} {}{colon}{message}",
-                ended.unique_id,
-                ended.status.as_str()
-            )
+            format!("{} {}{colon}{message}", ended.unique_id, ended.status.as_str())
         })
-        .collect();
+        .collect()
+}
+
+/// The first of these lines, as a message has them.
+fn shown(lines: &[String]) -> String {
+    let mut shown: Vec<String> = lines.iter().take(SHOWN).cloned().collect();
+    if lines.len() > SHOWN {
+        shown.push(format!("and {} more", lines.len() - SHOWN));
+    }
+    shown.join("\n  ")
+}
+
+fn all_made(context: &Context<'_>, ended: &[Ended]) -> Result<(), DeploymentError> {
+    let bad = bad(ended);
     if bad.is_empty() {
         return Ok(());
-    }
-    let mut shown = bad.iter().take(SHOWN).cloned().collect::<Vec<_>>();
-    if bad.len() > SHOWN {
-        shown.push(format!("and {} more", bad.len() - SHOWN));
     }
     let text = format!(
         "native build: {} of {} nodes did not succeed:\n  {}",
         bad.len(),
         ended.len(),
-        shown.join("\n  ")
+        shown(&bad)
     );
     Err(match context.settings.build.on_failure {
         OnFailure::Unwind => DeploymentError::Failed(text),

@@ -167,6 +167,31 @@ pub fn insert<'a>(
     )
 }
 
+/// A query of one row, as dbt asks it of a test: `failures`, `should_warn` and `should_error`. The parts are SQL of
+/// the test's author.
+#[must_use]
+pub fn count_failures(
+    query: &str,
+    limit: Option<u64>,
+    fail_calc: &str,
+    warn_if: &str,
+    error_if: &str,
+) -> Statement {
+    let limit = limit.map_or_else(String::new, |limit| format!("limit {limit}"));
+    Statement::new(
+        "test",
+        format!(
+            "SELECT {fail_calc} AS failures, {fail_calc} {warn_if} AS should_warn, {fail_calc} {error_if} AS should_error FROM (\n{query}\n{limit}\n) dbt_internal_test"
+        ),
+    )
+}
+
+/// Lets a session run its queries on a cluster.
+#[must_use]
+pub fn set_cluster(cluster: &str) -> Statement {
+    Statement::new("set cluster", format!("SET cluster = {}", Ident(cluster)))
+}
+
 /// A query that gives the columns of another, as dbt compares contracts with it. Not to be run: to be
 /// described.
 #[must_use]
@@ -281,6 +306,15 @@ mod tests {
             &insert(&name(), ["a", "B c"].into_iter(), "(1, 'x')"),
             "insert into \"d\".\"s_dbt_deploy\".\"r\" (\"a\", \"B c\") values (1,'x')",
         );
+    }
+
+    #[test]
+    fn tests_are_counted_as_dbt_does() {
+        same(
+            &count_failures("select 1 -- x", Some(5), "count(*)", "> 1", "!= 0"),
+            "select count(*) as failures, count(*) > 1 as should_warn, count(*) != 0 as should_error from ( select 1 limit 5 ) dbt_internal_test",
+        );
+        assert_eq!(set_cluster("C").sql(), "SET cluster = \"C\"");
     }
 
     #[test]

@@ -21,6 +21,42 @@ pub struct Recipe {
     pub form: u32,
     /// Each after everything that it reads.
     pub items: Vec<Item>,
+    /// Tests that run without dbt, sorted by unique id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestItem>,
+}
+
+/// A data test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestItem {
+    /// dbt's unique id.
+    pub unique_id: String,
+    /// Its query: the rows that fail. It reads green where green is built.
+    pub query: String,
+    /// The cluster that it runs on, by its present name.
+    pub cluster: String,
+    /// What is counted, as SQL.
+    pub fail_calc: String,
+    /// The condition behind it under which the test warns, as SQL.
+    pub warn_if: String,
+    /// The condition behind it under which the test fails, as SQL.
+    pub error_if: String,
+    /// The most rows that are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Whether it can fail, or only warn.
+    pub severity: Severity,
+}
+
+/// What a test can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Fail.
+    Error,
+    /// Warn.
+    Warn,
 }
 
 /// One relation with all that belongs to it.
@@ -158,6 +194,7 @@ impl Recipe {
             true => Ok(Self {
                 form: FORM,
                 items: ordered,
+                tests: Vec::new(),
             }),
             false => Err(Circle(left.into_keys().collect())),
         }

@@ -5,10 +5,12 @@
 
 mod compose;
 mod qualify;
+mod data_tests;
 
-use super::{Builds, Compiled, DeploymentError, Parsed, written};
+use super::{Builds, Compiled, DeploymentError, Green, Parsed, written};
 use crate::build::native::recipe::Make;
 use crate::build::native::{Recipe, Seed};
+use crate::failure::with_causes;
 use crate::plan::candidate::Candidate;
 use crate::plan::{Building, Engine, ObjectKind, Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::project::Manifest;
@@ -47,10 +49,19 @@ impl Builds {
                     let path = path.display().to_string();
                     self.or_full(DeploymentError::Run { path, source })
                 })?;
+                let alone: BTreeSet<&str> =
+                    recipe.tests.iter().map(|test| test.unique_id.as_str()).collect();
+                let rest = plan.tests.iter().map(String::as_str);
+                let rest: BTreeSet<&str> = rest.filter(|id| !alone.contains(id)).collect();
+                let selectors = parsed.candidate.selectors(&rest);
+                let selectors =
+                    selectors.map_err(|error| DeploymentError::Failed(with_causes(&error)))?;
                 return Ok(Building {
                     engine: Engine::Native,
                     recipe: Some(digest),
                     reasons: Vec::new(),
+                    tests: rest.into_iter().map(str::to_owned).collect(),
+                    test_selectors: selectors,
                 });
             }
             Err(reasons) => Vec::from_iter(reasons),
@@ -59,8 +70,8 @@ impl Builds {
             settings::Engine::Native => Err(refused(reasons).into()),
             settings::Engine::Auto | settings::Engine::Dbt => Ok(Building {
                 engine: Engine::Dbt,
-                recipe: None,
                 reasons,
+                ..Building::default()
             }),
         }
     }
@@ -90,7 +101,8 @@ impl Builds {
             .built()
             .filter(|node| node.kind != Some(ObjectKind::Table))
             .map(|node| node.unique_id.as_str())
-            .filter(|id| !compiled.sql.contains_key(*id))
+            .chain(data_tests::wanted(manifest, plan))
+            .filter(|id| !compiled.sql.contains_key(*id) && !compiled.asking.contains(*id))
             .collect();
         if !missing.is_empty() {
             let more = self.compile_all(manifest, candidate, &missing).await?;
@@ -107,14 +119,15 @@ impl Builds {
             std::fs::read(&path)
                 .map_err(|error| format!("cannot be read: {}: {error}", path.display()))
         };
-        Ok(compose::compose(Ingredients {
+        let ingredients = Ingredients {
             manifest,
             candidate,
             plan,
             target_cluster: target_cluster.as_deref(),
             sql: &compiled.sql,
             file: &read,
-        }))
+        };
+        Ok(compose::compose(ingredients, &compiled.asking))
     }
 
     /// What a native build of this plan makes.
@@ -128,7 +141,7 @@ impl Builds {
             return Ok(recipe);
         }
         self.is_under_the_planned(plan).await?;
-        let parsed = self.parse().await?;
+        let parsed = self.parse_and_compile(None, Green::ByName).await?;
         super::same_project(&parsed.manifest, &plan.manifest_hash)?;
         let composed = self
             .compose(
@@ -156,12 +169,16 @@ impl Builds {
         Ok(recipe)
     }
 
-    /// Writes what became of a native build where dbt would have written it.
+    /// Writes what became of the nodes of a run into its folder, where dbt writes it.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_build_results(&self, document: &serde_json::Value) -> Result<(), DeploymentError> {
-        let folder = self.folder().join("build/target");
+    pub fn write_results(
+        &self,
+        run: &str,
+        document: &serde_json::Value,
+    ) -> Result<(), DeploymentError> {
+        let folder = self.folder().join(run).join("target");
         let path = folder.join("run_results.json");
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::write(&path, document.to_string()))

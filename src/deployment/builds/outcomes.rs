@@ -4,7 +4,7 @@
 //! into the run's folder and hashed into the plan, so that what is kept when the release goes live is what was
 //! planned from, whoever goes on with it and wherever.
 
-use super::{Builds, Compiled, DeploymentError, Parsed};
+use super::{Builds, Compiled, DeploymentError, Green, Parsed};
 use crate::build::BuildError;
 use crate::build::version::Version;
 use crate::plan::Plan;
@@ -219,7 +219,7 @@ impl Builds {
         if let Some(outcomes) = kept.filter(is_planned) {
             return Ok(Some(written(&outcomes)?));
         }
-        let parsed = self.parse().await?;
+        let parsed = self.parse_and_compile(None, Green::ByName).await?;
         super::same_project(&parsed.manifest, &plan.manifest_hash)?;
         let (outcomes, _) = self.outcomes(&parsed, known).await?;
         if !is_planned(&outcomes) {

@@ -1,5 +1,6 @@
 //! From a plan and compiled SQL to a recipe.
 
+use super::data_tests;
 use crate::build::native::recipe::{Circle, Item, ItemIndex, Make, Promise};
 use crate::build::native::rewrite::Moves;
 use crate::build::native::seed::Format;
@@ -33,7 +34,10 @@ pub(super) struct Ingredients<'a> {
 ///
 /// # Errors
 /// Why there is none: clauses that follow the unique id that they begin with, sorted.
-pub(super) fn compose(given: Ingredients<'_>) -> Result<Recipe, BTreeSet<String>> {
+pub(super) fn compose(
+    given: Ingredients<'_>,
+    asking: &BTreeSet<String>,
+) -> Result<Recipe, BTreeSet<String>> {
     let plan = given.plan;
     let greens: BTreeMap<&str, &str> = plan
         .schemas
@@ -58,7 +62,10 @@ pub(super) fn compose(given: Ingredients<'_>) -> Result<Recipe, BTreeSet<String>
     if !reasons.is_empty() {
         return Err(reasons);
     }
-    Recipe::of(items).map_err(|circle: Circle| BTreeSet::from([circle.to_string()]))
+    let recipe = Recipe::of(items);
+    let mut recipe = recipe.map_err(|circle: Circle| BTreeSet::from([circle.to_string()]))?;
+    recipe.tests = data_tests::compose(given, &moves, asking);
+    Ok(recipe)
 }
 
 fn item(

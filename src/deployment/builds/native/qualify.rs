@@ -124,6 +124,14 @@ fn has_strict_mode(variables: &Value) -> bool {
     }
 }
 
+/// Whether the text of a node, and of the ephemeral models that it reads, is the same whichever command of dbt
+/// compiles it.
+pub(super) fn is_plain(manifest: &Manifest, node: &Node) -> bool {
+    let texts = texts_of(manifest, &node.unique_id);
+    let mut codes = texts.iter().map(|node| &node.raw_code);
+    codes.all(|code| !DEPLOY.is_match(code) && !COMMAND.is_match(code))
+}
+
 fn of_node(
     manifest: &Manifest,
     node: &Node,
