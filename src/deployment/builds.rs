@@ -139,9 +139,8 @@ impl Builds {
         let green = green.map_err(|error| self.or_full(error.into()))?;
         let green = read_manifest(&green)?;
         let names = parsed.candidate.cluster_names.clone();
-        parsed.candidate =
-            Candidate::with_clusters(&parsed.manifest, &green, names, self.switches)
-                .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
+        parsed.candidate = Candidate::with_clusters(&parsed.manifest, &green, names, self.switches)
+            .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
         parsed.green = Green::ByDbt;
         Ok(())
     }
@@ -158,16 +157,12 @@ impl Builds {
             self.invoker.command_timeout,
             &self.invoker.cancel,
         );
-        let (version, plain, deploy) = tokio::join!(
-            version,
-            self.parse_plain(predicted),
-            async {
-                match green {
-                    Green::ByDbt => self.invoker.parse(true).await.map(Some),
-                    Green::ByName => Ok(None),
-                }
+        let (version, plain, deploy) = tokio::join!(version, self.parse_plain(predicted), async {
+            match green {
+                Green::ByDbt => self.invoker.parse(true).await.map(Some),
+                Green::ByName => Ok(None),
             }
-        );
+        });
         let version = version?;
         let ((plain, compiled), deploy) = (plain?, deploy?);
         let plain = read_manifest(&plain)?;

@@ -168,7 +168,7 @@ fn green_objects(
         .collect();
     if !missing.is_empty() {
         return Err(DeploymentError::Failed(format!(
-            "dbt reported success but green lacks the relations of {}",
+            "the build ended well, and green lacks the relations of {}",
             missing.join(", ")
         )));
     }

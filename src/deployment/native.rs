@@ -89,6 +89,9 @@ pub(super) async fn build(
             .await?
         }
     };
+    // A statement may take as long as dbt's.
+    let limit = context.settings.dbt.build_timeout.0;
+    let session = context.materialize.own_session_within(limit).await?;
     let total = recipe.items.len();
     let mut ended: Vec<Ended> = Vec::with_capacity(total);
     let mut missing: BTreeSet<&str> = BTreeSet::new();
@@ -115,7 +118,7 @@ pub(super) async fn build(
             .begin(deployment, &key, &json!([item.schema, item.name]))
             .await?;
         let began = Instant::now();
-        match making::make(context, plan, item, found).await {
+        match making::make(context, &session, plan, item, found).await {
             Ok((message, rows)) => {
                 let done = Done {
                     message,
@@ -261,7 +264,11 @@ fn bad(ended: &[Ended]) -> Vec<String> {
             let message = ended.message.as_deref().unwrap_or_default();
             let message = message.replace('\n', " ");
             let colon = if message.is_empty() { "" } else { ": " };
-            format!("{} {}{colon}{message}", ended.unique_id, ended.status.as_str())
+            format!(
+                "{} {}{colon}{message}",
+                ended.unique_id,
+                ended.status.as_str()
+            )
         })
         .collect()
 }

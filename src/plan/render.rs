@@ -5,8 +5,8 @@
 //! makes them harmless for either form.
 
 use super::{
-    ClusterSwap, ColumnChange, ColumnChangeKind, Engine, IndexMove, Mode, ObjectKind, Plan, PlannedNode,
-    Refusal, RefusalName, SchemaSwap, Strategy,
+    ClusterSwap, ColumnChange, ColumnChangeKind, Engine, IndexMove, Mode, ObjectKind, Plan,
+    PlannedNode, Refusal, RefusalName, SchemaSwap, Strategy,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -95,7 +95,10 @@ fn building(plan: &Plan) -> Option<String> {
         Engine::Dbt if building.reasons.is_empty() => None,
         Engine::Dbt => {
             let shown = building.reasons.iter().take(REASONS).map(String::as_str);
-            let mut text = format!("built through dbt: {}", shown.collect::<Vec<_>>().join("; "));
+            let mut text = format!(
+                "built through dbt: {}",
+                shown.collect::<Vec<_>>().join("; ")
+            );
             let more = building.reasons.len().saturating_sub(REASONS);
             if more > 0 {
                 text.push_str(&format!("; and {more} more"));

@@ -106,10 +106,8 @@ impl Release {
             Engine::Dbt => Green::ByDbt,
             Engine::Auto | Engine::Native => Green::ByName,
         };
-        let parsed = builds
-            .parse_and_compile(predicted.as_ref(), green)
-            .await?;
-        let (outcomes, compiled) = match self.settings.compare {
+        let parsed = builds.parse_and_compile(predicted.as_ref(), green).await?;
+        let (outcomes, mut compiled) = match self.settings.compare {
             Compare::Text => (None, parsed.compiled.clone()),
             Compare::Outcome => {
                 let known = baseline
@@ -148,7 +146,7 @@ impl Release {
                 .choose_engine(
                     self.settings.build.engine,
                     &found.parsed,
-                    compiled.clone(),
+                    &mut compiled,
                     &plan,
                 )
                 .await?;

@@ -53,7 +53,8 @@ async fn shop_with_options() -> Option<World> {
     Some(world)
 }
 
-/// What the server shows of every relation and index, without case and quotes, which differ in what it was sent.
+/// What the server shows of every relation and index, without case and quotes, which differ in what it was sent, and
+/// with names for ids.
 async fn definitions(world: &World) -> BTreeMap<String, String> {
     let rows = world
         .sql
@@ -63,6 +64,8 @@ async fn definitions(world: &World) -> BTreeMap<String, String> {
             world.prefix
         ))
         .await;
+    let clusters = "SELECT id::text, name::text FROM mz_catalog.mz_clusters";
+    let clusters = world.sql.rows(clusters).await;
     let mut found = BTreeMap::new();
     for row in rows {
         let kind = row[2].replace('-', " ");
@@ -70,7 +73,11 @@ async fn definitions(world: &World) -> BTreeMap<String, String> {
         let shown = world.sql.rows(&format!("SHOW CREATE {kind} {name}")).await;
         let words = shown[0][1].to_lowercase().replace('"', "");
         let words: Vec<&str> = words.split_whitespace().collect();
-        let text = words.join(" ").replace("( ", "(").replace(" )", ")");
+        let mut text = words.join(" ").replace("( ", "(").replace(" )", ")");
+        for cluster in &clusters {
+            text = text.replace(&format!("[{}]", cluster[0]), &cluster[1]);
+        }
+        let text = without_ids(&text);
         found.insert(format!("{kind} {name}"), text);
         if kind == "table" {
             let rows = world.sql.rows(&format!("SELECT * FROM {name}")).await;
@@ -80,6 +87,20 @@ async fn definitions(world: &World) -> BTreeMap<String, String> {
         }
     }
     found
+}
+
+/// `[u7 as d.s.t]` → `d.s.t`.
+fn without_ids(text: &str) -> String {
+    let mut parts = text.split("[u");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once(']').expect("an end");
+        let (id, name) = name.split_once(" as ").expect("a name");
+        assert!(id.bytes().all(|byte| byte.is_ascii_digit()), "{text}");
+        out.push_str(name);
+        out.push_str(rest);
+    }
+    out
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +118,11 @@ async fn native_builds_are_as_dbt_makes_them() {
     world.set("BUILD__ENGINE", "native");
     let plan = world.cutover(&["plan"]).await.exits(0).document();
     assert_eq!(plan["building"]["engine"], "native");
-    world.cutover_text(&["plan"]).await.exits(0).says("built natively");
+    world
+        .cutover_text(&["plan"])
+        .await
+        .exits(0)
+        .says("built natively");
     let deployed = world.cutover(&["deploy"]).await.exits(0);
     let made: Vec<_> = deployed
         .documents()
@@ -147,7 +172,8 @@ async fn a_killed_build_goes_on_with_what_is_missing() {
         running.ended().await;
         let ids = |snapshot: &Snapshot| {
             let ids = snapshot.ids.iter();
-            let is_green = |name: &str| name.starts_with("object ") && name.contains("_dbt_deploy.");
+            let is_green =
+                |name: &str| name.starts_with("object ") && name.contains("_dbt_deploy.");
             ids.filter(|(name, _)| is_green(name))
                 .map(|(name, id)| (name.clone(), id.clone()))
                 .collect::<BTreeMap<_, _>>()
@@ -274,7 +300,8 @@ async fn what_does_not_qualify_goes_through_dbt_and_is_named() {
         "{reasons}"
     );
     let text = world.cutover_text(&["plan"]).await.exits(0);
-    text.says("built through dbt").says("model.shop.counts has a post-hook");
+    text.says("built through dbt")
+        .says("model.shop.counts has a post-hook");
     world.cutover(&["deploy"]).await.exits(0);
     world.serves(1).await;
 }
@@ -293,8 +320,118 @@ async fn what_reads_the_old_side_in_a_form_of_its_own_fails_before_the_swap() {
     );
     let failed = world.cutover(&["deploy"]).await.exits(1);
     let message = failed.error()["message"].to_string();
-    assert!(message.contains("the new side reads the old one"), "{message}");
+    assert!(
+        message.contains("the new side reads the old one"),
+        "{message}"
+    );
     assert!(message.contains("odd reads"), "{message}");
     world.nothing_left().await;
     world.serves(1).await;
+}
+
+/// Every test that something can be said of, and what it says, of the results in this folder of a run.
+fn verdicts(world: &World, deployment: &str, run: &str) -> BTreeMap<String, String> {
+    let place = format!(".cutover/runs/{deployment}/{run}/target/run_results.json");
+    let results: serde_json::Value =
+        serde_json::from_str(&world.project.read(&place)).expect("JSON");
+    let results = results["results"].as_array().expect("results").iter();
+    results
+        .map(|result| {
+            let id = result["unique_id"].as_str().expect("an id").to_owned();
+            let said = format!(
+                "{} {} {}",
+                result["status"], result["failures"], result["message"]
+            );
+            (id, said)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tests_say_natively_what_dbt_says() {
+    let Some(mut world) = World::start(Needs::AnyServer).await else {
+        return;
+    };
+    world.produce_by_sql().await;
+    let serve = world.name("serve");
+    world.project.write(
+        "models/tests.yml",
+        &format!(
+            "models:\n  - name: stg_orders\n    columns:\n      - name: customer\n        data_tests:\n          \
+             - unique: {{name: warns, config: {{severity: WARN}}}}\n          \
+             - unique: {{name: within, config: {{where: 'id < 3'}}}}\n          \
+             - not_null: {{name: elsewhere, config: {{cluster: {serve}}}}}\n          \
+             - accepted_values: {{name: limited, values: [nobody], config: {{limit: 1, warn_if: '>= 1', error_if: '> 1'}}}}\n          \
+             - accepted_values: {{name: summed, values: [nobody], config: {{fail_calc: sum(n_records), warn_if: '> 2', error_if: '> 100'}}}}\n"
+        ),
+    );
+    world.set("BUILD__ENGINE", "dbt");
+    let by_dbt = world.cutover(&["deploy"]).await.exits(0).deployment();
+    let mut by_dbt = verdicts(&world, &by_dbt, "test");
+    world.set("BUILD__ENGINE", "native");
+    let natively = world.cutover(&["deploy"]).await.exits(0).deployment();
+    let found = verdicts(&world, &natively, "native-test");
+    // Unit tests are dbt's in any case.
+    let units: Vec<String> = by_dbt
+        .keys()
+        .filter(|id| id.starts_with("unit_test."))
+        .cloned()
+        .collect();
+    assert_eq!(units.len(), 1);
+    assert_eq!(verdicts(&world, &natively, "test").len(), 1);
+    by_dbt.retain(|id, _| !id.starts_with("unit_test."));
+    assert_eq!(found, by_dbt);
+    let warned = found.values().filter(|said| said.contains("warn"));
+    assert_eq!(warned.count(), 3, "{found:?}");
+    world.nothing_left().await;
+
+    // One that fails, and one that the server refuses.
+    world
+        .project
+        .replace("tests/no_negative_totals.sql", "total < 0", "total > 0");
+    world.project.write(
+        "tests/refused.sql",
+        "select no_such_column from {{ ref('report') }}",
+    );
+    let failed = world.cutover(&["deploy"]).await.exits(1);
+    let message = failed.error()["message"].to_string();
+    for part in [
+        "native test: 2 of 10 tests did not pass",
+        "test.shop.no_negative_totals fail: Got 2 results, configured to fail if != 0",
+        "test.shop.refused error",
+        "no_such_column",
+    ] {
+        assert!(message.contains(part), "no {part:?} in {message}");
+    }
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_does_not_say_where_green_lies_is_released_all_the_same() {
+    let Some(mut world) = World::prepared(Needs::AnyServer).await else {
+        return;
+    };
+    world.project.write(
+        "macros/schema.sql",
+        "{% macro generate_schema_name(custom_schema_name, node) %}{{ target.schema }}_{{ custom_schema_name }}{% endmacro %}",
+    );
+    world.set("BUILD__ENGINE", "dbt");
+    let refused = world.cutover(&["plan"]).await.exits(3);
+    refused.says("deploy-suffix-missing");
+    world.project.set_release(2);
+    world.set("BUILD__ENGINE", "auto");
+    let deployed = world.cutover(&["deploy"]).await.exits(0);
+    world.serves(2).await;
+    world.nothing_left().await;
+    // One parse, and no other dbt after it.
+    let run = world
+        .project
+        .path()
+        .join(".cutover/runs")
+        .join(deployed.deployment());
+    let started = |name: &str| run.join(name).join("output.log").is_file();
+    assert!(started("parse"), "{deployed}");
+    for name in ["parse-green", "build", "test"] {
+        assert!(!started(name), "{name}");
+    }
 }

@@ -38,14 +38,47 @@ for path in sys.argv[1:]:
 /// What values of a column are drawn from; a column draws from a few of them.
 const VALUES: [&[&str]; 10] = [
     &["1", "-2", "0", "007", "12345678901"],
-    &["1.0", "2.50", "-0.001", "1e3", "1,000", "$5", "5%", "nan", ".5", "5."],
+    &[
+        "1.0", "2.50", "-0.001", "1e3", "1,000", "$5", "5%", "nan", ".5", "5.",
+    ],
     &["", " ", "null", "NULL", "Null "],
-    &["2024-01-05", "2024-1-5", "1999-12-31", "2024-02-30", "0000-01-01"],
-    &["2024-01-05 10:00:00", "2024-01-05 23:59:59", "2024-01-05  1:2:3"],
-    &["2024-01-05T10:00:00", "2024-01-05T10:00:00Z", "2024-01-05T10:00"],
+    &[
+        "2024-01-05",
+        "2024-1-5",
+        "1999-12-31",
+        "2024-02-30",
+        "0000-01-01",
+    ],
+    &[
+        "2024-01-05 10:00:00",
+        "2024-01-05 23:59:59",
+        "2024-01-05  1:2:3",
+    ],
+    &[
+        "2024-01-05T10:00:00",
+        "2024-01-05T10:00:00Z",
+        "2024-01-05T10:00",
+    ],
     &["true", "False", "TRUE", "yes", "t"],
-    &["a", "b c", "it's", "\"\"quoted\"\"", "x,y", "line\nbreak", "ü"],
-    &["T1", "A1T2", "12 apples", "10:00", "1-2", "+1", "--5", "1_000"],
+    &[
+        "a",
+        "b c",
+        "it's",
+        "\"\"quoted\"\"",
+        "x,y",
+        "line\nbreak",
+        "ü",
+    ],
+    &[
+        "T1",
+        "A1T2",
+        "12 apples",
+        "10:00",
+        "1-2",
+        "+1",
+        "--5",
+        "1_000",
+    ],
     &["inf", "e", "-", ".", "%", ","],
 ];
 
@@ -96,7 +129,8 @@ fn what_is_certain_is_what_dbt_makes_of_it() {
         let mut text = String::from("a,b,c\n");
         let kinds: Vec<Vec<&str>> = (0..3)
             .map(|_| {
-                let picked = (0..1 + below(&mut chance, 2)).map(|_| VALUES[below(&mut chance, VALUES.len())]);
+                let picked = (0..1 + below(&mut chance, 2))
+                    .map(|_| VALUES[below(&mut chance, VALUES.len())]);
                 picked.collect::<Vec<_>>().concat()
             })
             .collect();
@@ -112,7 +146,11 @@ fn what_is_certain_is_what_dbt_makes_of_it() {
                 .map(|values| format!("\"{}\"", values[below(&mut chance, values.len())]))
                 .collect();
             text.push_str(&row.join(","));
-            text.push_str(if below(&mut chance, 2) == 0 { "\n" } else { "\r\n" });
+            text.push_str(if below(&mut chance, 2) == 0 {
+                "\n"
+            } else {
+                "\r\n"
+            });
         }
         let file = folder.path().join(format!("{at}.csv"));
         std::fs::write(&file, &text).expect("a file");
@@ -141,7 +179,11 @@ fn what_is_certain_is_what_dbt_makes_of_it() {
         };
         certain += 1;
         let names: Vec<&str> = seed.columns.iter().map(|column| &*column.name).collect();
-        let types: Vec<&str> = seed.columns.iter().map(|column| &*column.data_type).collect();
+        let types: Vec<&str> = seed
+            .columns
+            .iter()
+            .map(|column| &*column.data_type)
+            .collect();
         assert_eq!(answer["names"], serde_json::json!(names), "{text:?}");
         assert_eq!(answer["types"], serde_json::json!(types), "{text:?}");
         let rows: Vec<Vec<Json>> = seed
@@ -152,10 +194,20 @@ fn what_is_certain_is_what_dbt_makes_of_it() {
         let of_dbt = answer["rows"].as_array().expect("rows");
         let of_dbt: Vec<Vec<Json>> = of_dbt
             .iter()
-            .map(|row| row.as_array().expect("a row").iter().map(by_value).collect())
+            .map(|row| {
+                row.as_array()
+                    .expect("a row")
+                    .iter()
+                    .map(by_value)
+                    .collect()
+            })
             .collect();
         assert_eq!(of_dbt, rows, "{text:?}");
     }
     // Otherwise the test says little.
-    assert!(certain > 100, "only {certain} of {} files are certain", files.len());
+    assert!(
+        certain > 100,
+        "only {certain} of {} files are certain",
+        files.len()
+    );
 }

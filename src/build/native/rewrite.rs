@@ -42,11 +42,7 @@ impl<'a> Moves<'a> {
     #[must_use]
     pub fn rewrite(&self, sql: &str) -> String {
         let names = names(sql);
-        let alone: BTreeSet<&str> = names
-            .iter()
-            .filter(|name| name.parts.len() == 1)
-            .map(|name| &*name.parts[0].text)
-            .collect();
+        let alone = alone(&names);
         let mut out = String::with_capacity(sql.len() + 64);
         let mut taken = 0;
         for name in &names {
@@ -59,6 +55,20 @@ impl<'a> Moves<'a> {
         }
         out.push_str(&sql[taken..]);
         out
+    }
+
+    /// The moved relations that a text names, `(schema, name)`.
+    #[must_use]
+    pub fn named(&self, sql: &str) -> BTreeSet<(String, String)> {
+        let names = names(sql);
+        let alone = alone(&names);
+        let moved = names.iter().filter_map(|name| {
+            let (schema, _) = self.moved(name, &alone)?;
+            let mut parts = name.parts.iter();
+            parts.find(|part| part.begin == schema.begin)?;
+            Some((schema.text.to_string(), parts.next()?.text.to_string()))
+        });
+        moved.collect()
     }
 
     /// The part of a name that is the schema of a moved relation, and what becomes of it.
@@ -99,6 +109,12 @@ struct Name<'a> {
     parts: Vec<Part<'a>>,
     /// Whether it stands right after the word FROM or JOIN of a query.
     is_relation: bool,
+}
+
+/// Names of one part: aliases among them.
+fn alone<'n>(names: &'n [Name<'_>]) -> BTreeSet<&'n str> {
+    let alone = names.iter().filter(|name| name.parts.len() == 1);
+    alone.map(|name| &*name.parts[0].text).collect()
 }
 
 /// Functions that have a FROM of their own between their parentheses.
@@ -272,6 +288,14 @@ mod tests {
         ] {
             assert_eq!(moves().rewrite(sql), expected, "{sql}");
         }
+    }
+
+    #[test]
+    fn what_a_text_names_is_told() {
+        let sql = r#"select x.a, db.marts.totals.b from marts.totals join "db"."Stage"."orders" on 'db.marts."Odd ""name"""'"#;
+        let pair = |schema: &str, name: &str| (schema.to_owned(), name.to_owned());
+        let expected = [pair("marts", "totals"), pair("Stage", "orders")];
+        assert_eq!(moves().named(sql), expected.into());
     }
 
     /// What stands between names: text that holds them, and is none.

@@ -73,28 +73,43 @@ mod tests {
     #[test]
     fn a_row_is_judged_as_dbt_judges_it() {
         let row = |failures, warn, error| Counted::read([Some(failures), Some(warn), Some(error)]);
-        let verdict = |row: Result<Counted, String>, severity| {
-            row.map(|row| row.verdict(&test(severity)))
-        };
+        let verdict =
+            |row: Result<Counted, String>, severity| row.map(|row| row.verdict(&test(severity)));
         for (counted, severity, expected) in [
             (row("0", "f", "f"), Severity::Error, (Status::Pass, None, 0)),
             (
                 row("1", "t", "f"),
                 Severity::Error,
-                (Status::Warn, Some("Got 1 result, configured to warn if > 0"), 1),
+                (
+                    Status::Warn,
+                    Some("Got 1 result, configured to warn if > 0"),
+                    1,
+                ),
             ),
             (
                 row("11", "t", "t"),
                 Severity::Error,
-                (Status::Fail, Some("Got 11 results, configured to fail if > 10"), 11),
+                (
+                    Status::Fail,
+                    Some("Got 11 results, configured to fail if > 10"),
+                    11,
+                ),
             ),
             (
                 row("11", "t", "t"),
                 Severity::Warn,
-                (Status::Warn, Some("Got 11 results, configured to warn if > 0"), 11),
+                (
+                    Status::Warn,
+                    Some("Got 11 results, configured to warn if > 0"),
+                    11,
+                ),
             ),
             // What fails and does not warn is no failure of a test that only warns.
-            (row("2.5", "f", "t"), Severity::Warn, (Status::Pass, None, 0)),
+            (
+                row("2.5", "f", "t"),
+                Severity::Warn,
+                (Status::Pass, None, 0),
+            ),
         ] {
             let (status, message, failures) = expected;
             let expected = (status, message.map(str::to_owned), failures);

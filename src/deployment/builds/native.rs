@@ -4,8 +4,8 @@
 //! or a process on another machine goes on, the recipe is made again and must be the planned one.
 
 mod compose;
-mod qualify;
 mod data_tests;
+mod qualify;
 
 use super::{Builds, Compiled, DeploymentError, Green, Parsed, written};
 use crate::build::native::recipe::Make;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 impl Builds {
     /// Who builds a plan, and with dbt left out, the recipe, which is written into the run's folder. `compiled`
-    /// is what was compiled already.
+    /// is what was compiled already; what has to be compiled besides is added.
     ///
     /// # Errors
     /// dbt's; a refusal where a native build is asked for and is not possible.
@@ -31,7 +31,7 @@ impl Builds {
         &self,
         wanted: settings::Engine,
         parsed: &Parsed,
-        compiled: Compiled,
+        compiled: &mut Compiled,
         plan: &Plan,
     ) -> Result<Building, DeploymentError> {
         let nothing = plan.built().next().is_none() || plan.strategy == Strategy::Replace;
@@ -49,8 +49,11 @@ impl Builds {
                     let path = path.display().to_string();
                     self.or_full(DeploymentError::Run { path, source })
                 })?;
-                let alone: BTreeSet<&str> =
-                    recipe.tests.iter().map(|test| test.unique_id.as_str()).collect();
+                let alone: BTreeSet<&str> = recipe
+                    .tests
+                    .iter()
+                    .map(|test| test.unique_id.as_str())
+                    .collect();
                 let rest = plan.tests.iter().map(String::as_str);
                 let rest: BTreeSet<&str> = rest.filter(|id| !alone.contains(id)).collect();
                 let selectors = parsed.candidate.selectors(&rest);
@@ -81,7 +84,7 @@ impl Builds {
         &self,
         manifest: &Manifest,
         candidate: &Candidate,
-        mut compiled: Compiled,
+        compiled: &mut Compiled,
         plan: &Plan,
     ) -> Result<Result<Recipe, BTreeSet<String>>, DeploymentError> {
         let reasons = |asking: &BTreeSet<String>| {
@@ -147,7 +150,7 @@ impl Builds {
             .compose(
                 &parsed.manifest,
                 &parsed.candidate,
-                Compiled::default(),
+                &mut Compiled::default(),
                 plan,
             )
             .await?;

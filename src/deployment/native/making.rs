@@ -7,7 +7,7 @@ use crate::build::native::recipe::{Item, Make, Promise};
 use crate::build::native::seed::{self, Value};
 use crate::materialize::describe::{self, Columns};
 use crate::materialize::identifier::{Literal, Qualified};
-use crate::materialize::{MaterializeError, Statement, ddl, native_ddl};
+use crate::materialize::{MaterializeError, Session, Statement, ddl, native_ddl};
 use crate::plan::{ObjectKind, Plan};
 use std::collections::BTreeSet;
 
@@ -20,6 +20,7 @@ const ROWS: usize = 10_000;
 /// The server's; [`DeploymentError::Failed`] when a contract is not kept, or a seed is not as planned.
 pub(super) async fn make(
     context: &Context<'_>,
+    session: &Session,
     plan: &Plan,
     item: &Item,
     found: Option<Present>,
@@ -36,9 +37,9 @@ pub(super) async fn make(
     }
     let made = match &item.make {
         Make::View { query } => {
-            let columns = columns(context, item, query).await?;
+            let columns = columns(session, item, query).await?;
             if found.is_none() {
-                context
+                session
                     .execute(&native_ddl::create_view(&name, query))
                     .await?;
             }
@@ -49,10 +50,10 @@ pub(super) async fn make(
             options,
             query,
         } => {
-            let columns = columns(context, item, query).await?;
+            let columns = columns(session, item, query).await?;
             if found.is_none() {
                 let create = native_ddl::create_materialized_view(&name, cluster, options, query);
-                context.execute(&create).await?;
+                session.execute(&create).await?;
             }
             ("CREATE MATERIALIZED VIEW".to_owned(), None, columns, found)
         }
@@ -64,11 +65,11 @@ pub(super) async fn make(
                 }
             }
             if found.is_some() {
-                context
+                session
                     .execute(&ddl::drop_object(ObjectKind::Table, &name))
                     .await?;
             }
-            fill(context, &name, &seed).await?;
+            fill(session, &name, &seed).await?;
             let columns = seed.columns.into_iter().map(|column| column.name).collect();
             let rows = seed.rows.len();
             (format!("INSERT {rows}"), Some(rows), columns, None)
@@ -85,16 +86,16 @@ pub(super) async fn make(
             &name,
             &index.columns,
         );
-        context.execute(&create).await?;
+        session.execute(&create).await?;
     }
     if let Some(comment) = &item.comment {
         let comment = ddl::comment_on_object(kind, &name, Some(comment));
-        context.execute(&comment).await?;
+        session.execute(&comment).await?;
     }
     for (column, comment) in &item.column_comments {
         if columns.contains(column) {
             let comment = ddl::comment_on_column(&name, column, Some(comment));
-            context.execute(&comment).await?;
+            session.execute(&comment).await?;
         }
     }
     Ok((message, rows))
@@ -110,7 +111,7 @@ fn kind(make: &Make) -> ObjectKind {
 
 /// The names of a query's columns, where anything is to be done with them: compared with a contract, or commented.
 async fn columns(
-    context: &Context<'_>,
+    session: &Session,
     item: &Item,
     query: &str,
 ) -> Result<BTreeSet<String>, DeploymentError> {
@@ -124,8 +125,7 @@ async fn columns(
         native_ddl::columns_of_types(columns.map(|column| (&*column.name, &*column.data_type)))
     }));
     let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-    let session = context.materialize.session_patiently().await?;
-    let mut found = describe::columns(&session, &queries).await?.into_iter();
+    let mut found = describe::columns(session, &queries).await?.into_iter();
     let unexpected = || {
         DeploymentError::Materialize(MaterializeError::Unexpected {
             label: "describe query",
@@ -176,7 +176,7 @@ fn breaks(promised: &[Promise], types: &Columns, given: &Columns) -> Option<Stri
 
 /// Makes a table with its rows.
 async fn fill(
-    context: &Context<'_>,
+    session: &Session,
     name: &Qualified<'_>,
     seed: &seed::Seed,
 ) -> Result<(), DeploymentError> {
@@ -185,7 +185,7 @@ async fn fill(
         name,
         columns.map(|column| (column.name.as_str(), column.data_type.as_str())),
     );
-    context.execute(&create).await?;
+    session.execute(&create).await?;
     for rows in seed.rows.chunks(ROWS) {
         let rows: Vec<String> = rows
             .iter()
@@ -196,7 +196,7 @@ async fn fill(
             .collect();
         let columns = seed.columns.iter().map(|column| column.name.as_str());
         let insert: Statement = native_ddl::insert(name, columns, &rows.join(","));
-        context.execute(&insert).await?;
+        session.execute(&insert).await?;
     }
     Ok(())
 }

@@ -38,7 +38,10 @@ pub(in super::super) async fn test(
     let workers = AT_ONCE.min(recipe.tests.len());
     let workers = (0..workers).map(|_| work(context, deployment, &queue));
     futures_util::future::try_join_all(workers).await?;
-    let mut ended = queue.ended.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut ended = queue
+        .ended
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     ended.sort_by(|a, b| a.unique_id.cmp(&b.unique_id));
     let dbt = super::dbt_version(&deployment.plan);
     let document = results::document(&ended, dbt, &deployment.id, "test", Timestamp::now());
@@ -97,7 +100,10 @@ async fn work(
             sql: Some(test.query.clone()),
             rows: None,
         };
-        let mut all = queue.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = queue
+            .ended
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         all.push(ended);
         context.reporter.send(Progress::Node {
             unique_id: test.unique_id.clone(),
@@ -117,7 +123,9 @@ async fn run<'t>(
     on: &mut Option<&'t str>,
 ) -> Result<Found, MaterializeError> {
     if *on != Some(test.cluster.as_str()) {
-        session.execute(&native_ddl::set_cluster(&test.cluster)).await?;
+        session
+            .execute(&native_ddl::set_cluster(&test.cluster))
+            .await?;
         *on = Some(&test.cluster);
     }
     let query = native_ddl::count_failures(

@@ -2,8 +2,9 @@
 
 use super::escape::{visible, visible_lines};
 use super::{
-    baseline, building, cluster_definition, column, count, expectation, headline, held_back, index_name,
-    kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster, text_only,
+    baseline, building, cluster_definition, column, count, expectation, headline, held_back,
+    index_name, kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
+    text_only,
 };
 use crate::plan::Plan;
 

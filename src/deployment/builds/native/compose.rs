@@ -93,7 +93,23 @@ fn item(
         Make::Seed { .. } => None,
         Make::View { .. } | Make::MaterializedView { .. } => contract(written)?,
     };
-    let reads = given.candidate.reads(&candidate.parents);
+    let mut after: BTreeSet<String> = given
+        .candidate
+        .reads(&candidate.parents)
+        .into_iter()
+        .filter(|parent| planned.contains(parent))
+        .map(str::to_owned)
+        .collect();
+    // What is named by hand is read as well.
+    if let Make::View { .. } | Make::MaterializedView { .. } = &make {
+        let named = given.sql.get(id).map(|sql| moves.named(sql));
+        let named = named.unwrap_or_default();
+        let relations = given.plan.built().filter(|other| {
+            other.unique_id != id
+                && named.contains(&(other.schema.clone(), other.identifier.clone()))
+        });
+        after.extend(relations.map(|other| other.unique_id.clone()));
+    }
     let persist = &written.config.persist_docs;
     let column_comments = match persist.columns {
         true => written
@@ -107,11 +123,7 @@ fn item(
         unique_id: id.to_owned(),
         schema: schema.green.clone(),
         name: node.identifier.clone(),
-        after: reads
-            .into_iter()
-            .filter(|parent| planned.contains(parent))
-            .map(str::to_owned)
-            .collect(),
+        after,
         contract,
         indexes: indexes(given, written, id)?,
         comment: (persist.relation && !written.description.is_empty())
@@ -377,3 +389,6 @@ fn seed(given: Ingredients<'_>, written: &Node) -> Result<Make, String> {
         quotes,
     })
 }
+
+#[cfg(test)]
+mod tests;

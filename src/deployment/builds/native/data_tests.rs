@@ -4,8 +4,8 @@ use super::compose::Ingredients;
 use super::qualify::is_plain;
 use crate::build::native::recipe::{Severity, TestItem};
 use crate::build::native::rewrite::Moves;
-use crate::plan::candidate::ClusterUse;
 use crate::plan::Plan;
+use crate::plan::candidate::ClusterUse;
 use crate::project::manifest::{Manifest, Node, ResourceType};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -20,7 +20,9 @@ pub(super) fn wanted<'p>(manifest: &Manifest, plan: &'p Plan) -> BTreeSet<&'p st
     tests
         .filter(|id| {
             let node = manifest.nodes.get(*id);
-            node.is_some_and(|node| node.resource_type == ResourceType::Test && is_plain(manifest, node))
+            node.is_some_and(|node| {
+                node.resource_type == ResourceType::Test && is_plain(manifest, node)
+            })
         })
         .collect()
 }
