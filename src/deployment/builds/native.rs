@@ -100,11 +100,12 @@ impl Builds {
         if !found.is_empty() {
             return Ok(Err(found));
         }
+        let warnings_are_errors = self.has_warnings_as_errors();
         let missing: BTreeSet<&str> = plan
             .built()
             .filter(|node| node.kind != Some(ObjectKind::Table))
             .map(|node| node.unique_id.as_str())
-            .chain(data_tests::wanted(manifest, plan))
+            .chain(data_tests::wanted(manifest, plan, warnings_are_errors))
             .filter(|id| !compiled.sql.contains_key(*id) && !compiled.asking.contains(*id))
             .collect();
         if !missing.is_empty() {
@@ -128,6 +129,7 @@ impl Builds {
             plan,
             target_cluster: target_cluster.as_deref(),
             sql: &compiled.sql,
+            warnings_are_errors,
             file: &read,
         };
         Ok(compose::compose(ingredients, &compiled.asking))
@@ -234,6 +236,16 @@ impl Builds {
     fn has_search_path(&self) -> bool {
         let given = self.output.get("search_path");
         given.is_some_and(|path| !path.is_null() && path.as_str() != Some(""))
+    }
+
+    /// By a flag of the project or a variable of the environment, whatever it says.
+    fn has_warnings_as_errors(&self) -> bool {
+        let mut variables = self.circumstances.environment.keys();
+        let flags = self.circumstances.project.get("flags");
+        let flags = flags.and_then(serde_json::Value::as_object);
+        let mut flags = flags.into_iter().flat_map(|flags| flags.keys());
+        variables.any(|name| name.starts_with("DBT_") && name.contains("WARN_ERROR"))
+            || flags.any(|flag| flag.starts_with("warn_error"))
     }
 
     fn recipe_file(&self) -> PathBuf {

@@ -28,6 +28,9 @@ pub(super) enum Inferred {
     Text,
 }
 
+/// What a type says of a value.
+type Test = fn(&str) -> Is;
+
 /// What is known of a value and a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Is {
@@ -77,7 +80,7 @@ pub(super) fn column<'a>(
     if values.clone().next().is_none() {
         return Ok(Inferred::Nothing);
     }
-    let kinds: [(Inferred, fn(&str) -> Is); 5] = [
+    let kinds: [(Inferred, Test); 5] = [
         (Inferred::Integer, number),
         (Inferred::Date, date),
         (Inferred::Timestamp, timestamp),
@@ -153,8 +156,10 @@ fn number(text: &str) -> Is {
     }
     let is_around = |c: char| "%؋$ƒ៛¥₡₱£€¢﷼₪₩₭₮₦฿₤₫".contains(c) || c.is_whitespace();
     let core = text
-        .trim_start_matches(|c| is_around(c) || c == '-' || c == '+')
-        .trim_end_matches(is_around)
+        .trim_start_matches(['-', '+'])
+        .trim_matches(is_around)
+        .trim_start_matches(['-', '+'])
+        .trim_matches(is_around)
         .replace([',', '_'], "");
     match DECIMAL.is_match(&core) {
         true => Is::Unsure,

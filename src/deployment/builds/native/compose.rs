@@ -16,6 +16,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+/// Reads a file of a package, or of the project itself.
+pub(super) type Files<'a> = &'a dyn Fn(Option<&str>, &Path) -> Result<Vec<u8>, String>;
+
 /// What a recipe is made from.
 #[derive(Clone, Copy)]
 pub(super) struct Ingredients<'a> {
@@ -26,8 +29,10 @@ pub(super) struct Ingredients<'a> {
     pub(super) target_cluster: Option<&'a str>,
     /// Unique id → SQL, as it reads production.
     pub(super) sql: &'a BTreeMap<String, String>,
+    /// Whether dbt is told to take warnings for errors.
+    pub(super) warnings_are_errors: bool,
     /// The bytes of a file of a package, or of the project itself.
-    pub(super) file: &'a dyn Fn(Option<&str>, &Path) -> Result<Vec<u8>, String>,
+    pub(super) file: Files<'a>,
 }
 
 /// The recipe of a plan.

@@ -11,9 +11,14 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Unique ids of the planned tests that may run without dbt once they are compiled. Where tests store their
-/// failures dbt runs all of them: it then looks at green anew in any case.
-pub(super) fn wanted<'p>(manifest: &Manifest, plan: &'p Plan) -> BTreeSet<&'p str> {
-    if plan.tests_make() {
+/// failures dbt runs all of them: it then looks at green anew in any case. So it does where it is told to take
+/// warnings for errors, of which there are more kinds than those of tests.
+pub(super) fn wanted<'p>(
+    manifest: &Manifest,
+    plan: &'p Plan,
+    warnings_are_errors: bool,
+) -> BTreeSet<&'p str> {
+    if plan.tests_make() || warnings_are_errors {
         return BTreeSet::new();
     }
     let tests = plan.tests.iter().map(String::as_str);
@@ -33,7 +38,7 @@ pub(super) fn compose(
     moves: &Moves<'_>,
     asking: &BTreeSet<String>,
 ) -> Vec<TestItem> {
-    wanted(given.manifest, given.plan)
+    wanted(given.manifest, given.plan, given.warnings_are_errors)
         .into_iter()
         .filter(|id| !asking.contains(*id))
         .filter_map(|id| item(given, moves, id, given.manifest.nodes.get(id)?))
