@@ -30,6 +30,8 @@ pub mod inline;
 pub mod invocation;
 /// dbt's JSON log lines as progress.
 pub mod log;
+/// Building without dbt.
+pub mod native;
 /// Guests that outlived the Cutover that started them.
 pub mod orphan;
 /// Running one guest.

@@ -32,6 +32,8 @@ mod indexes;
 pub mod leftovers;
 /// What dbt made in green, by id.
 mod made;
+/// Building green without dbt.
+mod native;
 /// Judging one reading.
 pub mod readiness;
 /// Where readings of readiness come from.

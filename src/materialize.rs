@@ -14,6 +14,8 @@ pub mod checks;
 pub mod cost;
 /// Statements that create, alter and drop.
 pub mod ddl;
+/// Columns of queries that are not run.
+pub mod describe;
 /// What can go wrong between this process and the server.
 pub mod error;
 /// Grants and default privileges as data.
@@ -26,6 +28,8 @@ pub mod identifier;
 mod privileges;
 /// Questions that are answered from one index.
 pub mod question;
+/// Statements that make what dbt-materialize makes.
+pub mod native_ddl;
 /// One reading of hydration, lag and replicas.
 pub mod reading;
 /// Replacing one materialized view in place.

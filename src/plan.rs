@@ -71,7 +71,10 @@ pub struct Plan {
     pub server: Option<String>,
     /// The content hash of the candidate manifest.
     pub manifest_hash: String,
-    /// The content hash of the same project parsed with `deploy: true`.
+    /// What builds green, and why.
+    #[serde(default, skip_serializing_if = "Building::is_plain")]
+    pub building: Building,
+    /// The content hash of the same project parsed with `deploy: true`; empty where dbt has no part in green.
     pub green_manifest_hash: String,
     /// What dbt compiles the project under; `None` in plans of versions before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +155,45 @@ pub struct Plan {
     pub accepted: Vec<Refusal>,
     /// What an operator should know, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// What builds green.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Building {
+    /// Who.
+    pub engine: Engine,
+    /// What the recipe hashes to that a native build follows; `None` of a build by dbt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
+    /// Why it is not built natively although that was tried, one clause each; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// Unique ids of the tests that dbt runs although the build is native, sorted: unit tests, and data tests that
+    /// do not qualify.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<String>,
+    /// The selectors that select exactly these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_selectors: Vec<String>,
+}
+
+/// Who builds green.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// dbt, as a child process.
+    #[default]
+    Dbt,
+    /// Cutover itself, from compiled SQL.
+    Native,
+}
+
+impl Building {
+    /// Whether dbt builds and nobody asked for anything else.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A column that changes.
@@ -256,6 +298,23 @@ impl Plan {
         !self.tests.is_empty()
             && (self.nodes.iter().any(|node| node.stores_failures)
                 || self.hooked.iter().any(is_of_project))
+    }
+
+    /// Whether dbt builds or tests something in green, so that it must lie where dbt puts it.
+    #[must_use]
+    pub fn needs_green_by_dbt(&self) -> bool {
+        let builds = self.building.engine == Engine::Dbt && self.built().next().is_some();
+        let tests = !self.tests_of_dbt().0.is_empty();
+        self.strategy == Strategy::Swap && (builds || tests)
+    }
+
+    /// The tests that dbt runs, and what selects exactly them.
+    #[must_use]
+    pub fn tests_of_dbt(&self) -> (&[String], &[String]) {
+        match self.building.engine {
+            Engine::Dbt => (&self.tests, &self.test_selectors),
+            Engine::Native => (&self.building.tests, &self.building.test_selectors),
+        }
     }
 
     /// Whether the plan does nothing at all: production is as the project says.

@@ -79,6 +79,8 @@ pub struct Settings {
     pub environments: BTreeMap<String, Environment>,
     /// How dbt is run.
     pub dbt: Dbt,
+    /// How green is built.
+    pub build: Build,
     /// The connection to Materialize.
     pub materialize: Materialize,
     /// The journal.
@@ -185,6 +187,38 @@ pub struct Environment {
     pub checks: Vec<Check>,
     /// What is kept of what has ended.
     pub retention: Retention,
+}
+
+/// How green is built.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// What builds it.
+    pub engine: Engine,
+    /// What becomes of green when a native build fails.
+    pub on_failure: OnFailure,
+}
+
+/// What builds green.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// Cutover where every planned node qualifies, else dbt.
+    Auto,
+    /// dbt.
+    Dbt,
+    /// Cutover; a plan with a node that does not qualify is refused.
+    Native,
+}
+
+/// What becomes of green when a native build fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// It is dropped.
+    Unwind,
+    /// It stays, and the deployment waits for `cutover resume` or `cutover abort`.
+    Keep,
 }
 
 /// How dbt is run.

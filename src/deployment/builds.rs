@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 mod clusters;
 /// SQL of nodes, as it reads production.
 mod compile;
+/// Building without dbt.
+mod native;
 /// What comes out of each node.
 mod outcomes;
 /// What will have to be compiled.
@@ -64,6 +66,17 @@ pub struct Parsed {
     pub version: Version,
     /// What was compiled in the same process.
     pub compiled: Compiled,
+    /// How it is known where green lies.
+    pub green: Green,
+}
+
+/// How it is known where the green side of a project lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Green {
+    /// dbt parsed the project with `deploy: true`.
+    ByDbt,
+    /// It was not asked: green is where a release puts it.
+    ByName,
 }
 
 impl Builds {
@@ -97,22 +110,46 @@ impl Builds {
     /// # Errors
     /// dbt's, and broken or foreign manifests.
     pub async fn parse(&self) -> Result<Parsed, DeploymentError> {
-        self.parse_and_compile(None).await
+        self.parse_and_compile(None, Green::ByDbt).await
     }
 
-    /// As [`Builds::parse`], and compiles what is predicted in the same process.
+    /// As [`Builds::parse`], and compiles what is predicted in the same process. Where no part of dbt's is planned
+    /// in green, one parse is enough; [`Builds::parse_green`] makes up for it.
     ///
     /// # Errors
     /// As [`Builds::parse`]. What does not compile is left for later, when it is known whether it must.
     pub async fn parse_and_compile(
         &self,
         predicted: Option<&Compilation>,
+        green: Green,
     ) -> Result<Parsed, DeploymentError> {
-        let parsed = self.parse_both(predicted).await;
+        let parsed = self.parse_for(predicted, green).await;
         parsed.map_err(|error| self.or_full(error))
     }
 
-    async fn parse_both(&self, predicted: Option<&Compilation>) -> Result<Parsed, DeploymentError> {
+    /// Parses once more, with `deploy: true`, what was parsed without.
+    ///
+    /// # Errors
+    /// As [`Builds::parse`].
+    pub async fn parse_green(&self, parsed: &mut Parsed) -> Result<(), DeploymentError> {
+        if parsed.green == Green::ByDbt {
+            return Ok(());
+        }
+        let green = self.invoker.parse(true).await;
+        let green = green.map_err(|error| self.or_full(error.into()))?;
+        let green = read_manifest(&green)?;
+        let names = parsed.candidate.cluster_names.clone();
+        parsed.candidate = Candidate::with_clusters(&parsed.manifest, &green, names, self.switches)
+            .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
+        parsed.green = Green::ByDbt;
+        Ok(())
+    }
+
+    async fn parse_for(
+        &self,
+        predicted: Option<&Compilation>,
+        green: Green,
+    ) -> Result<Parsed, DeploymentError> {
         self.install_packages().await?;
         // A dbt that cannot be used says so better than its parse would; both take seconds.
         let version = self.invoker.dbt.version(
@@ -120,23 +157,28 @@ impl Builds {
             self.invoker.command_timeout,
             &self.invoker.cancel,
         );
-        let (version, plain, deploy) = tokio::join!(
-            version,
-            self.parse_plain(predicted),
-            self.invoker.parse(true)
-        );
+        let (version, plain, deploy) = tokio::join!(version, self.parse_plain(predicted), async {
+            match green {
+                Green::ByDbt => self.invoker.parse(true).await.map(Some),
+                Green::ByName => Ok(None),
+            }
+        });
         let version = version?;
         let ((plain, compiled), deploy) = (plain?, deploy?);
         let plain = read_manifest(&plain)?;
-        let deploy = read_manifest(&deploy)?;
+        let deploy = deploy.as_ref().map(read_manifest).transpose()?;
         plain
             .graph()
             .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
         let clusters = self.cluster_names(&plain).await?;
-        let candidate = Candidate::with_clusters(&plain, &deploy, clusters, self.switches)
-            .map_err(|error| DeploymentError::Manifest(error.to_string()))?;
+        let candidate = match &deploy {
+            Some(deploy) => Candidate::with_clusters(&plain, deploy, clusters, self.switches),
+            None => Candidate::alone(&plain, clusters, self.switches),
+        };
+        let candidate = candidate.map_err(|error| DeploymentError::Manifest(error.to_string()))?;
         Ok(Parsed {
             candidate,
+            green,
             manifest: plain,
             version,
             compiled,
@@ -352,7 +394,8 @@ impl Builds {
     }
 
     async fn test_nodes(&self, plan: &Plan) -> Result<(), DeploymentError> {
-        let Some(cluster) = &plan.test_cluster else {
+        let (tests, selectors) = plan.tests_of_dbt();
+        let Some(cluster) = plan.test_cluster.as_ref().filter(|_| !tests.is_empty()) else {
             return Ok(());
         };
         self.is_under_the_planned(plan).await?;
@@ -373,9 +416,9 @@ impl Builds {
         };
         let invocation = self
             .invoker
-            .test_nodes(&plan.test_selectors, &state, profile.as_ref())
+            .test_nodes(selectors, &state, profile.as_ref())
             .await?;
-        all_good("test", &invocation, plan.tests.iter().map(String::as_str))?;
+        all_good("test", &invocation, tests.iter().map(String::as_str))?;
         let mut manifest = read_manifest(&invocation)?;
         as_parsed(&mut manifest);
         same_project(&manifest, &plan.green_manifest_hash)

@@ -50,6 +50,8 @@ pub(super) mod key {
     pub const NAME: &str = "name";
     /// Running dbt on green. Result: [`super::super::made::Made`], replaced by each run.
     pub const MADE: &str = "run dbt on green";
+    /// Making one node without dbt; its unique id follows. Result: when it was done.
+    pub const BUILD: &str = "build ";
     /// Recording the objects that dbt built. Result: a list of [`super::GreenObject`].
     pub const RECORD: &str = "record green";
     /// Finding green ready. Result: since when each of its objects is hydrated, by id, in milliseconds since

@@ -12,13 +12,14 @@ use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames, planned_node};
 use super::indexes;
 use super::made;
+use super::native;
 use super::scope;
 use super::stage::grant_changes;
 use crate::materialize::Statement;
 use crate::materialize::catalog::{Catalog, Object};
 use crate::materialize::ddl::{self, Target};
 use crate::materialize::identifier::Qualified;
-use crate::plan::{BesideRelation, LiveObject, ObjectKind, Plan, PlannedNode, SchemaSwap};
+use crate::plan::{BesideRelation, Engine, LiveObject, ObjectKind, Plan, PlannedNode, SchemaSwap};
 use crate::store::Deployment;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,6 +54,9 @@ pub(super) async fn dress_and_record(
     made::record(context, deployment, &catalog).await?;
     on_own_clusters_only(plan, &ids, &Context::secret(deployment), &catalog)?;
     let green = green_objects(plan, &ids, &catalog, after)?;
+    if plan.building.engine == Engine::Native {
+        native::reads_no_old(plan, &green, &catalog)?;
+    }
     tell_beside(context, &green);
     for schema in &plan.schemas {
         for statement in dressing(plan, schema, &ids, &catalog) {
@@ -166,7 +170,7 @@ fn green_objects(
         .collect();
     if !missing.is_empty() {
         return Err(DeploymentError::Failed(format!(
-            "dbt reported success but green lacks the relations of {}",
+            "the build ended well, and green lacks the relations of {}",
             missing.join(", ")
         )));
     }

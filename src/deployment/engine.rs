@@ -13,6 +13,7 @@ use super::error::DeploymentError;
 use super::hydrate;
 use super::indexes;
 use super::made;
+use super::native;
 use super::replace;
 use super::settle::{self, Serving};
 use super::soak::{self, Then};
@@ -24,7 +25,7 @@ use super::watch::Watch;
 use crate::build::BuildError;
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::MaterializeError;
-use crate::plan::Strategy;
+use crate::plan::{self, Strategy};
 use crate::progress::Progress;
 use crate::retry::Pauses;
 use crate::settings::Policy;
@@ -459,8 +460,17 @@ impl<'a> Engine<'a> {
     async fn build(&self) -> Result<(), DeploymentError> {
         let recorded = self.context.green_objects(&self.deployment).await?;
         if recorded.is_none() {
-            let build = self.context.builds.build(&self.deployment.plan);
-            made::by(&self.context, &self.deployment, build).await?;
+            let (context, deployment) = (&self.context, &self.deployment);
+            match deployment.plan.building.engine {
+                plan::Engine::Dbt => {
+                    let build = context.builds.build(&deployment.plan);
+                    made::by(context, deployment, build).await?;
+                }
+                plan::Engine::Native => {
+                    let build = native::build(context, deployment);
+                    made::by(context, deployment, build).await?;
+                }
+            }
         }
         indexes::make(&self.context, &self.deployment).await?;
         dress::dress_and_record(&self.context, &self.deployment, After::Build).await
@@ -475,6 +485,9 @@ impl<'a> Engine<'a> {
         let (context, deployment) = (&self.context, &self.deployment);
         let plan = &deployment.plan;
         if !plan.tests_make() {
+            if plan.building.engine == plan::Engine::Native {
+                native::test(context, deployment).await?;
+            }
             return context.builds.test(plan).await;
         }
         if !context.is_tested(deployment).await? {

@@ -118,6 +118,21 @@ impl Materialize {
         Session::connect(&self.address, &self.options, Arc::clone(&self.tally)).await
     }
 
+    /// A connection of its own, whose statements may take this long.
+    ///
+    /// # Errors
+    /// See [`Session::connect`].
+    pub async fn own_session_within(
+        &self,
+        statement_timeout: Duration,
+    ) -> Result<Session, MaterializeError> {
+        let options = SessionOptions {
+            statement_timeout,
+            ..self.options.clone()
+        };
+        Session::connect(&self.address, &options, Arc::clone(&self.tally)).await
+    }
+
     /// Gives up the present connection: after a deadline its state is unknown.
     pub async fn forget(&self) {
         *self.current.lock().await = None;

@@ -4,7 +4,7 @@
 use super::beside::{VersionPointer, version_pointer};
 use super::clusters::ClusterNames;
 use super::indexes::Wanted;
-use super::{ClusterDefinition, IndexMove, Mode, ObjectKind, RefusalName};
+use super::{ClusterDefinition, GREEN_SUFFIX, IndexMove, Mode, ObjectKind, RefusalName};
 use crate::build::selector::{self, SelectorError};
 use crate::materialize::catalog::Catalog;
 use crate::project::identifier::ClusterName;
@@ -63,7 +63,7 @@ pub struct Candidate {
     pub project: String,
     /// The content hash of its manifest.
     pub hash: String,
-    /// The content hash of its manifest under `deploy: true`.
+    /// The content hash of its manifest under `deploy: true`; empty where it was not parsed so.
     pub green_hash: String,
     /// Models, seeds, snapshots and the tests that store their failures, by unique id.
     pub nodes: BTreeMap<String, CandidateNode>,
@@ -75,7 +75,7 @@ pub struct Candidate {
     pub tests: BTreeMap<String, CandidateTest>,
     /// Everything that a selector could select.
     pub selectable: Vec<Selectable>,
-    /// Where dbt builds each node when `deploy: true` is set: `(database, schema, identifier)`.
+    /// Where each node is built aside, by dbt when `deploy: true` is set: `(database, schema, identifier)`.
     pub deploy_relations: BTreeMap<String, (String, String, String)>,
     /// What became of the names of clusters.
     pub cluster_names: ClusterNames,
@@ -312,6 +312,24 @@ impl Candidate {
         Self::with_clusters(plain, deploy, ClusterNames::default(), Switches::default())
     }
 
+    /// The project as its manifest, parsed plainly, shows it; a release decides where its green side lies.
+    ///
+    /// # Errors
+    /// When the manifest's content cannot be hashed.
+    pub fn alone(
+        plain: &Manifest,
+        clusters: ClusterNames,
+        switches: Switches,
+    ) -> Result<Self, serde_json::Error> {
+        let hash = plain.content_hash()?;
+        let mut candidate = Self::of_plain(plain, hash, clusters, switches);
+        candidate.take_green(plain, switches);
+        for (_, schema, _) in candidate.deploy_relations.values_mut() {
+            schema.push_str(GREEN_SUFFIX);
+        }
+        Ok(candidate)
+    }
+
     /// The project as two manifests show it: parsed plainly, and with `deploy: true`; with what dbt makes of
     /// the names of clusters, and what it is switched to make beside what nodes' configurations say.
     ///
@@ -332,10 +350,21 @@ impl Candidate {
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             (plain, green)
         });
+        let mut candidate = Self::of_plain(plain, hash?, clusters, switches);
+        candidate.green_hash = green_hash?;
+        candidate.take_green(deploy, switches);
+        Ok(candidate)
+    }
+
+    fn of_plain(
+        plain: &Manifest,
+        hash: String,
+        clusters: ClusterNames,
+        switches: Switches,
+    ) -> Self {
         let mut candidate = Self {
             project: plain.metadata.project_name.clone().unwrap_or_default(),
-            hash: hash?,
-            green_hash: green_hash?,
+            hash,
             cluster_names: clusters,
             ..Self::default()
         };
@@ -366,13 +395,18 @@ impl Candidate {
                 },
             );
         }
-        for node in deploy.nodes.values() {
+        candidate
+    }
+
+    /// Takes where the nodes of a manifest are made.
+    fn take_green(&mut self, manifest: &Manifest, switches: Switches) {
+        for node in manifest.nodes.values() {
             let is_made = match node.resource_type == ResourceType::Test {
                 true => node.stores_failures(switches.store_failures),
                 false => node.relation_name.is_some(),
             };
             if is_made {
-                candidate.deploy_relations.insert(
+                self.deploy_relations.insert(
                     node.unique_id.clone(),
                     (
                         node.database.clone().unwrap_or_default(),
@@ -382,7 +416,6 @@ impl Candidate {
                 );
             }
         }
-        Ok(candidate)
     }
 
     fn take_node(&mut self, node: &Node, switches: Switches) {

@@ -8,8 +8,9 @@ use super::checks::Checks;
 use super::columns;
 use super::lookup::Lookup;
 use super::{
-    BaselineUsed, ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, Mode, ObjectKind, Plan,
-    PlannedNode, Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint, Strategy,
+    BaselineUsed, Building, ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, Mode,
+    ObjectKind, Plan, PlannedNode, Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint,
+    Strategy,
 };
 use crate::build::selector::SelectorError;
 use crate::materialize::catalog::{Cluster, Object, Schema};
@@ -165,6 +166,7 @@ pub(super) fn assemble(
         project: input.candidate.project.clone(),
         database: input.catalog.database.clone(),
         server: Some(input.catalog.server.clone()),
+        building: Building::default(),
         manifest_hash: input.candidate.hash.clone(),
         green_manifest_hash: input.candidate.green_hash.clone(),
         inputs: None,

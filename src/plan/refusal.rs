@@ -105,6 +105,8 @@ refusal_names! {
     RelationLost => "relation-lost", false;
     /// What changed cannot be released in place, and nothing else was asked for.
     NotReplaceable => "not-replaceable", false;
+    /// A native build is asked for, and a planned node does not qualify for it.
+    NotNative => "not-native", false;
     /// Nothing of the project lies in the deployment.
     NothingToDeploy => "nothing-to-deploy", false;
 }

@@ -5,8 +5,8 @@
 //! makes them harmless for either form.
 
 use super::{
-    ClusterSwap, ColumnChange, ColumnChangeKind, IndexMove, Mode, ObjectKind, Plan, PlannedNode,
-    Refusal, RefusalName, SchemaSwap, Strategy,
+    ClusterSwap, ColumnChange, ColumnChangeKind, Engine, IndexMove, Mode, ObjectKind, Plan,
+    PlannedNode, Refusal, RefusalName, SchemaSwap, Strategy,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,6 +81,30 @@ fn nothing(plan: &Plan) -> &'static str {
         "nothing to do: the project's text has not changed"
     } else {
         "nothing to do: production is as the project says"
+    }
+}
+
+/// The most reasons for a build through dbt that are shown.
+const REASONS: usize = 5;
+
+/// Who builds, one clause; `None` where nothing else was asked for than dbt.
+fn building(plan: &Plan) -> Option<String> {
+    let building = &plan.building;
+    match building.engine {
+        Engine::Native => Some("built natively".to_owned()),
+        Engine::Dbt if building.reasons.is_empty() => None,
+        Engine::Dbt => {
+            let shown = building.reasons.iter().take(REASONS).map(String::as_str);
+            let mut text = format!(
+                "built through dbt: {}",
+                shown.collect::<Vec<_>>().join("; ")
+            );
+            let more = building.reasons.len().saturating_sub(REASONS);
+            if more > 0 {
+                text.push_str(&format!("; and {more} more"));
+            }
+            Some(text)
+        }
     }
 }
 

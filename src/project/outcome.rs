@@ -24,10 +24,10 @@ pub mod tokens;
 pub use compare::{Difference, Verdict};
 pub use digest::Digest;
 pub use inputs::{Circumstances, Inputs};
+pub use options::Customs;
 
 use super::manifest::{Index, Manifest, Node, ResourceType};
 use digest::Digesting;
-use options::Customs;
 use reads::Reads;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

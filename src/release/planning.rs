@@ -4,7 +4,7 @@ use super::compared::Compared;
 use super::{Release, ReleaseError, drifts};
 use crate::artifacts::{Artifacts, Baseline};
 use crate::deployment::DeploymentError;
-use crate::deployment::builds::{Builds, Parsed};
+use crate::deployment::builds::{Builds, Green, Parsed};
 use crate::deployment::state::{Event, State};
 use crate::materialize::Materialize;
 use crate::materialize::catalog::Catalog;
@@ -21,11 +21,12 @@ use crate::plan::{
     BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, changed_tests,
     full, law,
 };
+use crate::project::outcome::Outcomes;
 use crate::project::run_results::RunResults;
 use crate::project::select::{self, Context, Kept, Selection, Selectors};
 use crate::project::state::Comparison;
 use crate::project::switches::Switches;
-use crate::settings::{Compare, OnDrift, Scope, Strategy};
+use crate::settings::{Compare, Engine, OnDrift, Scope, Strategy};
 use crate::store::{RecordedEvent, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,6 +59,15 @@ struct Found {
     used: BaselineUsed,
 }
 
+/// What else a plan is worked out with.
+#[derive(Clone, Copy)]
+struct Planned<'a> {
+    builds: &'a Builds,
+    materialize: &'a Materialize,
+    wishes: &'a Wishes,
+    outcomes: Option<&'a Outcomes>,
+}
+
 impl Release {
     /// Plans a release: of what changed since the baseline, or of all of `vars.deployment` where that
     /// is wished, configured, or the only thing that can be done because there is no baseline.
@@ -73,8 +83,9 @@ impl Release {
         store: &Store,
         wishes: &Wishes,
     ) -> Result<Plan, ReleaseError> {
-        let listed = self.project.deployment()?;
-        let selectors = self.selectors(wishes)?;
+        // What is said wrong is not worth waiting for the server or dbt.
+        self.project.deployment()?;
+        self.selectors(wishes)?;
         // The server first: it answers at once whether it is there, dbt takes seconds.
         // Nothing is under way yet, so a server that is away is not waited for.
         materialize.session().await?;
@@ -92,21 +103,27 @@ impl Release {
                 .and_then(|known| builds.predict(&baseline.manifest, known)),
             (Some(_) | None, _) => None,
         };
-        let parsed = builds.parse_and_compile(predicted.as_ref()).await?;
-        let outcomes = match self.settings.compare {
-            Compare::Text => None,
+        // Where dbt has no part in green, it need not say where that lies.
+        let green = match self.settings.build.engine {
+            Engine::Dbt => Green::ByDbt,
+            Engine::Auto | Engine::Native => Green::ByName,
+        };
+        let parsed = builds.parse_and_compile(predicted.as_ref(), green).await?;
+        let (outcomes, mut compiled) = match self.settings.compare {
+            Compare::Text => (None, parsed.compiled.clone()),
             Compare::Outcome => {
                 let known = baseline
                     .as_ref()
                     .and_then(|baseline| baseline.outcomes.known());
-                Some(builds.outcomes(&parsed, known).await?)
+                let (outcomes, compiled) = builds.outcomes(&parsed, known).await?;
+                (Some(outcomes), compiled)
             }
         };
         let planned_outcomes = outcomes
             .as_ref()
             .map(|outcomes| builds.remember(outcomes))
             .transpose()?;
-        let found = Found {
+        let mut found = Found {
             parsed,
             used: BaselineUsed {
                 generation: pointer.as_ref().map(|pointer| pointer.generation),
@@ -115,6 +132,52 @@ impl Release {
             baseline,
             catalog,
         };
+        let mut plan = loop {
+            let planned = Planned {
+                builds,
+                materialize,
+                wishes,
+                outcomes: outcomes.as_ref(),
+            };
+            let mut plan = self.plan_of(&found, &planned).await?;
+            plan.inputs = match &outcomes {
+                Some(outcomes) => outcomes.inputs.clone(),
+                None => builds.inputs(&found.parsed)?,
+            };
+            plan.building = builds
+                .choose_engine(
+                    self.settings.build.engine,
+                    &found.parsed,
+                    &mut compiled,
+                    &plan,
+                )
+                .await?;
+            if found.parsed.green == Green::ByDbt || !plan.needs_green_by_dbt() {
+                break plan;
+            }
+            builds.parse_green(&mut found.parsed).await?;
+        };
+        plan.baseline = found.used;
+        plan.outcomes = planned_outcomes;
+        plan.settings = Some(self.settings_of_plans());
+        plan.accepted.extend(accepted);
+        plan.notes.extend(overlaps.unknown);
+        plan.notes.extend(self.withheld_note(&plan));
+        plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
+        self.refuse_shared(store, &plan).await?;
+        Ok(plan)
+    }
+
+    /// The plan of what was found, but for who builds it.
+    async fn plan_of(&self, found: &Found, with: &Planned<'_>) -> Result<Plan, ReleaseError> {
+        let Planned {
+            builds,
+            materialize,
+            wishes,
+            outcomes,
+        } = *with;
+        let listed = self.project.deployment()?;
+        let selectors = self.selectors(wishes)?;
         let schemas: BTreeSet<String> = listed.schemas.iter().cloned().collect();
         let clusters: BTreeSet<String> = listed.clusters.iter().cloned().collect();
         let given = self.project.profile.credentials.cluster.as_deref();
@@ -153,7 +216,7 @@ impl Release {
         let is_full = wishes.full || (self.settings.scope == Scope::Full && selectors.is_none());
         let mut plan = match &found.baseline {
             Some(baseline) if !is_full => {
-                let compared = self.compared(baseline, &found.parsed, builds, outcomes.as_ref())?;
+                let compared = self.compared(baseline, &found.parsed, builds, outcomes)?;
                 let (changes, tests) = self.changes(
                     &input,
                     baseline,
@@ -192,18 +255,6 @@ impl Release {
             plan.notes
                 .push("there is no baseline yet, so all of vars.deployment is released".to_owned());
         }
-        plan.baseline = found.used;
-        plan.inputs = match outcomes {
-            Some(outcomes) => outcomes.inputs,
-            None => builds.inputs(&found.parsed)?,
-        };
-        plan.outcomes = planned_outcomes;
-        plan.settings = Some(self.settings_of_plans());
-        plan.accepted.extend(accepted);
-        plan.notes.extend(overlaps.unknown);
-        plan.notes.extend(self.withheld_note(&plan));
-        plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
-        self.refuse_shared(store, &plan).await?;
         Ok(plan)
     }
 

@@ -23,6 +23,7 @@ impl Release {
         let counted = json!([
             settings.scope,
             settings.compare,
+            settings.build,
             settings.strategy,
             settings.on_drift,
             settings.allow,

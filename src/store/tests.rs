@@ -122,6 +122,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             database: "materialize".to_owned(),
             server: None,
             manifest_hash: "0".repeat(64),
+            building: Default::default(),
             green_manifest_hash: String::new(),
             baseline: crate::plan::BaselineUsed::default(),
             columns: Vec::new(),

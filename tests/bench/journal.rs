@@ -96,6 +96,7 @@ fn deployment() -> NewDeployment {
             database: "materialize".to_owned(),
             server: None,
             manifest_hash: "0".repeat(64),
+            building: Default::default(),
             green_manifest_hash: "0".repeat(64),
             baseline: cutover::plan::BaselineUsed::default(),
             columns: Vec::new(),

@@ -13,7 +13,7 @@
 
 mod project;
 
-use cutover::deployment::builds::Builds;
+use cutover::deployment::builds::{Builds, Green};
 use cutover::progress::Reporter;
 use cutover::project::Manifest;
 use cutover::project::outcome::Outcomes;
@@ -53,8 +53,11 @@ async fn planned(project: &Project, baseline: &Manifest, known: &Outcomes) -> Du
     let builds = builds(project, "outcomes");
     let began = Instant::now();
     let predicted = builds.predict(baseline, known);
-    let parsed = builds.parse_and_compile(predicted.as_ref()).await.unwrap();
-    let outcomes = builds.outcomes(&parsed, Some(known)).await.unwrap();
+    let parsed = builds
+        .parse_and_compile(predicted.as_ref(), Green::ByDbt)
+        .await
+        .unwrap();
+    let (outcomes, _) = builds.outcomes(&parsed, Some(known)).await.unwrap();
     assert!(outcomes.uncompiled().is_empty());
     began.elapsed()
 }
@@ -84,7 +87,7 @@ async fn main() -> ExitCode {
     }
     let first = builds(&project, "first");
     let parsed = first.parse().await.unwrap();
-    let known = first.outcomes(&parsed, None).await.unwrap();
+    let (known, _) = first.outcomes(&parsed, None).await.unwrap();
     let leaf = project
         .folder
         .join(format!("models/model_{}.sql", DBT_MODELS - 1));

@@ -4,7 +4,7 @@
 use crate::project;
 use crate::support::chance::Chance;
 use crate::support::{Needs, World};
-use cutover::deployment::builds::Builds;
+use cutover::deployment::builds::{Builds, Green};
 use cutover::progress::Reporter;
 use cutover::project::outcome::Outcomes;
 use cutover::release::{Release, Wanted};
@@ -127,11 +127,11 @@ async fn outcomes(builds: &Builds, known: Option<(&Outcomes, &Path)>) -> Outcome
         builds.predict(&baseline, known)
     });
     let parsed = builds
-        .parse_and_compile(predicted.as_ref())
+        .parse_and_compile(predicted.as_ref(), Green::ByDbt)
         .await
         .expect("a manifest");
     let known = known.map(|(known, _)| known);
-    builds.outcomes(&parsed, known).await.expect("outcomes")
+    builds.outcomes(&parsed, known).await.expect("outcomes").0
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -443,6 +443,8 @@ fn settings(dbt: &str) -> BTreeMap<String, String> {
         ("DBT__EXECUTABLE", dbt),
         // What changed is the subject of tests of its own; the others swap everything.
         ("SCOPE", "full"),
+        // dbt's part is the subject of most; native builds have tests of their own.
+        ("BUILD__ENGINE", "dbt"),
         ("READINESS__POLL_INTERVAL_MIN", "50ms"),
         ("READINESS__POLL_INTERVAL_MAX", "500ms"),
         ("READINESS__TIMEOUT", "2m"),

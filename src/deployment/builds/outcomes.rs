@@ -4,7 +4,7 @@
 //! into the run's folder and hashed into the plan, so that what is kept when the release goes live is what was
 //! planned from, whoever goes on with it and wherever.
 
-use super::{Builds, DeploymentError, Parsed};
+use super::{Builds, Compiled, DeploymentError, Green, Parsed};
 use crate::build::BuildError;
 use crate::build::version::Version;
 use crate::plan::Plan;
@@ -23,7 +23,8 @@ use std::path::{Path, PathBuf};
 const LARGEST_SEED: u64 = 1 << 30;
 
 impl Builds {
-    /// The outcomes of the project as it was parsed. `known` are those of the baseline.
+    /// The outcomes of the project as it was parsed, and what was compiled for them. `known` are those of the
+    /// baseline.
     ///
     /// # Errors
     /// dbt's, with the node and its file; a seed that cannot be read.
@@ -31,7 +32,7 @@ impl Builds {
         &self,
         parsed: &Parsed,
         known: Option<&Outcomes>,
-    ) -> Result<Outcomes, DeploymentError> {
+    ) -> Result<(Outcomes, Compiled), DeploymentError> {
         let manifest = &parsed.manifest;
         let mut outcomes = self.uncompiled(parsed)?;
         self.read_seeds(manifest, &mut outcomes)?;
@@ -46,7 +47,7 @@ impl Builds {
             self.compile_all(manifest, &parsed.candidate, &wanted),
             self.rendered_hooks(manifest, &unrendered)
         );
-        let (compiled, hooks) = (compiled?, hooks?);
+        let (mut compiled, hooks) = (compiled?, hooks?);
         for (id, sql) in &compiled.sql {
             outcomes.compiled(id, sql);
         }
@@ -54,7 +55,10 @@ impl Builds {
             outcomes.known_when_built(id);
         }
         outcomes.take_hooks(hooks);
-        Ok(outcomes)
+        let before = &parsed.compiled.sql;
+        let before = before.iter().map(|(id, sql)| (id.clone(), sql.clone()));
+        compiled.sql.extend(before);
+        Ok((outcomes, compiled))
     }
 
     fn uncompiled(&self, parsed: &Parsed) -> Result<Outcomes, DeploymentError> {
@@ -220,9 +224,9 @@ impl Builds {
         if let Some(outcomes) = kept.filter(is_planned) {
             return Ok(Some(written(&outcomes)?));
         }
-        let parsed = self.parse().await?;
+        let parsed = self.parse_and_compile(None, Green::ByName).await?;
         super::same_project(&parsed.manifest, &plan.manifest_hash)?;
-        let outcomes = self.outcomes(&parsed, known).await?;
+        let (outcomes, _) = self.outcomes(&parsed, known).await?;
         if !is_planned(&outcomes) {
             return Err(DeploymentError::Failed(
                 "what comes out of the project changed since it was planned; deploy again"

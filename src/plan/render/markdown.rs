@@ -2,8 +2,9 @@
 
 use super::escape::{code, prose};
 use super::{
-    baseline, cluster_definition, column, count, expectation, headline, held_back, index_name,
-    kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster, text_only,
+    baseline, building, cluster_definition, column, count, expectation, headline, held_back,
+    index_name, kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
+    text_only,
 };
 use crate::plan::Plan;
 
@@ -30,6 +31,7 @@ pub fn markdown(plan: &Plan) -> String {
     ));
     for block in [
         expectation(plan).map(|sentence| format!("{}.", prose(&sentence))),
+        building(plan).map(|clause| format!("Green is {}.", prose(&clause))),
         text_only(plan).map(|sentence| format!("{}.", prose(&sentence))),
         swaps(plan),
         nodes(plan),

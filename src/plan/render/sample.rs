@@ -1,9 +1,9 @@
 //! Plans for tests of what is printed.
 
 use crate::plan::{
-    BaselineUsed, ClusterDefinition, ClusterSwap, ColumnChange, ColumnChangeKind, IndexMove,
-    LiveObject, Mode, ObjectKind, Plan, PlannedNode, Refusal, RefusalName, ReplicaDefinition,
-    SchemaSwap, SinkRepoint,
+    BaselineUsed, Building, ClusterDefinition, ClusterSwap, ColumnChange, ColumnChangeKind,
+    IndexMove, LiveObject, Mode, ObjectKind, Plan, PlannedNode, Refusal, RefusalName,
+    ReplicaDefinition, SchemaSwap, SinkRepoint,
 };
 use crate::project::outcome::Inputs;
 
@@ -97,6 +97,7 @@ pub(crate) fn shop() -> Plan {
         database: "materialize".to_owned(),
         server: Some("aws-eu-west-1-0198".to_owned()),
         manifest_hash: "3f2a9c51d07be4418c6f".to_owned(),
+        building: Building::default(),
         green_manifest_hash: "77aa9c51d07be4418c6f".to_owned(),
         strategy: crate::plan::Strategy::Swap,
         replacements: Vec::new(),

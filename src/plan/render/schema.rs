@@ -2,7 +2,7 @@
 
 use super::sample;
 use crate::materialize::grants::{DefaultPrivilege, Grant};
-use crate::plan::{BesideRelation, Mode, Replacement, Strategy, sample::World};
+use crate::plan::{BesideRelation, Building, Engine, Mode, Replacement, Strategy, sample::World};
 use checker::{check, properties};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -46,6 +46,13 @@ fn every_field_is_described_and_every_description_has_its_field() {
         node: None,
     }];
     full.hooked = vec!["model.shop.totals".to_owned()];
+    full.building = Building {
+        engine: Engine::Native,
+        recipe: Some("0".repeat(64)),
+        reasons: vec!["model.shop.totals has a post-hook".to_owned()],
+        tests: vec!["unit_test.shop.totals.add_up".to_owned()],
+        test_selectors: vec!["totals_add_up".to_owned()],
+    };
     full.nodes[0].stores_failures = true;
     let comments = &mut full.schemas[0].objects[0].column_comments;
     comments.push(("day".to_owned(), "in UTC".to_owned()));

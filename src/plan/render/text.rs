@@ -2,8 +2,9 @@
 
 use super::escape::{visible, visible_lines};
 use super::{
-    baseline, cluster_definition, column, count, expectation, headline, held_back, index_name,
-    kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster, text_only,
+    baseline, building, cluster_definition, column, count, expectation, headline, held_back,
+    index_name, kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
+    text_only,
 };
 use crate::plan::Plan;
 
@@ -37,6 +38,9 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
     page.line(headline(plan));
     if let Some(expectation) = expectation(plan) {
         page.line(expectation);
+    }
+    if let Some(building) = building(plan) {
+        page.line(visible(&building));
     }
     if let Some(text_only) = text_only(plan) {
         page.line(text_only);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::super::artifact::decode;
@@ -172,7 +173,7 @@ pub struct Node {
     #[serde(default)]
     pub depends_on: DependsOn,
     /// By name, as documented.
-    #[serde(default, deserialize_with = "decode::or_default")]
+    #[serde(default, deserialize_with = "columns_in_order")]
     pub columns: BTreeMap<String, Column>,
     /// As documented.
     #[serde(default, deserialize_with = "decode::or_default")]
@@ -339,6 +340,15 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Its columns in the order in which they are documented.
+    pub fn columns_in_order(&self) -> Vec<&Column> {
+        let mut columns: Vec<&Column> = self.columns.values().collect();
+        columns.sort_by_key(|column| column.position.0);
+        columns
+    }
+}
+
 /// What a resource was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct DependsOn {
@@ -383,6 +393,49 @@ pub struct Column {
     /// Whether the name is quoted in SQL.
     #[serde(default)]
     pub quote: Option<bool>,
+    /// Where it stands among the columns of its node.
+    #[serde(skip)]
+    pub position: Position,
+}
+
+/// A place in an order that makes no difference between columns.
+#[derive(Clone, Copy, Debug, Default, Eq)]
+pub struct Position(pub usize);
+
+impl PartialEq for Position {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// Columns by name, each with its place; `null` means none.
+fn columns_in_order<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Column>, D::Error> {
+    struct InOrder;
+
+    impl<'de> Visitor<'de> for InOrder {
+        type Value = BTreeMap<String, Column>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("columns by name")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut columns = BTreeMap::new();
+            while let Some((name, mut column)) = map.next_entry::<String, Column>()? {
+                column.position = Position(columns.len());
+                columns.insert(name, column);
+            }
+            Ok(columns)
+        }
+    }
+
+    deserializer.deserialize_any(InOrder)
 }
 
 /// A constraint of a column or of a relation.

@@ -34,7 +34,7 @@ const NEVER: [&str; 10] = [
 
 /// What a project makes of dbt's own macros and materializations.
 #[derive(Debug, Default)]
-pub(super) struct Customs {
+pub struct Customs {
     /// By name.
     materializations: BTreeMap<String, Custom>,
     /// Macros that take the place of dbt's own, by name.
@@ -51,8 +51,9 @@ struct Custom {
 }
 
 impl Customs {
-    /// `under` is what the macros would be called under, where it is known.
-    pub(super) fn of(manifest: &Manifest, under: Option<&Inputs>) -> Self {
+    /// What this project makes of them; `under` is what the macros would be called under, where it is known.
+    #[must_use]
+    pub fn of(manifest: &Manifest, under: Option<&Inputs>) -> Self {
         let of_dbt: BTreeSet<&str> = manifest
             .macros
             .values()
@@ -80,8 +81,16 @@ impl Customs {
     }
 
     /// Whether the project has a materialization of its own of this name.
-    pub(super) fn is_custom(&self, materialized: &str) -> bool {
+    #[must_use]
+    pub fn is_custom(&self, materialized: &str) -> bool {
         self.materializations.contains_key(materialized)
+    }
+
+    /// Names of macros that take the place of dbt's own, other than those whose effect is seen in an outcome:
+    /// what names things, and tests.
+    #[must_use]
+    pub fn overriding(&self) -> impl Iterator<Item = &String> {
+        self.overrides.keys()
     }
 }
 

@@ -31,6 +31,15 @@ impl<'a> Tokens<'a> {
         Self { rest: sql }
     }
 
+    /// The tokens of `sql`, each with the byte at which it begins.
+    pub fn with_places(sql: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
+        let mut tokens = Self::of(sql);
+        std::iter::from_fn(move || {
+            let token = tokens.next()?;
+            Some((sql.len() - tokens.rest.len() - token.len(), token))
+        })
+    }
+
     /// Cuts off the first `length` bytes, which end at a character.
     fn take(&mut self, length: usize) -> &'a str {
         let (token, rest) = self.rest.split_at(length);

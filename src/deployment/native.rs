@@ -1,0 +1,302 @@
+//! Building green without dbt: the items of a recipe, one after the other, since the server carries out one
+//! statement that changes the catalog at a time.
+//!
+//! Durable: one effect for each item, begun before its first statement and finished after its last. A build that
+//! begins in an untouched green asks nothing. One that goes on reads the catalog once and finds out by name in
+//! green's own schemas, which are known by id, what of an unfinished item is there: a relation that is there was
+//! made by the statement whose answer was lost, indexes are made in order, comments are written again, and a table
+//! of which nobody knows which rows it has is made anew.
+//!
+//! An item that the server refuses does not end the build: what does not read it is made all the same, so that all
+//! that is wrong is told at once, and so that little is left when the cause is gone.
+
+mod making;
+mod old;
+mod testing;
+
+use super::context::{Context, key};
+use super::error::DeploymentError;
+use super::identity::Ids;
+use crate::build::native::Recipe;
+use crate::build::native::recipe::{Item, Make};
+use crate::build::native::results::{self, Ended};
+use crate::failure::{Class, Classify, with_causes};
+use crate::materialize::catalog::Catalog;
+use crate::materialize::identifier::Qualified;
+use crate::plan::{ObjectKind, Plan};
+use crate::progress::Progress;
+use crate::project::run_results::Status;
+use crate::settings::OnFailure;
+use crate::store::Deployment;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+pub(super) use old::reads_no_old;
+pub(super) use testing::test;
+
+/// The most nodes that a message names.
+const SHOWN: usize = 20;
+
+/// The key of an item's effect.
+fn key_of(unique_id: &str) -> String {
+    format!("{}{unique_id}", key::BUILD)
+}
+
+/// The result of an item's effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Done {
+    /// What the server did, as dbt says it.
+    message: String,
+    /// Rows of a table.
+    rows: Option<usize>,
+    /// How long it took.
+    seconds: f64,
+    /// When it was done.
+    at: Timestamp,
+}
+
+/// What of an item is in green already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Present {
+    kind: ObjectKind,
+    indexes: usize,
+}
+
+/// Makes whatever of the plan is not there yet.
+///
+/// # Errors
+/// The server's and the journal's; [`DeploymentError::Failed`] names each item that the server refused and each
+/// that waits for one, or [`DeploymentError::Stuck`], where green is to be kept then.
+pub(super) async fn build(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    let plan = &deployment.plan;
+    let recipe = context.builds.recipe(plan).await?;
+    let begun = begun(context, deployment).await?;
+    let present = match begun.is_empty() {
+        true => BTreeMap::new(),
+        false => {
+            present(
+                &recipe,
+                &context.recorded_ids(deployment).await?,
+                plan,
+                context,
+            )
+            .await?
+        }
+    };
+    // A statement may take as long as dbt's.
+    let limit = context.settings.dbt.build_timeout.0;
+    let session = context.materialize.own_session_within(limit).await?;
+    let total = recipe.items.len();
+    let mut ended: Vec<Ended> = Vec::with_capacity(total);
+    let mut missing: BTreeSet<&str> = BTreeSet::new();
+    for (at, item) in recipe.items.iter().enumerate() {
+        context.interrupted(deployment)?;
+        let id = item.unique_id.as_str();
+        if item
+            .after
+            .iter()
+            .any(|parent| missing.contains(parent.as_str()))
+        {
+            missing.insert(id);
+            ended.push(entry(plan, item, Status::Skipped, None, 0.0));
+            tell(context, id, Status::Skipped, at + 1, total, None);
+            continue;
+        }
+        let found = present.get(id).copied();
+        if let (Some(Some(done)), Some(_)) = (begun.get(id), found) {
+            ended.push(of_done(plan, item, done));
+            continue;
+        }
+        let key = key_of(id);
+        context
+            .begin(deployment, &key, &json!([item.schema, item.name]))
+            .await?;
+        let began = Instant::now();
+        match making::make(context, &session, plan, item, found).await {
+            Ok((message, rows)) => {
+                let done = Done {
+                    message,
+                    rows,
+                    seconds: began.elapsed().as_secs_f64(),
+                    at: Timestamp::now(),
+                };
+                context.finish(deployment, &key, &done).await?;
+                tell(
+                    context,
+                    id,
+                    Status::Success,
+                    at + 1,
+                    total,
+                    Some(done.seconds),
+                );
+                ended.push(of_done(plan, item, &done));
+            }
+            Err(error) if error.class() == Class::Permanent => {
+                let seconds = began.elapsed().as_secs_f64();
+                missing.insert(id);
+                tell(context, id, Status::Error, at + 1, total, Some(seconds));
+                let message = with_causes(&error);
+                ended.push(entry(plan, item, Status::Error, Some(message), seconds));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let dbt = dbt_version(plan);
+    let document = results::document(&ended, dbt, &deployment.id, "build", Timestamp::now());
+    context.builds.write_results("build", &document)?;
+    all_made(context, &ended)
+}
+
+/// Unique ids of the items that an earlier attempt began, with what came of them.
+async fn begun(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<BTreeMap<String, Option<Done>>, DeploymentError> {
+    let mut begun = BTreeMap::new();
+    for effect in context.store.effects(&deployment.id).await? {
+        if let Some(id) = effect.key.strip_prefix(key::BUILD) {
+            begun.insert(id.to_owned(), effect.result_as()?);
+        }
+    }
+    Ok(begun)
+}
+
+/// What is in green of each item.
+async fn present(
+    recipe: &Recipe,
+    ids: &Ids,
+    plan: &Plan,
+    context: &Context<'_>,
+) -> Result<BTreeMap<String, Present>, DeploymentError> {
+    let catalog = Catalog::read(context.materialize).await?;
+    let mut found = BTreeMap::new();
+    for schema in &plan.schemas {
+        let Some(id) = ids.green_schemas.get(&schema.name) else {
+            continue;
+        };
+        for object in catalog.objects_in_schema(id) {
+            if object.kind == ObjectKind::Index {
+                continue;
+            }
+            let mut items = recipe.items.iter();
+            let item = items.find(|item| item.schema == schema.green && item.name == object.name);
+            let Some(item) = item else { continue };
+            let dependents = catalog.dependents(&object.id);
+            let indexes = dependents.iter().filter(|on| on.kind == ObjectKind::Index);
+            let present = Present {
+                kind: object.kind,
+                indexes: indexes.count(),
+            };
+            found.insert(item.unique_id.clone(), present);
+        }
+    }
+    Ok(found)
+}
+
+fn tell(
+    context: &Context<'_>,
+    id: &str,
+    status: Status,
+    done: usize,
+    total: usize,
+    seconds: Option<f64>,
+) {
+    context.reporter.send(Progress::Node {
+        unique_id: id.to_owned(),
+        status: status.as_str().to_owned(),
+        done,
+        total,
+        seconds,
+    });
+}
+
+fn of_done(plan: &Plan, item: &Item, done: &Done) -> Ended {
+    Ended {
+        at: done.at,
+        rows: done.rows,
+        ..entry(
+            plan,
+            item,
+            Status::Success,
+            Some(done.message.clone()),
+            done.seconds,
+        )
+    }
+}
+
+fn entry(plan: &Plan, item: &Item, status: Status, message: Option<String>, seconds: f64) -> Ended {
+    let sql = match &item.make {
+        Make::View { query } | Make::MaterializedView { query, .. } => Some(query.clone()),
+        Make::Seed { .. } => None,
+    };
+    Ended {
+        unique_id: item.unique_id.clone(),
+        status,
+        message,
+        seconds,
+        at: Timestamp::now(),
+        failures: None,
+        relation: Some(Qualified::object(&plan.database, &item.schema, &item.name).to_string()),
+        sql,
+        rows: None,
+    }
+}
+
+/// The dbt that compiled what is run: `1.11.16` of `dbt-core 1.11.16, dbt-materialize 1.9.11`.
+fn dbt_version(plan: &Plan) -> &str {
+    let dbt = plan.inputs.as_ref().map_or("", |inputs| &inputs.dbt);
+    let dbt = dbt.strip_prefix("dbt-core ").unwrap_or(dbt);
+    dbt.split(',').next().unwrap_or_default()
+}
+
+/// What did not succeed, a line each.
+fn bad(ended: &[Ended]) -> Vec<String> {
+    ended
+        .iter()
+        .filter(|ended| !ended.status.is_good())
+        .map(|ended| {
+            let message = ended.message.as_deref().unwrap_or_default();
+            let message = message.replace('\n', " ");
+            let colon = if message.is_empty() { "" } else { ": " };
+            format!(
+                "{} {}{colon}{message}",
+                ended.unique_id,
+                ended.status.as_str()
+            )
+        })
+        .collect()
+}
+
+/// The first of these lines, as a message has them.
+fn shown(lines: &[String]) -> String {
+    let mut shown: Vec<String> = lines.iter().take(SHOWN).cloned().collect();
+    if lines.len() > SHOWN {
+        shown.push(format!("and {} more", lines.len() - SHOWN));
+    }
+    shown.join("\n  ")
+}
+
+fn all_made(context: &Context<'_>, ended: &[Ended]) -> Result<(), DeploymentError> {
+    let bad = bad(ended);
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "native build: {} of {} nodes did not succeed:\n  {}",
+        bad.len(),
+        ended.len(),
+        shown(&bad)
+    );
+    Err(match context.settings.build.on_failure {
+        OnFailure::Unwind => DeploymentError::Failed(text),
+        OnFailure::Keep => DeploymentError::Stuck(format!(
+            "{text}\ngreen was kept: `cutover resume` builds what is missing once the cause is gone, `cutover abort` drops it"
+        )),
+    })
+}

@@ -1,0 +1,151 @@
+//! Tests without dbt: queries on green, several at once, each on the cluster that it is for.
+
+use super::super::context::Context;
+use super::super::error::DeploymentError;
+use crate::build::native::recipe::TestItem;
+use crate::build::native::results::{self, Ended};
+use crate::build::native::verdict::Counted;
+use crate::failure::{Class, Classify, with_causes};
+use crate::materialize::{MaterializeError, Session, native_ddl};
+use crate::progress::Progress;
+use crate::project::run_results::Status;
+use crate::store::Deployment;
+use jiff::Timestamp;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// The most tests that run at once.
+const AT_ONCE: usize = 8;
+
+/// Runs the tests of the recipe.
+///
+/// # Errors
+/// The server's; [`DeploymentError::Failed`] names the tests that did not pass.
+pub(in super::super) async fn test(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    let recipe = context.builds.recipe(&deployment.plan).await?;
+    if recipe.tests.is_empty() {
+        return Ok(());
+    }
+    let queue = Queue {
+        tests: &recipe.tests,
+        next: AtomicUsize::new(0),
+        ended: Mutex::new(Vec::new()),
+    };
+    let workers = AT_ONCE.min(recipe.tests.len());
+    let workers = (0..workers).map(|_| work(context, deployment, &queue));
+    futures_util::future::try_join_all(workers).await?;
+    let mut ended = queue
+        .ended
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    ended.sort_by(|a, b| a.unique_id.cmp(&b.unique_id));
+    let dbt = super::dbt_version(&deployment.plan);
+    let document = results::document(&ended, dbt, &deployment.id, "test", Timestamp::now());
+    context.builds.write_results("native-test", &document)?;
+    let bad = super::bad(&ended);
+    if bad.is_empty() {
+        return Ok(());
+    }
+    Err(DeploymentError::Failed(format!(
+        "native test: {} of {} tests did not pass:\n  {}",
+        bad.len(),
+        ended.len(),
+        super::shown(&bad)
+    )))
+}
+
+struct Queue<'a> {
+    tests: &'a [TestItem],
+    next: AtomicUsize,
+    ended: Mutex<Vec<Ended>>,
+}
+
+/// Runs one test after the other, over one connection.
+async fn work(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    queue: &Queue<'_>,
+) -> Result<(), DeploymentError> {
+    let limit = context.settings.dbt.build_timeout.0;
+    let session = context.materialize.own_session_within(limit).await?;
+    let mut on = None;
+    loop {
+        context.interrupted(deployment)?;
+        let Some(test) = queue.tests.get(queue.next.fetch_add(1, Ordering::Relaxed)) else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        let found = run(&session, test, &mut on).await;
+        let (status, message, failures) = match found {
+            Ok(found) => found,
+            // What the server says of a test is its result, as with dbt.
+            Err(error) if error.class() == Class::Permanent => {
+                (Status::Error, Some(with_causes(&error)), None)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let seconds = began.elapsed().as_secs_f64();
+        let ended = Ended {
+            unique_id: test.unique_id.clone(),
+            status,
+            message,
+            seconds,
+            at: Timestamp::now(),
+            failures,
+            relation: None,
+            sql: Some(test.query.clone()),
+            rows: None,
+        };
+        let mut all = queue
+            .ended
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.push(ended);
+        context.reporter.send(Progress::Node {
+            unique_id: test.unique_id.clone(),
+            status: status.as_str().to_owned(),
+            done: all.len(),
+            total: queue.tests.len(),
+            seconds: Some(seconds),
+        });
+    }
+}
+
+type Found = (Status, Option<String>, Option<u64>);
+
+async fn run<'t>(
+    session: &Session,
+    test: &'t TestItem,
+    on: &mut Option<&'t str>,
+) -> Result<Found, MaterializeError> {
+    if *on != Some(test.cluster.as_str()) {
+        session
+            .execute(&native_ddl::set_cluster(&test.cluster))
+            .await?;
+        *on = Some(&test.cluster);
+    }
+    let query = native_ddl::count_failures(
+        &test.query,
+        test.limit,
+        &test.fail_calc,
+        &test.warn_if,
+        &test.error_if,
+    );
+    let rows = session.simple(&query).await?;
+    let [row] = rows.as_slice() else {
+        let message = format!("the test gave {} rows instead of one", rows.len());
+        return Ok((Status::Error, Some(message), None));
+    };
+    let field = |at| row.try_get(at).ok().flatten();
+    Ok(match Counted::read([field(0), field(1), field(2)]) {
+        Ok(counted) => {
+            let (status, message, failures) = counted.verdict(test);
+            (status, message, Some(failures))
+        }
+        Err(why) => (Status::Error, Some(why), None),
+    })
+}

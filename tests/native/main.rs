@@ -1,0 +1,6 @@
+//! Releases that Cutover builds itself: as dbt would, continued when killed, and refused where it is not certain.
+
+mod builds;
+mod seeds;
+#[path = "../support/mod.rs"]
+mod support;
