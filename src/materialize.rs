@@ -24,12 +24,12 @@ pub mod grants;
 pub mod guarded;
 /// Quoting.
 pub mod identifier;
+/// Statements that make what dbt-materialize makes.
+pub mod native_ddl;
 /// Privileges as the catalog shows them.
 mod privileges;
 /// Questions that are answered from one index.
 pub mod question;
-/// Statements that make what dbt-materialize makes.
-pub mod native_ddl;
 /// One reading of hydration, lag and replicas.
 pub mod reading;
 /// Replacing one materialized view in place.

@@ -42,7 +42,7 @@ pub struct Start {
     /// What the release begins with, instead of everything that changed.
     pub selection: Option<Selection>,
     /// Whether somebody is to promote it, whatever the settings say.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits_for_promotion: bool,
 }
 

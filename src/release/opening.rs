@@ -3,6 +3,7 @@
 use super::connection::{self, Place};
 use super::{Release, ReleaseError, Wanted, configuration, project_folder};
 use crate::build::environment::Passes;
+use crate::plan::Plan;
 use crate::project::dbt_project;
 use crate::project::locate::PROFILES_FILE;
 use crate::project::{Arguments, Environment, Project};
@@ -17,6 +18,24 @@ fn passes(settings: &Settings) -> Passes {
         patterns: settings.dbt.environment.clone(),
         secrets: settings.secret_variables(),
         is_shared: settings.environments.len() > 1,
+    }
+}
+
+impl Release {
+    /// Says which variables the project reads that are set here and that dbt is not given: it takes the
+    /// defaults.
+    pub(super) fn withheld_note(&self, plan: &Plan) -> Option<String> {
+        let read = &plan.inputs.as_ref()?.environment_read;
+        let found: Vec<&str> = read
+            .intersection(&self.withheld)
+            .map(String::as_str)
+            .collect();
+        (!found.is_empty()).then(|| {
+            format!(
+                "the project reads {}, which is set here and which dbt is not given: it takes the default. Name it in dbt.environment if it should",
+                found.join(", ")
+            )
+        })
     }
 }
 

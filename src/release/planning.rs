@@ -258,22 +258,6 @@ impl Release {
         Ok(plan)
     }
 
-    /// Says which variables the project reads that are set here and that dbt is not given: it takes the
-    /// defaults.
-    fn withheld_note(&self, plan: &Plan) -> Option<String> {
-        let read = &plan.inputs.as_ref()?.environment_read;
-        let found: Vec<&str> = read
-            .intersection(&self.withheld)
-            .map(String::as_str)
-            .collect();
-        (!found.is_empty()).then(|| {
-            format!(
-                "the project reads {}, which is set here and which dbt is not given: it takes the default. Name it in dbt.environment if it should",
-                found.join(", ")
-            )
-        })
-    }
-
     /// `selectors.yml`, when something is selected.
     fn selectors(&self, wishes: &Wishes) -> Result<Option<Selectors>, ReleaseError> {
         let project = &self.project.dbt;
