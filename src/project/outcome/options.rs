@@ -88,7 +88,6 @@ impl Customs {
 
     /// Names of macros that take the place of dbt's own, other than those whose effect is seen in an outcome:
     /// what names things, and tests.
-    #[must_use]
     pub fn overriding(&self) -> impl Iterator<Item = &String> {
         self.overrides.keys()
     }
