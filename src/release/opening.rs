@@ -186,14 +186,11 @@ impl Opening {
         let arguments = arguments.with_environment(&self.variables);
         let passes = passes(settings);
         let text = |text: &OsString| text.to_str().map(str::to_owned);
-        let seen = self
-            .variables
-            .seen_by(|name| passes.lets(OsStr::new(name)))
-            .with(
-                secrets
-                    .iter()
-                    .filter_map(|(name, value)| Some((text(name)?, text(value)?))),
-            );
+        let seen = self.seen(&passes).with(
+            secrets
+                .iter()
+                .filter_map(|(name, value)| Some((text(name)?, text(value)?))),
+        );
         let project = Project::open(&arguments, &seen, working_directory)?;
         let base = match &checkout {
             Some(_) => self.absolute()?,
@@ -214,6 +211,11 @@ impl Opening {
         })
     }
 
+    /// The variables that dbt may see.
+    fn seen(&self, passes: &Passes) -> Environment {
+        self.variables.seen_by(|name| passes.lets(OsStr::new(name)))
+    }
+
     /// The name of the profile: as the settings say, or as the project does.
     fn profile(&self, given: &Arguments) -> Result<String, ReleaseError> {
         if let Some(name) = &given.profile {
@@ -226,14 +228,7 @@ impl Opening {
         };
         let vars = given.variables().map_err(crate::project::Error::from)?;
         let named = dbt_project::Source::read(&folder)
-            .and_then(|source| {
-                source.profile_name(
-                    &self
-                        .variables
-                        .seen_by(|name| passes(&self.settings).lets(OsStr::new(name))),
-                    &vars,
-                )
-            })
+            .and_then(|source| source.profile_name(&self.seen(&passes(&self.settings)), &vars))
             .map_err(crate::project::Error::from)?;
         Ok(named.unwrap_or_else(|| "cutover".to_owned()))
     }

@@ -94,7 +94,8 @@ impl Customs {
 }
 
 /// The name of a macro without the adapter for which it is.
-fn plain(name: &str) -> &str {
+#[must_use]
+pub fn plain_name(name: &str) -> &str {
     ["materialize__", "postgres__", "default__"]
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))
@@ -105,7 +106,9 @@ fn plain(name: &str) -> &str {
 /// kind are known (dbt-materialize 1.9, `macros/adapters.sql`, and dbt's `macros/relations`); any other may
 /// have a part in all.
 fn has_a_part(name: &str, node: &Node, materialized: &str) -> bool {
-    let plain = plain(name).strip_prefix("get_").unwrap_or(plain(name));
+    let plain = plain_name(name)
+        .strip_prefix("get_")
+        .unwrap_or(plain_name(name));
     match plain {
         "create_view_as" | "create_view_as_sql" => materialized == "view",
         "create_materialized_view_as" | "create_materialized_view_as_sql" => {
@@ -124,7 +127,7 @@ fn has_a_part(name: &str, node: &Node, materialized: &str) -> bool {
 
 /// Whether what a macro of this name gives is seen in the outcome itself: names, SQL, tests.
 fn is_seen(name: &str) -> bool {
-    let plain = plain(name);
+    let plain = plain_name(name);
     plain.starts_with("test_")
         || matches!(
             plain,

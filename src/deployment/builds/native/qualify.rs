@@ -5,8 +5,8 @@
 
 use crate::plan::{Plan, PlannedNode};
 use crate::project::manifest::{Manifest, Node, ResourceType, is_true};
-use crate::project::outcome::Customs;
 use crate::project::outcome::reads::{is_of_dbt, texts_of};
+use crate::project::outcome::{Customs, plain_name};
 use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -54,8 +54,8 @@ pub(super) struct Around<'a> {
 
 /// Why this plan does not qualify, one clause each, sorted; empty when it does.
 pub(super) fn reasons(manifest: &Manifest, plan: &Plan, around: Around<'_>) -> BTreeSet<String> {
-    let mut reasons = of_project(manifest, around);
     let customs = Customs::of(manifest, None);
+    let mut reasons = of_project(manifest, &customs, around);
     for id in &plan.hooked {
         if id.starts_with("operation.") {
             reasons.insert(format!("{id} runs with every build"));
@@ -80,7 +80,7 @@ pub(super) fn reasons(manifest: &Manifest, plan: &Plan, around: Around<'_>) -> B
     reasons
 }
 
-fn of_project(manifest: &Manifest, around: Around<'_>) -> BTreeSet<String> {
+fn of_project(manifest: &Manifest, customs: &Customs, around: Around<'_>) -> BTreeSet<String> {
     let mut reasons = BTreeSet::new();
     if around.has_search_path {
         reasons.insert("the profile sets search_path".to_owned());
@@ -89,11 +89,11 @@ fn of_project(manifest: &Manifest, around: Around<'_>) -> BTreeSet<String> {
         reasons
             .insert("strict_mode is set, which dbt-materialize checks while it builds".to_owned());
     }
-    for name in Customs::of(manifest, None).overriding() {
+    for name in customs.overriding() {
         reasons.insert(format!("the macro {name} takes the place of dbt's own"));
     }
     for one in manifest.macros.values() {
-        if is_of_dbt(&one.package_name) || NAMING.contains(&plain(&one.name)) {
+        if is_of_dbt(&one.package_name) || NAMING.contains(&plain_name(&one.name)) {
             continue;
         }
         if DEPLOY.is_match(&one.macro_sql) {
@@ -104,13 +104,6 @@ fn of_project(manifest: &Manifest, around: Around<'_>) -> BTreeSet<String> {
         }
     }
     reasons
-}
-
-/// A macro's name without the adapter that it is for.
-fn plain(name: &str) -> &str {
-    let prefixes = ["materialize__", "postgres__", "default__"];
-    let found = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
-    found.unwrap_or(name)
 }
 
 fn has_strict_mode(variables: &Value) -> bool {
