@@ -331,7 +331,7 @@ impl<'a> Engine<'a> {
             State::Ready => {
                 // Tests, or days, have passed since it was found ready.
                 hydrate::wait(context, deployment).await?;
-                if until.promote {
+                if until.promote || self.is_put_off {
                     cutover::rehearse(context, deployment).await?;
                 }
                 Ok(Event::PromotionStarted)
