@@ -85,6 +85,10 @@ pub struct Global {
     /// Folder of profiles.yml
     #[arg(long, global = true, env = "DBT_PROFILES_DIR", value_name = "DIR", help_heading = DBT)]
     pub profiles_dir: Option<PathBuf>,
+    /// Bundle that `cutover compile` made, released in the place of a project, without dbt: a folder,
+    /// or s3://, gs://, az://
+    #[arg(long, global = true, value_name = "PLACE", help_heading = GLOBAL)]
+    pub bundle: Option<String>,
     /// Profile, when not the one that dbt_project.yml names
     #[arg(long, global = true, env = "DBT_PROFILE", value_name = "NAME", help_heading = DBT)]
     pub profile: Option<String>,
@@ -131,6 +135,8 @@ pub enum Command {
     Plan(Plan),
     /// Release: build aside, wait, test, swap, clean up
     Deploy(Deploy),
+    /// Compile the project into a bundle, which is released with --bundle where there is no dbt
+    Compile(Compile),
     /// Swap the candidate that is ready with production
     Promote(Step),
     /// Put the old side back, while it is kept
@@ -284,6 +290,24 @@ pub struct Deploy {
     /// With --server: do not wait for the end
     #[arg(long, conflicts_with = "test_only")]
     pub no_wait: bool,
+}
+
+/// `cutover compile`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover compile bundle production
+  cutover plan --bundle bundle production     elsewhere, without dbt, git and the project
+  cutover deploy --bundle bundle production
+
+The same project gives the same bundle. Unit tests are not run from it: run them before it is made.")]
+pub struct Compile {
+    /// The folder of the bundle: one that does not exist, an empty one, or a bundle, which is replaced
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
 }
 
 /// `cutover promote`, `rollback`, `abort`, `resume` and `cleanup`

@@ -2,7 +2,7 @@
 //! tests' one only notes what was asked.
 
 use super::arguments::{
-    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Deploy, Gc, History, Ls,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc, History, Ls,
     Plan, Show, Status, Step,
 };
 use super::{CommandError, Output};
@@ -36,6 +36,13 @@ pub trait Handlers {
     /// `cutover deploy`
     async fn deploy(&self, arguments: &Deploy, output: &Output, stop: &CancellationToken)
     -> Answer;
+    /// `cutover compile`
+    async fn compile(
+        &self,
+        arguments: &Compile,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover promote`
     async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover rollback`

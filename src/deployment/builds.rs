@@ -5,6 +5,7 @@ use crate::build::invocation::Compilation;
 use crate::build::log::is_connection_failure;
 use crate::build::version::Version;
 use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, invocation, orphan};
+use crate::bundle::Bundle;
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::identifier::Qualified;
 use crate::plan::Plan;
@@ -18,7 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+/// What a bundle holds in the place of dbt.
+mod bundled;
 /// What dbt makes of the names of clusters.
 mod clusters;
 /// SQL of nodes, as it reads production.
@@ -29,6 +33,7 @@ mod native;
 mod outcomes;
 /// What will have to be compiled.
 mod predict;
+pub use bundled::CompiledProject;
 pub use compile::Compiled;
 pub use outcomes::uncompiled;
 
@@ -53,6 +58,8 @@ pub struct Builds {
     pub circumstances: Circumstances,
     /// What dbt makes besides what its manifest says.
     pub switches: Switches,
+    /// What stands for dbt and the project, where they are not here.
+    pub bundle: Option<Arc<Bundle>>,
 }
 
 /// The project as dbt parsed it for a plan.
@@ -150,6 +157,9 @@ impl Builds {
         predicted: Option<&Compilation>,
         green: Green,
     ) -> Result<Parsed, DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return self.unpacked(bundle);
+        }
         self.install_packages().await?;
         // A dbt that cannot be used says so better than its parse would; both take seconds.
         let version = self.invoker.dbt.version(
@@ -248,6 +258,9 @@ impl Builds {
     /// # Errors
     /// dbt's, and broken or foreign manifests.
     pub async fn manifest(&self) -> Result<Manifest, DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return self.bundled_manifest(bundle);
+        }
         self.install_packages().await?;
         read_manifest(&self.invoker.parse(false).await?)
     }
@@ -442,8 +455,11 @@ impl Builds {
     async fn state(&self, plan: &Plan) -> Result<PathBuf, DeploymentError> {
         let folder = self.folder().join("parse").join("target");
         if !folder.join("manifest.json").is_file() {
-            let parsed = self.invoker.parse(false).await?;
-            same_project(&read_manifest(&parsed)?, &plan.manifest_hash)?;
+            let manifest = match &self.bundle {
+                Some(bundle) => self.bundled_manifest(bundle)?,
+                None => read_manifest(&self.invoker.parse(false).await?)?,
+            };
+            same_project(&manifest, &plan.manifest_hash)?;
         }
         Ok(folder)
     }

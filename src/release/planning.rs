@@ -103,8 +103,13 @@ impl Release {
                 .and_then(|known| builds.predict(&baseline.manifest, known)),
             (Some(_) | None, _) => None,
         };
+        // There is nobody else to build what comes from a bundle.
+        let engine = match &self.bundle {
+            Some(_) => Engine::Native,
+            None => self.settings.build.engine,
+        };
         // Where dbt has no part in green, it need not say where that lies.
-        let green = match self.settings.build.engine {
+        let green = match engine {
             Engine::Dbt => Green::ByDbt,
             Engine::Auto | Engine::Native => Green::ByName,
         };
@@ -144,13 +149,11 @@ impl Release {
                 Some(outcomes) => outcomes.inputs.clone(),
                 None => builds.inputs(&found.parsed)?,
             };
+            if self.bundle.is_some() {
+                builds.leave_out_unit_tests(&found.parsed, &mut plan)?;
+            }
             plan.building = builds
-                .choose_engine(
-                    self.settings.build.engine,
-                    &found.parsed,
-                    &mut compiled,
-                    &plan,
-                )
+                .choose_engine(engine, &found.parsed, &mut compiled, &plan)
                 .await?;
             if found.parsed.green == Green::ByDbt || !plan.needs_green_by_dbt() {
                 break plan;
@@ -163,6 +166,7 @@ impl Release {
         plan.accepted.extend(accepted);
         plan.notes.extend(overlaps.unknown);
         plan.notes.extend(self.withheld_note(&plan));
+        plan.notes.extend(self.bundle_note());
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
         Ok(plan)
@@ -376,7 +380,18 @@ impl Release {
             Err(reasons) => return Ok(Err(reasons)),
         };
         let no = |why: String| Ok(Err(Reasons::from([(target.unique_id.to_owned(), why)])));
-        let (_, left_out) = replace::tests_of(input, &target);
+        let (tests, left_out) = replace::tests_of(input, &target);
+        if self.bundle.is_some() {
+            let units = &parsed.manifest.unit_tests;
+            let of_dbt = tests.into_iter().filter(|id| !units.contains_key(*id));
+            let of_dbt: Vec<&str> = of_dbt.collect();
+            if !of_dbt.is_empty() {
+                return no(format!(
+                    "is read by tests, which dbt runs in a release in place, and a bundle is released without dbt: {}",
+                    of_dbt.join(", ")
+                ));
+            }
+        }
         if self.settings.strategy == Strategy::Auto && !left_out.is_empty() {
             return no(format!(
                 "is read by tests that also read what is computed from it, or store their failures, and these can only run on a green side: {}",

@@ -1,8 +1,8 @@
 //! Which project is there: what a daemon asks before it plans anything.
 
-use super::opening::Opening;
+use super::opening::{Opening, Present};
 use super::{Release, ReleaseError, Wanted};
-use crate::source::{Checkout, content};
+use crate::source::content;
 use std::fmt;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
@@ -14,22 +14,24 @@ pub enum Revision {
     Commit(String),
     /// A hash of its files, where it is a folder.
     Content(String),
+    /// The digest of its bundle.
+    Bundle(String),
 }
 
 impl Revision {
-    /// The commit or the hash.
+    /// The commit, the hash or the digest.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Revision::Commit(text) | Revision::Content(text) => text,
+            Revision::Commit(text) | Revision::Content(text) | Revision::Bundle(text) => text,
         }
     }
 
-    /// Whether it is a commit.
+    /// Whether the same one is certainly the same project: the hash of a folder's files is cheap, and no proof.
     #[must_use]
-    pub fn is_commit(&self) -> bool {
+    pub fn is_certain(&self) -> bool {
         match self {
-            Revision::Commit(_) => true,
+            Revision::Commit(_) | Revision::Bundle(_) => true,
             Revision::Content(_) => false,
         }
     }
@@ -50,6 +52,9 @@ pub async fn resolve(
     cancel: &CancellationToken,
 ) -> Result<Revision, ReleaseError> {
     let opening = Opening::of(wanted)?;
+    if let Some(origin) = &opening.origin {
+        return Ok(Revision::Bundle(origin.resolve().await?));
+    }
     match &opening.source {
         Some(source) => Ok(Revision::Commit(source.resolve(cancel).await?.to_string())),
         None => of_files(opening.home()?).await,
@@ -60,7 +65,7 @@ pub async fn resolve(
 /// rendered yet.
 pub struct Fetched {
     opening: Opening,
-    checkout: Option<Checkout>,
+    present: Present,
 }
 
 impl Fetched {
@@ -70,11 +75,12 @@ impl Fetched {
     /// Faults of the configuration; the repository's.
     pub async fn of(wanted: &Wanted, cancel: &CancellationToken) -> Result<Self, ReleaseError> {
         let opening = Opening::of(wanted)?;
-        let checkout = match &opening.source {
-            Some(source) => Some(source.fetch(None, cancel).await?),
-            None => None,
+        let present = match (&opening.origin, &opening.source) {
+            (Some(origin), _) => Present::Bundle(origin.fetch().await?),
+            (None, Some(source)) => Present::Commit(source.fetch(None, cancel).await?),
+            (None, None) => Present::Folder,
         };
-        Ok(Self { opening, checkout })
+        Ok(Self { opening, present })
     }
 
     /// What the project is at.
@@ -82,9 +88,10 @@ impl Fetched {
     /// # Errors
     /// Files that cannot be read.
     pub async fn revision(&self) -> Result<Revision, ReleaseError> {
-        match &self.checkout {
-            Some(checkout) => Ok(Revision::Commit(checkout.revision.to_string())),
-            None => of_files(self.opening.home()?).await,
+        match &self.present {
+            Present::Commit(checkout) => Ok(Revision::Commit(checkout.revision.to_string())),
+            Present::Bundle(bundle) => Ok(Revision::Bundle(bundle.revision())),
+            Present::Folder => of_files(self.opening.home()?).await,
         }
     }
 
@@ -95,7 +102,7 @@ impl Fetched {
     /// Faults of the project's files.
     pub async fn open(self) -> Result<Release, ReleaseError> {
         let place = self.opening.home()?;
-        let opened = tokio::task::spawn_blocking(move || self.opening.open(self.checkout));
+        let opened = tokio::task::spawn_blocking(move || self.opening.open(self.present));
         opened.await.unwrap_or_else(|error| {
             Err(ReleaseError::Folder {
                 path: place,

@@ -20,7 +20,11 @@ pub(super) async fn ls(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
-    let release = commands.open(&arguments.target, Vec::new())?;
+    let release = match commands.global.bundle {
+        // It may be in an object store, which was not asked yet.
+        Some(_) => commands.fetched(&arguments.target, Vec::new(), stop).await?,
+        None => commands.open(&arguments.target, Vec::new())?,
+    };
     super::warn(&release, output);
     let project = &release.project.dbt;
     let selection = Selection {

@@ -33,6 +33,9 @@ impl Builds {
         parsed: &Parsed,
         known: Option<&Outcomes>,
     ) -> Result<(Outcomes, Compiled), DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return Self::bundled_outcomes(bundle);
+        }
         let manifest = &parsed.manifest;
         let mut outcomes = self.uncompiled(parsed)?;
         self.read_seeds(manifest, &mut outcomes)?;
@@ -76,6 +79,9 @@ impl Builds {
     /// # Errors
     /// As [`uncompiled`].
     pub fn inputs(&self, parsed: &Parsed) -> Result<Option<Inputs>, DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return Ok(bundle.outcomes()?.inputs);
+        }
         Ok(self.uncompiled(parsed)?.inputs)
     }
 
@@ -97,8 +103,14 @@ impl Builds {
     /// profile, the versions of dbt.
     ///
     /// # Errors
-    /// A dbt that does not say its version.
-    pub async fn changed_since(&self, inputs: &Inputs) -> Result<Vec<&'static str>, BuildError> {
+    /// A dbt that does not say its version; a bundle that changed.
+    pub async fn changed_since(
+        &self,
+        inputs: &Inputs,
+    ) -> Result<Vec<&'static str>, DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return self.bundle_changed_since(bundle, inputs);
+        }
         let invoker = &self.invoker;
         let version = invoker.dbt.version(
             &invoker.environment,
