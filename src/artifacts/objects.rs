@@ -150,15 +150,19 @@ impl Artifacts {
     ///
     /// # Errors
     /// A store that does not answer; an object with more than `most` bytes.
-    pub async fn read_below(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, ArtifactError> {
+    pub async fn read_below(
+        &self,
+        path: &str,
+        most: u64,
+    ) -> Result<Option<Vec<u8>>, ArtifactError> {
         let mut whole = self.root.as_ref().to_owned();
         if !whole.is_empty() {
             whole.push('/');
         }
         whole.push_str(path);
         let action = format!("reading {path}");
-        let path = ObjectPath::parse(&whole)
-            .map_err(|error| self.failure(&action, error.into()))?;
+        let path =
+            ObjectPath::parse(&whole).map_err(|error| self.failure(&action, error.into()))?;
         let read = async {
             let found = self.store.get(&path).await?;
             if found.meta.size > most {

@@ -52,11 +52,9 @@ pub fn manifest(bytes: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
             match resource {
                 // What is disabled is a list for each id.
                 Json::List(several) => several.iter_mut().for_each(Json::forget),
-                Json::Null
-                | Json::Bool(_)
-                | Json::Number(_)
-                | Json::Text(_)
-                | Json::Object(_) => resource.forget(),
+                Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Object(_) => {
+                    resource.forget()
+                }
             }
         }
     }
@@ -68,9 +66,7 @@ impl Json {
     fn entries(&mut self) -> &mut [(String, Self)] {
         match self {
             Self::Object(entries) => entries,
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => {
-                &mut []
-            }
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => &mut [],
         }
     }
 
@@ -200,9 +196,18 @@ mod tests {
         let written = manifest(one).expect("JSON");
         assert_eq!(written, manifest(other).expect("JSON"));
         let text = String::from_utf8(written).expect("text");
-        assert!(text.contains(r#""columns":{"z":{"a":2,"b":1},"a":{}}"#), "{text}");
-        assert!(text.contains(r#""meta":{"columns":{"a":2,"z":1},"created_at":7}"#), "{text}");
-        assert!(text.contains(r#""disabled":{"c":[{"columns":{"z":{},"a":{}},"created_at":0}]}"#), "{text}");
+        assert!(
+            text.contains(r#""columns":{"z":{"a":2,"b":1},"a":{}}"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#""meta":{"columns":{"a":2,"z":1},"created_at":7}"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#""disabled":{"c":[{"columns":{"z":{},"a":{}},"created_at":0}]}"#),
+            "{text}"
+        );
         assert!(!text.contains("here"), "{text}");
     }
 

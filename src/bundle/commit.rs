@@ -45,7 +45,8 @@ fn pointed_to(file: &Path, prefix: &str) -> Option<PathBuf> {
 
 fn hash(text: &str) -> Option<String> {
     let text = text.trim();
-    let is_hash = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hash =
+        matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hash.then(|| text.to_owned())
 }
 
@@ -59,10 +60,20 @@ mod tests {
     fn git(folder: &Path, arguments: &[&str]) -> String {
         let mut git = Command::new("git");
         git.arg("-C").arg(folder);
-        git.args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]);
+        git.args([
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "-c",
+            "commit.gpgsign=false",
+        ]);
         let done = git.args(arguments).output().expect("git");
         assert!(done.status.success(), "{done:?}");
-        String::from_utf8(done.stdout).expect("text").trim().to_owned()
+        String::from_utf8(done.stdout)
+            .expect("text")
+            .trim()
+            .to_owned()
     }
 
     #[test]
@@ -80,10 +91,19 @@ mod tests {
         assert_eq!(commit(&project), Some(one.clone()), "packed");
         let beside = folder.path().join("b");
         let beside_text = beside.display().to_string();
-        git(&place, &["worktree", "add", "--quiet", "-b", "other", &beside_text]);
-        git(&beside, &["commit", "--quiet", "--allow-empty", "-m", "two"]);
+        git(
+            &place,
+            &["worktree", "add", "--quiet", "-b", "other", &beside_text],
+        );
+        git(
+            &beside,
+            &["commit", "--quiet", "--allow-empty", "-m", "two"],
+        );
         let two = git(&beside, &["rev-parse", "HEAD"]);
-        assert_eq!((commit(&beside), commit(&place)), (Some(two), Some(one.clone())));
+        assert_eq!(
+            (commit(&beside), commit(&place)),
+            (Some(two), Some(one.clone()))
+        );
         git(&beside, &["checkout", "--quiet", "--detach", &one]);
         assert_eq!(commit(&beside), Some(one));
         fs::write(place.join(".git/HEAD"), "nonsense").expect("a file");

@@ -58,7 +58,9 @@ impl Name {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
-            Name::Missing => "make one with `cutover compile`, or correct --bundle or source.bundle",
+            Name::Missing => {
+                "make one with `cutover compile`, or correct --bundle or source.bundle"
+            }
             Name::Format => {
                 "compile it with the Cutover that releases it, or release it with the one that compiled it"
             }

@@ -145,10 +145,7 @@ impl Listing {
             Some(bytes) => Self::parse(&bytes, &place),
             None => Err(BundleError::refused(
                 Name::Missing,
-                format!(
-                    "{} is no bundle: there is no {LISTING}",
-                    folder.display()
-                ),
+                format!("{} is no bundle: there is no {LISTING}", folder.display()),
             )),
         }
     }
@@ -192,10 +189,7 @@ pub(super) fn project_file() -> String {
     format!("{PROJECT}/{PROJECT_FILE}")
 }
 
-fn digest(
-    about: &About,
-    files: &BTreeMap<String, Listed>,
-) -> Result<String, serde_json::Error> {
+fn digest(about: &About, files: &BTreeMap<String, Listed>) -> Result<String, serde_json::Error> {
     let counted = serde_json::to_vec(&Counted {
         form: FORM,
         about,

@@ -128,15 +128,13 @@ impl Origin {
     async fn listing(&self) -> Result<Listing, BundleError> {
         match &self.place {
             Place::Folder(path) => Listing::of_folder(path),
-            Place::Objects(objects) => {
-                match objects.read_below(LISTING, LARGEST_LISTING).await? {
-                    Some(bytes) => Listing::parse(&bytes, &self.below(LISTING)),
-                    None => Err(BundleError::refused(
-                        Name::Missing,
-                        format!("{} is no bundle: there is no {LISTING}", self.shown),
-                    )),
-                }
-            }
+            Place::Objects(objects) => match objects.read_below(LISTING, LARGEST_LISTING).await? {
+                Some(bytes) => Listing::parse(&bytes, &self.below(LISTING)),
+                None => Err(BundleError::refused(
+                    Name::Missing,
+                    format!("{} is no bundle: there is no {LISTING}", self.shown),
+                )),
+            },
         }
     }
 

@@ -27,7 +27,10 @@ fn about() -> About {
         reads_user: false,
         schemas: BTreeSet::from(["shop_marts".to_owned()]),
         clusters: BTreeSet::from(["shop_serve".to_owned()]),
-        variables: json!({"country": "fr"}).as_object().cloned().unwrap_or_default(),
+        variables: json!({"country": "fr"})
+            .as_object()
+            .cloned()
+            .unwrap_or_default(),
         cluster_names: ClusterNames::default(),
         switches: Switches::default(),
         outcomes: outcome::FORM,
@@ -38,7 +41,10 @@ fn contents(seed: &str) -> Contents {
     let files = [
         ("manifest.json", "{}"),
         ("outcomes.json", "{}"),
-        ("compiled.json", r#"{"asking": [], "sql": {"model.shop.a": "select 1"}}"#),
+        (
+            "compiled.json",
+            r#"{"asking": [], "sql": {"model.shop.a": "select 1"}}"#,
+        ),
         ("project/dbt_project.yml", "name: shop\n"),
         ("project/seeds/deep/orders of all.csv", seed),
     ];
@@ -74,7 +80,13 @@ impl Place {
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).expect("a folder");
         let mut names: Vec<String> = entries
-            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect();
         names.sort_unstable();
         names
@@ -90,7 +102,9 @@ impl Place {
     fn copies(&self) -> BTreeSet<String> {
         let entries = fs::read_dir(self.at(".cutover/sources/prod/bundles")).into_iter();
         let entries = entries.flatten().flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
     }
 }
 
@@ -117,7 +131,10 @@ fn the_same_contents_have_the_same_digest_whenever_they_are_written() {
     assert!(!one.was_there);
     let (one, other) = (listing(&place.at("one")), listing(&place.at("other")));
     assert_ne!(one["made_at"], other["made_at"]);
-    assert_eq!((&one["digest"], &one["files"]), (&other["digest"], &other["files"]));
+    assert_eq!(
+        (&one["digest"], &one["files"]),
+        (&other["digest"], &other["files"])
+    );
     let changed = write(&place.at("changed"), contents("a\n2\n"), moment(1)).expect("made");
     assert_ne!(json!(changed.digest), one["digest"]);
     let mut another = contents("a\n1\n");
@@ -127,7 +144,10 @@ fn the_same_contents_have_the_same_digest_whenever_they_are_written() {
     let opened = Bundle::open(&place.at("one")).expect("a bundle");
     assert_eq!(json!(opened.digest()), one["digest"]);
     assert_eq!(opened.about(), &about());
-    assert_eq!(opened.compiled().expect("SQL").sql["model.shop.a"], "select 1");
+    assert_eq!(
+        opened.compiled().expect("SQL").sql["model.shop.a"],
+        "select 1"
+    );
 }
 
 #[test]
@@ -151,7 +171,11 @@ fn a_bundle_takes_the_place_of_a_bundle_and_of_nothing_else() {
     fs::create_dir_all(place.at("work/deep")).expect("a folder");
     fs::write(place.at("work/deep/mine.txt"), "mine").expect("written");
     fs::create_dir(place.at("other")).expect("a folder");
-    fs::write(place.at("other/bundle.json"), r#"{"name": "a bundle of JavaScript"}"#).expect("written");
+    fs::write(
+        place.at("other/bundle.json"),
+        r#"{"name": "a bundle of JavaScript"}"#,
+    )
+    .expect("written");
     fs::write(bundle.join("project/notes.txt"), "mine").expect("written");
     for name in ["file", "link", "work", "other", "out"] {
         let error = write(&place.at(name), contents("3"), moment(1)).expect_err(name);
@@ -160,14 +184,30 @@ fn a_bundle_takes_the_place_of_a_bundle_and_of_nothing_else() {
         assert!(may_be_made(&place.at(name)).is_err());
     }
     let read = |path: &str| fs::read_to_string(place.at(path)).expect("a file");
-    assert_eq!(read("work/deep/mine.txt") + &read("out/project/notes.txt"), "minemine");
-    assert_eq!(place.names(), ["empty", "file", "link", "other", "out", "work"]);
+    assert_eq!(
+        read("work/deep/mine.txt") + &read("out/project/notes.txt"),
+        "minemine"
+    );
+    assert_eq!(
+        place.names(),
+        ["empty", "file", "link", "other", "out", "work"]
+    );
 }
 
 #[test]
 fn what_leads_out_of_a_bundle_is_not_written() {
     let place = Place::new();
-    for path in ["../x", "/x", "a/../x", "./x", "a//b", "a/", "", "bundle.json", "a\nb"] {
+    for path in [
+        "../x",
+        "/x",
+        "a/../x",
+        "./x",
+        "a//b",
+        "a/",
+        "",
+        "bundle.json",
+        "a\nb",
+    ] {
         assert!(!is_within(path), "{path:?}");
         let mut contents = contents("1");
         contents.files.insert(path.to_owned(), Vec::new());
@@ -200,52 +240,136 @@ fn what_is_no_whole_bundle_is_refused_by_name() {
         })
     };
     let harms: Vec<(&str, Name, Harm)> = vec![
-        ("no listing", Name::Missing, Box::new(|bundle| fs::remove_file(bundle.join("bundle.json")).expect("removed"))),
-        ("no folder", Name::Missing, Box::new(|bundle| fs::remove_dir_all(bundle).expect("removed"))),
-        ("a file", Name::Missing, Box::new(|bundle| {
-            fs::remove_dir_all(bundle).expect("removed");
-            fs::write(bundle, "{}").expect("written");
-        })),
-        ("a listing cut short", Name::Damaged, Box::new(|bundle| {
-            let bytes = fs::read(bundle.join("bundle.json")).expect("a listing");
-            fs::write(bundle.join("bundle.json"), &bytes[..bytes.len() / 2]).expect("written");
-        })),
-        ("an empty listing", Name::Damaged, Box::new(|bundle| fs::write(bundle.join("bundle.json"), "").expect("written"))),
-        ("another form", Name::Format, edit("\"form\": 1", "\"form\": 2")),
-        ("another target", Name::Damaged, edit("\"name\": \"prod\"", "\"name\": \"test\"")),
-        ("another digest of a file", Name::Damaged, edit("\"sha256\": \"", "\"sha256\": \"0")),
-        ("a key too much", Name::Damaged, edit("\"made_by\"", "\"extra\": 1, \"made_by\"")),
-        ("outcomes of another form", Name::Format, Box::new(|bundle| relisted(bundle, |listing| listing.about.outcomes += 1))),
-        ("no manifest in the listing", Name::Incomplete, Box::new(|bundle| relisted(bundle, |listing| {
-            listing.files.remove("manifest.json");
-        }))),
-        ("a path that leads out", Name::Outside, Box::new(|bundle| relisted(bundle, |listing| {
-            let listed = listing.files["manifest.json"].clone();
-            listing.files.insert("../manifest.json".to_owned(), listed);
-        }))),
-        ("a changed file", Name::Damaged, Box::new(move |bundle| fs::write(bundle.join(seed), "2").expect("written"))),
-        ("a file cut short", Name::Damaged, Box::new(|bundle| fs::write(bundle.join("compiled.json"), "{").expect("written"))),
-        ("a missing file", Name::Incomplete, Box::new(move |bundle| fs::remove_file(bundle.join(seed)).expect("removed"))),
-        ("a missing folder", Name::Incomplete, Box::new(|bundle| fs::remove_dir_all(bundle.join("project")).expect("removed"))),
-        ("a folder in the place of a file", Name::Damaged, Box::new(move |bundle| {
-            fs::remove_file(bundle.join(seed)).expect("removed");
-            fs::create_dir(bundle.join(seed)).expect("a folder");
-        })),
-        ("a link to a file", Name::Outside, Box::new(move |bundle| {
-            let other = bundle.parent().expect("a folder").join("same");
-            fs::rename(bundle.join(seed), &other).expect("renamed");
-            symlink(&other, bundle.join(seed)).expect("a link");
-        })),
-        ("a link to a folder", Name::Outside, Box::new(|bundle| {
-            let other = bundle.parent().expect("a folder").join("project");
-            fs::rename(bundle.join("project"), &other).expect("renamed");
-            symlink(&other, bundle.join("project")).expect("a link");
-        })),
-        ("the listing as a link", Name::Outside, Box::new(|bundle| {
-            let other = bundle.parent().expect("a folder").join("listing");
-            fs::rename(bundle.join("bundle.json"), &other).expect("renamed");
-            symlink(&other, bundle.join("bundle.json")).expect("a link");
-        })),
+        (
+            "no listing",
+            Name::Missing,
+            Box::new(|bundle| fs::remove_file(bundle.join("bundle.json")).expect("removed")),
+        ),
+        (
+            "no folder",
+            Name::Missing,
+            Box::new(|bundle| fs::remove_dir_all(bundle).expect("removed")),
+        ),
+        (
+            "a file",
+            Name::Missing,
+            Box::new(|bundle| {
+                fs::remove_dir_all(bundle).expect("removed");
+                fs::write(bundle, "{}").expect("written");
+            }),
+        ),
+        (
+            "a listing cut short",
+            Name::Damaged,
+            Box::new(|bundle| {
+                let bytes = fs::read(bundle.join("bundle.json")).expect("a listing");
+                fs::write(bundle.join("bundle.json"), &bytes[..bytes.len() / 2]).expect("written");
+            }),
+        ),
+        (
+            "an empty listing",
+            Name::Damaged,
+            Box::new(|bundle| fs::write(bundle.join("bundle.json"), "").expect("written")),
+        ),
+        (
+            "another form",
+            Name::Format,
+            edit("\"form\": 1", "\"form\": 2"),
+        ),
+        (
+            "another target",
+            Name::Damaged,
+            edit("\"name\": \"prod\"", "\"name\": \"test\""),
+        ),
+        (
+            "another digest of a file",
+            Name::Damaged,
+            edit("\"sha256\": \"", "\"sha256\": \"0"),
+        ),
+        (
+            "a key too much",
+            Name::Damaged,
+            edit("\"made_by\"", "\"extra\": 1, \"made_by\""),
+        ),
+        (
+            "outcomes of another form",
+            Name::Format,
+            Box::new(|bundle| relisted(bundle, |listing| listing.about.outcomes += 1)),
+        ),
+        (
+            "no manifest in the listing",
+            Name::Incomplete,
+            Box::new(|bundle| {
+                relisted(bundle, |listing| {
+                    listing.files.remove("manifest.json");
+                })
+            }),
+        ),
+        (
+            "a path that leads out",
+            Name::Outside,
+            Box::new(|bundle| {
+                relisted(bundle, |listing| {
+                    let listed = listing.files["manifest.json"].clone();
+                    listing.files.insert("../manifest.json".to_owned(), listed);
+                })
+            }),
+        ),
+        (
+            "a changed file",
+            Name::Damaged,
+            Box::new(move |bundle| fs::write(bundle.join(seed), "2").expect("written")),
+        ),
+        (
+            "a file cut short",
+            Name::Damaged,
+            Box::new(|bundle| fs::write(bundle.join("compiled.json"), "{").expect("written")),
+        ),
+        (
+            "a missing file",
+            Name::Incomplete,
+            Box::new(move |bundle| fs::remove_file(bundle.join(seed)).expect("removed")),
+        ),
+        (
+            "a missing folder",
+            Name::Incomplete,
+            Box::new(|bundle| fs::remove_dir_all(bundle.join("project")).expect("removed")),
+        ),
+        (
+            "a folder in the place of a file",
+            Name::Damaged,
+            Box::new(move |bundle| {
+                fs::remove_file(bundle.join(seed)).expect("removed");
+                fs::create_dir(bundle.join(seed)).expect("a folder");
+            }),
+        ),
+        (
+            "a link to a file",
+            Name::Outside,
+            Box::new(move |bundle| {
+                let other = bundle.parent().expect("a folder").join("same");
+                fs::rename(bundle.join(seed), &other).expect("renamed");
+                symlink(&other, bundle.join(seed)).expect("a link");
+            }),
+        ),
+        (
+            "a link to a folder",
+            Name::Outside,
+            Box::new(|bundle| {
+                let other = bundle.parent().expect("a folder").join("project");
+                fs::rename(bundle.join("project"), &other).expect("renamed");
+                symlink(&other, bundle.join("project")).expect("a link");
+            }),
+        ),
+        (
+            "the listing as a link",
+            Name::Outside,
+            Box::new(|bundle| {
+                let other = bundle.parent().expect("a folder").join("listing");
+                fs::rename(bundle.join("bundle.json"), &other).expect("renamed");
+                symlink(&other, bundle.join("bundle.json")).expect("a link");
+            }),
+        ),
     ];
     for (what, name, harm) in harms {
         let bundle = place.made("bundle", "1");
@@ -269,7 +393,11 @@ async fn a_release_works_from_a_copy_that_is_its_own() {
     let origin = place.origin("bundle");
     let fetched = origin.fetch().await.expect("a bundle");
     let one = fetched.digest().to_owned();
-    assert!(fetched.project().starts_with(place.at(".cutover/sources/prod/bundles")));
+    assert!(
+        fetched
+            .project()
+            .starts_with(place.at(".cutover/sources/prod/bundles"))
+    );
     assert_eq!(origin.resolve().await.expect("known"), fetched.revision());
     assert_eq!(place.copies(), BTreeSet::from([one.clone()]));
     let ignored = fs::read_to_string(place.at(".cutover/.gitignore")).expect("a file");
@@ -282,7 +410,10 @@ async fn a_release_works_from_a_copy_that_is_its_own() {
     assert_eq!(origin.at(&one).await.expect("the copy").digest(), one);
     fs::remove_dir_all(&bundle).expect("removed");
     assert_eq!(refused(origin.present()).0, Name::Missing);
-    assert_eq!(origin.at_hand().await.expect("the last one").digest(), other);
+    assert_eq!(
+        origin.at_hand().await.expect("the last one").digest(),
+        other
+    );
     assert_eq!(origin.at(&one).await.expect("the copy").digest(), one);
 
     // A copy that was harmed is made again, where it can be.
@@ -307,10 +438,16 @@ async fn a_bundle_of_an_object_store_is_read_file_by_file() {
     let url = format!("file://{}", bundle.display());
     let origin = place.origin("bundle").in_store(&url, place.0.path());
     let error = origin.present().expect_err("not asked yet");
-    assert!(matches!(error, super::BundleError::NotFetched { .. }), "{error}");
+    assert!(
+        matches!(error, super::BundleError::NotFetched { .. }),
+        "{error}"
+    );
     let fetched = origin.fetch().await.expect("a bundle");
     assert_eq!(origin.resolve().await.expect("known"), fetched.revision());
-    assert_eq!(origin.present().expect("fetched").digest(), fetched.digest());
+    assert_eq!(
+        origin.present().expect("fetched").digest(),
+        fetched.digest()
+    );
     fs::write(bundle.join("compiled.json"), "{}").expect("written");
     fs::remove_dir_all(place.at(".cutover")).expect("removed");
     assert_eq!(refused(origin.fetch().await).0, Name::Damaged);
@@ -323,10 +460,24 @@ async fn a_bundle_of_an_object_store_is_read_file_by_file() {
 
 #[test]
 fn places_are_folders_or_buckets() {
-    for good in ["bundle", "/srv/bundle", "file:///srv/bundle", "s3://bucket/a/b", "gs://b", "az://c/x"] {
+    for good in [
+        "bundle",
+        "/srv/bundle",
+        "file:///srv/bundle",
+        "s3://bucket/a/b",
+        "gs://b",
+        "az://c/x",
+    ] {
         assert_eq!(fault(good), None, "{good}");
     }
-    for bad in ["", "a\nb", "http://host/x", "s3://key:s3cr3t@bucket/x", "s3://", "s3://b/../c"] {
+    for bad in [
+        "",
+        "a\nb",
+        "http://host/x",
+        "s3://key:s3cr3t@bucket/x",
+        "s3://",
+        "s3://b/../c",
+    ] {
         let problem = fault(bad).unwrap_or_else(|| panic!("{bad:?}"));
         assert!(!problem.contains("s3cr3t"), "{problem}");
     }
@@ -346,7 +497,11 @@ fn what_is_not_as_it_was_compiled_is_named() {
     };
     let same = json!({"name": "prod", "schema": "main", "database": "db", "user": "somebody", "host": "b", "threads": 1});
     let none: [&str; 0] = [];
-    assert_eq!(details(same, json!({"country": "fr"})), none, "how and as whom one connects");
+    assert_eq!(
+        details(same, json!({"country": "fr"})),
+        none,
+        "how and as whom one connects"
+    );
     let other = json!({"name": "prod", "schema": "other", "database": "db", "cluster": "c"});
     assert_eq!(
         details(other, json!({"country": "de", "more": 1})),
@@ -362,12 +517,21 @@ fn what_is_not_as_it_was_compiled_is_named() {
         schemas: vec!["shop_other".to_owned()],
     };
     let found = about.differing_deployment(&deployment);
-    let found: BTreeMap<String, &str> = found.into_iter().map(|one| (one.detail, one.what)).collect();
+    let found: BTreeMap<String, &str> = found
+        .into_iter()
+        .map(|one| (one.detail, one.what))
+        .collect();
     assert_eq!(
         found.into_iter().collect::<Vec<_>>(),
         [
-            ("vars.deployment has the schema shop_marts in the bundle and not here".to_owned(), "vars.deployment"),
-            ("vars.deployment has the schema shop_other here and not in the bundle".to_owned(), "vars.deployment"),
+            (
+                "vars.deployment has the schema shop_marts in the bundle and not here".to_owned(),
+                "vars.deployment"
+            ),
+            (
+                "vars.deployment has the schema shop_other here and not in the bundle".to_owned(),
+                "vars.deployment"
+            ),
         ]
     );
 }

@@ -73,11 +73,7 @@ pub fn may_be_made(place: &Path) -> Result<(), BundleError> {
 }
 
 /// Paths of all that is below a folder and no folder, with `/`.
-fn files_below(
-    root: &Path,
-    below: &Path,
-    found: &mut Vec<String>,
-) -> Result<(), BundleError> {
+fn files_below(root: &Path, below: &Path, found: &mut Vec<String>) -> Result<(), BundleError> {
     let folder = root.join(below);
     for entry in fs::read_dir(&folder).map_err(file_error(&folder, "read"))? {
         let entry = entry.map_err(file_error(&folder, "read"))?;
@@ -96,11 +92,7 @@ fn files_below(
 ///
 /// # Errors
 /// [`Name::Occupied`]; a path of a file that leads out of the bundle; what cannot be written.
-pub fn write(
-    place: &Path,
-    contents: Contents,
-    made_at: Timestamp,
-) -> Result<Made, BundleError> {
+pub fn write(place: &Path, contents: Contents, made_at: Timestamp) -> Result<Made, BundleError> {
     may_be_made(place)?;
     if let Some(path) = contents.files.keys().find(|path| !is_within(path)) {
         return Err(BundleError::refused(

@@ -1,8 +1,8 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
 use super::arguments::{
-    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy, Gc,
-    Global, History, Ls, Plan, Show, Status, Step, Target,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
+    Gc, Global, History, Ls, Plan, Show, Status, Step, Target,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
@@ -141,10 +141,13 @@ fn overrides(global: &Global, working_directory: &Path) -> Vec<Override> {
         (
             "--bundle",
             "source.bundle",
-            global.bundle.as_ref().map(|place| match place.contains("://") {
-                true => json!(place),
-                false => json!(working_directory.join(place)),
-            }),
+            global
+                .bundle
+                .as_ref()
+                .map(|place| match place.contains("://") {
+                    true => json!(place),
+                    false => json!(working_directory.join(place)),
+                }),
         ),
         (
             "--profile",

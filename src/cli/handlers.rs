@@ -2,8 +2,8 @@
 //! tests' one only notes what was asked.
 
 use super::arguments::{
-    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc, History, Ls,
-    Plan, Show, Status, Step,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
+    History, Ls, Plan, Show, Status, Step,
 };
 use super::{CommandError, Output};
 use crate::failure::Class;

@@ -2,8 +2,8 @@
 //! project's files is refused.
 
 use super::arguments::{
-    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc, Global,
-    History, Ls, Plan, Show, Status, Step,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
+    Global, History, Ls, Plan, Show, Status, Step,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;

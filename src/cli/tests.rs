@@ -1,6 +1,6 @@
 use super::arguments::{
-    Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile,
-    Deploy, Global, History, Ls, OutputFormat, Plan, Show, Status, Step,
+    Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
+    Compile, Deploy, Global, History, Ls, OutputFormat, Plan, Show, Status, Step,
 };
 use super::{Answer, CommandError, Ending, Handlers, Output, run};
 use crate::failure::Class;

@@ -2,7 +2,11 @@
 
 use super::opening::{Opening, Present};
 use super::{Release, ReleaseError, Wanted};
-use crate::source::content;
+use crate::bundle;
+use crate::failure::{Class, Classify, with_causes};
+use crate::progress::Reporter;
+use crate::source::{SourceError, content};
+use crate::store::Deployment;
 use std::fmt;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
@@ -109,6 +113,84 @@ impl Fetched {
                 source: std::io::Error::other(error),
             })
         })
+    }
+}
+
+impl Release {
+    /// The same environment with the project at another commit, which is fetched, or from another bundle; `None`
+    /// when it is at that revision, when none is named, or when the project is a folder.
+    ///
+    /// # Errors
+    /// As [`Release::fetch`].
+    pub async fn at(
+        &self,
+        revision: Option<&str>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, ReleaseError> {
+        if let (Some(origin), Some(revision)) = (&self.origin, revision) {
+            // What was planned from a project is judged by the manifest.
+            let Some(digest) = revision.strip_prefix(bundle::REVISION) else {
+                return Ok(None);
+            };
+            if self.revision.as_deref() == Some(revision) {
+                return Ok(None);
+            }
+            let bundle = origin.at(digest).await?;
+            let opening = Opening::of(&self.wanted)?;
+            return opening.open(Present::Bundle(bundle)).map(Some);
+        }
+        let (Some(source), Some(revision)) = (&self.source, revision) else {
+            return Ok(None);
+        };
+        let present = source.present().ok();
+        let is_there = present.is_some_and(|present| present.revision.as_str() == revision);
+        if is_there && self.revision.as_deref() == Some(revision) {
+            return Ok(None);
+        }
+        let revision = revision.parse().map_err(SourceError::from)?;
+        let mut opening = Opening::of(&self.wanted)?;
+        // Its lock on the work tree is this release's.
+        opening.source = Some(source.clone());
+        let checkout = source.fetch(Some(&revision), cancel).await?;
+        opening.open(Present::Commit(checkout)).map(Some)
+    }
+
+    /// The same environment with the project at the commit that the deployment was planned from;
+    /// `None` when it is. Where dbt has no part any more, or is to have none, a commit that cannot be
+    /// had is a warning: a rollback does not wait for a repository.
+    ///
+    /// # Errors
+    /// As [`Release::at`].
+    pub async fn as_planned(
+        &self,
+        deployment: &Deployment,
+        is_abort: bool,
+        reporter: &Reporter,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, ReleaseError> {
+        let revision = deployment.request.revision.as_deref();
+        match self.at(revision, cancel).await {
+            Err(ReleaseError::Source(error))
+                if error.class() != Class::Interrupted
+                    && (is_abort || !deployment.state.is_before_cutover()) =>
+            {
+                reporter.warning(format!(
+                    "the commit of the deployment was not fetched: {}",
+                    with_causes(&error)
+                ));
+                Ok(None)
+            }
+            Err(ReleaseError::Bundle(error))
+                if is_abort || !deployment.state.is_before_cutover() =>
+            {
+                reporter.warning(format!(
+                    "the bundle of the deployment was not opened: {}",
+                    with_causes(&error)
+                ));
+                Ok(None)
+            }
+            ended => ended,
+        }
     }
 }
 

@@ -42,7 +42,8 @@ impl Source {
         if let Some(place) = &self.bundle
             && let Some(problem) = bundle::fault(place)
         {
-            let remedy = "write a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX";
+            let remedy =
+                "write a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX";
             faults.fault(format!("{path}.bundle"), problem, remedy);
         }
         if let Some(url) = &self.url

@@ -54,9 +54,15 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
                 add(root, &path, found);
                 continue;
             }
-            let name = path.strip_prefix(root).expect("within").display().to_string();
+            let name = path
+                .strip_prefix(root)
+                .expect("within")
+                .display()
+                .to_string();
             let text = std::fs::read_to_string(&path).expect("text");
-            let lines = text.lines().filter(|line| !line.starts_with("  \"made_at\""));
+            let lines = text
+                .lines()
+                .filter(|line| !line.starts_with("  \"made_at\""));
             found.insert(name, lines.collect::<Vec<_>>().join("\n"));
         }
     }
@@ -105,7 +111,9 @@ async fn what_was_compiled_once_is_released_without_dbt_and_the_project() {
     };
     with_everything(&world);
     world.set("BUILD__ENGINE", "native");
-    world.environment.insert("DBT_REGION".to_owned(), "eu".to_owned());
+    world
+        .environment
+        .insert("DBT_REGION".to_owned(), "eu".to_owned());
     world.cutover(&["deploy", "--bootstrap"]).await.exits(0);
     let (snapshot, direct) = (world.snapshot().await, definitions(&world).await);
 
@@ -121,39 +129,70 @@ async fn what_was_compiled_once_is_released_without_dbt_and_the_project() {
     let digest = made["digest"].as_str().expect("a digest").to_owned();
 
     let _away = take_away(&mut world);
-    world.cutover(&["plan"]).await.exits(2).says("no dbt_project.yml");
+    world
+        .cutover(&["plan"])
+        .await
+        .exits(2)
+        .says("no dbt_project.yml");
     // It is what is live, byte for byte.
     world.set("SCOPE", "slim");
-    let plan = world.cutover(&["plan", "--bundle", &bundle]).await.exits(0).document();
+    let plan = world
+        .cutover(&["plan", "--bundle", &bundle])
+        .await
+        .exits(0)
+        .document();
     assert_eq!(plan["schemas"], serde_json::json!([]), "{plan:#}");
     world.set("SCOPE", "full");
-    let plan = world.cutover(&["plan", "--bundle", &bundle]).await.exits(0).document();
+    let plan = world
+        .cutover(&["plan", "--bundle", &bundle])
+        .await
+        .exits(0)
+        .document();
     assert_eq!(plan["building"]["engine"], "native");
     assert_eq!(plan["building"].get("tests"), None, "{plan:#}");
     let tests = plan["tests"].as_array().expect("tests");
     assert_eq!(tests.len(), 3, "{tests:?}");
-    let text = world.cutover_text(&["plan", "--bundle", &bundle, "-v"]).await.exits(0);
+    let text = world
+        .cutover_text(&["plan", "--bundle", &bundle, "-v"])
+        .await
+        .exits(0);
     text.clone()
         .says(&format!("released from the bundle {digest}"))
         .says("unit tests are not run from a bundle")
         .says("totals_add_up");
-    let checked = world.cutover(&["check", "--bundle", &bundle]).await.exits(0);
+    let checked = world
+        .cutover(&["check", "--bundle", &bundle])
+        .await
+        .exits(0);
     checked.says("none is needed");
-    let listed = world.cutover(&["ls", "--bundle", &bundle, "--select", "noted"]).await;
+    let listed = world
+        .cutover(&["ls", "--bundle", &bundle, "--select", "noted"])
+        .await;
     listed.exits(0).says("model.shop.noted");
 
-    let deployed = world.cutover(&["deploy", "--bundle", &bundle]).await.exits(0);
+    let deployed = world
+        .cutover(&["deploy", "--bundle", &bundle])
+        .await
+        .exits(0);
     deployed.clone().says("planning from the bundle");
     world.nothing_left().await;
     world.snapshot().await.describes_the_same(&snapshot);
     assert_eq!(definitions(&world).await, direct);
-    let shown = world.cutover(&["show", &deployed.deployment()]).await.exits(0).document();
+    let shown = world
+        .cutover(&["show", &deployed.deployment()])
+        .await
+        .exits(0)
+        .document();
     let text = shown.to_string();
     assert!(text.contains(&format!("bundle:{digest}")), "{shown:#}");
 
     // What is live now is what a project compares with.
     world.set("SCOPE", "slim");
-    let plan = world.cutover(&["plan", "--bundle", &bundle]).await.exits(0).document();
+    let plan = world
+        .cutover(&["plan", "--bundle", &bundle])
+        .await
+        .exits(0)
+        .document();
     assert_eq!(plan["schemas"], serde_json::json!([]), "{plan:#}");
     bring_back(&mut world, _away);
     world.set("SCOPE", "slim");
@@ -172,7 +211,11 @@ async fn a_killed_release_goes_on_with_its_own_bundle() {
     let (later, _) = compiled(&world, "later").await;
     let away = take_away(&mut world);
     let running = world
-        .held_at("cutover: create materialized view", 2, &["deploy", "--bundle", &bundle])
+        .held_at(
+            "cutover: create materialized view",
+            2,
+            &["deploy", "--bundle", &bundle],
+        )
         .await;
     running.signal(Signal::SIGKILL);
     running.ended().await;
@@ -181,14 +224,25 @@ async fn a_killed_release_goes_on_with_its_own_bundle() {
     copied(Path::new(&later), Path::new(&bundle));
     let runs = world.project.path().join(".cutover/runs");
     std::fs::remove_dir_all(&runs).expect("removed");
-    let resumed = world.cutover(&["resume", "--bundle", &bundle]).await.exits(0);
-    assert_eq!(resumed.states().last().map(String::as_str), Some("done"), "{resumed}");
+    let resumed = world
+        .cutover(&["resume", "--bundle", &bundle])
+        .await
+        .exits(0);
+    assert_eq!(
+        resumed.states().last().map(String::as_str),
+        Some("done"),
+        "{resumed}"
+    );
     world.serves(2).await;
     world.nothing_left().await;
 
     // Without its copy it cannot go on, and says with what it could; giving up needs none.
     let running = world
-        .held_at("cutover: create materialized view", 1, &["deploy", "--bundle", &bundle])
+        .held_at(
+            "cutover: create materialized view",
+            1,
+            &["deploy", "--bundle", &bundle],
+        )
         .await;
     running.signal(Signal::SIGKILL);
     running.ended().await;
@@ -198,10 +252,20 @@ async fn a_killed_release_goes_on_with_its_own_bundle() {
     world.project.set_release(4);
     compiled(&world, "bundle").await;
     let _away = take_away(&mut world);
-    let refused = world.cutover(&["resume", "--bundle", &bundle]).await.exits(3);
+    let refused = world
+        .cutover(&["resume", "--bundle", &bundle])
+        .await
+        .exits(3);
     refused.says("bundle-replaced: ");
-    let refused = world.cutover(&["resume", "--bundle", &later]).await.exits(0);
-    assert_eq!(refused.states().last().map(String::as_str), Some("done"), "{refused}");
+    let refused = world
+        .cutover(&["resume", "--bundle", &later])
+        .await
+        .exits(0);
+    assert_eq!(
+        refused.states().last().map(String::as_str),
+        Some("done"),
+        "{refused}"
+    );
     world.serves(3).await;
     world.nothing_left().await;
 }
@@ -220,11 +284,18 @@ async fn a_daemon_releases_each_new_bundle() {
     let daemon = world.serve("daemon", &configuration).await;
     world.swapped(2).await;
     let first = daemon.does("prod", "idle").await["revision"].clone();
-    assert!(first.as_str().is_some_and(|revision| revision.starts_with("bundle:")), "{first}");
+    assert!(
+        first
+            .as_str()
+            .is_some_and(|revision| revision.starts_with("bundle:")),
+        "{first}"
+    );
     let config = daemon.folder().join("cutover.yaml").display().to_string();
     // It releases what its own configuration names.
     let refused = world
-        .cutover(&["deploy", "prod", "--config", &config, "--bundle", "/another"])
+        .cutover(&[
+            "deploy", "prod", "--config", &config, "--bundle", "/another",
+        ])
         .await;
     refused.exits(3).says("source.bundle");
 
@@ -244,7 +315,9 @@ async fn a_daemon_releases_each_new_bundle() {
     // One that is harmed is a problem, and nothing is released of it.
     std::fs::write(Path::new(&bundle).join("bundle.json"), "{").expect("written");
     daemon
-        .until("prod", "a problem", |status| status["problem"].to_string().contains("bundle-damaged"))
+        .until("prod", "a problem", |status| {
+            status["problem"].to_string().contains("bundle-damaged")
+        })
         .await;
     world.serves(3).await;
     daemon.stopped().await.exits(0);
@@ -256,17 +329,25 @@ async fn what_is_not_the_bundle_of_this_place_is_refused_before_anything_is_made
         return;
     };
     with_everything(&world);
-    world.environment.insert("DBT_REGION".to_owned(), "eu".to_owned());
+    world
+        .environment
+        .insert("DBT_REGION".to_owned(), "eu".to_owned());
     let vars = ["--vars", "{country: de}"];
     let bundle = world.home().join("bundle").display().to_string();
-    world.cutover(&[&["compile", &bundle], &vars[..]].concat()).await.exits(0);
+    world
+        .cutover(&[&["compile", &bundle], &vars[..]].concat())
+        .await
+        .exits(0);
     let _away = take_away(&mut world);
     let before = world.snapshot().await;
     let bad = world.home().join("bad");
     let bad_text = bad.display().to_string();
     let refused = async |world: &World, arguments: &[&str], name: &str| {
         for command in ["plan", "deploy"] {
-            let outcome = world.cutover(&[&[command], arguments].concat()).await.exits(3);
+            let outcome = world
+                .cutover(&[&[command], arguments].concat())
+                .await
+                .exits(3);
             let said = outcome.error()["message"].to_string();
             assert!(said.contains(&format!("{name}: ")), "{outcome}");
             assert!(outcome.error()["hint"].is_string(), "{outcome}");
@@ -275,21 +356,43 @@ async fn what_is_not_the_bundle_of_this_place_is_refused_before_anything_is_made
     let seed = "project/seeds/more.csv";
     type Harm<'a> = (&'a str, Box<dyn Fn() + 'a>);
     let harms: [Harm<'_>; 6] = [
-        ("bundle-missing", Box::new(|| std::fs::remove_file(bad.join("bundle.json")).expect("removed"))),
-        ("bundle-format", Box::new(|| {
-            let text = std::fs::read_to_string(bad.join("bundle.json")).expect("a listing");
-            std::fs::write(bad.join("bundle.json"), text.replacen("\"form\": 1", "\"form\": 7", 1)).expect("written");
-        })),
-        ("bundle-incomplete", Box::new(|| std::fs::remove_file(bad.join(seed)).expect("removed"))),
-        ("bundle-damaged", Box::new(|| std::fs::write(bad.join(seed), "id,note\n9,x\n").expect("written"))),
-        ("bundle-damaged", Box::new(|| {
-            let text = std::fs::read_to_string(bad.join("bundle.json")).expect("a listing");
-            std::fs::write(bad.join("bundle.json"), &text[..text.len() - 40]).expect("written");
-        })),
-        ("bundle-outside", Box::new(|| {
-            std::fs::remove_file(bad.join(seed)).expect("removed");
-            std::os::unix::fs::symlink("/etc/hostname", bad.join(seed)).expect("a link");
-        })),
+        (
+            "bundle-missing",
+            Box::new(|| std::fs::remove_file(bad.join("bundle.json")).expect("removed")),
+        ),
+        (
+            "bundle-format",
+            Box::new(|| {
+                let text = std::fs::read_to_string(bad.join("bundle.json")).expect("a listing");
+                std::fs::write(
+                    bad.join("bundle.json"),
+                    text.replacen("\"form\": 1", "\"form\": 7", 1),
+                )
+                .expect("written");
+            }),
+        ),
+        (
+            "bundle-incomplete",
+            Box::new(|| std::fs::remove_file(bad.join(seed)).expect("removed")),
+        ),
+        (
+            "bundle-damaged",
+            Box::new(|| std::fs::write(bad.join(seed), "id,note\n9,x\n").expect("written")),
+        ),
+        (
+            "bundle-damaged",
+            Box::new(|| {
+                let text = std::fs::read_to_string(bad.join("bundle.json")).expect("a listing");
+                std::fs::write(bad.join("bundle.json"), &text[..text.len() - 40]).expect("written");
+            }),
+        ),
+        (
+            "bundle-outside",
+            Box::new(|| {
+                std::fs::remove_file(bad.join(seed)).expect("removed");
+                std::os::unix::fs::symlink("/etc/hostname", bad.join(seed)).expect("a link");
+            }),
+        ),
     ];
     for (name, harm) in harms {
         copied(Path::new(&bundle), &bad);
@@ -300,27 +403,50 @@ async fn what_is_not_the_bundle_of_this_place_is_refused_before_anything_is_made
     let here = ["--bundle", bundle.as_str()];
     let another = "bundle-for-another-target";
     for (from, to) in [
-        (format!("schema: {}", world.prefix), "schema: other".to_owned()),
-        (format!("cluster: {}_compute", world.prefix), format!("cluster: {}_serve", world.prefix)),
+        (
+            format!("schema: {}", world.prefix),
+            "schema: other".to_owned(),
+        ),
+        (
+            format!("cluster: {}_compute", world.prefix),
+            format!("cluster: {}_serve", world.prefix),
+        ),
     ] {
         world.project.replace("profiles.yml", &from, &to);
         refused(&world, &here, another).await;
         world.project.write("profiles.yml", &profiles);
     }
-    refused(&world, &["--bundle", &bundle, "--vars", "{country: fr}"], another).await;
-    world.environment.insert("DBT_REGION".to_owned(), "us".to_owned());
+    refused(
+        &world,
+        &["--bundle", &bundle, "--vars", "{country: fr}"],
+        another,
+    )
+    .await;
+    world
+        .environment
+        .insert("DBT_REGION".to_owned(), "us".to_owned());
     let said = world.cutover(&["plan", "--bundle", &bundle]).await.exits(3);
     said.says("DBT_REGION");
-    world.environment.insert("DBT_REGION".to_owned(), "eu".to_owned());
+    world
+        .environment
+        .insert("DBT_REGION".to_owned(), "eu".to_owned());
     // Who connects does not count, nor how.
-    world.project.replace("profiles.yml", "threads: 4", "threads: 2");
+    world
+        .project
+        .replace("profiles.yml", "threads: 4", "threads: 2");
     world.cutover(&["plan", "--bundle", &bundle]).await.exits(0);
 
     world.snapshot().await.is(&before);
-    let history = world.cutover(&["history", "--bundle", &bundle]).await.exits(0);
+    let history = world
+        .cutover(&["history", "--bundle", &bundle])
+        .await
+        .exits(0);
     assert_eq!(history.document(), serde_json::json!([]), "{history}");
     // What needs dbt says so.
-    let tested = world.cutover(&["deploy", "--test-only", "--bundle", &bundle]).await.exits(2);
+    let tested = world
+        .cutover(&["deploy", "--test-only", "--bundle", &bundle])
+        .await
+        .exits(2);
     tested.says("without it");
 }
 
@@ -331,7 +457,9 @@ async fn what_needs_dbt_is_refused_when_it_is_compiled_or_planned() {
     };
     let hook = "{{ config(post_hook='select 1') }}\n";
     let totals = world.project.read("models/marts/totals.sql");
-    world.project.write("models/marts/totals.sql", &(hook.to_owned() + &totals));
+    world
+        .project
+        .write("models/marts/totals.sql", &(hook.to_owned() + &totals));
     let (bundle, made) = compiled(&world, "bundle").await;
     assert_eq!(
         made["needs_dbt"],
@@ -339,7 +467,9 @@ async fn what_needs_dbt_is_refused_when_it_is_compiled_or_planned() {
     );
     let away = take_away(&mut world);
     let refused = world.cutover(&["plan", "--bundle", &bundle]).await.exits(3);
-    refused.says("not-native").says("model.shop.totals has a post-hook");
+    refused
+        .says("not-native")
+        .says("model.shop.totals has a post-hook");
     bring_back(&mut world, away);
 
     // A test that stores its failures is dbt's.
@@ -359,7 +489,11 @@ async fn what_needs_dbt_is_refused_when_it_is_compiled_or_planned() {
 
     // Nothing of a project that runs hooks with every build can be released.
     let place = world.home().join("none").display().to_string();
-    world.project.replace("dbt_project.yml", "name: shop\n", "name: shop\non-run-end: ['select 1']\n");
+    world.project.replace(
+        "dbt_project.yml",
+        "name: shop\n",
+        "name: shop\non-run-end: ['select 1']\n",
+    );
     let refused = world.cutover(&["compile", &place]).await.exits(3);
     refused.says("not-native").says("operation.shop");
     assert!(!Path::new(&place).exists());
@@ -368,5 +502,8 @@ async fn what_needs_dbt_is_refused_when_it_is_compiled_or_planned() {
     std::fs::write(Path::new(&place).join("mine"), "mine").expect("written");
     let refused = world.cutover(&["compile", &place]).await.exits(3);
     refused.says("bundle-occupied: ");
-    eventually("what was there to be there", async || Path::new(&place).join("mine").is_file().then_some(())).await;
+    eventually("what was there to be there", async || {
+        Path::new(&place).join("mine").is_file().then_some(())
+    })
+    .await;
 }

@@ -22,7 +22,11 @@ pub(super) async fn ls(
 ) -> Answer {
     let release = match commands.global.bundle {
         // It may be in an object store, which was not asked yet.
-        Some(_) => commands.fetched(&arguments.target, Vec::new(), stop).await?,
+        Some(_) => {
+            commands
+                .fetched(&arguments.target, Vec::new(), stop)
+                .await?
+        }
         None => commands.open(&arguments.target, Vec::new())?,
     };
     super::warn(&release, output);

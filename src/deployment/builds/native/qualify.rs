@@ -95,30 +95,33 @@ pub(in super::super) fn of_whole(manifest: &Manifest, around: Around<'_>) -> BTr
 /// Why plans with some of the nodes do not qualify, one clause each, sorted.
 pub(in super::super) fn of_nodes(manifest: &Manifest, around: Around<'_>) -> BTreeSet<String> {
     let customs = Customs::of(manifest, None);
-    let made = manifest.nodes.values().filter_map(|node| match node.resource_type {
-        ResourceType::Model | ResourceType::Seed => {
-            let made = CandidateNode::of(node);
-            let is_made = matches!(made.materialization(), Materialization::Relation(_));
-            is_made.then_some((node, made.materialized))
-        }
-        ResourceType::Analysis
-        | ResourceType::Test
-        | ResourceType::Snapshot
-        | ResourceType::Operation
-        | ResourceType::Rpc
-        | ResourceType::SqlOperation
-        | ResourceType::Doc
-        | ResourceType::Source
-        | ResourceType::Macro
-        | ResourceType::Exposure
-        | ResourceType::Metric
-        | ResourceType::Group
-        | ResourceType::SavedQuery
-        | ResourceType::SemanticModel
-        | ResourceType::UnitTest
-        | ResourceType::Fixture
-        | ResourceType::Function => None,
-    });
+    let made = manifest
+        .nodes
+        .values()
+        .filter_map(|node| match node.resource_type {
+            ResourceType::Model | ResourceType::Seed => {
+                let made = CandidateNode::of(node);
+                let is_made = matches!(made.materialization(), Materialization::Relation(_));
+                is_made.then_some((node, made.materialized))
+            }
+            ResourceType::Analysis
+            | ResourceType::Test
+            | ResourceType::Snapshot
+            | ResourceType::Operation
+            | ResourceType::Rpc
+            | ResourceType::SqlOperation
+            | ResourceType::Doc
+            | ResourceType::Source
+            | ResourceType::Macro
+            | ResourceType::Exposure
+            | ResourceType::Metric
+            | ResourceType::Group
+            | ResourceType::SavedQuery
+            | ResourceType::SemanticModel
+            | ResourceType::UnitTest
+            | ResourceType::Fixture
+            | ResourceType::Function => None,
+        });
     made.filter_map(|(node, materialized)| {
         let reason = of_node(manifest, node, &materialized, &customs, around)?;
         Some(format!("{} {reason}", node.unique_id))
