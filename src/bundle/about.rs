@@ -140,7 +140,7 @@ fn pairs<'a>(
         .map(String::as_str)
         .collect();
     keys.into_iter()
-        .map(|key| {
+        .map(move |key| {
             let of = |map: &'a Map<String, Value>| map.get(key).unwrap_or(&NULL);
             (key, of(left), of(right))
         })

@@ -281,15 +281,22 @@ impl Origin {
     /// The copy of a bundle, where there is a whole one; what is left of another is removed.
     fn copied(&self, listing: &Listing) -> Result<Option<Bundle>, BundleError> {
         let copy = self.copy(&listing.digest);
-        match Bundle::open(&copy) {
-            Ok(bundle) => Ok(Some(bundle)),
-            Err(_) => match fs::remove_dir_all(&copy) {
-                Err(source) if source.kind() != ErrorKind::NotFound => {
-                    Err(file_error(&copy, "removed")(source))
-                }
-                Ok(()) | Err(_) => Ok(None),
-            },
+        if let Ok(bundle) = Bundle::open(&copy) {
+            return Ok(Some(bundle));
         }
+        // A copy gets its name when it is whole, so what is there was harmed. It is taken aside first: another
+        // process may put a whole one there at any moment.
+        let aside = self.copies().join(format!("new-{}", uuid::Uuid::now_v7()));
+        match fs::rename(&copy, &aside) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(file_error(&copy, "removed")(source)),
+        }
+        if Bundle::open(&aside).is_ok() {
+            return self.named(&aside, &listing.digest).map(Some);
+        }
+        fs::remove_dir_all(&aside).map_err(file_error(&aside, "removed"))?;
+        Ok(None)
     }
 
     /// A folder for a copy in the making.
@@ -312,7 +319,12 @@ impl Origin {
     /// Ends a copy whose files are written and gives it its name.
     fn take(&self, new: &Path, listing: &Listing) -> Result<Bundle, BundleError> {
         put_listing(new, listing)?;
-        let copy = self.copy(&listing.digest);
+        self.named(new, &listing.digest)
+    }
+
+    /// Gives a whole copy its name.
+    fn named(&self, new: &Path, digest: &str) -> Result<Bundle, BundleError> {
+        let copy = self.copy(digest);
         match fs::rename(new, &copy) {
             Ok(()) => {}
             // Another process made the same one a moment ago.

@@ -3,6 +3,7 @@
 use super::opening::{Opening, Present};
 use super::{Release, ReleaseError, Wanted};
 use crate::bundle;
+use crate::deployment::state::State;
 use crate::failure::{Class, Classify, with_causes};
 use crate::progress::Reporter;
 use crate::source::{SourceError, content};
@@ -180,8 +181,11 @@ impl Release {
                 ));
                 Ok(None)
             }
+            // What is ready was built and tested; what the baseline keeps of it lies in the run's folder.
             Err(ReleaseError::Bundle(error))
-                if is_abort || !deployment.state.is_before_cutover() =>
+                if is_abort
+                    || deployment.state == State::Ready
+                    || !deployment.state.is_before_cutover() =>
             {
                 reporter.warning(format!(
                     "the bundle of the deployment was not opened: {}",
