@@ -334,6 +334,12 @@ impl Release {
         &self.project.locations.project_dir
     }
 
+    /// The folder with every file of the project; `None` of a bundle, which has few of them.
+    #[must_use]
+    pub fn files(&self) -> Option<&Path> {
+        self.bundle.is_none().then_some(&*self.project.dbt.path)
+    }
+
     /// Opens the journal.
     ///
     /// # Errors

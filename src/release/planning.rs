@@ -316,7 +316,7 @@ impl Release {
         let context = Context {
             comparison: Some(comparison),
             run_results,
-            project_dir: Some(&self.project.dbt.path),
+            project_dir: self.files(),
             ..Context::new(&parsed.manifest, &graph)
         };
         let spec = selection.parse(selectors)?;

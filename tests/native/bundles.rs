@@ -166,7 +166,7 @@ async fn what_was_compiled_once_is_released_without_dbt_and_the_project() {
         .exits(0);
     checked.says("none is needed");
     let listed = world
-        .cutover(&["ls", "--bundle", &bundle, "--select", "noted"])
+        .cutover(&["ls", "--bundle", &bundle, "--select", "path:models/marts/noted.sql"])
         .await;
     listed.exits(0).says("model.shop.noted");
 

@@ -68,7 +68,7 @@ pub(super) async fn ls(
         run_results: past.run_results.as_ref(),
         freshness_before: past.freshness.as_ref(),
         freshness_now: past.freshness_now.as_ref(),
-        project_dir: Some(&project.path),
+        project_dir: release.files(),
         ..Context::new(&new, &graph)
     };
     let selected = select::evaluate(&spec, &context, &kept(&arguments.resource_type))?;
