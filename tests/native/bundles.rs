@@ -166,7 +166,13 @@ async fn what_was_compiled_once_is_released_without_dbt_and_the_project() {
         .exits(0);
     checked.says("none is needed");
     let listed = world
-        .cutover(&["ls", "--bundle", &bundle, "--select", "path:models/marts/noted.sql"])
+        .cutover(&[
+            "ls",
+            "--bundle",
+            &bundle,
+            "--select",
+            "path:models/marts/noted.sql",
+        ])
         .await;
     listed.exits(0).says("model.shop.noted");
 
@@ -335,7 +341,7 @@ async fn what_is_not_the_bundle_of_this_place_is_refused_before_anything_is_made
     let vars = ["--vars", "{country: de}"];
     let bundle = world.home().join("bundle").display().to_string();
     world
-        .cutover(&[&["compile", &bundle], &vars[..]].concat())
+        .cutover(&[&["compile", &bundle][..], &vars[..]].concat())
         .await
         .exits(0);
     let _away = take_away(&mut world);
@@ -345,7 +351,7 @@ async fn what_is_not_the_bundle_of_this_place_is_refused_before_anything_is_made
     let refused = async |world: &World, arguments: &[&str], name: &str| {
         for command in ["plan", "deploy"] {
             let outcome = world
-                .cutover(&[&[command], arguments].concat())
+                .cutover(&[&[command][..], arguments].concat())
                 .await
                 .exits(3);
             let said = outcome.error()["message"].to_string();
