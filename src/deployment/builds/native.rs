@@ -36,8 +36,8 @@ impl Builds {
     ) -> Result<Building, DeploymentError> {
         // Without dbt somebody has to run the tests, also where nothing is built.
         let is_bundled = self.bundle.is_some();
-        let builds_nothing =
-            plan.built().next().is_none() && !(is_bundled && !plan.tests.is_empty());
+        let is_done_by_others = !is_bundled || plan.tests.is_empty();
+        let builds_nothing = is_done_by_others && plan.built().next().is_none();
         let nothing = builds_nothing || plan.strategy == Strategy::Replace;
         if wanted == settings::Engine::Dbt || nothing {
             return Ok(Building::default());
