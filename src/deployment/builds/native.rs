@@ -153,13 +153,13 @@ impl Builds {
             return Ok(recipe);
         }
         self.is_under_the_planned(plan).await?;
-        let parsed = self.parse_and_compile(None, Green::ByName).await?;
+        let mut parsed = self.parse_and_compile(None, Green::ByName).await?;
         super::same_project(&parsed.manifest, &plan.manifest_hash)?;
         let composed = self
             .compose(
                 &parsed.manifest,
                 &parsed.candidate,
-                &mut Compiled::default(),
+                &mut parsed.compiled,
                 plan,
             )
             .await?;
