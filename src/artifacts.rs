@@ -29,6 +29,7 @@
 //! what they left and go on. Nothing is ever overwritten; only [`Artifacts::trim`] removes, and never
 //! a pointer.
 
+use crate::project::outcome::Before;
 use crate::project::{Manifest, RunResults};
 use jiff::Timestamp;
 use object_store::path::Path as ObjectPath;
@@ -138,6 +139,18 @@ pub struct Baseline {
     pub run_results: Option<RunResults>,
     /// What came out of each node.
     pub outcomes: KeptOutcomes,
+}
+
+impl Baseline {
+    /// The project with what came out of it, where that was kept.
+    #[must_use]
+    pub fn before(&self) -> Option<Before<'_>> {
+        let outcomes = self.outcomes.known()?;
+        Some(Before {
+            manifest: Some(&self.manifest),
+            outcomes,
+        })
+    }
 }
 
 /// An open artifact store. Clones share the connection.

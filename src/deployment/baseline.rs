@@ -9,6 +9,7 @@ use super::identity::GreenObject;
 use crate::artifacts::document::VERSION;
 use crate::artifacts::{Advance, Bundle, KeptOutcomes, Kind, Metadata, Reason, RecordedObject};
 use crate::plan::{ObjectKind, Plan};
+use crate::project::outcome::Before;
 use crate::store::Deployment;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -135,7 +136,11 @@ async fn planned_outcomes(
         }
         None => KeptOutcomes::Absent,
     };
-    context.builds.planned_outcomes(plan, known.known()).await
+    let before = known.known().map(|outcomes| Before {
+        manifest: None,
+        outcomes,
+    });
+    context.builds.planned_outcomes(plan, before).await
 }
 
 fn metadata(

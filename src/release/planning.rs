@@ -89,33 +89,40 @@ impl Release {
         // The server first: it answers at once whether it is there, dbt takes seconds.
         // Nothing is under way yet, so a server that is away is not waited for.
         materialize.session().await?;
-        let catalog = Catalog::read(materialize).await?;
-        let key = self.artifact_key();
-        let pointer = artifacts.current(&key).await?;
-        let overlaps = self.overlaps(artifacts, store, &catalog, None).await?;
-        let accepted = overlaps.accepted(&wishes.allow)?;
-        // The baseline says what will have to be compiled.
-        let baseline = artifacts.baseline(&key).await?;
-        let predicted = match (&baseline, self.settings.compare) {
-            (Some(baseline), Compare::Outcome) => baseline
-                .outcomes
-                .known()
-                .and_then(|known| builds.predict(&baseline.manifest, known)),
-            (Some(_) | None, _) => None,
+        let looked = async {
+            let catalog = Catalog::read(materialize).await?;
+            let overlaps = self.overlaps(artifacts, store, &catalog, None).await?;
+            let accepted = overlaps.accepted(&wishes.allow)?;
+            Ok::<_, ReleaseError>((catalog, overlaps, accepted))
         };
-        // Where dbt has no part in green, it need not say where that lies.
-        let green = match self.settings.build.engine {
-            Engine::Dbt => Green::ByDbt,
-            Engine::Auto | Engine::Native => Green::ByName,
+        let parsed = async {
+            let key = self.artifact_key();
+            let pointer = artifacts.current(&key).await?;
+            // The baseline says what will have to be compiled.
+            let baseline = artifacts.baseline(&key).await?;
+            let predicted = match (&baseline, self.settings.compare) {
+                (Some(baseline), Compare::Outcome) => baseline
+                    .outcomes
+                    .known()
+                    .and_then(|known| builds.predict(&baseline.manifest, known)),
+                (Some(_) | None, _) => None,
+            };
+            // Where dbt has no part in green, it need not say where that lies.
+            let green = match self.settings.build.engine {
+                Engine::Dbt => Green::ByDbt,
+                Engine::Auto | Engine::Native => Green::ByName,
+            };
+            let parsed = builds.parse_and_compile(predicted.as_ref(), green).await?;
+            Ok((pointer, baseline, parsed))
         };
-        let parsed = builds.parse_and_compile(predicted.as_ref(), green).await?;
+        // dbt takes longer than the server; a refusal of either ends the other.
+        let ((catalog, overlaps, accepted), (pointer, baseline, parsed)) =
+            tokio::try_join!(looked, parsed)?;
         let (outcomes, mut compiled) = match self.settings.compare {
             Compare::Text => (None, parsed.compiled.clone()),
             Compare::Outcome => {
-                let known = baseline
-                    .as_ref()
-                    .and_then(|baseline| baseline.outcomes.known());
-                let (outcomes, compiled) = builds.outcomes(&parsed, known).await?;
+                let before = baseline.as_ref().and_then(Baseline::before);
+                let (outcomes, compiled) = builds.outcomes(&parsed, before).await?;
                 (Some(outcomes), compiled)
             }
         };
