@@ -7,7 +7,7 @@ use super::error::ArtifactError;
 use super::refusal::Name;
 use super::{Key, drift};
 use crate::materialize::catalog::Catalog;
-use crate::plan::ObjectKind;
+use crate::plan::{Engine, ObjectKind};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,10 @@ pub struct Metadata {
     pub cutover_version: String,
     /// [`crate::project::Manifest::content_hash`] of `manifest.json`.
     pub manifest_hash: String,
+    /// Who built what the deployment made live: whether the next one has to ask dbt where green lies is guessed
+    /// from it. `None` of an import, and in documents of versions that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_by: Option<Engine>,
     /// When this was written.
     pub created_at: Timestamp,
     /// The production schemas of the deployment, sorted; some may hold no object.
@@ -152,6 +156,7 @@ impl Metadata {
             server: Some(catalog.server.clone()),
             cutover_version: env!("CARGO_PKG_VERSION").to_owned(),
             manifest_hash: manifest_hash.to_owned(),
+            built_by: None,
             created_at: Timestamp::now(),
             schemas: schemas.iter().cloned().collect(),
             objects: drift::recorded(schemas.iter().map(String::as_str), catalog),

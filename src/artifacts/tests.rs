@@ -67,6 +67,7 @@ fn bundle(key: &Key, id: &str) -> Bundle {
             server: None,
             cutover_version: "0.1.0".to_owned(),
             manifest_hash: manifest.content_hash().expect("a hash"),
+            built_by: None,
             created_at: Timestamp::UNIX_EPOCH,
             schemas: vec!["marts".to_owned()],
             held_back: BTreeMap::new(),

@@ -161,6 +161,7 @@ fn metadata(
         server: plan.server.clone(),
         cutover_version: env!("CARGO_PKG_VERSION").to_owned(),
         manifest_hash: plan.manifest_hash.clone(),
+        built_by: Some(plan.building.engine),
         created_at: Timestamp::now(),
         schemas,
         objects,

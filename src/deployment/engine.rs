@@ -484,15 +484,18 @@ impl<'a> Engine<'a> {
     async fn test(&self) -> Result<(), DeploymentError> {
         let (context, deployment) = (&self.context, &self.deployment);
         let plan = &deployment.plan;
-        if !plan.tests_make() {
+        let test = async || {
             if plan.building.engine == plan::Engine::Native {
                 native::test(context, deployment).await?;
             }
-            return context.builds.test(plan).await;
+            context.builds.test(plan).await
+        };
+        if !plan.tests_make() {
+            return test().await;
         }
         if !context.is_tested(deployment).await? {
             made::nothing_else(context, deployment).await?;
-            made::by(context, deployment, context.builds.test(plan)).await?;
+            made::by(context, deployment, test()).await?;
             dress::dress_and_record(context, deployment, After::Tests).await?;
         }
         hydrate::wait(context, deployment).await

@@ -32,7 +32,10 @@ pub(super) async fn wait(
             roughly(expected)
         ));
     }
-    wait_for(context, deployment, clusters).await
+    // After the tests it is looked at once more, right before the swap.
+    let again = u32::from(deployment.state == State::Hydrating);
+    let samples = context.settings.readiness.samples.saturating_sub(again);
+    wait_for(context, deployment, clusters, samples.max(1)).await
 }
 
 /// The objects that the deployment made, by their recorded ids, on the clusters that compute them.
@@ -49,11 +52,13 @@ pub(super) async fn released(
     Ok(clusters(&deployment.plan, &ids, &green))
 }
 
-/// Waits until the objects on these clusters, by id, are ready, or the deadline has passed.
+/// Waits until the objects on these clusters, by id, are ready in so many looks in a row, or the deadline has
+/// passed.
 pub(super) async fn wait_for(
     context: &Context<'_>,
     deployment: &Deployment,
     clusters: BTreeMap<String, ExpectedCluster>,
+    samples: u32,
 ) -> Result<(), DeploymentError> {
     let settings = &context.settings.readiness;
     let expectation = Expectation {
@@ -67,7 +72,7 @@ pub(super) async fn wait_for(
     let known = recorded_since(context, deployment).await?;
     let mut judge = Judge::since(known.clone());
     let mut told = Told::default();
-    let mut in_a_row = InARow::of(settings);
+    let mut in_a_row = InARow::of(settings, samples);
     let mut readings = Readings::of(context, &expectation);
     let mut pause = settings.poll_interval_min.0;
     loop {
@@ -141,10 +146,10 @@ struct InARow {
 }
 
 impl InARow {
-    fn of(settings: &Readiness) -> Self {
+    fn of(settings: &Readiness, wanted: u32) -> Self {
         let apart = settings.poll_interval_min.0.as_millis();
         Self {
-            wanted: settings.samples,
+            wanted,
             apart_ms: i64::try_from(apart).unwrap_or(i64::MAX),
             count: 0,
             last_ms: 0,

@@ -302,7 +302,8 @@ async fn wait_for(
         objects: vec![object],
     };
     let clusters = BTreeMap::from([(view.cluster_id.clone(), cluster)]);
-    hydrate::wait_for(context, deployment, clusters).await
+    let samples = context.settings.readiness.samples;
+    hydrate::wait_for(context, deployment, clusters, samples).await
 }
 
 /// The view that serves since the replacement was applied, on its cluster.

@@ -97,12 +97,14 @@ fn comments(
         environment: deployment.environment.clone(),
         side,
     };
+    // What goes within moments is not marked first.
+    let stays = !deployment.request.drops_the_old_side_at_once() || serving == Serving::Blue;
     let mut statements = Vec::new();
     for schema in &plan.schemas {
         let users = schema.comment.as_deref();
         statements.push(ddl::comment_on_schema(&plan.database, &schema.name, users));
         // What somebody renamed or dropped is cleanup's business.
-        if names.schemas.get(&schema.green) == aside_schemas.get(&schema.name) {
+        if stays && names.schemas.get(&schema.green) == aside_schemas.get(&schema.name) {
             statements.push(ddl::comment_on_schema(
                 &plan.database,
                 &schema.green,
@@ -113,7 +115,7 @@ fn comments(
     for cluster in plan.clusters.iter().filter(|cluster| !cluster.scratch) {
         let users = cluster.comment.as_deref();
         statements.push(ddl::comment_on_cluster(&cluster.name, users));
-        if names.clusters.get(&cluster.green) == aside_clusters.get(&cluster.name) {
+        if stays && names.clusters.get(&cluster.green) == aside_clusters.get(&cluster.name) {
             statements.push(ddl::comment_on_cluster(
                 &cluster.green,
                 Some(&aside.comment(users)),

@@ -160,7 +160,6 @@ pub async fn marks(materialize: &Materialize) -> Result<Vec<Tag>, MaterializeErr
     let session = materialize.session_patiently().await?;
     let snapshot = session.snapshot(LABEL).await?;
     let rows = snapshot.ask(&queries::marks()).await?;
-    snapshot.end().await?;
     let mut tags = BTreeMap::new();
     for row in &rows {
         if let (_, Some(tag)) = Tag::parse(&text(row, LABEL, 1)?) {
@@ -172,7 +171,8 @@ pub async fn marks(materialize: &Materialize) -> Result<Vec<Tag>, MaterializeErr
         names_only: true,
         ..About::default()
     };
-    let seen = Seen::some(&session, LABEL, &about, false).await?;
+    let seen = Seen::within(&snapshot, &about, false).await?;
+    snapshot.end().await?;
     tags.retain(|id, _| seen.schemas.get(id).is_some_and(|it| seen.is_here(it)));
     Ok(tags.into_values().collect())
 }

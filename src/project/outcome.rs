@@ -18,6 +18,7 @@ mod options;
 pub mod reads;
 #[cfg(test)]
 mod tests;
+mod threads;
 /// SQL without comments and white space.
 pub mod tokens;
 
@@ -32,6 +33,7 @@ use reads::Reads;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use threads::side_by_side;
 
 /// Changed whenever the same project would have other outcomes from then on. Outcomes of another form are
 /// not compared.
@@ -124,9 +126,6 @@ pub struct Before<'a> {
     pub outcomes: &'a Outcomes,
 }
 
-/// So many nodes are worth a thread.
-const NODES_OF_A_THREAD: usize = 500;
-
 /// What hooks render to, by unique id: a list of `[key, inside a transaction, text]`.
 pub type Hooks = BTreeMap<String, Value>;
 
@@ -152,19 +151,21 @@ impl Outcomes {
         let made = manifest.nodes.iter();
         let made = made.filter(|(_, node)| node.makes_relation(stores_failures));
         let made: Vec<(&String, &Node)> = made.collect();
-        let of_some =
-            |some: &[(&String, &Node)]| -> Result<Vec<(String, Outcome)>, serde_json::Error> {
-                let mut written = Written::new(manifest, reads, content, before);
-                let mut outcomes = Vec::with_capacity(some.len());
-                for (id, node) in some {
-                    let own = written.own(id)?;
-                    let mut outcome = outcome(node, clusters, &customs, own);
-                    outcome.is_of_a_moment = reads.nodes_of_a_moment.contains(*id);
-                    outcomes.push(((*id).clone(), outcome));
-                }
-                Ok(outcomes)
-            };
-        let nodes: BTreeMap<String, Outcome> = side_by_side(&made, of_some)?.into_iter().collect();
+        let parts = side_by_side(&made, |some| {
+            let mut written = Written::new(manifest, reads, content, before);
+            let mut outcomes = Vec::with_capacity(some.len());
+            for (id, node) in some {
+                let own = written.own(id)?;
+                let mut outcome = outcome(node, clusters, &customs, own);
+                outcome.is_of_a_moment = reads.nodes_of_a_moment.contains(*id);
+                outcomes.push(((*id).clone(), outcome));
+            }
+            Ok(outcomes)
+        });
+        let parts: Vec<Vec<(String, Outcome)>> = parts
+            .into_iter()
+            .collect::<Result<_, serde_json::Error>>()?;
+        let nodes = parts.into_iter().flatten().collect();
         let sources = manifest
             .sources
             .iter()
@@ -292,30 +293,6 @@ impl Outcomes {
     pub fn digest(&self) -> Result<Digest, serde_json::Error> {
         Ok(Digest::of(&serde_json::to_vec(self)?))
     }
-}
-
-/// What `work` makes of all of `nodes`, in order: of many, in as many threads as there are cores.
-fn side_by_side<'m, T: Send, E: Send>(
-    nodes: &[(&'m String, &'m Node)],
-    work: impl Fn(&[(&'m String, &'m Node)]) -> Result<Vec<T>, E> + Sync,
-) -> Result<Vec<T>, E> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = cores.min(nodes.len() / NODES_OF_A_THREAD).max(1);
-    if threads == 1 {
-        return work(nodes);
-    }
-    let parts = nodes.chunks(nodes.len().div_ceil(threads));
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = parts.map(|part| scope.spawn(|| work(part))).collect();
-        let mut all = Vec::with_capacity(nodes.len());
-        for thread in threads {
-            match thread.join() {
-                Ok(part) => all.extend(part?),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        Ok(all)
-    })
 }
 
 fn outcome(node: &Node, clusters: FinalCluster<'_>, customs: &Customs, own: Digest) -> Outcome {

@@ -18,8 +18,8 @@ use crate::plan::indexes;
 use crate::plan::replace::{self, Queries, Reasons};
 use crate::plan::slim::{self, Closed};
 use crate::plan::{
-    BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, changed_tests,
-    full, law,
+    self, BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused,
+    changed_tests, full, law,
 };
 use crate::project::outcome::Outcomes;
 use crate::project::run_results::RunResults;
@@ -107,10 +107,14 @@ impl Release {
                     .and_then(|known| builds.predict(&baseline.manifest, known)),
                 (Some(_) | None, _) => None,
             };
-            // Where dbt has no part in green, it need not say where that lies.
-            let green = match self.settings.build.engine {
-                Engine::Dbt => Green::ByDbt,
-                Engine::Auto | Engine::Native => Green::ByName,
+            // Where dbt has no part in green, it need not say where that lies. A guess that is wrong costs a
+            // second parse, after the first instead of beside it.
+            let built_by = baseline.as_ref().and_then(|it| it.metadata.built_by);
+            let green = match (self.settings.build.engine, built_by) {
+                (Engine::Dbt, _) | (Engine::Auto, Some(plan::Engine::Dbt)) => Green::ByDbt,
+                (Engine::Native, _) | (Engine::Auto, Some(plan::Engine::Native) | None) => {
+                    Green::ByName
+                }
             };
             let parsed = builds.parse_and_compile(predicted.as_ref(), green).await?;
             Ok((pointer, baseline, parsed))
@@ -194,7 +198,10 @@ impl Release {
         let definitions = definitions(
             materialize,
             &found.catalog,
-            clusters.iter().map(String::as_str).chain(target_cluster),
+            clusters
+                .iter()
+                .map(String::as_str)
+                .chain(target_cluster.filter(|name| !clusters.contains(*name))),
         )
         .await?;
         let relations = found.baseline.as_ref();

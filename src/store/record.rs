@@ -32,6 +32,14 @@ pub struct Request {
     pub checks: Vec<Check>,
 }
 
+impl Request {
+    /// Whether nothing happens between the swap and the cleanup.
+    #[must_use]
+    pub fn drops_the_old_side_at_once(&self) -> bool {
+        self.cleanup == Policy::Automatic && self.soak.0.is_zero()
+    }
+}
+
 /// How much of the project a deployment takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -48,13 +48,23 @@ pub(in crate::materialize) struct Seen {
     pub(super) replacements: Option<Replacements>,
 }
 
-/// What the session says of itself.
-#[derive(Debug, Default)]
-pub(super) struct Facts {
+/// What the session says of itself. It stays, as the session does.
+#[derive(Debug, Clone, Default)]
+pub(in crate::materialize) struct Facts {
     pub(super) database: String,
     pub(super) role: String,
     pub(super) server: String,
     pub(super) is_superuser: bool,
+    /// The id of the session's database when it was first looked at. A database that was dropped and made anew
+    /// has another; its schemas are none of those that are looked for.
+    database_id: Option<String>,
+}
+
+impl Facts {
+    /// Whether the session's database is there.
+    pub(in crate::materialize) fn has_database(&self) -> bool {
+        self.database_id.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -172,23 +182,33 @@ impl Seen {
         with_roles: bool,
     ) -> Result<Self, MaterializeError> {
         let snapshot = session.snapshot(label).await?;
+        let seen = Self::within(&snapshot, about, with_roles).await?;
+        snapshot.end().await?;
+        Ok(seen)
+    }
+
+    /// As [`Self::some`], at a moment that the caller looks at for more than this.
+    pub(super) async fn within(
+        snapshot: &Snapshot<'_>,
+        about: &About,
+        with_roles: bool,
+    ) -> Result<Self, MaterializeError> {
         let mut seen = Self::default();
-        seen.find(&snapshot, about, with_roles).await?;
+        seen.find(snapshot, about, with_roles).await?;
         if !about.names_only {
-            seen.find_objects(&snapshot, about).await?;
-            seen.find_dependencies(&snapshot, with_roles).await?;
+            seen.find_objects(snapshot, about).await?;
+            seen.find_dependencies(snapshot, with_roles).await?;
         }
-        seen.find_homes(&snapshot).await?;
+        seen.find_homes(snapshot).await?;
         if with_roles {
-            seen.find_feeds(&snapshot).await?;
+            seen.find_feeds(snapshot).await?;
         }
         if about.closely {
-            seen.look_closely(&snapshot).await?;
+            seen.look_closely(snapshot).await?;
         }
         if about.replacements {
-            seen.replacements = Replacements::pending(&snapshot).await?;
+            seen.replacements = Replacements::pending(snapshot).await?;
         }
-        snapshot.end().await?;
         Ok(seen)
     }
 
@@ -199,7 +219,11 @@ impl Seen {
         about: &About,
         with_roles: bool,
     ) -> Result<(), MaterializeError> {
-        let facts = [facts()];
+        let known = snapshot.facts().filter(|_| !with_roles);
+        let facts = match &known {
+            Some(_) => Vec::new(),
+            None => vec![facts()],
+        };
         let roles = match with_roles {
             true => roles(),
             false => Vec::new(),
@@ -219,7 +243,10 @@ impl Seen {
             objects(Filter::In("name", &refs(&about.object_names))),
         ]
         .concat();
-        let databases = databases();
+        let databases = match &known {
+            Some(_) => Vec::new(),
+            None => databases(),
+        };
         let (databases, facts, roles, schemas, clusters, objects) = tokio::try_join!(
             snapshot.ask(&databases),
             snapshot.ask(&facts),
@@ -228,8 +255,15 @@ impl Seen {
             snapshot.ask(&of_clusters),
             snapshot.ask(&of_objects),
         )?;
-        self.take_facts(&facts)?;
-        self.take_databases(&databases)?;
+        match known {
+            Some(known) => self.facts = known.clone(),
+            None => {
+                self.take_facts(&facts)?;
+                self.take_databases(&databases)?;
+                self.facts.database_id = self.database_id();
+                snapshot.keep_facts(&self.facts);
+            }
+        }
         self.take_roles(&roles)?;
         self.take_schemas(&schemas)?;
         // Another database may have a schema of the same name.
@@ -345,6 +379,9 @@ impl Seen {
 
     /// The id of the session's database.
     pub(in crate::materialize) fn database_id(&self) -> Option<String> {
+        if let Some(known) = &self.facts.database_id {
+            return Some(known.clone());
+        }
         self.databases
             .iter()
             .find(|(_, database)| database.name == self.facts.database)
@@ -364,6 +401,7 @@ impl Seen {
             role: text(row, LABEL, 1)?,
             server: text(row, LABEL, 2)?,
             is_superuser: text(row, LABEL, 3)? == "true",
+            database_id: None,
         };
         Ok(())
     }
