@@ -36,6 +36,8 @@ pub mod law;
 mod lookup;
 /// Named reasons why a plan is refused.
 pub mod refusal;
+/// When materialized views are filled.
+pub mod refresh;
 /// The plan as text and Markdown for people.
 pub mod render;
 /// One changed materialized view, released in place.
@@ -490,6 +492,9 @@ pub struct PlannedNode {
     /// Whether it is a test that stores its failures: the run of the tests makes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stores_failures: bool,
+    /// When it is filled, where it does not follow its inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<refresh::Refresh>,
     /// Why it is built.
     pub reason: String,
 }

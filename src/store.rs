@@ -23,6 +23,7 @@ pub use outbox::{Due, Message};
 pub use record::{Deployment, Effect, Kind, NewDeployment, RecordedEvent, Request, Summary};
 pub use requests::Remembered;
 pub use runs::{AskedUnder, Cause, NewRun, Outcome, Run};
+pub use subject::Subject;
 
 /// Calls a method of whichever backend there is.
 macro_rules! backend {
@@ -62,6 +63,7 @@ mod row;
 mod runs;
 mod schema;
 mod sqlite;
+mod subject;
 
 use row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
 
@@ -192,6 +194,7 @@ impl Store {
         let event = Event::PlanStored;
         let planned = after(&id, State::Pending, &event)?;
         let at = stamp(now());
+        let by = subject::stored(&lead.behind(&event))?;
         let head = Head {
             id: id.clone(),
             environment: plan.environment.clone(),
@@ -202,12 +205,13 @@ impl Store {
             updated_at: at.clone(),
             finished_at: None,
             reason: None,
+            by: Some(by.clone()),
         };
         let documents = Documents {
             plan: json("the plan", &plan)?,
             request: json("the request", &request)?,
         };
-        let first = event_row(1, at, &event, planned)?;
+        let first = event_row(1, at, &event, planned, by)?;
         let deployment = head.clone().deployment(&documents)?;
         written!(self.insert(proof, head, documents, first, run))?;
         Ok(deployment)
@@ -223,10 +227,24 @@ impl Store {
         id: &str,
         event: &Event,
     ) -> Result<Deployment, StoreError> {
+        self.apply_by(lead, id, event, &lead.behind(event)).await
+    }
+
+    /// As [`Store::apply`], of an event that goes back to this subject.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    pub async fn apply_by(
+        &self,
+        lead: &Lead,
+        id: &str,
+        event: &Event,
+        by: &Subject,
+    ) -> Result<Deployment, StoreError> {
         let proof = self.proof(lead)?;
-        let event = event.clone();
+        let (event, by) = (event.clone(), subject::stored(by)?);
         let (head, documents) = written!(self.change(proof, id.to_owned(), move |head, past| {
-            applied(head, &past, event.clone())
+            applied(head, &past, event.clone(), by.clone())
         }))?;
         head.deployment(&documents)
     }
@@ -478,7 +496,12 @@ impl Proof {
 }
 
 /// What an event makes of a deployment.
-fn applied(head: Head, past: &[EventRow], event: Event) -> Result<Change, StoreError> {
+fn applied(
+    head: Head,
+    past: &[EventRow],
+    event: Event,
+    by: String,
+) -> Result<Change, StoreError> {
     let before = head.state()?;
     let state = after(&head.id, before, &event)?;
     let is_elsewhere = state != before;
@@ -488,7 +511,7 @@ fn applied(head: Head, past: &[EventRow], event: Event) -> Result<Change, StoreE
         .collect::<Result<Vec<_>, _>>()?;
     let at = stamp(now());
     let seq = past.last().map_or(0, |last| last.seq) + 1;
-    let row = event_row(seq, at.clone(), &event, state)?;
+    let row = event_row(seq, at.clone(), &event, state, by)?;
     events.push(event);
     Ok(Change {
         head: Head {
@@ -522,7 +545,13 @@ fn unended(head: &Head, key: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn event_row(seq: u32, at: String, event: &Event, after: State) -> Result<EventRow, StoreError> {
+fn event_row(
+    seq: u32,
+    at: String,
+    event: &Event,
+    after: State,
+    by: String,
+) -> Result<EventRow, StoreError> {
     let body = json("the event", event)?;
     let kind = serde_json::from_str::<Tag>(&body)
         .map_err(|source| StoreError::Unwritable {
@@ -536,6 +565,7 @@ fn event_row(seq: u32, at: String, event: &Event, after: State) -> Result<EventR
         kind,
         body,
         state_after: after.as_str().to_owned(),
+        by: Some(by),
     })
 }
 

@@ -88,6 +88,7 @@ pub(super) async fn make(
             name: index.name.clone(),
             kind: ObjectKind::Index,
             cluster_id: object.cluster_id.clone(),
+            on: Some(index.relation.clone()),
             beside: false,
         });
     }

@@ -296,9 +296,11 @@ async fn wait_for(
         id: made.id.clone(),
         name: format!("the replacement of {}", called(view)),
         counterpart: Some(made.target.clone()),
+        is_scheduled: false,
     };
     let cluster = ExpectedCluster {
         name: view.cluster.clone(),
+        is_on_refresh: false,
         objects: vec![object],
     };
     let clusters = BTreeMap::from([(view.cluster_id.clone(), cluster)]);
@@ -315,9 +317,11 @@ pub(super) async fn released(
         id: applied_id(context, deployment).await?,
         name: called(view),
         counterpart: None,
+        is_scheduled: false,
     };
     let cluster = ExpectedCluster {
         name: view.cluster.clone(),
+        is_on_refresh: false,
         objects: vec![object],
     };
     Ok(BTreeMap::from([(view.cluster_id.clone(), cluster)]))

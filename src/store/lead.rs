@@ -10,6 +10,7 @@
 
 use super::error::StoreError;
 use super::postgres::Keeper;
+use super::subject::Subject;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,6 +19,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 /// The longest file name part that an environment's name becomes, in bytes.
@@ -34,6 +36,8 @@ pub struct Lead {
     pub(super) epoch: i64,
     /// Cancelled when another process has taken the lead over.
     lost: CancellationToken,
+    /// Who is behind what is done with it.
+    pub(super) subject: RwLock<Subject>,
     /// Held for its lock.
     lock: Lock,
 }
@@ -72,6 +76,7 @@ impl Lead {
             place,
             epoch,
             lost,
+            subject: RwLock::new(Subject::of_process()),
             lock: Lock::Server(keeper),
         }
     }
@@ -147,6 +152,7 @@ pub(super) fn take(
         // The file's lock cannot be lost while the process lives.
         epoch: 0,
         lost: CancellationToken::new(),
+        subject: RwLock::new(Subject::of_process()),
         lock: Lock::File(file),
     })
 }

@@ -57,8 +57,8 @@ impl From<StoreError> for Fault {
     }
 }
 
-const HEAD: &str =
-    "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason";
+const HEAD: &str = "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason,
+    (SELECT subject FROM events WHERE deployment_id = deployments.id AND seq = 1)";
 
 impl Sqlite {
     /// Opens the database, made and migrated where needed.
@@ -459,7 +459,7 @@ fn events_of(connection: &Connection, id: &str) -> rusqlite::Result<Vec<EventRow
     connection
         .prepare_cached(
             "/* store.events */
-            SELECT seq, at, kind, body, state_after FROM events
+            SELECT seq, at, kind, body, state_after, subject FROM events
             WHERE deployment_id = ?1 ORDER BY seq",
         )?
         .query_map([id], |row| {
@@ -469,6 +469,7 @@ fn events_of(connection: &Connection, id: &str) -> rusqlite::Result<Vec<EventRow
                 kind: row.get(2)?,
                 body: row.get(3)?,
                 state_after: row.get(4)?,
+                by: row.get(5)?,
             })
         })?
         .collect()
@@ -479,8 +480,8 @@ fn add_event(connection: &Connection, head: &Head, event: &EventRow) -> rusqlite
     connection
         .prepare_cached(
             "/* store.add_event */
-            INSERT INTO events (deployment_id, seq, at, kind, body, state_after)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            INSERT INTO events (deployment_id, seq, at, kind, body, state_after, subject)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             head.id,
@@ -488,7 +489,8 @@ fn add_event(connection: &Connection, head: &Head, event: &EventRow) -> rusqlite
             event.at,
             event.kind,
             event.body,
-            event.state_after
+            event.state_after,
+            event.by
         ])?;
     outbox::add_message(connection, &MessageRow::of_event(head, event))
 }
@@ -504,6 +506,7 @@ fn head_row(row: &Row<'_>) -> rusqlite::Result<Head> {
         updated_at: row.get(6)?,
         finished_at: row.get(7)?,
         reason: row.get(8)?,
+        by: row.get(9)?,
     })
 }
 

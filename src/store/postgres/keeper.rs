@@ -15,6 +15,7 @@ use crate::store::Proof;
 use crate::store::address::Address;
 use crate::store::error::StoreError;
 use crate::store::lead::Holder;
+use crate::store::subject::host;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -423,11 +424,4 @@ pub(super) async fn holder(
         }),
         (Err(_), _) | (_, Err(_)) => None,
     })
-}
-
-fn host() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "an unnamed host".to_owned())
 }
