@@ -15,7 +15,9 @@ use crate::progress::Reporter;
 use crate::project::manifest::Node;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -106,6 +108,8 @@ pub struct Invoker {
     pub stop_timeout: Duration,
     /// Stops whatever runs.
     pub cancel: CancellationToken,
+    /// Ends whatever runs in a hurry.
+    pub hurry: CancellationToken,
     /// Where progress goes.
     pub reporter: Reporter,
 }
@@ -428,6 +432,7 @@ impl Invoker {
             environment,
             deadline: order.deadline,
             stop_timeout: self.stop_timeout,
+            hurry: Some(self.hurry.clone()),
             log: Some(folder.join("output.log")),
             record: Some(record(&self.run_dir, order.name)),
         };
@@ -526,8 +531,21 @@ fn too_long(order: &Order, bytes: usize) -> BuildError {
     }
 }
 
+/// Makes a folder that only this user may look into: compiled SQL and logs say more than the project does.
+///
+/// # Errors
+/// The system's.
+pub fn private_folder(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    // An earlier version may have made it.
+    std::fs::set_permissions(folder, Permissions::from_mode(0o700))
+}
+
 fn create(folder: &Path) -> Result<(), BuildError> {
-    std::fs::create_dir_all(folder).map_err(|source| BuildError::File {
+    private_folder(folder).map_err(|source| BuildError::File {
         path: folder.to_owned(),
         action: "created",
         source,

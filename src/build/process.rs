@@ -38,6 +38,8 @@ pub const LOG_LIMIT: u64 = 64 << 20;
 /// How long the pipes are read after the guest has ended; only a descendant that left the group can
 /// hold them open.
 const DRAIN: Duration = Duration::from_secs(2);
+/// Time between SIGTERM and SIGKILL where it must not go on.
+pub const HURRY: Duration = Duration::from_secs(1);
 /// The watcher: waits for the end of its input, then kills the group `$1`.
 const WATCHER: &str = r#"trap '' HUP INT TERM; read -r _; kill -s KILL -- "-$1""#;
 
@@ -114,6 +116,8 @@ pub struct Guest {
     pub deadline: Duration,
     /// Time between SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
+    /// Ends it in a hurry: within [`HURRY`], whatever the stop timeout.
+    pub hurry: Option<CancellationToken>,
     /// Where its whole output goes, up to [`LOG_LIMIT`].
     pub log: Option<PathBuf>,
     /// Where it is recorded while it runs.
@@ -154,7 +158,8 @@ impl Guest {
         cancel: &CancellationToken,
         on_line: &mut (dyn FnMut(Stream, &str) + Send),
     ) -> Result<Finished, ProcessError> {
-        if cancel.is_cancelled() {
+        let is_hurried = self.hurry.as_ref().is_some_and(|it| it.is_cancelled());
+        if cancel.is_cancelled() || is_hurried {
             return Err(self.cancelled());
         }
         let mut record = match &self.record {
@@ -230,6 +235,14 @@ impl Guest {
         let mut stop = None;
         let mut kill_at = None;
         let mut ended: Option<(ExitStatus, Instant)> = None;
+        let mut is_hurried = false;
+        let hurried = async {
+            match &self.hurry {
+                Some(hurry) => hurry.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(hurried);
         loop {
             if let Some((status, drained)) = ended
                 && ((out.ended() && err.ended()) || Instant::now() >= drained)
@@ -249,6 +262,13 @@ impl Guest {
                     stop = Some(Stop::Cancelled);
                     group.signal(Signal::SIGTERM);
                     kill_at = Some(Instant::now() + self.stop_timeout);
+                }
+                () = &mut hurried, if ended.is_none() && !is_hurried => {
+                    is_hurried = true;
+                    stop.get_or_insert(Stop::Cancelled);
+                    group.signal(Signal::SIGTERM);
+                    let soon = Instant::now() + self.stop_timeout.min(HURRY);
+                    kill_at = Some(kill_at.map_or(soon, |at: Instant| at.min(soon)));
                 }
                 () = sleep_until(deadline), if ended.is_none() && stop.is_none() => {
                     stop = Some(Stop::Deadline);

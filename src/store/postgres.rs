@@ -24,11 +24,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use keeper::Keeper;
+use keeper::News;
 
 /// What the server said, told apart.
 mod fault;
@@ -104,9 +105,15 @@ impl Postgres {
         address: Option<String>,
     ) -> Result<Lead, StoreError> {
         let lost = CancellationToken::new();
-        let taking = Keeper::take(&self.address, &environment, address, lost.clone());
+        let (doubts, doubt) = watch::channel(false);
+        let news = News {
+            lost: lost.clone(),
+            doubts,
+        };
+        let taking = Keeper::take(&self.address, &environment, address, news);
         let (keeper, epoch) = taking.await?;
-        Ok(Lead::kept(environment, self.place(), epoch, keeper, lost))
+        let place = self.place();
+        Ok(Lead::kept(environment, place, epoch, keeper, lost, doubt))
     }
 
     /// Whether somebody leads an environment.

@@ -38,6 +38,7 @@ fn invoker(folder: &Path, body: &str) -> Invoker {
         build_timeout: Duration::from_secs(60),
         stop_timeout: Duration::from_millis(50),
         cancel: CancellationToken::new(),
+        hurry: CancellationToken::new(),
         reporter: Reporter::silent(),
     }
 }
