@@ -64,6 +64,7 @@ mod runs;
 mod schema;
 mod sqlite;
 mod subject;
+mod thread;
 
 use row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
 
@@ -74,6 +75,7 @@ const SHOWN_IDS: u32 = 5;
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Arc<Backend>,
+    id: Arc<str>,
 }
 
 /// What keeps the rows. Every backend has the methods of [`sqlite::Sqlite`].
@@ -97,9 +99,20 @@ impl Store {
                 Backend::Postgres(postgres::Postgres::open(*address).await?)
             }
         };
+        let id = match &backend {
+            Backend::Sqlite(sqlite) => sqlite.identity().await?,
+            Backend::Postgres(postgres) => postgres.identity().await?,
+        };
         Ok(Self {
             backend: Arc::new(backend),
+            id: id.into(),
         })
+    }
+
+    /// What tells this journal from every other one, wherever it is opened from.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Where the journal is, for people.

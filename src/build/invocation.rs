@@ -282,6 +282,26 @@ impl Invoker {
         selectors: &[String],
         defer_state: &Path,
     ) -> Result<Invocation, BuildError> {
+        self.run(self.build_order(selectors, defer_state)?).await
+    }
+
+    /// Makes sure that the command lines which build these nodes and run these tests are short enough,
+    /// before anything is made.
+    ///
+    /// # Errors
+    /// [`BuildError::TooLong`].
+    pub fn fits(&self, nodes: &[String], tests: &[String]) -> Result<(), BuildError> {
+        let defer_state = self.run_dir.join("parse").join("target");
+        if !nodes.is_empty() {
+            self.build_order(nodes, &defer_state)?;
+        }
+        if !tests.is_empty() {
+            self.test_order(tests, &defer_state, None)?;
+        }
+        Ok(())
+    }
+
+    fn build_order(&self, selectors: &[String], defer_state: &Path) -> Result<Order, BuildError> {
         let mut order = self.order("build", "build", true, None)?;
         order.push(["--defer", "--favor-state", "--defer-state"]);
         order.push([defer_state]);
@@ -289,7 +309,7 @@ impl Invoker {
         order.push(["--no-fail-fast", "--exclude-resource-types"]);
         order.push(["test", "unit_test", "saved_query", "exposure"]);
         self.select(&mut order, selectors)?;
-        self.run(order).await
+        Ok(order)
     }
 
     /// Runs the selected tests against green where it exists and production elsewhere, on the cluster of
@@ -303,6 +323,16 @@ impl Invoker {
         defer_state: &Path,
         profile: Option<&PrivateProfile>,
     ) -> Result<Invocation, BuildError> {
+        let order = self.test_order(selectors, defer_state, profile)?;
+        self.run(order).await
+    }
+
+    fn test_order(
+        &self,
+        selectors: &[String],
+        defer_state: &Path,
+        profile: Option<&PrivateProfile>,
+    ) -> Result<Order, BuildError> {
         let mut order = self.order("test", "test", true, profile)?;
         if profile.is_none() {
             self.reuse_parse(&mut order, "parse-green");
@@ -311,7 +341,7 @@ impl Invoker {
         order.push([defer_state]);
         order.push(["--no-fail-fast"]);
         self.select(&mut order, selectors)?;
-        self.run(order).await
+        Ok(order)
     }
 
     fn order(

@@ -13,6 +13,7 @@
 
 use crate::build::environment::Variables;
 use crate::build::orphan::{OrphanError, Record, TOKEN_VARIABLE};
+use crate::project::environment::{SECRET_PREFIX, scrub};
 use lines::{Lines, Tail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -188,7 +189,7 @@ impl Guest {
         if let (Some(record), Some(pid)) = (&mut record, group.0) {
             record.started(pid.as_raw())?;
         }
-        let mut output = Output::new(self.log.as_deref(), on_line);
+        let mut output = Output::new(self.log.as_deref(), self.secrets(), on_line);
         let ended = self
             .attend(&mut child, &mut group, &mut output, cancel)
             .await;
@@ -201,6 +202,17 @@ impl Guest {
             record.close()?;
         }
         self.conclude(status, stop, output.finish())
+    }
+
+    /// Values of variables that are secrets to dbt.
+    fn secrets(&self) -> Vec<String> {
+        let secret = self.environment.iter().filter(|(name, _)| {
+            let name = name.as_encoded_bytes();
+            name.starts_with(SECRET_PREFIX.as_bytes())
+        });
+        secret
+            .filter_map(|(_, value)| value.to_str().map(str::to_owned))
+            .collect()
     }
 
     fn command(&self) -> Command {
@@ -376,12 +388,18 @@ fn watch(group: Pid) -> Option<Child> {
 struct Output<'a> {
     tail: Tail,
     log: Option<Log>,
+    secrets: Vec<String>,
     on_line: &'a mut (dyn FnMut(Stream, &str) + Send),
 }
 
 impl<'a> Output<'a> {
-    fn new(log: Option<&Path>, on_line: &'a mut (dyn FnMut(Stream, &str) + Send)) -> Self {
+    fn new(
+        log: Option<&Path>,
+        secrets: Vec<String>,
+        on_line: &'a mut (dyn FnMut(Stream, &str) + Send),
+    ) -> Self {
         Self {
+            secrets,
             tail: Tail::new(TAIL_LIMIT),
             log: log.and_then(Log::open),
             on_line,
@@ -389,7 +407,11 @@ impl<'a> Output<'a> {
     }
 
     fn line(&mut self, stream: Stream, line: Option<String>) {
-        let Some(line) = line else { return };
+        let Some(mut line) = line else { return };
+        // In what it logs dbt masks them itself; a traceback, or what the project prints, is written as it is.
+        if !self.secrets.is_empty() && !line.trim_start().starts_with('{') {
+            line = scrub(self.secrets.iter().map(String::as_str), &line);
+        }
         self.tail.push(&line);
         if let Some(log) = &mut self.log
             && let Err(error) = log.write(&line)

@@ -7,7 +7,7 @@ use crate::build::version::Version;
 use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, invocation, orphan};
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::identifier::Qualified;
-use crate::plan::Plan;
+use crate::plan::{Engine, Plan};
 use crate::plan::candidate::Candidate;
 use crate::project::dbt_project::Packages;
 use crate::project::manifest::ResourceType;
@@ -103,6 +103,19 @@ impl Builds {
             }
         }
         Ok(())
+    }
+
+    /// Makes sure that dbt can be told on a command line what of the plan it builds and tests.
+    ///
+    /// # Errors
+    /// [`BuildError::TooLong`].
+    pub fn fits(&self, plan: &Plan) -> Result<(), DeploymentError> {
+        let nodes: &[String] = match plan.building.engine {
+            Engine::Dbt => &plan.build_selectors,
+            Engine::Native => &[],
+        };
+        let (_, tests) = plan.tests_of_dbt();
+        Ok(self.invoker.fits(nodes, tests)?)
     }
 
     /// Parses the project plainly and with `deploy: true`.

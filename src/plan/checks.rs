@@ -275,7 +275,7 @@ impl<'a> Checks<'a> {
             let (_, Some(tag)) = schema.comment_parts() else {
                 continue;
             };
-            if tag.side == Side::Control && tag.environment == input.environment {
+            if tag.side == Side::Control && tag.is_of(&input.candidate.project, input.environment) {
                 self.refuse(
                     RefusalName::DeploymentActive,
                     "another deployment of this environment is under way in the database",

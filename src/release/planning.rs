@@ -165,6 +165,7 @@ impl Release {
         plan.notes.extend(self.withheld_note(&plan));
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
+        builds.fits(&plan)?;
         Ok(plan)
     }
 

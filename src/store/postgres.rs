@@ -13,6 +13,7 @@ use super::Proof;
 use super::address::Address;
 use super::error::StoreError;
 use super::lead::{Holder, Lead};
+use super::thread::join;
 use super::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
 use fault::Fault;
 use link::Link;
@@ -96,6 +97,18 @@ impl Postgres {
     /// Where the journal is; the same for every process.
     pub(super) fn place(&self) -> String {
         self.address.place()
+    }
+
+    /// Which journal it is.
+    pub(super) async fn identity(&self) -> Result<String, StoreError> {
+        self.call(async move |link| {
+            link.read(async |client| {
+                let sql = "/* store.identity */ SELECT id FROM journal";
+                Ok(client.query_typed_one(sql, &[]).await?.try_get(0)?)
+            })
+            .await
+        })
+        .await
     }
 
     /// Takes the lead of an environment.
@@ -464,7 +477,7 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join(thread);
         }
     }
 }

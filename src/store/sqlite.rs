@@ -10,6 +10,7 @@ use super::Proof;
 use super::error::StoreError;
 use super::lead::{self, Holder, Lead};
 use super::outbox::MessageRow;
+use super::thread::join;
 use super::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
@@ -101,6 +102,15 @@ impl Sqlite {
     /// Where the journal is; the same for every process.
     pub(super) fn place(&self) -> String {
         self.path.display().to_string()
+    }
+
+    /// Which journal it is.
+    pub(super) async fn identity(&self) -> Result<String, StoreError> {
+        self.call(|connection| {
+            let sql = "/* store.identity */ SELECT id FROM journal";
+            Ok(connection.query_row(sql, [], |row| row.get(0))?)
+        })
+        .await
     }
 
     /// Takes the lead of an environment.
@@ -413,7 +423,7 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join(thread);
         }
     }
 }

@@ -259,3 +259,25 @@ async fn one_that_must_not_go_on_gets_no_time_to_end() {
     let (again, _) = run(&guest).await;
     assert!(matches!(again, Err(ProcessError::Cancelled { .. })), "{again:?}");
 }
+
+#[tokio::test]
+async fn secrets_of_dbt_are_in_no_line_and_no_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let mut guest = shell(
+        "echo \"password: $DBT_ENV_SECRET_PW\" >&2; echo \"$PLAIN\"; exit 1",
+        folder.path(),
+    );
+    guest
+        .environment
+        .insert("DBT_ENV_SECRET_PW".into(), "hunter22".into());
+    guest.environment.insert("PLAIN".into(), "seen".into());
+    guest.log = Some(log.clone());
+    let (finished, mut lines) = run(&guest).await;
+    lines.sort_by(|a, b| a.1.cmp(&b.1));
+    let lines: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
+    assert_eq!(lines, ["password: *****", "seen"]);
+    assert!(!finished.expect("it ended").tail.contains("hunter22"));
+    let logged = std::fs::read_to_string(log).expect("the log");
+    assert!(logged.contains("*****") && !logged.contains("hunter22"));
+}

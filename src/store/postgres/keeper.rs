@@ -16,6 +16,7 @@ use crate::store::address::Address;
 use crate::store::error::StoreError;
 use crate::store::lead::Holder;
 use crate::store::subject::host;
+use crate::store::thread::join;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -97,7 +98,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join(thread);
         }
     }
 }
