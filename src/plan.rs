@@ -34,10 +34,10 @@ pub mod indexes;
 pub mod law;
 /// Production and the project, indexed.
 mod lookup;
-/// Named reasons why a plan is refused.
-pub mod refusal;
 /// When materialized views are filled.
 pub mod refresh;
+/// Named reasons why a plan is refused.
+pub mod refusal;
 /// The plan as text and Markdown for people.
 pub mod render;
 /// One changed materialized view, released in place.

@@ -509,12 +509,7 @@ impl Proof {
 }
 
 /// What an event makes of a deployment.
-fn applied(
-    head: Head,
-    past: &[EventRow],
-    event: Event,
-    by: String,
-) -> Result<Change, StoreError> {
+fn applied(head: Head, past: &[EventRow], event: Event, by: String) -> Result<Change, StoreError> {
     let before = head.state()?;
     let state = after(&head.id, before, &event)?;
     let is_elsewhere = state != before;

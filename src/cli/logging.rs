@@ -126,7 +126,10 @@ mod tests {
                 "WARN dbt said\n2026-01-01T00:00:00Z ERROR forged\r\n",
                 "WARN dbt said\\n2026-01-01T00:00:00Z ERROR forged\\r\n",
             ),
-            ("\u{1b}[32mINFO\u{1b}[0m a\tb\n", "\u{1b}[32mINFO\u{1b}[0m a\tb\n"),
+            (
+                "\u{1b}[32mINFO\u{1b}[0m a\tb\n",
+                "\u{1b}[32mINFO\u{1b}[0m a\tb\n",
+            ),
             ("a\u{8}b\u{2028}c\u{85}d", "a\\x08b\\u{2028}c\\u{85}d"),
             ("", ""),
         ] {

@@ -286,10 +286,7 @@ impl CandidateNode {
 /// The refresh schedule of a materialized view; the adapter looks at it for no other.
 fn refresh(node: &Node) -> Option<Refresh> {
     let materialized = node.config.materialized.as_deref();
-    let is_view = matches!(
-        materialized,
-        Some("materialized_view" | "materializedview")
-    );
+    let is_view = matches!(materialized, Some("materialized_view" | "materializedview"));
     let interval = node.config.rest.get("refresh_interval");
     interval.filter(|_| is_view).and_then(Refresh::of)
 }

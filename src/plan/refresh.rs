@@ -182,22 +182,48 @@ mod tests {
     #[test]
     fn what_is_filled_later_is_named_with_what_reads_it() {
         let mut world = World::new();
-        world.node("model.shop.inlined", "marts", "inlined", "ephemeral", &["model.shop.totals"]);
-        world.node("model.shop.last", "marts", "last", "materialized_view", &["model.shop.inlined"]);
-        world.change("model.shop.totals", |node| node.refresh = Some(Refresh::Later));
+        world.node(
+            "model.shop.inlined",
+            "marts",
+            "inlined",
+            "ephemeral",
+            &["model.shop.totals"],
+        );
+        world.node(
+            "model.shop.last",
+            "marts",
+            "last",
+            "materialized_view",
+            &["model.shop.inlined"],
+        );
+        world.change("model.shop.totals", |node| {
+            node.refresh = Some(Refresh::Later)
+        });
         let plan = world.plan().expect("a plan");
         let of = |id: &str| {
             let mut nodes = plan.nodes.iter();
-            nodes.find(|node| node.unique_id == id).and_then(|node| node.refresh)
+            nodes
+                .find(|node| node.unique_id == id)
+                .and_then(|node| node.refresh)
         };
         assert_eq!(of("model.shop.totals"), Some(Refresh::Later));
         assert_eq!(of("model.shop.last"), Some(Refresh::Later));
         assert_eq!(of("model.shop.stg"), None);
         let note = "queries of it wait: model.shop.last, model.shop.totals";
-        assert!(plan.notes.iter().any(|it| it.ends_with(note)), "{:?}", plan.notes);
-        world.change("model.shop.totals", |node| node.refresh = Some(Refresh::Scheduled));
+        assert!(
+            plan.notes.iter().any(|it| it.ends_with(note)),
+            "{:?}",
+            plan.notes
+        );
+        world.change("model.shop.totals", |node| {
+            node.refresh = Some(Refresh::Scheduled)
+        });
         let plan = world.plan().expect("a plan");
-        assert!(plan.notes.iter().all(|it| !it.contains("refresh")), "{:?}", plan.notes);
+        assert!(
+            plan.notes.iter().all(|it| !it.contains("refresh")),
+            "{:?}",
+            plan.notes
+        );
     }
 
     fn managed(options: &str) -> ClusterDefinition {
@@ -208,16 +234,30 @@ mod tests {
 
     #[test]
     fn a_definition_says_whether_there_will_be_replicas() {
-        let unmanaged = ClusterDefinition::Unmanaged { replicas: Vec::new() };
+        let unmanaged = ClusterDefinition::Unmanaged {
+            replicas: Vec::new(),
+        };
         assert!(!unmanaged.has_replicas() && !unmanaged.is_on_refresh());
         for (options, has_replicas, is_on_refresh) in [
             ("SIZE = '25cc'", true, false),
-            ("MANAGED = true, REPLICATION FACTOR = 0, SIZE = '25cc', SCHEDULE = MANUAL", false, false),
+            (
+                "MANAGED = true, REPLICATION FACTOR = 0, SIZE = '25cc', SCHEDULE = MANUAL",
+                false,
+                false,
+            ),
             ("REPLICATION FACTOR = 10, SIZE = '25cc'", true, false),
             ("SIZE = 'a, REPLICATION FACTOR = 0'", true, false),
             ("SCHEDULE = ON REFRESH, REPLICATION FACTOR = 0", true, true),
-            ("SIZE = '25cc', SCHEDULE = ON REFRESH (HYDRATION TIME ESTIMATE = '1 hour')", true, true),
-            ("SCHEDULE = ON REFRESH(HYDRATION TIME ESTIMATE = '1 hour')", true, true),
+            (
+                "SIZE = '25cc', SCHEDULE = ON REFRESH (HYDRATION TIME ESTIMATE = '1 hour')",
+                true,
+                true,
+            ),
+            (
+                "SCHEDULE = ON REFRESH(HYDRATION TIME ESTIMATE = '1 hour')",
+                true,
+                true,
+            ),
         ] {
             let definition = managed(options);
             assert_eq!(definition.has_replicas(), has_replicas, "{options}");
@@ -235,7 +275,9 @@ mod tests {
         assert_eq!(names, [RefusalName::ClusterWithoutReplicas]);
         assert_eq!(refused[0].objects, ["compute"]);
         let on_refresh = managed("SIZE = '25cc', SCHEDULE = ON REFRESH");
-        world.definitions.insert("compute".to_owned(), Ok(on_refresh));
+        world
+            .definitions
+            .insert("compute".to_owned(), Ok(on_refresh));
         assert!(world.plan().is_ok());
     }
 }

@@ -13,8 +13,8 @@ use super::Proof;
 use super::address::Address;
 use super::error::StoreError;
 use super::lead::{Holder, Lead};
-use super::thread::join;
 use super::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
+use super::thread::join;
 use fault::Fault;
 use link::Link;
 use rows::{

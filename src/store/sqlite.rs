@@ -10,8 +10,8 @@ use super::Proof;
 use super::error::StoreError;
 use super::lead::{self, Holder, Lead};
 use super::outbox::MessageRow;
-use super::thread::join;
 use super::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
+use super::thread::join;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -58,7 +58,8 @@ impl From<StoreError> for Fault {
     }
 }
 
-const HEAD: &str = "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason,
+const HEAD: &str =
+    "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason,
     (SELECT subject FROM events WHERE deployment_id = deployments.id AND seq = 1)";
 
 impl Sqlite {

@@ -1,8 +1,8 @@
 //! Who is behind what the journal records.
 
-use super::{Lead, json};
 use super::error::StoreError;
 use super::row::Of;
+use super::{Lead, json};
 use crate::deployment::state::{Asker, Event};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -153,7 +153,11 @@ pub(super) fn stored(subject: &Subject) -> Result<String, StoreError> {
 }
 
 /// As it was stored; one of a kind that is not known is an error.
-pub(super) fn read(of: Of<'_>, what: &str, text: Option<&str>) -> Result<Option<Subject>, StoreError> {
+pub(super) fn read(
+    of: Of<'_>,
+    what: &str,
+    text: Option<&str>,
+) -> Result<Option<Subject>, StoreError> {
     text.map(|text| of.document(what, text)).transpose()
 }
 

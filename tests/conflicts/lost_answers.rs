@@ -122,7 +122,13 @@ async fn what_an_earlier_attempt_made_is_not_made_again() {
         .run("UPDATE mz_sandbox.settings SET value = 'on' WHERE name = 'log_statements'")
         .await;
     for (label, what) in [("create cluster", "CLUSTER"), ("create schema", "SCHEMA")] {
-        let mut deploying = world.held_at(&format!("cutover: {label} "), 1, &["deploy", "--promotion=manual"]).await;
+        let mut deploying = world
+            .held_at(
+                &format!("cutover: {label} "),
+                1,
+                &["deploy", "--promotion=manual"],
+            )
+            .await;
         deploying.until_state("staging").await;
         let held = format!(
             "SELECT sql FROM mz_sandbox.statements WHERE sql LIKE '/* cutover: {label} */%' ORDER BY at DESC LIMIT 1"

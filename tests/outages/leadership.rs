@@ -320,7 +320,10 @@ async fn a_command_that_lost_the_lead_ends_its_dbt() {
     let taken = client.execute("UPDATE leads SET epoch = epoch + 1", &[]);
     assert_eq!(taken.await.expect("taken"), 1);
     let took = dbt_ended(&world).await;
-    println!("dbt ended {:.1} s after the lead was taken", took.as_secs_f64());
+    println!(
+        "dbt ended {:.1} s after the lead was taken",
+        took.as_secs_f64()
+    );
     assert!(took < Duration::from_secs(8), "{took:?}");
     let outcome = old.ended().await.exits(3);
     outcome.says("another process has taken the lead of environment");
@@ -345,7 +348,10 @@ async fn dbt_does_not_outlive_the_certainty_of_the_lead() {
     let deploying = building(&world, &replay).await;
     journal.stop(Stop::Immediate);
     let took = dbt_ended(&world).await;
-    println!("dbt ended {:.1} s after the journal went away", took.as_secs_f64());
+    println!(
+        "dbt ended {:.1} s after the journal went away",
+        took.as_secs_f64()
+    );
     // Before the lease of eight seconds is over.
     assert!(took < Duration::from_secs(8), "{took:?}");
     // The journal is there again and nobody else leads: it goes on by itself.

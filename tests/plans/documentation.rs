@@ -210,7 +210,9 @@ fn is_in_source(path: &str) -> bool {
         .join("src")
         .join(module.replace("::", "/"));
     let below = std::fs::read_dir(&place).into_iter().flatten().flatten();
-    let files = below.map(|entry| entry.path()).filter(|path| path.is_file());
+    let files = below
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file());
     let defined = [format!("fn {function}("), format!("fn {function}<")];
     files.chain([place.with_extension("rs")]).any(|file| {
         let text = std::fs::read_to_string(file).unwrap_or_default();

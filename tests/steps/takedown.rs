@@ -163,7 +163,9 @@ async fn stored_sql_that_names_a_schema_does_not_keep_green() {
 
     // Killed before, among and after the first drops, and inside the transaction of the renames.
     for (pattern, nth) in [("drop object", 1), ("drop object", 2), ("rename object", 2)] {
-        let running = world.held_at(&format!("cutover: {pattern}"), nth, &["deploy"]).await;
+        let running = world
+            .held_at(&format!("cutover: {pattern}"), nth, &["deploy"])
+            .await;
         running.signal(Signal::SIGKILL);
         running.ended().await;
         world.let_go().await;
@@ -182,7 +184,13 @@ async fn stored_sql_that_names_a_schema_does_not_keep_green() {
     world.let_go().await;
     let foreign = running.ended().await;
     world.serves(1).await;
-    stuck(&world, foreign, &["foreign-swap"], "SELECT count(*)::text FROM shop_staging_dbt_deploy.orders").await;
+    stuck(
+        &world,
+        foreign,
+        &["foreign-swap"],
+        "SELECT count(*)::text FROM shop_staging_dbt_deploy.orders",
+    )
+    .await;
     world
         .sql
         .run("ALTER SCHEMA shop_staging SWAP WITH shop_staging_dbt_deploy")

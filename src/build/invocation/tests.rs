@@ -165,7 +165,9 @@ async fn thousands_of_selectors_fit_and_too_many_are_refused() {
     );
     assert!(error.hint().is_some());
     // So it is said while planning.
-    invoker.fits(&many(15_000), &many(15_000)).expect("they fit");
+    invoker
+        .fits(&many(15_000), &many(15_000))
+        .expect("they fit");
     for (nodes, tests) in [(30_000, 1), (1, 30_000)] {
         let error = invoker.fits(&many(nodes), &many(tests)).expect_err("no");
         assert!(matches!(error, BuildError::TooLong { nodes: 30_000, .. }));
@@ -183,7 +185,9 @@ fn a_runs_folder_is_its_users_alone() {
     std::fs::set_permissions(&old, open).expect("changed");
     for place in [old, new.clone(), new] {
         super::private_folder(&place).expect("made");
-        let mode = std::fs::metadata(&place).expect("it is there").permissions();
+        let mode = std::fs::metadata(&place)
+            .expect("it is there")
+            .permissions();
         assert_eq!(mode.mode() & 0o777, 0o700, "{}", place.display());
     }
 }

@@ -252,12 +252,19 @@ async fn one_that_must_not_go_on_gets_no_time_to_end() {
         eventually("the guest", || pid_in(&place).is_some()).await;
         hurry.cancel();
     });
-    assert!(matches!(ended.0, Err(ProcessError::Cancelled { .. })), "{:?}", ended.0);
+    assert!(
+        matches!(ended.0, Err(ProcessError::Cancelled { .. })),
+        "{:?}",
+        ended.0
+    );
     assert!(started.elapsed() < LONG / 2);
     assert!(!alive(pid_in(&place).expect("a process")));
     // It is not started again.
     let (again, _) = run(&guest).await;
-    assert!(matches!(again, Err(ProcessError::Cancelled { .. })), "{again:?}");
+    assert!(
+        matches!(again, Err(ProcessError::Cancelled { .. })),
+        "{again:?}"
+    );
 }
 
 #[tokio::test]

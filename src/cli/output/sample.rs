@@ -12,8 +12,8 @@ use crate::failure::Class;
 use crate::plan::render::sample::shop;
 use crate::progress::{ClusterReadiness, Progress};
 use crate::settings::Policy;
-use crate::store::Subject;
 use crate::settings::checks::Moment;
+use crate::store::Subject;
 use serde_json::json;
 
 const ID: &str = "0198c3f2-1a2b-7c3d-8e4f-5a6b7c8d9e0f";

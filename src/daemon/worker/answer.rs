@@ -269,9 +269,7 @@ impl Leading<'_> {
         let goes_on_anyway = verb == Verb::Resume && active.state != State::Stuck;
         if self.worker.memory.asked != Some(verb) && !goes_on_anyway {
             let asked = Event::Asked { verb, by };
-            let applied = self
-                .store
-                .apply_by(self.lead, &active.id, &asked, &subject);
+            let applied = self.store.apply_by(self.lead, &active.id, &asked, &subject);
             match applied.await {
                 Ok(_) => {}
                 // It ended while this was decided.

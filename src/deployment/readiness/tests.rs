@@ -91,7 +91,10 @@ fn a_cluster_with_objects_and_no_replicas_is_hopeless() {
 }
 
 /// The object with a refresh schedule, whose frontier is this.
-fn scheduled(frontier: Option<Option<i64>>, change: impl FnOnce(&mut Expectation, &mut Reading)) -> Verdict {
+fn scheduled(
+    frontier: Option<Option<i64>>,
+    change: impl FnOnce(&mut Expectation, &mut Reading),
+) -> Verdict {
     judge(|expectation, reading| {
         for cluster in expectation.clusters.values_mut() {
             cluster.is_on_refresh = true;
@@ -120,14 +123,19 @@ fn a_view_with_a_schedule_is_ready_when_it_is_complete_to_its_last_refresh() {
         assert_eq!(verdict.clusters[0].hydrated, 1);
         // Production's next refresh may be a later one.
         let verdict = scheduled(Some(frontier), |_, reading| {
-            reading.frontier_ms.insert("b1".to_owned(), Some(90_000_000));
+            reading
+                .frontier_ms
+                .insert("b1".to_owned(), Some(90_000_000));
             reading.replicas.insert("c1".to_owned(), vec![replica("1")]);
         });
         assert!(verdict.ready, "{verdict:?}");
     }
     // Never filled, or a refresh is under way.
     for frontier in [Some(Some(0)), Some(Some(1_000_000))] {
-        waits_for(&scheduled(frontier, |_, _| {}), "not complete to its last refresh");
+        waits_for(
+            &scheduled(frontier, |_, _| {}),
+            "not complete to its last refresh",
+        );
     }
     let verdict = scheduled(None, |_, _| {});
     waits_for(&verdict, "frontier of s.mv is not known");
@@ -141,7 +149,11 @@ fn a_cluster_that_the_server_starts_for_refreshes_is_waited_for() {
     waits_for(&verdict, "no replica at the moment");
     // What follows its inputs there is waited for, too.
     let verdict = scheduled(Some(Some(999_000)), |expectation, _| {
-        for object in expectation.clusters.values_mut().flat_map(|it| &mut it.objects) {
+        for object in expectation
+            .clusters
+            .values_mut()
+            .flat_map(|it| &mut it.objects)
+        {
             object.is_scheduled = false;
         }
     });

@@ -58,7 +58,9 @@ pub(super) async fn drop_them(
         }
         Ok(())
     };
-    let about = about.clone().and_objects(order.iter().map(|object| &object.id));
+    let about = about
+        .clone()
+        .and_objects(order.iter().map(|object| &object.id));
     match context.guarded(&statements, false, &about, check).await? {
         Guarded::Committed => {}
         Guarded::Declined(reason) => return Ok(Err(reason)),

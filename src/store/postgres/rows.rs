@@ -9,7 +9,8 @@ use crate::store::row::{Documents, EffectRow, EventRow, Head, Wanted};
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
-pub(super) const HEAD: &str = "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason,
+pub(super) const HEAD: &str =
+    "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason,
     (SELECT subject FROM events WHERE deployment_id = deployments.id AND seq = 1)";
 pub(super) const EFFECT: &str =
     "deployment_id, key, attempt, intent, started_at, result, finished_at";

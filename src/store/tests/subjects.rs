@@ -35,7 +35,10 @@ async fn each_event_and_run_says_who_is_behind_it(on: On) {
     assert_eq!(made.by, Some(Subject::Schedule));
     let author = Subject::commit(Some("Ada <ada@example.org>"));
     lead.acts_for(author.clone());
-    let revised = store.revise_run(&lead, &run.id, "b").await.expect("revised");
+    let revised = store
+        .revise_run(&lead, &run.id, "b")
+        .await
+        .expect("revised");
     assert_eq!(revised.by, Some(author.clone()));
 
     // Somebody asks for something; who set it off stays known.
@@ -43,8 +46,14 @@ async fn each_event_and_run_says_who_is_behind_it(on: On) {
         verb: Verb::Abort,
         by: Asker::Api,
     };
-    store.apply(&lead, &made.id, &Event::StagingStarted).await.expect("goes on");
-    store.apply_by(&lead, &made.id, &asked, &token("ci")).await.expect("recorded");
+    store
+        .apply(&lead, &made.id, &Event::StagingStarted)
+        .await
+        .expect("goes on");
+    store
+        .apply_by(&lead, &made.id, &asked, &token("ci"))
+        .await
+        .expect("recorded");
     lead.acts_for(token("ci"));
     for event in [
         Event::Staged,
@@ -53,7 +62,9 @@ async fn each_event_and_run_says_who_is_behind_it(on: On) {
         Event::Verified,
         Event::PromotionStarted,
         Event::SwapCommitted,
-        Event::Degraded { reason: "it lags".to_owned() },
+        Event::Degraded {
+            reason: "it lags".to_owned(),
+        },
         Event::RollbackRequested {
             reason: "a check failed".to_owned(),
             cause: Some(Asker::Check),
@@ -79,7 +90,9 @@ async fn each_event_and_run_says_who_is_behind_it(on: On) {
     let finished = store.finish_run(&lead, &run.id, Outcome::RolledBack, None);
     finished.await.expect("finished");
     let past = Timestamp::now() - 1.hour();
-    let due = store.due("prod", &["hook"], past, Timestamp::now(), 100).await;
+    let due = store
+        .due("prod", &["hook"], past, Timestamp::now(), 100)
+        .await;
     let due = due.expect("read");
     let told = |kind: &str| {
         let mut messages = due.iter().map(|due| &due.message);
@@ -87,9 +100,18 @@ async fn each_event_and_run_says_who_is_behind_it(on: On) {
         message.expect("told").body["by"].clone()
     };
     assert_eq!(told("plan_stored"), serde_json::json!({"kind": "schedule"}));
-    assert_eq!(told("asked"), serde_json::json!({"kind": "token", "name": "ci"}));
-    assert_eq!(told("rollback_requested"), serde_json::json!({"kind": "cutover"}));
-    assert_eq!(told("run_rolled_back"), serde_json::json!({"kind": "commit", "author": "Ada <ada@example.org>"}));
+    assert_eq!(
+        told("asked"),
+        serde_json::json!({"kind": "token", "name": "ci"})
+    );
+    assert_eq!(
+        told("rollback_requested"),
+        serde_json::json!({"kind": "cutover"})
+    );
+    assert_eq!(
+        told("run_rolled_back"),
+        serde_json::json!({"kind": "commit", "author": "Ada <ada@example.org>"})
+    );
 
     // The next process is its own user's until somebody asks.
     drop(lead);
