@@ -80,13 +80,8 @@ pub(super) async fn build(
     let present = match begun.is_empty() {
         true => BTreeMap::new(),
         false => {
-            present(
-                &recipe,
-                &context.recorded_ids(deployment).await?,
-                plan,
-                context,
-            )
-            .await?
+            let ids = context.recorded_ids(deployment).await?;
+            present_now(&recipe, &ids, plan, context).await?
         }
     };
     // A statement may take as long as dbt's.
@@ -118,7 +113,20 @@ pub(super) async fn build(
             .begin(deployment, &key, &json!([item.schema, item.name]))
             .await?;
         let began = Instant::now();
-        match making::make(context, &session, plan, item, found).await {
+        let mut made = making::make(context, &session, plan, item, found).await;
+        // An earlier attempt, the answer to which was lost, may have arrived since the look.
+        if let Err(error) = &made
+            && error.class() == Class::Permanent
+            && begun.contains_key(id)
+            && found.is_none()
+        {
+            let ids = context.recorded_ids(deployment).await?;
+            let now = present_now(&recipe, &ids, plan, context).await?;
+            if let Some(there) = now.get(id) {
+                made = making::make(context, &session, plan, item, Some(*there)).await;
+            }
+        }
+        match made {
             Ok((message, rows)) => {
                 let done = Done {
                     message,
@@ -168,7 +176,7 @@ async fn begun(
 }
 
 /// What is in green of each item.
-async fn present(
+async fn present_now(
     recipe: &Recipe,
     ids: &Ids,
     plan: &Plan,
