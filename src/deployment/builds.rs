@@ -7,8 +7,8 @@ use crate::build::version::Version;
 use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, invocation, orphan};
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::identifier::Qualified;
+use crate::plan::Plan;
 use crate::plan::candidate::Candidate;
-use crate::plan::{Engine, Plan};
 use crate::project::dbt_project::Packages;
 use crate::project::manifest::ResourceType;
 use crate::project::outcome::Circumstances;
@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// What dbt makes of the names of clusters.
 mod clusters;
+mod command_line;
 /// SQL of nodes, as it reads production.
 mod compile;
 /// Building without dbt.
@@ -103,19 +104,6 @@ impl Builds {
             }
         }
         Ok(())
-    }
-
-    /// Makes sure that dbt can be told on a command line what of the plan it builds and tests.
-    ///
-    /// # Errors
-    /// [`BuildError::TooLong`].
-    pub fn fits(&self, plan: &Plan) -> Result<(), DeploymentError> {
-        let nodes: &[String] = match plan.building.engine {
-            Engine::Dbt => &plan.build_selectors,
-            Engine::Native => &[],
-        };
-        let (_, tests) = plan.tests_of_dbt();
-        Ok(self.invoker.fits(nodes, tests)?)
     }
 
     /// Parses the project plainly and with `deploy: true`.
