@@ -34,6 +34,8 @@ pub mod indexes;
 pub mod law;
 /// Production and the project, indexed.
 mod lookup;
+/// When materialized views are filled.
+pub mod refresh;
 /// Named reasons why a plan is refused.
 pub mod refusal;
 /// The plan as text and Markdown for people.
@@ -490,6 +492,9 @@ pub struct PlannedNode {
     /// Whether it is a test that stores its failures: the run of the tests makes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stores_failures: bool,
+    /// When it is filled, where it does not follow its inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<refresh::Refresh>,
     /// Why it is built.
     pub reason: String,
 }

@@ -37,6 +37,8 @@ struct Scenario {
     command: &'static [&'static str],
     /// Whether dbt's build fails.
     build_fails: bool,
+    /// Whether green's stored SQL names a schema in column references, so that it cannot be swapped.
+    names_schema: bool,
     /// The state in the end.
     ends: &'static str,
     /// The exit code of what leads there.
@@ -45,12 +47,13 @@ struct Scenario {
     is_new: bool,
 }
 
-const SCENARIOS: [Scenario; 5] = [
+const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "release",
         before: None,
         command: &["deploy"],
         build_fails: false,
+        names_schema: false,
         ends: "done",
         code: 0,
         is_new: true,
@@ -60,6 +63,17 @@ const SCENARIOS: [Scenario; 5] = [
         before: None,
         command: &["deploy"],
         build_fails: true,
+        names_schema: false,
+        ends: "failed",
+        code: 1,
+        is_new: false,
+    },
+    Scenario {
+        name: "named",
+        before: None,
+        command: &["deploy"],
+        build_fails: false,
+        names_schema: true,
         ends: "failed",
         code: 1,
         is_new: false,
@@ -69,6 +83,7 @@ const SCENARIOS: [Scenario; 5] = [
         before: Some(&["deploy", "--promotion", "manual"]),
         command: &["abort"],
         build_fails: false,
+        names_schema: false,
         ends: "aborted",
         code: 0,
         is_new: false,
@@ -78,6 +93,7 @@ const SCENARIOS: [Scenario; 5] = [
         before: Some(&["deploy", "--cleanup", "manual"]),
         command: &["rollback"],
         build_fails: false,
+        names_schema: false,
         ends: "rolled_back",
         code: 0,
         is_new: false,
@@ -87,6 +103,7 @@ const SCENARIOS: [Scenario; 5] = [
         before: Some(&["deploy", "--cleanup", "manual"]),
         command: &["cleanup"],
         build_fails: false,
+        names_schema: false,
         ends: "done",
         code: 0,
         is_new: true,
@@ -242,6 +259,7 @@ impl Bench {
     async fn point(&mut self, scenario: Scenario, kind: Kind, nth: u32) -> Option<(End, String)> {
         let new = self.live + 1;
         self.replay.makes(new, scenario.build_fails);
+        self.replay.names_schema(scenario.names_schema);
         if let Some(before) = scenario.before {
             self.world.cutover(&self.arguments(before)).await.exits(0);
         }

@@ -86,6 +86,8 @@ pub(super) mod key {
     pub const CHECKS_BEFORE: &str = "checks before";
     /// The checks during the soak; each run replaces the result, which is as of the checks before.
     pub const CHECKS_SOAK: &str = "checks soak";
+    /// The beginning of the soak. Result: when, in milliseconds since the epoch by the server's clock.
+    pub const SOAK: &str = "soak";
     /// Watching what serves, after the swap. Result: [`super::super::watch::Watched`], replaced by
     /// each look.
     pub const WATCH: &str = "watch";
@@ -271,6 +273,24 @@ impl Context<'_> {
     pub(super) async fn execute(&self, statement: &Statement) -> Result<(), DeploymentError> {
         let session = self.materialize.session().await?;
         Ok(session.execute(statement).await?)
+    }
+
+    /// Sends a statement that makes something under a name that only this deployment knows. A refusal while
+    /// it `is_there` means that an earlier attempt has made it, the answer to which was lost.
+    pub(super) async fn make(
+        &self,
+        statement: &Statement,
+        is_there: impl AsyncFnOnce() -> Result<bool, DeploymentError>,
+    ) -> Result<(), DeploymentError> {
+        match self.execute(statement).await {
+            Err(error @ DeploymentError::Materialize(MaterializeError::Refused { .. })) => {
+                match is_there().await? {
+                    true => Ok(()),
+                    false => Err(error),
+                }
+            }
+            answer => answer,
+        }
     }
 
     /// The error for a stop that the operator asked for, when there was one.

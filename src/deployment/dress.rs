@@ -140,6 +140,7 @@ fn green_objects(
                 name: object.name.clone(),
                 kind: object.kind,
                 cluster_id: object.cluster_id.clone(),
+                on: relation_of(object, catalog).map(|relation| relation.name.clone()),
                 beside: !planned || is_one_index_more(plan, schema, object, catalog),
             });
         }
@@ -218,15 +219,21 @@ fn is_one_index_more(plan: &Plan, schema: &str, index: &Object, catalog: &Catalo
     if index.kind != ObjectKind::Index || plan.hooked.is_empty() {
         return false;
     }
-    let mut reads = catalog.dependencies.iter();
-    let relation = reads
-        .find(|(dependent, _)| *dependent == index.id)
-        .and_then(|(_, on)| catalog.objects.get(on));
-    relation.is_some_and(|relation| {
+    relation_of(index, catalog).is_some_and(|relation| {
         let found = catalog.dependents(&relation.id);
         let found = found.iter().filter(|on| on.kind == ObjectKind::Index);
         maker(plan, schema, &relation.name).is_some_and(|node| found.count() > node.indexes)
     })
+}
+
+/// The relation that an index is on; `None` of anything else.
+fn relation_of<'c>(index: &Object, catalog: &'c Catalog) -> Option<&'c Object> {
+    if index.kind != ObjectKind::Index {
+        return None;
+    }
+    let mut reads = catalog.dependencies.iter();
+    let (_, on) = reads.find(|(dependent, _)| *dependent == index.id)?;
+    catalog.objects.get(on)
 }
 
 /// The planned node that makes a relation, or has it as its version pointer.

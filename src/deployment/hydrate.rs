@@ -9,6 +9,7 @@ use super::readiness::{
 use super::readings::Readings;
 use super::state::State;
 use crate::materialize::reading::Reading;
+use crate::plan::refresh::Refresh;
 use crate::plan::render::roughly;
 use crate::plan::{ObjectKind, Plan};
 use crate::progress::{ClusterReadiness, Progress};
@@ -16,7 +17,7 @@ use crate::settings::Readiness;
 use crate::store::{Deployment, Effect, StoreError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -283,6 +284,17 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
             (name, index.id.as_str())
         }))
         .collect();
+    let on_refresh: BTreeSet<&str> = plan
+        .clusters
+        .iter()
+        .filter(|cluster| cluster.definition.is_on_refresh())
+        .map(|cluster| cluster.name.as_str())
+        .collect();
+    let refreshes: BTreeMap<(&str, &str), Refresh> = plan
+        .nodes
+        .iter()
+        .filter_map(|node| Some(((&*node.schema, &*node.identifier), node.refresh?)))
+        .collect();
     let mut clusters: BTreeMap<String, ExpectedCluster> = ids
         .green_clusters
         .iter()
@@ -291,6 +303,7 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
                 id.clone(),
                 ExpectedCluster {
                     name: name.clone(),
+                    is_on_refresh: on_refresh.contains(name.as_str()),
                     objects: Vec::new(),
                 },
             )
@@ -308,11 +321,13 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
             | ObjectKind::Type
             | ObjectKind::Function => false,
         };
+        let relation = object.on.as_ref().unwrap_or(&object.name);
+        let refresh = refreshes.get(&(&*object.schema, relation.as_str()));
         let cluster = object
             .cluster_id
             .as_ref()
             .and_then(|id| clusters.get_mut(id))
-            .filter(|_| is_computed);
+            .filter(|_| is_computed && refresh != Some(&Refresh::Later));
         if let Some(cluster) = cluster {
             cluster.objects.push(ExpectedObject {
                 id: object.id.clone(),
@@ -320,6 +335,7 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
                 counterpart: blue
                     .get(&(object.schema.as_str(), object.name.as_str()))
                     .map(|id| (*id).to_owned()),
+                is_scheduled: object.on.is_none() && refresh.is_some(),
             });
         }
     }

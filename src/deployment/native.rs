@@ -160,7 +160,20 @@ async fn made(
         .begin(deployment, &key, &json!([item.schema, item.name]))
         .await?;
     let began = Instant::now();
-    match making::make(context, session, &deployment.plan, item, found).await {
+    let plan = &deployment.plan;
+    let mut answer = making::make(context, session, plan, item, found).await;
+    // An earlier attempt, the answer to which was lost, may have arrived since the look.
+    if let Err(error) = &answer
+        && error.class() == Class::Permanent
+        && begun.contains_key(id)
+        && found.is_none()
+    {
+        let now = present(context, deployment, std::iter::once(item), begun).await?;
+        if let Some(there) = now.get(id) {
+            answer = making::make(context, session, plan, item, Some(*there)).await;
+        }
+    }
+    match answer {
         Ok((message, rows)) => {
             let done = Done {
                 message,

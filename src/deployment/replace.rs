@@ -243,7 +243,11 @@ async fn make_one(
             &view.cluster,
             query,
         );
-        context.execute(&statement).await?;
+        let is_there = async || {
+            let now = Catalog::look(context.materialize, &about).await?;
+            Ok(in_schema(&now, view, name).is_some())
+        };
+        context.make(&statement, is_there).await?;
         catalog = Catalog::look(context.materialize, &about).await?;
     }
     let Some(found) = in_schema(&catalog, view, name) else {
@@ -260,10 +264,17 @@ async fn make_one(
             called(view)
         ));
     };
+    // Without it nobody could tell later whether it was applied.
+    let Some(query) = shown(context, &catalog, view, name).await? else {
+        return failed(format!(
+            "the server does not show the query of {} in a form that is known",
+            catalog.name_of(found)
+        ));
+    };
     let made = Made {
         id: found.id.clone(),
         target: target.to_owned(),
-        query: shown(context, &catalog, view, name).await?,
+        query: Some(query),
     };
     context.finish(deployment, key, &made).await?;
     Ok(made)
@@ -296,9 +307,11 @@ async fn wait_for(
         id: made.id.clone(),
         name: format!("the replacement of {}", called(view)),
         counterpart: Some(made.target.clone()),
+        is_scheduled: false,
     };
     let cluster = ExpectedCluster {
         name: view.cluster.clone(),
+        is_on_refresh: false,
         objects: vec![object],
     };
     let clusters = BTreeMap::from([(view.cluster_id.clone(), cluster)]);
@@ -316,9 +329,11 @@ pub(super) async fn released(
         id: applied_id(context, deployment).await?,
         name: called(view),
         counterpart: None,
+        is_scheduled: false,
     };
     let cluster = ExpectedCluster {
         name: view.cluster.clone(),
+        is_on_refresh: false,
         objects: vec![object],
     };
     Ok(BTreeMap::from([(view.cluster_id.clone(), cluster)]))

@@ -5,10 +5,11 @@ use super::cutover::foreign_swap;
 use super::error::DeploymentError;
 use super::identity::{Ids, Live};
 use super::scope;
+use super::stage;
 use crate::materialize::catalog::{About, Catalog};
 use crate::materialize::guarded::Names;
 use crate::materialize::identifier::Qualified;
-use crate::materialize::tag::{Side, Tag};
+use crate::materialize::tag::Side;
 use crate::materialize::{MaterializeError, Statement, ddl, sinks};
 use crate::plan::{Plan, SinkRepoint};
 use crate::store::Deployment;
@@ -43,7 +44,7 @@ pub(super) async fn settle(
     }
     let about = scope::sides(deployment, &ids);
     let names = Names::read(context.materialize, &about).await?;
-    for statement in comments(deployment, &ids, &names, serving)? {
+    for statement in comments(context, deployment, &ids, &names, serving)? {
         context.execute(&statement).await?;
     }
     // One that cannot be moved keeps no other from moving.
@@ -69,6 +70,7 @@ pub(super) async fn settle(
 }
 
 fn comments(
+    context: &Context<'_>,
     deployment: &Deployment,
     ids: &Ids,
     names: &Names,
@@ -92,11 +94,7 @@ fn comments(
     // Comments go to names, so the names must be those of the side that is meant.
     ids.serves(plan, names, &live)
         .map_err(|reason| foreign_swap(&reason))?;
-    let aside = Tag {
-        deployment: deployment.id.clone(),
-        environment: deployment.environment.clone(),
-        side,
-    };
+    let aside = stage::tag(context, deployment, side);
     // What goes within moments is not marked first.
     let stays = !deployment.request.drops_the_old_side_at_once() || serving == Serving::Blue;
     let mut statements = Vec::new();

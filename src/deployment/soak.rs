@@ -1,13 +1,18 @@
 //! The soak: production is watched, its checks are asked again and again, the old side is kept.
+//!
+//! How long it lasts is measured by the server's clock, from when it was first waited for, which is in the
+//! journal: a machine whose own clock is ahead ends no soak that another one began.
 
 use super::checks::Soaking;
-use super::context::Context;
+use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::state::Event;
 use super::watch::Watch;
+use crate::materialize::reading::clock_ms;
 use crate::store::{Deployment, RecordedEvent};
 use jiff::Timestamp;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a soak is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +40,18 @@ pub(super) async fn soak(
     if let Some(reason) = checks.failed().await? {
         return Ok(Some(reason));
     }
+    let soak = deployment.request.soak.0;
+    let mut clock = match then {
+        Then::CleanUp if !soak.is_zero() => Some(Clock::begin(context, deployment).await?),
+        Then::CleanUp | Then::Decision | Then::Decided => None,
+    };
     let interval = context.settings.soak_check_interval.0;
     let has_run = checks.have_run();
     let mut watch = None;
     loop {
-        let left = match then {
-            Then::CleanUp => left(context, deployment).await?,
-            Then::Decision | Then::Decided => Duration::ZERO,
+        let left = match &mut clock {
+            Some(clock) => soak.saturating_sub(clock.passed(context).await),
+            None => Duration::ZERO,
         };
         let is_watched = match then {
             Then::CleanUp => !left.is_zero(),
@@ -84,15 +94,55 @@ pub(super) fn swapped_at(events: &[RecordedEvent]) -> Timestamp {
     swapped.map_or_else(Timestamp::now, |recorded| recorded.at)
 }
 
-/// How much of the soak is left, counted from the swap.
-async fn left(context: &Context<'_>, deployment: &Deployment) -> Result<Duration, DeploymentError> {
-    let soak = deployment.request.soak.0;
-    if soak.is_zero() {
-        return Ok(soak);
+/// How long the soak lasts already.
+struct Clock {
+    /// When it began, in milliseconds since the epoch by the server's clock.
+    began_ms: i64,
+    /// The server's clock when it was read last, and when that was.
+    read: (i64, Instant),
+}
+
+impl Clock {
+    /// Goes on with a soak, or begins it.
+    async fn begin(
+        context: &Context<'_>,
+        deployment: &Deployment,
+    ) -> Result<Self, DeploymentError> {
+        let session = context.materialize.session_patiently().await?;
+        let now_ms = clock_ms(&session).await?;
+        let read = (now_ms, Instant::now());
+        let effect = context.begin(deployment, key::SOAK, &()).await?;
+        let began_ms = match effect.result_as()? {
+            Some(began_ms) => began_ms,
+            None => {
+                context.finish(deployment, key::SOAK, &now_ms).await?;
+                now_ms
+            }
+        };
+        if began_ms > now_ms {
+            tracing::warn!(
+                began_ms,
+                now_ms,
+                "the server's clock is behind the beginning of the soak: it was put back, and the soak lasts longer"
+            );
+        }
+        Ok(Self { began_ms, read })
     }
-    let swapped = swapped_at(&context.store.events(&deployment.id).await?);
-    let passed = Duration::try_from(Timestamp::now().duration_since(swapped)).unwrap_or_default();
-    Ok(soak.saturating_sub(passed))
+
+    /// How much has passed. A server that does not answer is not waited for: this machine measures meanwhile.
+    async fn passed(&mut self, context: &Context<'_>) -> Duration {
+        let asked = async {
+            let session = context.materialize.session().await?;
+            clock_ms(&session).await
+        };
+        match asked.await {
+            Ok(now_ms) => self.read = (now_ms, Instant::now()),
+            Err(error) => tracing::debug!(%error, "the server's clock is not known"),
+        }
+        let (read_ms, at) = self.read;
+        let until_read = u64::try_from(read_ms.saturating_sub(self.began_ms)).unwrap_or(0);
+        Duration::from_millis(until_read).saturating_add(at.elapsed())
+    }
 }
 
 /// Says how long the soak lasts, and what it is for.

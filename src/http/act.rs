@@ -65,6 +65,7 @@ pub(super) async fn release(posted: Posted) -> Answer {
         }
         start.waits_for_promotion = true;
     }
+    start.subject = Some(posted.caller.subject());
     posted.ask(Command::Start(start)).await
 }
 
@@ -72,11 +73,12 @@ impl Posted {
     async fn act(self, verb: Verb) -> Answer {
         self.is_seen()?;
         let Act { deployment } = self.body()?;
-        let by = self.asker();
+        let (by, subject) = (self.asker(), self.caller.subject());
         self.ask(Command::Act {
             verb,
             deployment,
             by,
+            subject,
         })
         .await
     }

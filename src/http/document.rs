@@ -74,6 +74,7 @@ impl Release {
             ));
         }
         Ok(Start {
+            subject: None,
             cause: Cause::Api,
             full: self.full,
             bootstrap: self.bootstrap,

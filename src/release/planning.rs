@@ -176,6 +176,7 @@ impl Release {
         plan.notes.extend(self.withheld_note(&plan));
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
+        builds.fits(&plan)?;
         Ok(plan)
     }
 
@@ -574,6 +575,7 @@ mod tests {
             at: jiff::Timestamp::from_second(seconds).expect("a moment"),
             event,
             state_after,
+            by: None,
         }
     }
 

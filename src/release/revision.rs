@@ -88,6 +88,12 @@ impl Fetched {
         }
     }
 
+    /// `Name <address>` of the commit's author, where it is a commit and git said it.
+    #[must_use]
+    pub fn author(&self) -> Option<&str> {
+        self.checkout.as_ref()?.author.as_deref()
+    }
+
     /// Opens it. What a commit has to be rendered is rendered beside the tasks of the daemon, so that none of
     /// them waits for it.
     ///

@@ -1,6 +1,7 @@
 //! What the journal keeps of a deployment.
 
 use super::error::StoreError;
+use super::subject::Subject;
 use crate::deployment::state::{Awaited, Event, State};
 use crate::plan::Plan;
 use crate::settings::{Check, Policy, Span};
@@ -82,6 +83,9 @@ pub struct Deployment {
     pub finished_at: Option<Timestamp>,
     /// Why it is where it is, when something went otherwise than planned.
     pub reason: Option<String>,
+    /// Who set it off; `None` where the version that recorded it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 impl Deployment {
@@ -112,6 +116,9 @@ pub struct Summary {
     pub finished_at: Option<Timestamp>,
     /// Why it is where it is, when something went otherwise than planned.
     pub reason: Option<String>,
+    /// Who set it off; `None` where the version that recorded it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 /// One event as it was recorded.
@@ -125,6 +132,9 @@ pub struct RecordedEvent {
     pub event: Event,
     /// The state after it.
     pub state_after: State,
+    /// Who is behind it; `None` where the version that recorded it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 /// One effect: what was about to be done, and what came of it.

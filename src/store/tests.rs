@@ -102,6 +102,7 @@ mod outbox;
 mod requests;
 mod retention;
 mod runs;
+mod subjects;
 
 pub(super) fn new_deployment(environment: &str) -> NewDeployment {
     NewDeployment {

@@ -66,6 +66,7 @@ fn node(
         persists_relation_comment: false,
         persists_column_comments: false,
         stores_failures: false,
+        refresh: None,
         reason: reason.to_owned(),
     }
 }

@@ -15,12 +15,14 @@ use crate::store::Proof;
 use crate::store::address::Address;
 use crate::store::error::StoreError;
 use crate::store::lead::Holder;
+use crate::store::subject::host;
+use crate::store::thread::join;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Transaction};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,10 @@ const BEAT: Duration = Duration::from_secs(2);
 
 /// For how long a leader that says nothing keeps its lock, in seconds of the server's clock.
 const LEASE: f64 = 8.0;
+
+/// How long after its last confirmed word a leader is sure that it leads. What must end by the end of the
+/// lease has the rest of that to do so.
+const CERTAIN: Duration = Duration::from_secs(5);
 
 /// How long a leader that just says nothing, because the server itself was held up, is waited for.
 const GRACE: Duration = Duration::from_millis(300);
@@ -48,13 +54,12 @@ pub(in crate::store) struct Keeper {
 }
 
 impl Keeper {
-    /// Takes the lock, at once or not at all, and counts the epoch up. `lost` is cancelled when
-    /// another process has taken the lead over.
+    /// Takes the lock, at once or not at all, and counts the epoch up.
     pub(super) async fn take(
         address: &Arc<Address>,
         environment: &str,
         answers_at: Option<String>,
-        lost: CancellationToken,
+        news: News,
     ) -> Result<(Self, i64), StoreError> {
         let (stop, stopped) = oneshot::channel();
         let (taken, outcome) = oneshot::channel();
@@ -68,7 +73,7 @@ impl Keeper {
             match lock.take().await {
                 Ok((connected, epoch)) => {
                     if taken.send(Ok(epoch)).is_ok() {
-                        lock.keep(connected, epoch, stopped, lost).await;
+                        lock.keep(connected, epoch, stopped, news).await;
                     } else {
                         lock.give_back(connected).await;
                     }
@@ -93,9 +98,18 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join(thread);
         }
     }
+}
+
+/// What the leader is told about its lead.
+#[derive(Debug)]
+pub(super) struct News {
+    /// Cancelled when another process has taken the lead over.
+    pub(super) lost: CancellationToken,
+    /// Whether that may have happened, or is about to.
+    pub(super) doubts: watch::Sender<bool>,
 }
 
 /// The backend that holds the lock $1 although nobody was seen leading the environment $2 for $3
@@ -223,14 +237,17 @@ impl Lock {
         first: Connected,
         epoch: i64,
         mut stopped: oneshot::Receiver<()>,
-        lost: CancellationToken,
+        News { lost, doubts }: News,
     ) {
         let mut current = first;
+        let confirmed = watch::Sender::new(Instant::now());
+        // It ends with what it listens to.
+        tokio::spawn(doubt(confirmed.subscribe(), doubts));
         loop {
             let end = tokio::select! {
                 _ = &mut stopped => End::Stopped,
                 _ = &mut current.driver => End::Away,
-                end = self.beat(&current.client, epoch) => end,
+                end = self.beat(&current.client, epoch, &confirmed) => end,
             };
             let environment = &self.environment;
             match end {
@@ -260,13 +277,19 @@ impl Lock {
 
     /// Says again and again that this process lives. Ends when nobody answers for the time of the
     /// lease, or when the lead is another's.
-    async fn beat(&self, client: &impl GenericClient, epoch: i64) -> End {
+    async fn beat(
+        &self,
+        client: &impl GenericClient,
+        epoch: i64,
+        confirmed: &watch::Sender<Instant>,
+    ) -> End {
         let mut beats = tokio::time::interval(BEAT);
         // After a pause of the process one beat is enough.
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
             let named: [Value<'_>; 2] = [(&self.environment, Type::TEXT), (&epoch, Type::INT8)];
+            let asked = Instant::now();
             let said = client.execute_typed(
                 "/* store.beat */
                 UPDATE leads SET seen_at = now() WHERE environment = $1 AND epoch = $2",
@@ -274,7 +297,9 @@ impl Lock {
             );
             match tokio::time::timeout(Duration::from_secs_f64(LEASE), said).await {
                 Ok(Ok(0)) => return End::Superseded,
-                Ok(Ok(_)) => {}
+                Ok(Ok(_)) => {
+                    confirmed.send_replace(asked);
+                }
                 // A connection that is lost is noticed by who drives it; a row that somebody
                 // locks is free at the next beat.
                 Ok(Err(error)) => tracing::debug!(%error, "the lead was not confirmed"),
@@ -316,6 +341,25 @@ impl Lock {
             tracing::debug!("the lead ends with its connection");
         }
         connected.close().await;
+    }
+}
+
+/// Says whether the lead is in doubt: when it was not confirmed for as long as it is certain.
+async fn doubt(mut confirmed: watch::Receiver<Instant>, doubts: watch::Sender<bool>) {
+    loop {
+        let until = *confirmed.borrow_and_update() + CERTAIN;
+        let is_doubted = *doubts.borrow();
+        tokio::select! {
+            changed = confirmed.changed() => match changed {
+                Ok(()) => {
+                    doubts.send_if_modified(std::mem::take);
+                }
+                Err(_) => return,
+            },
+            () = tokio::time::sleep_until(until), if !is_doubted => {
+                doubts.send_replace(true);
+            }
+        }
     }
 }
 
@@ -423,11 +467,4 @@ pub(super) async fn holder(
         }),
         (Err(_), _) | (_, Err(_)) => None,
     })
-}
-
-fn host() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "an unnamed host".to_owned())
 }

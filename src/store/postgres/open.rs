@@ -13,9 +13,11 @@ mod embedded {
 }
 
 /// The tables without which a history of migrations is a lie, by migration.
-const TABLES: [&[&str]; 2] = [
+const TABLES: [&[&str]; 4] = [
     &["deployments", "events", "effects", "leads"],
     &["runs", "outbox", "deliveries", "requests"],
+    &[],
+    &["journal"],
 ];
 
 /// Connects once; makes or migrates the schema where needed.

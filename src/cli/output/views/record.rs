@@ -1,6 +1,6 @@
 //! The record of one deployment: plan, events, effects, and the time it spent in each state.
 
-use super::{DeploymentView, indented};
+use super::{DeploymentView, indented, who};
 use crate::cli::output::clock::between;
 use crate::cli::output::tables::table;
 use crate::cli::output::{Page, View, format};
@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::plan::render::escape::visible;
 use crate::plan::render::{self, Detail};
 use crate::settings::checks::Moment;
-use crate::store::{Deployment, Effect, RecordedEvent, StoreError};
+use crate::store::{Deployment, Effect, RecordedEvent, StoreError, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,6 +32,9 @@ pub struct EventView {
     pub event: Event,
     /// The state after it.
     pub state_after: State,
+    /// Who is behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 impl From<RecordedEvent> for EventView {
@@ -41,6 +44,7 @@ impl From<RecordedEvent> for EventView {
             at: recorded.at,
             event: recorded.event,
             state_after: recorded.state_after,
+            by: recorded.by,
         }
     }
 }
@@ -168,6 +172,7 @@ impl View for ShowView {
         };
         fact("environment", visible(&deployment.environment).into_owned());
         fact("state", format::state(deployment.state));
+        fact("by", who(deployment.by.as_ref()));
         fact("started", format::moment(deployment.created_at));
         fact(
             "finished",
@@ -276,9 +281,10 @@ impl ShowView {
                 format::moment(event.at),
                 visible(&event_sentence(&event.event)).into_owned(),
                 format::state(event.state_after),
+                who(event.by.as_ref()),
             ]
         });
-        table(["EVENT", "AT", "WHAT HAPPENED", "STATE AFTER"], rows)
+        table(["EVENT", "AT", "WHAT HAPPENED", "STATE AFTER", "BY"], rows)
     }
 
     fn effects_table(&self, page: Page) -> String {
