@@ -452,7 +452,7 @@ impl Store {
         }
         Ok(Proof {
             environment: lead.environment.clone(),
-            epoch: lead.epoch,
+            epoch: lead.epoch.clone(),
         })
     }
 }
@@ -462,7 +462,7 @@ impl Store {
 struct Proof {
     environment: String,
     /// Compared in the transaction by backends that count leads.
-    epoch: i64,
+    epoch: lead::Epoch,
 }
 
 impl Proof {
