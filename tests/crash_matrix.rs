@@ -34,6 +34,8 @@ struct Scenario {
     name: &'static str,
     /// Runs unharmed before.
     before: Option<&'static [&'static str]>,
+    /// What people do in production then; `{new}` is the number of the new release.
+    meanwhile: Option<&'static str>,
     command: &'static [&'static str],
     /// Whether dbt's build fails.
     build_fails: bool,
@@ -45,10 +47,15 @@ struct Scenario {
     is_new: bool,
 }
 
-const SCENARIOS: [Scenario; 5] = [
+/// What is to be carried over to green.
+const CHANGED: &str =
+    "COMMENT ON MATERIALIZED VIEW shop_marts.totals IS 'for the people of release {new}'";
+
+const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "release",
         before: None,
+        meanwhile: None,
         command: &["deploy"],
         build_fails: false,
         ends: "done",
@@ -58,6 +65,7 @@ const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "failure",
         before: None,
+        meanwhile: None,
         command: &["deploy"],
         build_fails: true,
         ends: "failed",
@@ -65,8 +73,19 @@ const SCENARIOS: [Scenario; 5] = [
         is_new: false,
     },
     Scenario {
+        name: "promote",
+        before: Some(&["deploy", "--promotion", "manual"]),
+        meanwhile: Some(CHANGED),
+        command: &["promote"],
+        build_fails: false,
+        ends: "done",
+        code: 0,
+        is_new: true,
+    },
+    Scenario {
         name: "abort",
         before: Some(&["deploy", "--promotion", "manual"]),
+        meanwhile: None,
         command: &["abort"],
         build_fails: false,
         ends: "aborted",
@@ -76,7 +95,18 @@ const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "rollback",
         before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
         command: &["rollback"],
+        build_fails: false,
+        ends: "rolled_back",
+        code: 0,
+        is_new: false,
+    },
+    Scenario {
+        name: "forced",
+        before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
+        command: &["rollback", "--force"],
         build_fails: false,
         ends: "rolled_back",
         code: 0,
@@ -85,6 +115,7 @@ const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "cleanup",
         before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
         command: &["cleanup"],
         build_fails: false,
         ends: "done",
@@ -245,6 +276,10 @@ impl Bench {
         if let Some(before) = scenario.before {
             self.world.cutover(&self.arguments(before)).await.exits(0);
         }
+        if let Some(sql) = scenario.meanwhile {
+            let sql = sql.replace("{new}", &new.to_string());
+            self.world.sql.run(&sql).await;
+        }
         let before = self.world.snapshot().await;
         let asked_in = self.status().await;
         let killed = match kind {
@@ -365,6 +400,11 @@ impl Bench {
             if !scenario.is_new {
                 after.is(before);
             }
+        }
+        if scenario.meanwhile.is_some() {
+            let comment = format!("for the people of release {}", self.live);
+            let is_there = after.facts.iter().any(|fact| fact.contains(&comment));
+            assert!(is_there, "not: {comment}");
         }
         // Of the two sinks, each reads production.
         for name in ["totals", "counts"] {

@@ -432,6 +432,7 @@ async fn take_down(
         });
     };
     for object in order {
+        context.interrupted(deployment)?;
         let Some(schema) = catalog.schemas.get(&object.schema_id) else {
             continue;
         };
@@ -444,6 +445,7 @@ async fn take_down(
         dropped(object.name.clone());
     }
     for (id, name) in &side.schemas {
+        context.interrupted(deployment)?;
         if let Some(schema) = catalog.schemas.get(id) {
             let statement = ddl::drop_schema(&schema.database, &schema.name);
             drop_unless_gone(context, &about, &statement, |now| {
@@ -454,6 +456,7 @@ async fn take_down(
         dropped(format!("schema {name}"));
     }
     for (id, name) in &side.clusters {
+        context.interrupted(deployment)?;
         if let Some(cluster) = catalog.clusters.get(id) {
             let statement = ddl::drop_cluster(&cluster.name);
             drop_unless_gone(context, &about, &statement, |now| {

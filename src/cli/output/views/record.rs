@@ -8,7 +8,7 @@ use crate::deployment::checks;
 use crate::deployment::checks::Outcome;
 use crate::deployment::hydrate::Waiting;
 use crate::deployment::identity::made_beside;
-use crate::deployment::state::{Event, State};
+use crate::deployment::state::{Asker, Event, State};
 use crate::deployment::statements::Statements;
 use crate::deployment::watch::Watched;
 use crate::plan::Plan;
@@ -369,12 +369,23 @@ fn event_sentence(event: &Event) -> String {
         Event::AskedTooLate { verb, reason } => format!("{verb} came too late: {reason}"),
         Event::RollbackRequested {
             reason,
-            cause: Some(cause),
-        } => format!("rollback requested ({}): {reason}", cause.as_str()),
-        Event::RollbackRequested {
-            reason,
-            cause: None,
-        } => format!("rollback requested: {reason}"),
+            cause,
+            forced,
+        } => {
+            let by = cause.map(Asker::as_str);
+            let forced = forced.then_some("ready or not");
+            let how: Vec<&str> = by.into_iter().chain(forced).collect();
+            match how.is_empty() {
+                true => format!("rollback requested: {reason}"),
+                false => format!("rollback requested ({}): {reason}", how.join(", ")),
+            }
+        }
+        Event::RollbackPutOff { reason } => {
+            format!("rollback waits, the old side is not ready: {reason}")
+        }
+        Event::RollbackForced { by } => {
+            format!("rollback forced, ready or not ({})", by.as_str())
+        }
         Event::RolledBack => "rolled back".to_owned(),
         Event::StuckAt { state, reason } => {
             format!("stuck while {}: {reason}", format::state(*state))
