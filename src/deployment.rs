@@ -21,7 +21,7 @@ pub mod context;
 /// The swap, forwards and backwards.
 mod cutover;
 /// Owners, grants and comments of the objects that dbt built.
-mod dress;
+pub mod dress;
 /// The loop that drives a deployment from state to state.
 pub mod engine;
 /// What can go wrong, and of which class it is.

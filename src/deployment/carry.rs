@@ -168,6 +168,8 @@ pub(super) async fn over(
     if before.as_ref().is_some_and(|before| now.is_like(before)) {
         return Ok(());
     }
+    // What was told once stays on record.
+    now.told.clone_from(&seen.told);
     let mut work = Work::default();
     clusters(plan, &seen, &now, &catalog, &ids, &mut work)?;
     schemas(plan, &seen, &now, &catalog, &ids, &mut work);

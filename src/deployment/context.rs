@@ -59,6 +59,8 @@ pub(super) mod key {
     pub const GIVEN: &str = "what hooks gave";
     /// Once more after its tests ran, where they make something. Result as of [`GIVEN`].
     pub const GIVEN_TESTED: &str = "what hooks gave after tests";
+    /// Dressing green where the release and people changed the same thing. Result: what, a sentence each.
+    pub const CLASHES: &str = "changed on both sides";
     /// Carrying over what was changed in production since the plan. Result: [`super::super::carry::Carried`],
     /// replaced by each look.
     pub const CARRY: &str = "carry changes over";

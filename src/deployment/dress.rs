@@ -77,7 +77,11 @@ pub(super) async fn dress_and_record(
         let statements = dressing.statements(schema, &production.collect(), &mut clashes);
         context.execute_all(deployment, &statements).await?;
     }
-    tell_clashes(context, &clashes);
+    if !clashes.is_empty() {
+        tell_clashes(context, &clashes);
+        context.begin(deployment, key::CLASHES, &()).await?;
+        context.finish(deployment, key::CLASHES, &clashes).await?;
+    }
     context.finish(deployment, key, &green).await
 }
 
@@ -431,6 +435,18 @@ pub(super) async fn given_before(
         .into_iter()
         .filter_map(|object| Some((object.id, object.given?)));
     Ok(given.collect())
+}
+
+/// What the release and people changed both, where an effect's result is a record of it.
+#[must_use]
+pub fn clashes(key: &str, result: &serde_json::Value) -> Vec<String> {
+    let texts = |value: &serde_json::Value| serde_json::from_value(value.clone());
+    let recorded = match key {
+        key::CLASHES => texts(result),
+        key::CARRY => texts(&result["told"]),
+        _ => return Vec::new(),
+    };
+    recorded.unwrap_or_default()
 }
 
 /// Says what the release and people changed both.

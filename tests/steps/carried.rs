@@ -55,7 +55,12 @@ async fn what_is_changed_in_production_while_a_release_waits_is_not_undone_by_it
     let comment = format!("COMMENT ON SCHEMA {marts} IS 'by people'");
     world.sql.run(&comment).await;
     let promoted = world.cutover(&["promote"]).await.exits(0);
-    promoted.says("changed in production since the plan and carried over");
+    let promoted = promoted.says("changed in production since the plan and carried over");
+    let shown = world.cutover_text(&["show", &promoted.deployment()]).await;
+    shown
+        .exits(0)
+        .says("Changed in production meanwhile")
+        .says("the options of the cluster shop_compute");
     world.serves(2).await;
     assert_eq!(replicas(&world, "compute").await, "2");
     let reader = ["carried_reader"];

@@ -6,6 +6,7 @@ use crate::cli::output::tables::table;
 use crate::cli::output::{Page, View, format};
 use crate::deployment::checks;
 use crate::deployment::checks::Outcome;
+use crate::deployment::dress::clashes;
 use crate::deployment::hydrate::Waiting;
 use crate::deployment::identity::made_beside;
 use crate::deployment::state::{Asker, Event, State};
@@ -197,6 +198,13 @@ impl View for ShowView {
                 text.push_str(&format!("  {}\n", visible(&object)));
             }
         }
+        let meanwhile = self.meanwhile();
+        if !meanwhile.is_empty() {
+            text.push_str("\nChanged in production meanwhile\n");
+            for what in meanwhile {
+                text.push_str(&format!("  {}\n", visible(&what)));
+            }
+        }
         let stays = self.stays(page.now);
         if !stays.is_empty() {
             text.push_str("\nTime in each state\n");
@@ -244,6 +252,12 @@ impl ShowView {
         records
             .rfind(|beside| !beside.is_empty())
             .unwrap_or_default()
+    }
+
+    /// What people changed in production meanwhile, and what the release changed as well.
+    fn meanwhile(&self) -> Vec<String> {
+        let told = |effect: &EffectView| Some(clashes(&effect.key, effect.result.as_ref()?));
+        self.effects.iter().filter_map(told).flatten().collect()
     }
 
     fn checks_table(&self) -> String {
