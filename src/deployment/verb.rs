@@ -161,10 +161,11 @@ impl Verb {
 
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Verb::ForceRollback => "rollback --force",
-            other => other.word(),
-        })
+        f.write_str(self.word())?;
+        if *self == Verb::ForceRollback {
+            f.write_str(" --force")?;
+        }
+        Ok(())
     }
 }
 
