@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-pub use document::{Kind, Metadata, Pointer, Reason, RecordedObject};
+pub use document::{Given, Kind, Metadata, Pointer, Reason, RecordedObject};
 pub use error::ArtifactError;
 pub use location::shown;
 pub use others::{Other, Others};

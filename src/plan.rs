@@ -104,6 +104,9 @@ pub struct Plan {
     /// what no plan knows. Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooked: Vec<String>,
+    /// Default privileges of the database and of the whole server, sorted; what a new object has by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_privileges: Vec<DefaultPrivilege>,
     /// The selectors that select exactly [`Plan::nodes`], except tests.
     pub build_selectors: Vec<String>,
     /// Unique ids of the tests to run on green, sorted.

@@ -68,7 +68,7 @@ mod subject;
 mod thread;
 
 use change::{after, applied, event_row, unended};
-use row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
+use row::{Change, Documents, EffectRow, Head, Wanted};
 
 /// How many ids an ambiguous prefix shows.
 const SHOWN_IDS: u32 = 5;
@@ -485,7 +485,7 @@ impl Store {
         }
         Ok(Proof {
             environment: lead.environment.clone(),
-            epoch: lead.epoch,
+            epoch: lead.epoch.clone(),
         })
     }
 }
@@ -495,7 +495,7 @@ impl Store {
 struct Proof {
     environment: String,
     /// Compared in the transaction by backends that count leads.
-    epoch: i64,
+    epoch: lead::Epoch,
 }
 
 impl Proof {

@@ -34,6 +34,8 @@ struct Scenario {
     name: &'static str,
     /// Runs unharmed before.
     before: Option<&'static [&'static str]>,
+    /// What people do in production then; `{new}` is the number of the new release.
+    meanwhile: Option<&'static str>,
     command: &'static [&'static str],
     /// Whether dbt's build fails.
     build_fails: bool,
@@ -47,10 +49,15 @@ struct Scenario {
     is_new: bool,
 }
 
-const SCENARIOS: [Scenario; 6] = [
+/// What is to be carried over to green.
+const CHANGED: &str =
+    "COMMENT ON MATERIALIZED VIEW shop_marts.totals IS 'for the people of release {new}'";
+
+const SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "release",
         before: None,
+        meanwhile: None,
         command: &["deploy"],
         build_fails: false,
         names_schema: false,
@@ -61,6 +68,7 @@ const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "failure",
         before: None,
+        meanwhile: None,
         command: &["deploy"],
         build_fails: true,
         names_schema: false,
@@ -71,6 +79,7 @@ const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "named",
         before: None,
+        meanwhile: None,
         command: &["deploy"],
         build_fails: false,
         names_schema: true,
@@ -79,8 +88,20 @@ const SCENARIOS: [Scenario; 6] = [
         is_new: false,
     },
     Scenario {
+        name: "promote",
+        before: Some(&["deploy", "--promotion", "manual"]),
+        meanwhile: Some(CHANGED),
+        command: &["promote"],
+        build_fails: false,
+        names_schema: false,
+        ends: "done",
+        code: 0,
+        is_new: true,
+    },
+    Scenario {
         name: "abort",
         before: Some(&["deploy", "--promotion", "manual"]),
+        meanwhile: None,
         command: &["abort"],
         build_fails: false,
         names_schema: false,
@@ -91,7 +112,19 @@ const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "rollback",
         before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
         command: &["rollback"],
+        build_fails: false,
+        names_schema: false,
+        ends: "rolled_back",
+        code: 0,
+        is_new: false,
+    },
+    Scenario {
+        name: "forced",
+        before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
+        command: &["rollback", "--force"],
         build_fails: false,
         names_schema: false,
         ends: "rolled_back",
@@ -101,6 +134,7 @@ const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "cleanup",
         before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
         command: &["cleanup"],
         build_fails: false,
         names_schema: false,
@@ -263,6 +297,10 @@ impl Bench {
         if let Some(before) = scenario.before {
             self.world.cutover(&self.arguments(before)).await.exits(0);
         }
+        if let Some(sql) = scenario.meanwhile {
+            let sql = sql.replace("{new}", &new.to_string());
+            self.world.sql.run(&sql).await;
+        }
         let before = self.world.snapshot().await;
         let asked_in = self.status().await;
         let killed = match kind {
@@ -383,6 +421,11 @@ impl Bench {
             if !scenario.is_new {
                 after.is(before);
             }
+        }
+        if scenario.meanwhile.is_some() {
+            let comment = format!("for the people of release {}", self.live);
+            let is_there = after.facts.iter().any(|fact| fact.contains(&comment));
+            assert!(is_there, "not: {comment}");
         }
         // Of the two sinks, each reads production.
         for name in ["totals", "counts"] {

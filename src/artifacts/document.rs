@@ -7,6 +7,7 @@ use super::error::ArtifactError;
 use super::refusal::Name;
 use super::{Key, drift};
 use crate::materialize::catalog::Catalog;
+use crate::materialize::grants::Grant;
 use crate::plan::{Engine, ObjectKind};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -86,6 +87,32 @@ pub struct RecordedObject {
     /// Whether dbt made it beside its nodes, as a release saw: a hook's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub beside: bool,
+    /// What the release itself gave it; `None` where that is not on record: in documents of versions before,
+    /// and of what was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
+}
+
+/// What hooks of the project gave an object while it was built, beside what every new object has. What was
+/// carried over from the object before it is not among it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Given {
+    /// An owner other than who built it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Grants, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+    /// Default privileges that were taken away again, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Grant>,
+    /// The comment on it, where dbt does not write that by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Comments on its columns, where dbt does not write those by itself.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub column_comments: BTreeMap<String, String>,
 }
 
 /// `baseline/<generation>.json`: which deployment is live.

@@ -78,6 +78,7 @@ fn bundle(key: &Key, id: &str) -> Bundle {
                 id: "u1".to_owned(),
                 kind: ObjectKind::View,
                 beside: false,
+                given: None,
             }],
         },
     }

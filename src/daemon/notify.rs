@@ -263,7 +263,7 @@ fn topic(message: &Message) -> Option<Topic> {
         "unwound_after_abort" => Some(Topic::Aborted),
         "degraded" => Some(Topic::Degraded),
         "recovered" => Some(Topic::Recovered),
-        "rollback_requested" => Some(Topic::RollingBack),
+        "rollback_requested" | "rollback_put_off" => Some(Topic::RollingBack),
         "rolled_back" => Some(Topic::RolledBack),
         "stuck_at" => Some(Topic::Stuck),
         "run_refused" => Some(Topic::Refused),

@@ -54,6 +54,16 @@ pub(super) mod key {
     pub const BUILD: &str = "build ";
     /// Recording the objects that dbt built. Result: a list of [`super::GreenObject`].
     pub const RECORD: &str = "record green";
+    /// Looking at what hooks gave the objects of green, before those are dressed. Result: it, by the id of the
+    /// object.
+    pub const GIVEN: &str = "what hooks gave";
+    /// Once more after its tests ran, where they make something. Result as of [`GIVEN`].
+    pub const GIVEN_TESTED: &str = "what hooks gave after tests";
+    /// Dressing green where the release and people changed the same thing. Result: what, a sentence each.
+    pub const CLASHES: &str = "changed on both sides";
+    /// Carrying over what was changed in production since the plan. Result: [`super::super::carry::Carried`],
+    /// replaced by each look.
+    pub const CARRY: &str = "carry changes over";
     /// Finding green ready. Result: since when each of its objects is hydrated, by id, in milliseconds since
     /// the epoch.
     pub const HYDRATED: &str = "hydrated";
@@ -291,6 +301,22 @@ impl Context<'_> {
             }
             answer => answer,
         }
+    }
+
+    /// Sends statements one after the other. Whoever calls may be called again after some of them.
+    ///
+    /// # Errors
+    /// [`DeploymentError::Interrupted`] between two of them, when the operator asks to stop.
+    pub(super) async fn execute_all(
+        &self,
+        deployment: &Deployment,
+        statements: &[Statement],
+    ) -> Result<(), DeploymentError> {
+        for statement in statements {
+            self.interrupted(deployment)?;
+            self.execute(statement).await?;
+        }
+        Ok(())
     }
 
     /// The error for a stop that the operator asked for, when there was one.

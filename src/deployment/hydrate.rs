@@ -61,6 +61,68 @@ pub(super) async fn wait_for(
     clusters: BTreeMap<String, ExpectedCluster>,
     samples: u32,
 ) -> Result<(), DeploymentError> {
+    let known = recorded_since(context, deployment).await?;
+    let wait = Wait {
+        side: "green",
+        clusters,
+        since: known.clone(),
+        samples,
+        limit: context.settings.readiness.timeout.0,
+        is_patient: false,
+    };
+    match until_ready(context, deployment, wait).await? {
+        Waited::Ready(since) => {
+            if since != known {
+                context.begin(deployment, key::HYDRATED, &()).await?;
+                context.finish(deployment, key::HYDRATED, &since).await?;
+            }
+            Ok(())
+        }
+        Waited::NotReady(reason) => Err(DeploymentError::Failed(reason)),
+    }
+}
+
+/// What is waited for, and for how long.
+pub(super) struct Wait {
+    /// The side, for people.
+    pub(super) side: &'static str,
+    /// The objects by id, on their clusters.
+    pub(super) clusters: BTreeMap<String, ExpectedCluster>,
+    /// Since when they are known to be hydrated, as [`Judge::since`].
+    pub(super) since: BTreeMap<String, i64>,
+    /// In how many looks in a row they are to be ready.
+    pub(super) samples: u32,
+    /// The longest wait.
+    pub(super) limit: Duration,
+    /// Whether replicas are waited for where there are none: somebody may give the cluster some.
+    pub(super) is_patient: bool,
+}
+
+/// How a wait ended.
+pub(super) enum Waited {
+    /// Ready often enough in a row; since when the objects are hydrated, as [`Judge::since`].
+    Ready(BTreeMap<String, i64>),
+    /// Not ready, for this reason.
+    NotReady(String),
+}
+
+/// Waits until these objects are ready.
+///
+/// # Errors
+/// The server's, the journal's; [`DeploymentError::Interrupted`].
+pub(super) async fn until_ready(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    wait: Wait,
+) -> Result<Waited, DeploymentError> {
+    let Wait {
+        side,
+        clusters,
+        since,
+        samples,
+        limit,
+        is_patient,
+    } = wait;
     let settings = &context.settings.readiness;
     let expectation = Expectation {
         clusters,
@@ -70,8 +132,7 @@ pub(super) async fn wait_for(
         counterparts: Counterparts::InProduction,
     };
     let started = Instant::now();
-    let known = recorded_since(context, deployment).await?;
-    let mut judge = Judge::since(known.clone());
+    let mut judge = Judge::since(since);
     let mut told = Told::default();
     let mut in_a_row = InARow::of(settings, samples);
     let mut readings = Readings::of(context, &expectation);
@@ -90,31 +151,25 @@ pub(super) async fn wait_for(
         };
         let vanished = vanished(&expectation, &reading);
         if !vanished.is_empty() {
-            return Err(DeploymentError::Failed(format!(
-                "somebody dropped {} of green",
+            return Ok(Waited::NotReady(format!(
+                "somebody dropped {} of {side}",
                 vanished.join(", ")
             )));
         }
         context.reporter.send(Progress::Readiness {
             clusters: verdict.clusters.clone(),
         });
-        if let Some(reason) = verdict.hopeless {
-            return Err(DeploymentError::Failed(reason));
+        if let Some(reason) = &verdict.hopeless
+            && !is_patient
+        {
+            return Ok(Waited::NotReady(reason.clone()));
         }
         if in_a_row.is_enough() {
-            if *judge.hydrated_since_ms() != known {
-                let since = judge.hydrated_since_ms();
-                context.begin(deployment, key::HYDRATED, &()).await?;
-                context.finish(deployment, key::HYDRATED, since).await?;
-            }
             told.forget(context, deployment).await?;
-            return Ok(());
+            return Ok(Waited::Ready(judge.hydrated_since_ms().clone()));
         }
-        if started.elapsed() >= settings.timeout.0 {
-            return Err(DeploymentError::Failed(missing(
-                &verdict,
-                settings.timeout.0,
-            )));
+        if started.elapsed() >= limit {
+            return Ok(Waited::NotReady(missing(&verdict, side, limit)));
         }
         told.tell(context, deployment, &verdict).await?;
         pause = match verdict.ready {
@@ -284,17 +339,7 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
             (name, index.id.as_str())
         }))
         .collect();
-    let on_refresh: BTreeSet<&str> = plan
-        .clusters
-        .iter()
-        .filter(|cluster| cluster.definition.is_on_refresh())
-        .map(|cluster| cluster.name.as_str())
-        .collect();
-    let refreshes: BTreeMap<(&str, &str), Refresh> = plan
-        .nodes
-        .iter()
-        .filter_map(|node| Some(((&*node.schema, &*node.identifier), node.refresh?)))
-        .collect();
+    let (on_refresh, refreshes) = (on_refresh(plan), refreshes(plan));
     let mut clusters: BTreeMap<String, ExpectedCluster> = ids
         .green_clusters
         .iter()
@@ -342,6 +387,23 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
     clusters
 }
 
+/// The clusters whose replicas the server starts for refreshes only, by production name.
+pub(super) fn on_refresh(plan: &Plan) -> BTreeSet<&str> {
+    let clusters = plan.clusters.iter();
+    clusters
+        .filter(|cluster| cluster.definition.is_on_refresh())
+        .map(|cluster| cluster.name.as_str())
+        .collect()
+}
+
+/// The planned relations that have a refresh schedule, by schema and name.
+pub(super) fn refreshes(plan: &Plan) -> BTreeMap<(&str, &str), Refresh> {
+    let nodes = plan.nodes.iter();
+    nodes
+        .filter_map(|node| Some(((&*node.schema, &*node.identifier), node.refresh?)))
+        .collect()
+}
+
 /// What was dropped will never be ready; waiting for it would only hide that.
 fn vanished<'a>(expectation: &'a Expectation, reading: &Reading) -> Vec<&'a str> {
     expectation
@@ -358,10 +420,18 @@ fn reasons(verdict: &Verdict) -> Vec<String> {
     clusters.flat_map(ClusterReadiness::reasons).collect()
 }
 
-fn missing(verdict: &Verdict, after: Duration) -> String {
+/// Nothing is waited for any more, whatever is on record.
+pub(super) async fn nothing_is_waited_for(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    Told::default().forget(context, deployment).await
+}
+
+fn missing(verdict: &Verdict, side: &str, after: Duration) -> String {
     let missing = reasons(verdict);
     format!(
-        "green was not ready after {}: {}",
+        "{side} was not ready after {}: {}",
         humantime::format_duration(after),
         if missing.is_empty() {
             "it was not ready often enough in a row".to_owned()

@@ -60,6 +60,7 @@ pub(super) async fn make(
         .map(|(index, _)| index.id.as_str())
         .collect();
     for (number, index) in plan.indexes.iter().enumerate() {
+        context.interrupted(deployment)?;
         if !present.contains(&index.id.as_str()) {
             let name = secret_name(&secret, number);
             let statement = creation(plan, index, &name);

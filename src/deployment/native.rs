@@ -148,10 +148,10 @@ async fn made(
     session: &Session,
     item: &Item,
     begun: &BTreeMap<String, Option<Done>>,
-    present: &BTreeMap<String, Present>,
+    there: &BTreeMap<String, Present>,
 ) -> Result<Made, DeploymentError> {
     let id = item.unique_id.as_str();
-    let found = present.get(id).copied();
+    let found = there.get(id).copied();
     if let (Some(Some(done)), Some(_)) = (begun.get(id), found) {
         return Ok(Made::Before(done.clone()));
     }
@@ -169,8 +169,8 @@ async fn made(
         && found.is_none()
     {
         let now = present(context, deployment, std::iter::once(item), begun).await?;
-        if let Some(there) = now.get(id) {
-            answer = making::make(context, session, plan, item, Some(*there)).await;
+        if let Some(now) = now.get(id) {
+            answer = making::make(context, session, plan, item, Some(*now)).await;
         }
     }
     match answer {

@@ -10,6 +10,7 @@
 //! What the catalog shows decides: the replacement by its recorded id, the view by name and id, and
 //! where an apply leaves the view's id as it was, the view's query.
 
+use super::back;
 use super::context::{Context, key};
 use super::cutover::{Ready, Swapped};
 use super::error::DeploymentError;
@@ -487,7 +488,9 @@ pub(super) async fn put_back(
                 }
                 Standing::Gone => break,
                 Standing::Pending if tried.is_none() => {
-                    wait_for(context, deployment, &made).await?;
+                    if !back::is_forced(context, deployment).await? {
+                        wait_for(context, deployment, &made).await?;
+                    }
                     tried = Some(send(context, &statement).await?);
                 }
                 other @ (Standing::Pending | Standing::Foreign(_)) => {

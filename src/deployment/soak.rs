@@ -3,7 +3,7 @@
 //! How long it lasts is measured by the server's clock, from when it was first waited for, which is in the
 //! journal: a machine whose own clock is ahead ends no soak that another one began.
 
-use super::checks::Soaking;
+use super::checks::{Said, Soaking};
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::state::Event;
@@ -27,7 +27,7 @@ pub(super) enum Then {
 
 /// Watches production and asks the checks: at once, and where the soak is waited for again and again
 /// until it ends. Gives the reason for a rollback. A soak that is not waited for has the checks asked
-/// until they were asked once.
+/// until they were asked once, and again as long as they leave it in doubt.
 ///
 /// # Errors
 /// A server that is away when the last answer is needed; a world that nobody planned; the journal's.
@@ -70,17 +70,28 @@ pub(super) async fn soak(
             };
             watch.look().await?;
         }
-        if (then == Then::CleanUp || !has_run)
-            && let Some(reason) = checks.ask(left.is_zero()).await?
-        {
-            return Ok(Some(reason));
+        let mut is_in_doubt = false;
+        if then == Then::CleanUp || !has_run || checks.are_in_doubt() {
+            match checks.ask(left.is_zero()).await? {
+                Said::Well => {}
+                // Neither side is given up on one answer.
+                Said::InDoubt => is_in_doubt = true,
+                Said::Failed(reason) => return Ok(Some(reason)),
+                // It is on record; whoever decides sees it.
+                Said::NoAnswer(_) if then == Then::Decision => is_in_doubt = checks.are_in_doubt(),
+                Said::NoAnswer(error) => return Err(error.into()),
+            }
         }
-        if left.is_zero() {
+        if left.is_zero() && !is_in_doubt {
             return Ok(None);
         }
+        let pause = match left.is_zero() {
+            true => interval,
+            false => interval.min(left),
+        };
         tokio::select! {
             () = context.cancel.cancelled() => context.interrupted(deployment)?,
-            () = tokio::time::sleep(interval.min(left)) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -419,10 +419,7 @@ async fn dress(
         }
         statements.extend(grant_changes(&target, wanted, &present.unwrap_or_default()));
     }
-    for statement in &statements {
-        context.execute(statement).await?;
-    }
-    Ok(())
+    context.execute_all(deployment, &statements).await
 }
 
 /// The statements that turn `present` grants into `wanted` ones.

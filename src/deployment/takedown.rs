@@ -464,10 +464,12 @@ async fn take_down(
         });
     };
     for object in order {
+        context.interrupted(deployment)?;
         drop_object(context, &about, &catalog, object, &object.name).await?;
         dropped(object.name.clone());
     }
     for (id, name) in &side.schemas {
+        context.interrupted(deployment)?;
         if let Some(schema) = catalog.schemas.get(id) {
             let statement = ddl::drop_schema(&schema.database, &schema.name);
             drop_unless_gone(context, &about, &statement, |now| {
@@ -478,6 +480,7 @@ async fn take_down(
         dropped(format!("schema {name}"));
     }
     for (id, name) in &side.clusters {
+        context.interrupted(deployment)?;
         if let Some(cluster) = catalog.clusters.get(id) {
             let statement = ddl::drop_cluster(&cluster.name);
             drop_unless_gone(context, &about, &statement, |now| {

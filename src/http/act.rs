@@ -72,7 +72,21 @@ pub(super) async fn release(posted: Posted) -> Answer {
 impl Posted {
     async fn act(self, verb: Verb) -> Answer {
         self.is_seen()?;
-        let Act { deployment } = self.body()?;
+        let Act { deployment, force } = self.body()?;
+        let verb = match (verb, force) {
+            (verb, false) => verb,
+            (Verb::Rollback, true) => Verb::ForceRollback,
+            (
+                Verb::Promote | Verb::ForceRollback | Verb::Abort | Verb::Resume | Verb::Cleanup,
+                true,
+            ) => {
+                return Err(Problem::new(
+                    Kind::InvalidBody,
+                    "`force` is for a rollback",
+                    "leave `force` out",
+                ));
+            }
+        };
         let (by, subject) = (self.asker(), self.caller.subject());
         self.ask(Command::Act {
             verb,

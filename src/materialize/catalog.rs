@@ -51,6 +51,8 @@ pub struct Catalog {
     pub index_keys: BTreeMap<String, IndexKey>,
     /// `(dependent, depended upon)`, object ids.
     pub dependencies: BTreeSet<(String, String)>,
+    /// Default privileges of the session's database and of the whole server, sorted.
+    pub default_privileges: Vec<DefaultPrivilege>,
     /// Pending replacements of materialized views; `None` from a server that does not know them.
     pub replacements: Option<Replacements>,
 }

@@ -191,6 +191,7 @@ pub(super) fn assemble(
         nodes,
         beside: Vec::new(),
         hooked: Vec::new(),
+        default_privileges: input.catalog.default_privileges.clone(),
         build_selectors: Vec::new(),
         tests,
         test_selectors: Vec::new(),

@@ -34,7 +34,7 @@ pub struct Lead {
     /// What the proof is valid in.
     pub(super) place: String,
     /// Which lead of the environment it is, where leads are counted.
-    pub(super) epoch: i64,
+    pub(super) epoch: Epoch,
     /// Cancelled when another process has taken the lead over.
     lost: CancellationToken,
     /// Whether it may be another's by now, where it can be lost.
@@ -43,6 +43,15 @@ pub struct Lead {
     pub(super) subject: RwLock<Subject>,
     /// Held for its lock.
     lock: Lock,
+}
+
+/// Which lead of an environment it is. The number says which one is later; it can be given twice when a server
+/// fell back to what it had before, so that only both together name one lead.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Epoch {
+    pub(super) number: i64,
+    /// Made anew by each lead, at random.
+    pub(super) token: String,
 }
 
 /// What ends with the lead.
@@ -87,7 +96,7 @@ impl Lead {
     pub(super) fn kept(
         environment: String,
         place: String,
-        epoch: i64,
+        epoch: Epoch,
         keeper: Keeper,
         lost: CancellationToken,
         doubt: watch::Receiver<bool>,
@@ -182,7 +191,7 @@ pub(super) fn take(
         environment: environment.to_owned(),
         place: database.display().to_string(),
         // The file's lock cannot be lost while the process lives.
-        epoch: 0,
+        epoch: Epoch::default(),
         lost: CancellationToken::new(),
         doubt: None,
         subject: RwLock::new(Subject::of_process()),

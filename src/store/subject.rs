@@ -117,6 +117,7 @@ impl Lead {
         match event {
             Event::Degraded { .. }
             | Event::Recovered
+            | Event::RollbackPutOff { .. }
             | Event::RollbackRequested {
                 cause: Some(Asker::Check),
                 ..
@@ -140,6 +141,7 @@ impl Lead {
             | Event::UnwoundAfterFailure
             | Event::UnwoundAfterAbort
             | Event::RollbackRequested { .. }
+            | Event::RollbackForced { .. }
             | Event::RolledBack
             | Event::StuckAt { .. }
             | Event::Unstuck { .. } => self.subject(),

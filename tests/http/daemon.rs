@@ -296,6 +296,16 @@ async fn worker(
             (
                 _,
                 Command::Act {
+                    verb: Verb::ForceRollback,
+                    ..
+                },
+            ) => Err(Declined::NotNow {
+                reason: "cannot force a rollback: the deployment is building".to_owned(),
+                state: State::Building,
+            }),
+            (
+                _,
+                Command::Act {
                     verb: Verb::Promote | Verb::Rollback,
                     ..
                 },

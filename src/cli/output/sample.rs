@@ -250,6 +250,7 @@ pub(crate) fn show() -> ShowView {
                 says: "the new side has 3 rows and the old side 3: 0 apart, 0 allowed".to_owned(),
                 at: at(190),
                 runs: 1,
+                failures: 0,
             },
         }],
         effects: vec![

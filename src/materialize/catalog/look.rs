@@ -11,11 +11,12 @@ use super::queries::{
     dependencies, facts, indexes, members, objects, replicas, roles, schemas, sources,
     system_privileges, tables,
 };
-use super::{optional, text};
+use super::{definition, optional, text};
 use crate::materialize::error::MaterializeError;
 use crate::materialize::question::Filter;
 use crate::materialize::replacement::Replacements;
 use crate::materialize::session::{Session, Snapshot};
+use crate::plan::ClusterDefinition;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 
@@ -206,6 +207,9 @@ impl Seen {
         if about.closely {
             seen.look_closely(snapshot).await?;
         }
+        if !about.defined.is_empty() && !about.closely {
+            seen.find_replicas(&snapshot).await?;
+        }
         if about.replacements {
             seen.replacements = Replacements::pending(snapshot).await?;
         }
@@ -356,6 +360,77 @@ impl Seen {
             tokio::try_join!(snapshot.ask(&of_tables), snapshot.ask(&of_sources))?;
         self.take_tables(&tables)?;
         self.take_sources(&sources)
+    }
+
+    /// The replicas of clusters of which the server shows no definition.
+    async fn find_replicas(&mut self, snapshot: &Snapshot<'_>) -> Result<(), MaterializeError> {
+        let clusters = self.clusters.iter();
+        let unmanaged: BTreeSet<String> = clusters
+            .filter(|(id, cluster)| !cluster.managed && id.starts_with('u'))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let asked = replicas(Filter::In("cluster_id", &refs(&unmanaged)));
+        self.replicas = snapshot.ask(&asked).await?;
+        Ok(())
+    }
+
+    /// Owners and privileges as the server has them, by kind and id.
+    pub(in crate::materialize) fn raw(&self) -> BTreeMap<String, String> {
+        let text = |owner: &str, privileges: &Option<String>| {
+            format!("{owner} {}", privileges.as_deref().unwrap_or_default())
+        };
+        let schemas = self.schemas.iter().map(|(id, row)| {
+            let raw = text(&row.owner_id, &row.privileges);
+            (format!("schema {id}"), raw)
+        });
+        let clusters = self.clusters.iter().map(|(id, row)| {
+            let raw = text(&row.owner_id, &row.privileges);
+            (format!("cluster {id}"), raw)
+        });
+        let objects = self.objects.iter().map(|(id, row)| {
+            let raw = text(&row.owner_id, &row.privileges);
+            (format!("object {id}"), raw)
+        });
+        schemas.chain(clusters).chain(objects).collect()
+    }
+
+    /// How these clusters are made, by name; nothing of one that is not there or cannot be made again. A
+    /// statement for each managed one, after the moment of the look.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub(in crate::materialize) async fn definitions(
+        &self,
+        session: &Session,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, ClusterDefinition>, MaterializeError> {
+        let mut definitions = BTreeMap::new();
+        for (id, cluster) in &self.clusters {
+            if !names.contains(&cluster.name) {
+                continue;
+            }
+            let definition = match cluster.managed {
+                true => definition::managed(session, &cluster.name).await?,
+                false => self.replicas_of(id)?,
+            };
+            if let Ok(definition) = definition {
+                definitions.insert(cluster.name.clone(), definition);
+            }
+        }
+        Ok(definitions)
+    }
+
+    fn replicas_of(&self, id: &str) -> Result<Result<ClusterDefinition, String>, MaterializeError> {
+        const LABEL: &str = "replicas";
+        let mut replicas = Vec::new();
+        for row in &self.replicas {
+            if text(row, LABEL, 0)? == id {
+                let size = optional(row, LABEL, 2)?;
+                replicas.push((text(row, LABEL, 1)?, size, optional(row, LABEL, 3)?));
+            }
+        }
+        replicas.sort();
+        Ok(definition::unmanaged(&replicas))
     }
 
     async fn look_closely(&mut self, snapshot: &Snapshot<'_>) -> Result<(), MaterializeError> {

@@ -45,6 +45,7 @@ fn every_field_is_described_and_every_description_has_its_field() {
         identifier: "latest".to_owned(),
         node: None,
     }];
+    full.default_privileges = full.schemas[0].default_privileges.clone();
     full.hooked = vec!["model.shop.totals".to_owned()];
     full.building = Building {
         engine: Engine::Native,

@@ -76,6 +76,7 @@ fn other(
                     id: (*id).to_owned(),
                     kind: ObjectKind::View,
                     beside: false,
+                    given: None,
                 })
                 .collect(),
             held_back: BTreeMap::new(),

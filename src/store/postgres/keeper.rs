@@ -1,4 +1,5 @@
-//! The lead of an environment: an advisory lock of a connection of its own, and an epoch.
+//! The lead of an environment: an advisory lock of a connection of its own, and an epoch, a number with a
+//! random token.
 //!
 //! The lock ends with its connection, and so with the process, however that ends. It may also end
 //! while the process lives: then it is taken again, unless another process has led meanwhile. What
@@ -14,7 +15,7 @@ use crate::retry::Pauses;
 use crate::store::Proof;
 use crate::store::address::Address;
 use crate::store::error::StoreError;
-use crate::store::lead::Holder;
+use crate::store::lead::{Epoch, Holder};
 use crate::store::subject::host;
 use crate::store::thread::join;
 use sha2::{Digest, Sha256};
@@ -26,6 +27,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Transaction};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// How long giving the lock back may take; after that the server finds out by itself.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -60,7 +62,7 @@ impl Keeper {
         environment: &str,
         answers_at: Option<String>,
         news: News,
-    ) -> Result<(Self, i64), StoreError> {
+    ) -> Result<(Self, Epoch), StoreError> {
         let (stop, stopped) = oneshot::channel();
         let (taken, outcome) = oneshot::channel();
         let lock = Lock {
@@ -72,7 +74,7 @@ impl Keeper {
         let thread = link::thread("lead", &address.place(), async move || {
             match lock.take().await {
                 Ok((connected, epoch)) => {
-                    if taken.send(Ok(epoch)).is_ok() {
+                    if taken.send(Ok(epoch.clone())).is_ok() {
                         lock.keep(connected, epoch, stopped, news).await;
                     } else {
                         lock.give_back(connected).await;
@@ -144,7 +146,7 @@ struct Lock {
 }
 
 impl Lock {
-    async fn take(&self) -> Result<(Connected, i64), Fault> {
+    async fn take(&self) -> Result<(Connected, Epoch), Fault> {
         let connected = link::connect(&self.address).await?;
         if !try_lock(&connected.client, self.key).await? && !self.take_over(&connected).await? {
             let holder = holder(&connected.client, &self.environment).await?;
@@ -153,15 +155,16 @@ impl Lock {
                 holder,
             }));
         }
+        let token = Uuid::now_v7().to_string();
         let row = connected
             .client
             .query_typed_one(
                 "/* store.lead */
-                INSERT INTO leads (environment, epoch, host, pid, since, address, seen_at)
-                VALUES ($1, 1, $2, $3, $4, $5, now())
+                INSERT INTO leads (environment, epoch, host, pid, since, address, token, seen_at)
+                VALUES ($1, 1, $2, $3, $4, $5, $6, now())
                 ON CONFLICT (environment) DO UPDATE SET epoch = leads.epoch + 1,
                     host = excluded.host, pid = excluded.pid, since = excluded.since,
-                    address = excluded.address, seen_at = now()
+                    address = excluded.address, token = excluded.token, seen_at = now()
                 RETURNING epoch",
                 &[
                     (&self.environment, Type::TEXT),
@@ -169,10 +172,12 @@ impl Lock {
                     (&i64::from(std::process::id()), Type::INT8),
                     (&crate::store::stamp(crate::store::now()), Type::TEXT),
                     (&self.answers_at, Type::TEXT),
+                    (&token, Type::TEXT),
                 ],
             )
             .await?;
-        Ok((connected, row.try_get(0)?))
+        let number = row.try_get(0)?;
+        Ok((connected, Epoch { number, token }))
     }
 
     /// Takes the lock from a holder that was not seen alive for the time of the lease.
@@ -235,7 +240,7 @@ impl Lock {
     async fn keep(
         &self,
         first: Connected,
-        epoch: i64,
+        epoch: Epoch,
         mut stopped: oneshot::Receiver<()>,
         News { lost, doubts }: News,
     ) {
@@ -247,7 +252,7 @@ impl Lock {
             let end = tokio::select! {
                 _ = &mut stopped => End::Stopped,
                 _ = &mut current.driver => End::Away,
-                end = self.beat(&current.client, epoch, &confirmed) => end,
+                end = self.beat(&current.client, &epoch, &confirmed) => end,
             };
             let environment = &self.environment;
             match end {
@@ -263,7 +268,7 @@ impl Lock {
             current.driver.abort();
             let again = tokio::select! {
                 _ = &mut stopped => return,
-                again = self.retake(epoch) => again,
+                again = self.retake(&epoch) => again,
             };
             match again {
                 Some(connected) => current = connected,
@@ -280,24 +285,43 @@ impl Lock {
     async fn beat(
         &self,
         client: &impl GenericClient,
-        epoch: i64,
+        epoch: &Epoch,
         confirmed: &watch::Sender<Instant>,
     ) -> End {
+        let mut backend: Option<i32> = None;
         let mut beats = tokio::time::interval(BEAT);
         // After a pause of the process one beat is enough.
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
-            let named: [Value<'_>; 2] = [(&self.environment, Type::TEXT), (&epoch, Type::INT8)];
+            let named: [Value<'_>; 3] = [
+                (&self.environment, Type::TEXT),
+                (&epoch.number, Type::INT8),
+                (&epoch.token, Type::TEXT),
+            ];
             let asked = Instant::now();
-            let said = client.execute_typed(
+            let said = client.query_typed(
                 "/* store.beat */
-                UPDATE leads SET seen_at = now() WHERE environment = $1 AND epoch = $2",
+                UPDATE leads SET seen_at = now()
+                WHERE environment = $1 AND epoch = $2 AND token = $3 RETURNING pg_backend_pid()",
                 &named,
             );
             match tokio::time::timeout(Duration::from_secs_f64(LEASE), said).await {
-                Ok(Ok(0)) => return End::Superseded,
-                Ok(Ok(_)) => {
+                Ok(Ok(rows)) => {
+                    let now = rows.first().map(|row| row.try_get::<_, i32>(0));
+                    let Some(Ok(now)) = now else {
+                        return End::Superseded;
+                    };
+                    // The lock is of the session that took it; a pooler that gives another one took the
+                    // lock away with it.
+                    if *backend.get_or_insert(now) != now {
+                        let environment = &self.environment;
+                        tracing::error!(
+                            environment,
+                            "a pooler in front of the journal changed the session that holds the lead"
+                        );
+                        return End::Superseded;
+                    }
                     confirmed.send_replace(asked);
                 }
                 // A connection that is lost is noticed by who drives it; a row that somebody
@@ -309,7 +333,7 @@ impl Lock {
     }
 
     /// The lock on another connection, or nothing when another process has led since.
-    async fn retake(&self, epoch: i64) -> Option<Connected> {
+    async fn retake(&self, epoch: &Epoch) -> Option<Connected> {
         let mut pauses = Pauses::endless(Duration::from_millis(100), Duration::from_secs(5));
         loop {
             match self.locked_again(epoch).await {
@@ -323,10 +347,11 @@ impl Lock {
     }
 
     /// `Some(None)` when it is too late.
-    async fn locked_again(&self, epoch: i64) -> Result<Option<Option<Connected>>, Fault> {
+    async fn locked_again(&self, epoch: &Epoch) -> Result<Option<Option<Connected>>, Fault> {
         let connected = link::connect(&self.address).await?;
         let locked = try_lock(&connected.client, self.key).await?;
-        if stored_epoch(&connected.client, &self.environment, "").await? != Some(epoch) {
+        let stored = stored_epoch(&connected.client, &self.environment, "").await?;
+        if stored.as_ref() != Some(epoch) {
             return Ok(Some(None));
         }
         Ok(locked.then_some(Some(connected)))
@@ -391,7 +416,8 @@ fn number_of(words: &[&str]) -> i64 {
 /// lead.
 pub(super) async fn fence(transaction: &Transaction<'_>, proof: &Proof) -> Result<(), Fault> {
     let environment = &proof.environment;
-    if stored_epoch(transaction, environment, "FOR UPDATE").await? == Some(proof.epoch) {
+    let stored = stored_epoch(transaction, environment, "FOR UPDATE").await?;
+    if stored.as_ref() == Some(&proof.epoch) {
         return Ok(());
     }
     Err(Fault::Store(StoreError::Superseded {
@@ -404,14 +430,23 @@ async fn stored_epoch(
     client: &impl GenericClient,
     environment: &str,
     lock: &'static str,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<Epoch>, Fault> {
     let rows = client
         .query_typed(
-            &format!("/* store.epoch */ SELECT epoch FROM leads WHERE environment = $1 {lock}"),
+            &format!(
+                "/* store.epoch */ SELECT epoch, coalesce(token, '') FROM leads
+                WHERE environment = $1 {lock}"
+            ),
             &[(&environment, Type::TEXT)],
         )
         .await?;
-    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    Ok(Some(Epoch {
+        number: row.try_get(0)?,
+        token: row.try_get(1)?,
+    }))
 }
 
 /// Whether somebody holds a lock.

@@ -6,9 +6,10 @@ use crate::cli::output::tables::table;
 use crate::cli::output::{Page, View, format};
 use crate::deployment::checks;
 use crate::deployment::checks::Outcome;
+use crate::deployment::dress::clashes;
 use crate::deployment::hydrate::Waiting;
 use crate::deployment::identity::made_beside;
-use crate::deployment::state::{Event, State};
+use crate::deployment::state::{Asker, Event, State};
 use crate::deployment::statements::Statements;
 use crate::deployment::watch::Watched;
 use crate::plan::Plan;
@@ -202,6 +203,13 @@ impl View for ShowView {
                 text.push_str(&format!("  {}\n", visible(&object)));
             }
         }
+        let meanwhile = self.meanwhile();
+        if !meanwhile.is_empty() {
+            text.push_str("\nChanged in production meanwhile\n");
+            for what in meanwhile {
+                text.push_str(&format!("  {}\n", visible(&what)));
+            }
+        }
         let stays = self.stays(page.now);
         if !stays.is_empty() {
             text.push_str("\nTime in each state\n");
@@ -249,6 +257,12 @@ impl ShowView {
         records
             .rfind(|beside| !beside.is_empty())
             .unwrap_or_default()
+    }
+
+    /// What people changed in production meanwhile, and what the release changed as well.
+    fn meanwhile(&self) -> Vec<String> {
+        let told = |effect: &EffectView| Some(clashes(&effect.key, effect.result.as_ref()?));
+        self.effects.iter().filter_map(told).flatten().collect()
     }
 
     fn checks_table(&self) -> String {
@@ -375,12 +389,23 @@ fn event_sentence(event: &Event) -> String {
         Event::AskedTooLate { verb, reason } => format!("{verb} came too late: {reason}"),
         Event::RollbackRequested {
             reason,
-            cause: Some(cause),
-        } => format!("rollback requested ({}): {reason}", cause.as_str()),
-        Event::RollbackRequested {
-            reason,
-            cause: None,
-        } => format!("rollback requested: {reason}"),
+            cause,
+            forced,
+        } => {
+            let by = cause.map(Asker::as_str);
+            let forced = forced.then_some("ready or not");
+            let how: Vec<&str> = by.into_iter().chain(forced).collect();
+            match how.is_empty() {
+                true => format!("rollback requested: {reason}"),
+                false => format!("rollback requested ({}): {reason}", how.join(", ")),
+            }
+        }
+        Event::RollbackPutOff { reason } => {
+            format!("rollback waits, the old side is not ready: {reason}")
+        }
+        Event::RollbackForced { by } => {
+            format!("rollback forced, ready or not ({})", by.as_str())
+        }
         Event::RolledBack => "rolled back".to_owned(),
         Event::StuckAt { state, reason } => {
             format!("stuck while {}: {reason}", format::state(*state))

@@ -50,6 +50,7 @@ fn metadata() -> Metadata {
             id: "u1".to_owned(),
             kind: ObjectKind::View,
             beside: false,
+            given: None,
         }],
     }
 }
