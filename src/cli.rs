@@ -57,6 +57,7 @@ async fn dispatch<H: Handlers>(
     match command {
         Command::Plan(arguments) => handlers.plan(arguments, output, stop).await,
         Command::Deploy(arguments) => handlers.deploy(arguments, output, stop).await,
+        Command::Compile(arguments) => handlers.compile(arguments, output, stop).await,
         Command::Promote(arguments) => handlers.promote(arguments, output, stop).await,
         Command::Rollback(arguments) => handlers.rollback(arguments, output, stop).await,
         Command::Abort(arguments) => handlers.abort(arguments, output, stop).await,

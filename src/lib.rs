@@ -9,6 +9,8 @@
 pub mod artifacts;
 /// dbt as a child process: parse, build, test, and the artifacts that it leaves.
 pub mod build;
+/// A compiled project in a folder, released without dbt.
+pub mod bundle;
 /// The command line: arguments, output, signals, exit codes.
 pub mod cli;
 /// A client of the daemon's HTTP API.

@@ -4,9 +4,10 @@
 use crate::artifacts::{ArtifactError, Artifacts, Key};
 use crate::build::environment::Variables;
 use crate::build::{BuildError, Dbt, Invoker, environment};
+use crate::bundle::{self, Bundle, BundleError};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
-use crate::failure::{Class, Classify, with_causes};
+use crate::failure::{Class, Classify};
 use crate::materialize::catalog;
 use crate::materialize::session::SessionOptions;
 use crate::materialize::{Address, Materialize, SslMode};
@@ -17,13 +18,14 @@ use crate::project::{Project, Switches};
 use crate::settings::{Loaded, Override, Sources};
 use crate::settings::{Settings, SettingsError};
 use crate::source::{Source, SourceError};
-use crate::store::{Deployment, Location, Store, StoreError};
-use opening::Opening;
+use crate::store::{Location, Store, StoreError};
+use opening::{Opening, Present};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+pub use compiling::Compiled;
 pub use conduct::{Driving, Folder};
 pub use connection::ConnectionError;
 pub use planning::Wishes;
@@ -31,12 +33,16 @@ pub use revision::{Fetched, Revision, resolve};
 
 /// The project beside the baseline.
 mod compared;
+/// A project into a bundle.
+mod compiling;
 /// From a wish to a deployment that is driven.
 mod conduct;
 /// A `profiles.yml` from the configuration.
 mod connection;
 /// What in production is not as it was promoted.
 mod drifts;
+/// What earlier deployments say.
+mod learnt;
 /// Which project an environment is.
 mod opening;
 /// Environments over one set of schemas.
@@ -65,6 +71,8 @@ pub struct Wanted {
     pub working_directory: PathBuf,
     /// The configuration of the environment, where it was read already.
     pub loaded: Option<Arc<Loaded>>,
+    /// Whether the project itself is wanted, whatever bundle the configuration names.
+    pub ignores_bundle: bool,
 }
 
 /// An environment, opened. Nothing of it was touched.
@@ -76,10 +84,14 @@ pub struct Release {
     pub settings: Settings,
     /// The dbt project and its profile.
     pub project: Project,
-    /// The commit of the project, where it comes from a repository.
+    /// The commit of the project, where it comes from a repository, or the digest of its bundle.
     pub revision: Option<String>,
     /// The repository that the project comes from.
     pub source: Option<Source>,
+    /// The bundle that stands for the project and for dbt.
+    pub bundle: Option<Arc<Bundle>>,
+    /// Where that came from.
+    origin: Option<bundle::Origin>,
     /// Where relative paths of journal, artifacts and runs begin.
     base: PathBuf,
     /// What dbt must see of the environment besides what the settings allow.
@@ -121,6 +133,9 @@ pub enum ReleaseError {
     /// The repository.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The connection of the configuration.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
@@ -147,6 +162,7 @@ impl Classify for ReleaseError {
             Self::Materialize(error) => error.class(),
             Self::Deployment(error) => error.class(),
             Self::Source(error) => error.class(),
+            Self::Bundle(error) => error.class(),
             Self::Connection(error) => error.class(),
             Self::Folder { .. } => Class::Transient,
         }
@@ -163,6 +179,7 @@ impl Classify for ReleaseError {
             Self::Materialize(error) => error.hint(),
             Self::Deployment(error) => error.hint(),
             Self::Source(error) => error.hint(),
+            Self::Bundle(error) => error.hint(),
             Self::Connection(error) => error.hint(),
             Self::Folder { .. } => {
                 Some("check the folder's permissions and the free space".to_owned())
@@ -212,8 +229,22 @@ impl Release {
     /// Faults of the configuration and of the project's files.
     pub fn open(wanted: &Wanted) -> Result<Self, ReleaseError> {
         let opening = Opening::of(wanted)?;
-        let checkout = opening.source.as_ref().map(Source::present).transpose()?;
-        opening.open(checkout)
+        let present = opening.present()?;
+        opening.open(present)
+    }
+
+    /// As [`Release::open`], for whoever goes on with a deployment: a bundle that cannot be read any more is the
+    /// one that was opened last, and one that was not fetched on this machine is fetched.
+    ///
+    /// # Errors
+    /// As [`Release::open`]; an object store that does not answer.
+    pub async fn reopen(wanted: &Wanted) -> Result<Self, ReleaseError> {
+        let opening = Opening::of(wanted)?;
+        let present = match &opening.origin {
+            Some(origin) => Present::Bundle(origin.at_hand().await?),
+            None => opening.present()?,
+        };
+        opening.open(present)
     }
 
     /// As [`Release::open`], with the project's repository fetched first, where it comes from one.
@@ -234,68 +265,28 @@ impl Release {
         let opening = Opening::of(wanted)?;
         match opening.journal()? {
             Some((url, base)) => open_store(&url, &base).await,
-            None => opening.open(None)?.store().await,
+            None => opening.open(Present::Folder)?.store().await,
         }
     }
 
-    /// The same environment with the project at another commit, which is fetched; `None` when it is
-    /// at that commit, when none is named, or when the project comes from no repository.
+    /// Makes sure that the bundle was compiled for what is configured here; a project is compiled for it.
     ///
     /// # Errors
-    /// As [`Release::fetch`].
-    pub async fn at(
-        &self,
-        revision: Option<&str>,
-        cancel: &CancellationToken,
-    ) -> Result<Option<Self>, ReleaseError> {
-        let (Some(source), Some(revision)) = (&self.source, revision) else {
-            return Ok(None);
-        };
-        let present = source.present().ok();
-        let is_there = present.is_some_and(|present| present.revision.as_str() == revision);
-        if is_there && self.revision.as_deref() == Some(revision) {
-            return Ok(None);
-        }
-        let revision = revision.parse().map_err(SourceError::from)?;
-        let mut opening = Opening::of(&self.wanted)?;
-        // Its lock on the work tree is this release's.
-        opening.source = Some(source.clone());
-        let checkout = source.fetch(Some(&revision), cancel).await?;
-        opening.open(Some(checkout)).map(Some)
+    /// The refusal [`bundle::Name::AnotherTarget`], with everything that differs.
+    pub fn is_for_this(&self, builds: &Builds) -> Result<(), ReleaseError> {
+        Ok(builds.is_for_this(&self.project.deployment()?)?)
     }
 
-    /// The same environment with the project at the commit that the deployment was planned from;
-    /// `None` when it is. Where dbt has no part any more, or is to have none, a commit that cannot be
-    /// had is a warning: a rollback does not wait for a repository.
-    ///
-    /// # Errors
-    /// As [`Release::at`].
-    pub async fn as_planned(
-        &self,
-        deployment: &Deployment,
-        is_abort: bool,
-        reporter: &Reporter,
-        cancel: &CancellationToken,
-    ) -> Result<Option<Self>, ReleaseError> {
-        let revision = deployment.request.revision.as_deref();
-        match self.at(revision, cancel).await {
-            Err(ReleaseError::Source(error))
-                if error.class() != Class::Interrupted
-                    && (is_abort || !deployment.state.is_before_cutover()) =>
-            {
-                reporter.warning(format!(
-                    "the commit of the deployment was not fetched: {}",
-                    with_causes(&error)
-                ));
-                Ok(None)
-            }
-            ended => ended,
-        }
-    }
-
-    /// What was fetched, in one sentence; `None` when the project comes from no repository.
+    /// What was fetched, in one sentence; `None` when the project is a folder.
     #[must_use]
     pub fn fetched(&self) -> Option<String> {
+        if let (Some(origin), Some(bundle)) = (&self.origin, &self.bundle) {
+            return Some(format!(
+                "the project is the bundle {} of {}",
+                bundle.digest(),
+                origin.shown()
+            ));
+        }
         let source = self.source.as_ref()?;
         let revision = self.revision.as_deref()?;
         Some(format!("the project is {} at {revision}", source.address()))
@@ -341,6 +332,12 @@ impl Release {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.project.locations.project_dir
+    }
+
+    /// The folder with every file of the project; `None` of a bundle, which has few of them.
+    #[must_use]
+    pub fn files(&self) -> Option<&Path> {
+        self.bundle.is_none().then_some(&*self.project.dbt.path)
     }
 
     /// Opens the journal.
@@ -425,10 +422,16 @@ impl Release {
             Some(_) => self.base.as_path(),
             None => self.folder(),
         };
-        let dbt = Dbt::locate(settings.executable.as_deref(), trusted, path.as_deref())?;
+        let dbt = match &self.bundle {
+            Some(_) => Dbt::none(),
+            None => Dbt::locate(settings.executable.as_deref(), trusted, path.as_deref())?,
+        };
         let mut environment = environment::allowed(std::env::vars_os(), &self.passes);
         environment.extend(self.secrets.clone());
-        let switches = Switches::of(&self.project.dbt.flags, &environment);
+        let switches = match &self.bundle {
+            Some(bundle) => bundle.about().switches,
+            None => Switches::of(&self.project.dbt.flags, &environment),
+        };
         let vars: serde_json::Map<_, _> = self.settings.project.vars.clone().into_iter().collect();
         let profile = &self.project.profile;
         let circumstances = self.project.circumstances(&vars, &environment);
@@ -458,6 +461,7 @@ impl Release {
             packages: self.project.dbt.packages_install_path.clone(),
             circumstances,
             switches,
+            bundle: self.bundle.clone(),
         })
     }
 }

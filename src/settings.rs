@@ -69,7 +69,7 @@ impl Serialize for Span {
 pub struct Settings {
     /// Where the dbt project is.
     pub project: Project,
-    /// The git repository that the project comes from.
+    /// The git repository that the project comes from, or its bundle.
     pub source: Source,
     /// When releases begin by themselves.
     pub schedule: Schedule,
@@ -159,7 +159,7 @@ pub struct Project {
 pub struct Environment {
     /// Where the project is; given keys replace the general ones.
     pub project: Project,
-    /// The git repository; given keys replace the general ones, here and below.
+    /// The git repository or the bundle; given keys replace the general ones, here and below.
     pub source: Source,
     /// When releases begin by themselves.
     pub schedule: Schedule,

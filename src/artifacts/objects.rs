@@ -145,6 +145,42 @@ impl Artifacts {
         }
     }
 
+    /// An object that others put below the store's address, where it is there: bundles are read so. `path` has plain
+    /// parts between `/`.
+    ///
+    /// # Errors
+    /// A store that does not answer; an object with more than `most` bytes.
+    pub async fn read_below(
+        &self,
+        path: &str,
+        most: u64,
+    ) -> Result<Option<Vec<u8>>, ArtifactError> {
+        let mut whole = self.root.as_ref().to_owned();
+        if !whole.is_empty() {
+            whole.push('/');
+        }
+        whole.push_str(path);
+        let action = format!("reading {path}");
+        let path =
+            ObjectPath::parse(&whole).map_err(|error| self.failure(&action, error.into()))?;
+        let read = async {
+            let found = self.store.get(&path).await?;
+            if found.meta.size > most {
+                let problem = format!("it has more than {most} bytes");
+                return Err(object_store::Error::Generic {
+                    store: "bundle",
+                    source: problem.into(),
+                });
+            }
+            found.bytes().await
+        };
+        match read.await {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failure(&action, error)),
+        }
+    }
+
     /// Makes sure, once for each process, that a remote store refuses to create what is there already. Writes one
     /// object.
     ///

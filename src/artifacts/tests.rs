@@ -15,6 +15,7 @@ use crate::project::Manifest;
 use jiff::Timestamp;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
+use object_store::{PutMode, PutOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -105,6 +106,24 @@ async fn suite(artifacts: Artifacts) {
     keeps_hostile_names_apart(&artifacts).await;
     trims(&artifacts).await;
     finds_what_others_have_live(&artifacts).await;
+    reads_what_others_put_there(&artifacts).await;
+}
+
+/// Bundles are uploaded under their plain names, spaces and all.
+async fn reads_what_others_put_there(artifacts: &Artifacts) {
+    let below = "bundles/seeds/orders of ä.csv";
+    let root = artifacts.root.as_ref();
+    let whole = format!("{root}/{below}");
+    let path = ObjectPath::parse(whole.trim_start_matches('/')).expect("a path");
+    let options = PutOptions::from(PutMode::Overwrite);
+    let put = artifacts.store.put_opts(&path, "a,b\n".into(), options);
+    put.await.expect("written");
+    let read = artifacts.read_below(below, 4).await.expect("reads");
+    assert_eq!(read.as_deref(), Some(&b"a,b\n"[..]));
+    let read = artifacts.read_below("bundles/nothing", 4).await;
+    assert_eq!(read.expect("reads"), None);
+    let error = artifacts.read_below(below, 3).await.expect_err("too large");
+    assert!(matches!(error, ArtifactError::Away { .. }), "{error}");
 }
 
 async fn finds_what_others_have_live(artifacts: &Artifacts) {

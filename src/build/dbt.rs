@@ -17,13 +17,19 @@ use tokio_util::sync::CancellationToken;
 static KNOWN: LazyLock<Mutex<HashMap<(PathBuf, SystemTime), Version>>> =
     LazyLock::new(Mutex::default);
 
-/// A dbt executable.
+/// A dbt executable, or none where there is to be none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dbt {
-    executable: PathBuf,
+    executable: Option<PathBuf>,
 }
 
 impl Dbt {
+    /// No dbt: of what is released from a bundle. Whatever would start it is an error.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { executable: None }
+    }
+
     /// Finds dbt: `explicit` (the setting), else `.venv/bin/dbt` or `venv/bin/dbt` in `project_dir` or the
     /// nearest parent that has one, else on `path_var` (the value of `PATH`). For a project that comes from
     /// a repository `project_dir` is a folder that the repository cannot write.
@@ -45,7 +51,7 @@ impl Dbt {
                 });
             }
             return Ok(Self {
-                executable: absolute(path),
+                executable: Some(absolute(path)),
             });
         }
         let project_dir = absolute(project_dir);
@@ -64,7 +70,7 @@ impl Dbt {
                     refuse_tracked(folder, name)?;
                 }
                 return Ok(Self {
-                    executable: candidate,
+                    executable: Some(candidate),
                 });
             }
             looked.push(candidate);
@@ -73,9 +79,11 @@ impl Dbt {
     }
 
     /// The executable.
-    #[must_use]
-    pub fn executable(&self) -> &Path {
-        &self.executable
+    ///
+    /// # Errors
+    /// [`BuildError::NoDbt`] where there is to be none.
+    pub fn executable(&self) -> Result<&Path, BuildError> {
+        self.executable.as_deref().ok_or(BuildError::NoDbt)
     }
 
     /// The versions of dbt-core and of the adapter. Asked once per executable and process.
@@ -88,15 +96,16 @@ impl Dbt {
         deadline: Duration,
         cancel: &CancellationToken,
     ) -> Result<Version, BuildError> {
-        let modified = std::fs::metadata(&self.executable).and_then(|meta| meta.modified());
-        let key = modified.ok().map(|time| (self.executable.clone(), time));
+        let executable = self.executable()?;
+        let modified = std::fs::metadata(executable).and_then(|meta| meta.modified());
+        let key = modified.ok().map(|time| (executable.to_owned(), time));
         if let Some(key) = &key
             && let Some(version) = known().get(key)
         {
             return Ok(*version);
         }
         let guest = Guest {
-            program: self.executable.clone(),
+            program: executable.to_owned(),
             arguments: vec!["--version".into()],
             directory: std::env::temp_dir(),
             environment: environment.clone(),
@@ -108,7 +117,7 @@ impl Dbt {
         };
         let finished = guest.run(cancel, &mut |_, _| {}).await?;
         let unsupported = |problem| BuildError::Unsupported {
-            path: self.executable.clone(),
+            path: executable.to_owned(),
             problem,
         };
         if finished.code != 0 {
@@ -173,7 +182,7 @@ pub(in crate::build) mod tests {
         drop(stdin);
         assert!(writer.wait().expect("an end").success());
         Dbt {
-            executable: path.to_owned(),
+            executable: Some(path.to_owned()),
         }
     }
 
@@ -202,7 +211,8 @@ pub(in crate::build) mod tests {
         let on_path = folder.path().join("bin/dbt");
         let path_var = on_path.parent().map(|p| p.as_os_str().to_owned());
         let locate = |explicit: Option<&Path>| {
-            Dbt::locate(explicit, &project, path_var.as_deref()).map(|dbt| dbt.executable)
+            let found = Dbt::locate(explicit, &project, path_var.as_deref());
+            found.and_then(|dbt| dbt.executable().map(Path::to_owned))
         };
         fake(&on_path, "");
         assert_eq!(locate(None).expect("found"), on_path);

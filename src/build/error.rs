@@ -16,6 +16,9 @@ pub enum BuildError {
         /// Where it was looked for, in order.
         looked: Vec<PathBuf>,
     },
+    /// There is to be no dbt.
+    #[error("this needs dbt, and a bundle is released without it")]
+    NoDbt,
     /// The dbt that the settings name is not there.
     #[error("`dbt.executable` names {}, which is not an executable file", path.display())]
     NotExecutable {
@@ -134,6 +137,7 @@ impl Classify for BuildError {
     fn class(&self) -> Class {
         match self {
             Self::NotFound { .. }
+            | Self::NoDbt
             | Self::NotExecutable { .. }
             | Self::Unsupported { .. }
             | Self::Tracked { .. }
@@ -161,6 +165,10 @@ impl Classify for BuildError {
             Self::NotFound { .. } => Some(format!(
                 "install it into the project's .venv: {INSTALL}; or set `dbt.executable`"
             )),
+            Self::NoDbt => Some(
+                "do it where the project and dbt are, without --bundle and source.bundle"
+                    .to_owned(),
+            ),
             Self::Tracked { .. } => Some(
                 "remove it from the repository, or set `dbt.executable` to one that you trust"
                     .to_owned(),

@@ -440,6 +440,7 @@ impl Invoker {
     }
 
     async fn run(&self, order: Order) -> Result<Invocation, BuildError> {
+        let program = self.dbt.executable()?.to_owned();
         let folder = self.run_dir.join(order.name);
         let target_dir = folder.join("target");
         create(&target_dir)?;
@@ -456,7 +457,7 @@ impl Invoker {
         ]);
         environment.extend(order.extra.clone());
         let guest = Guest {
-            program: self.dbt.executable().to_owned(),
+            program,
             arguments: order.arguments.clone(),
             directory: self.project_dir.clone(),
             environment,

@@ -49,6 +49,15 @@ pub struct Version {
 }
 
 impl Version {
+    /// The versions in these two texts, as they print.
+    #[must_use]
+    pub fn of(core: &str, adapter: &str) -> Option<Self> {
+        Some(Self {
+            core: Number::parse(core)?,
+            adapter: Number::parse(adapter)?,
+        })
+    }
+
     /// Reads the output of `dbt --version`.
     ///
     /// # Errors

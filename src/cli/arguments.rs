@@ -4,12 +4,15 @@ use crate::client::Address;
 use crate::deployment::Verb;
 use crate::plan::RefusalName;
 use crate::project::manifest::ResourceType;
-use crate::project::select::{self, IndirectSelection, Selection};
+use crate::project::select::{IndirectSelection, Selection};
 use crate::settings::{Policy, Span, Strategy};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use values::{parse_allow, parse_kind, parse_name, parse_span, parse_vars};
+
+/// From words to values.
+mod values;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -86,6 +89,10 @@ pub struct Global {
     /// Folder of profiles.yml
     #[arg(long, global = true, env = "DBT_PROFILES_DIR", value_name = "DIR", help_heading = DBT)]
     pub profiles_dir: Option<PathBuf>,
+    /// Bundle that `cutover compile` made, released in the place of a project, without dbt: a folder,
+    /// or s3://, gs://, az://
+    #[arg(long, global = true, value_name = "PLACE", help_heading = GLOBAL)]
+    pub bundle: Option<String>,
     /// Profile, when not the one that dbt_project.yml names
     #[arg(long, global = true, env = "DBT_PROFILE", value_name = "NAME", help_heading = DBT)]
     pub profile: Option<String>,
@@ -132,6 +139,8 @@ pub enum Command {
     Plan(Plan),
     /// Release: build aside, wait, test, swap, clean up
     Deploy(Deploy),
+    /// Compile the project into a bundle, which is released with --bundle where there is no dbt
+    Compile(Compile),
     /// Swap the candidate that is ready with production
     Promote(Step),
     /// Put the old side back, while it is kept
@@ -285,6 +294,24 @@ pub struct Deploy {
     /// With --server: do not wait for the end
     #[arg(long, conflicts_with = "test_only")]
     pub no_wait: bool,
+}
+
+/// `cutover compile`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover compile bundle production
+  cutover plan --bundle bundle production     elsewhere, without dbt, git and the project
+  cutover deploy --bundle bundle production
+
+The same project gives the same bundle. Unit tests are not run from it: run them before it is made.")]
+pub struct Compile {
+    /// The folder of the bundle: one that does not exist, an empty one, or a bundle, which is replaced
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
 }
 
 /// `cutover promote`, `abort`, `resume` and `cleanup`, and what they have in common with `rollback`
@@ -537,64 +564,4 @@ pub struct BaselineExport {
 pub enum ConfigCommand {
     /// Show every setting in force: defaults, file, environment and flags together
     Show,
-}
-
-fn parse_span(text: &str) -> Result<Span, String> {
-    humantime::parse_duration(text)
-        .map(Span)
-        .map_err(|error| format!("not a duration such as 0s, 15m or 2h ({error})"))
-        .and_then(|span| {
-            const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-            if span.0 > LONGEST {
-                return Err("longer than a year".to_owned());
-            }
-            Ok(span)
-        })
-}
-
-fn parse_allow(word: &str) -> Result<RefusalName, String> {
-    let name = word.parse::<RefusalName>().map_err(|e| e.to_string())?;
-    if name.is_allowable() {
-        return Ok(name);
-    }
-    let allowable: Vec<&str> = RefusalName::ALL
-        .iter()
-        .filter(|name| name.is_allowable())
-        .map(|name| name.as_str())
-        .collect();
-    Err(format!(
-        "it would lose data or break the atomic swap; only these can be accepted: {}",
-        allowable.join(", ")
-    ))
-}
-
-fn parse_kind(word: &str) -> Result<Kind, String> {
-    let known = select::Kept::by_ls_of_all().kinds;
-    match word {
-        "all" => Ok(Kind::All),
-        "default" => Ok(Kind::Default),
-        word => match ResourceType::named(word).filter(|kind| known.contains(kind)) {
-            Some(kind) => Ok(Kind::One(kind)),
-            None => {
-                let names: Vec<&str> = known.iter().map(|kind| kind.as_str()).collect();
-                Err(format!("use all, default or one of {}", names.join(", ")))
-            }
-        },
-    }
-}
-
-fn parse_vars(text: &str) -> Result<Vars, String> {
-    if text.trim().is_empty() {
-        return Ok(Vars::default());
-    }
-    serde_yaml::from_str(text)
-        .map(Vars)
-        .map_err(|error| format!("not a YAML mapping such as '{{country: fr}}' ({error})"))
-}
-
-fn parse_name(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    Ok(text.to_owned())
 }

@@ -1,8 +1,8 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
 use super::arguments::{
-    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Deploy, Gc,
-    Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
+    Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 mod baseline;
 /// `check`
 mod check;
+/// `compile`
+mod compile;
 /// `plan` and `deploy`
 mod deploy;
 /// `gc`
@@ -62,6 +64,7 @@ impl Commands {
                 overrides: overrides(global, &working_directory),
                 environment: None,
                 loaded: None,
+                ignores_bundle: false,
                 working_directory: global
                     .project_dir
                     .as_ref()
@@ -98,6 +101,11 @@ impl Commands {
         Release::open(&self.wanted(target, more))
     }
 
+    /// As `open`, for whoever goes on with a deployment.
+    async fn reopened(&self, target: &Target) -> Result<Release, ReleaseError> {
+        Release::reopen(&self.wanted(target, Vec::new())).await
+    }
+
     /// As `open`, with the project's repository fetched first, where it comes from one.
     async fn fetched(
         &self,
@@ -129,6 +137,17 @@ fn overrides(global: &Global, working_directory: &Path) -> Vec<Override> {
             "--profiles-dir",
             "project.profiles_directory",
             global.profiles_dir.as_ref().map(path),
+        ),
+        (
+            "--bundle",
+            "source.bundle",
+            global
+                .bundle
+                .as_ref()
+                .map(|place| match place.contains("://") {
+                    true => json!(place),
+                    false => json!(working_directory.join(place)),
+                }),
         ),
         (
             "--profile",
@@ -187,6 +206,15 @@ impl Handlers for Commands {
         stop: &CancellationToken,
     ) -> Answer {
         deploy::deploy(self, arguments, output, stop).await
+    }
+
+    async fn compile(
+        &self,
+        arguments: &Compile,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        compile::compile(self, arguments, output, stop).await
     }
 
     async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {

@@ -2,8 +2,8 @@
 //! tests' one only notes what was asked.
 
 use super::arguments::{
-    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Deploy, Gc, History, Ls,
-    Plan, Rollback, Show, Status, Step,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
+    History, Ls, Plan, Rollback, Show, Status, Step,
 };
 use super::{CommandError, Output};
 use crate::failure::Class;
@@ -36,6 +36,13 @@ pub trait Handlers {
     /// `cutover deploy`
     async fn deploy(&self, arguments: &Deploy, output: &Output, stop: &CancellationToken)
     -> Answer;
+    /// `cutover compile`
+    async fn compile(
+        &self,
+        arguments: &Compile,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover promote`
     async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover rollback`

@@ -2,8 +2,8 @@
 //! project's files is refused.
 
 use super::arguments::{
-    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Deploy, Gc, Global,
-    History, Ls, Plan, Rollback, Show, Status, Step,
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
+    Global, History, Ls, Plan, Rollback, Show, Status, Step,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
@@ -45,8 +45,11 @@ impl Remote {
     /// The commands over the daemon at `server`.
     ///
     /// # Errors
-    /// A token or a certificate that cannot be read.
+    /// A token or a certificate that cannot be read; a bundle, which a daemon is not given.
     pub fn new(server: &Address, global: &Global) -> Result<Self, CommandError> {
+        if global.bundle.is_some() {
+            return Err(elsewhere("--bundle"));
+        }
         Ok(Self {
             client: client(server, global)?,
             led: None,
@@ -275,6 +278,10 @@ impl Handlers for Remote {
         let before = self.environment(name).await?;
         self.ask(before, wish, arguments.no_wait, output, stop)
             .await
+    }
+
+    async fn compile(&self, _: &Compile, _: &Output, _: &Stop) -> Answer {
+        not_here("compile")
     }
 
     async fn promote(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {

@@ -1,6 +1,6 @@
 use super::arguments::{
     Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
-    Deploy, Global, History, Ls, OutputFormat, Plan, Rollback, Show, Status, Step,
+    Compile, Deploy, Global, History, Ls, OutputFormat, Plan, Rollback, Show, Status, Step,
 };
 use super::{Answer, CommandError, Ending, Handlers, Output, run};
 use crate::failure::Class;
@@ -41,6 +41,9 @@ impl Handlers for Fake {
     }
     async fn deploy(&self, _: &Deploy, _: &Output, _: &Stop) -> Answer {
         self.note("deploy")
+    }
+    async fn compile(&self, _: &Compile, _: &Output, _: &Stop) -> Answer {
+        self.note("compile")
     }
     async fn promote(&self, _: &Step, _: &Output, _: &Stop) -> Answer {
         self.note("promote")
@@ -122,6 +125,7 @@ async fn each_command_reaches_its_handler() {
     let commands = [
         "plan",
         "deploy",
+        "compile o",
         "promote",
         "rollback",
         "abort",
@@ -155,6 +159,7 @@ async fn each_command_reaches_its_handler() {
                 .replace(" --manifest m", "")
                 .replace("export d", "export")
                 .replace("forget e", "forget")
+                .replace("compile o", "compile")
         })
         .to_vec();
     assert_eq!(asked, expected);

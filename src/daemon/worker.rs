@@ -343,8 +343,8 @@ impl Worker {
         }
     }
 
-    fn open(&self) -> Result<Release, ReleaseError> {
-        Release::open(&self.wanted())
+    async fn open(&self) -> Result<Release, ReleaseError> {
+        Release::reopen(&self.wanted()).await
     }
 
     fn pauses(&self) -> Pauses {

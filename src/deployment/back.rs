@@ -295,6 +295,7 @@ mod tests {
                     at: Timestamp::from_second(second).expect("a time"),
                     event: event.clone(),
                     state_after: State::RollingBack,
+                    by: None,
                 }
             })
             .collect();

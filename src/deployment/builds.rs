@@ -5,6 +5,7 @@ use crate::build::invocation::Compilation;
 use crate::build::log::is_connection_failure;
 use crate::build::version::Version;
 use crate::build::{BuildError, Invocation, Invoker, PrivateProfile, invocation, orphan};
+use crate::bundle::Bundle;
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::identifier::Qualified;
 use crate::plan::Plan;
@@ -18,7 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+/// What a bundle holds in the place of dbt.
+mod bundled;
 /// What dbt makes of the names of clusters.
 mod clusters;
 mod command_line;
@@ -30,8 +34,12 @@ mod native;
 mod outcomes;
 /// What will have to be compiled.
 mod predict;
+/// Whether all that was planned was done.
+mod results;
+pub use bundled::CompiledProject;
 pub use compile::Compiled;
 pub use outcomes::uncompiled;
+use results::all_good;
 
 /// dbt for one deployment.
 #[derive(Debug, Clone)]
@@ -54,6 +62,8 @@ pub struct Builds {
     pub circumstances: Circumstances,
     /// What dbt makes besides what its manifest says.
     pub switches: Switches,
+    /// What stands for dbt and the project, where they are not here.
+    pub bundle: Option<Arc<Bundle>>,
 }
 
 /// The project as dbt parsed it for a plan.
@@ -151,6 +161,9 @@ impl Builds {
         predicted: Option<&Compilation>,
         green: Green,
     ) -> Result<Parsed, DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return self.unpacked(bundle);
+        }
         self.install_packages().await?;
         // A dbt that cannot be used says so better than its parse would; both take seconds.
         let version = self.invoker.dbt.version(
@@ -249,6 +262,9 @@ impl Builds {
     /// # Errors
     /// dbt's, and broken or foreign manifests.
     pub async fn manifest(&self) -> Result<Manifest, DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return self.bundled_manifest(bundle);
+        }
         self.install_packages().await?;
         read_manifest(&self.invoker.parse(false).await?)
     }
@@ -443,8 +459,11 @@ impl Builds {
     async fn state(&self, plan: &Plan) -> Result<PathBuf, DeploymentError> {
         let folder = self.folder().join("parse").join("target");
         if !folder.join("manifest.json").is_file() {
-            let parsed = self.invoker.parse(false).await?;
-            same_project(&read_manifest(&parsed)?, &plan.manifest_hash)?;
+            let manifest = match &self.bundle {
+                Some(bundle) => self.bundled_manifest(bundle)?,
+                None => read_manifest(&self.invoker.parse(false).await?)?,
+            };
+            same_project(&manifest, &plan.manifest_hash)?;
         }
         Ok(folder)
     }
@@ -513,84 +532,4 @@ fn read_manifest(invocation: &Invocation) -> Result<Manifest, DeploymentError> {
         .clone()
         .unwrap_or_else(|| invocation.target_dir.join("manifest.json"));
     Manifest::read(&path).map_err(manifest_error)
-}
-
-/// Every wanted node must be in the results with a good status, and nothing else may have run.
-fn all_good<'a>(
-    command: &'static str,
-    invocation: &Invocation,
-    wanted: impl Iterator<Item = &'a str>,
-) -> Result<(), DeploymentError> {
-    let path = invocation
-        .run_results
-        .clone()
-        .unwrap_or_else(|| invocation.target_dir.join("run_results.json"));
-    let results = RunResults::read(&path)
-        .map_err(|error| DeploymentError::Failed(format!("dbt {command}: {error}")))?;
-    let mut by_id: BTreeMap<&str, &RunResult> = results
-        .results
-        .iter()
-        .map(|result| (result.unique_id.as_str(), result))
-        .collect();
-    let mut bad = Vec::new();
-    let mut lost = None;
-    for id in wanted {
-        match by_id.remove(id) {
-            Some(result) if result.status.is_good() => {}
-            Some(result) => {
-                let message = result.message.as_deref().unwrap_or_default();
-                if is_connection_failure(message) {
-                    lost = Some(message.to_owned());
-                }
-                bad.push(describe(result));
-            }
-            None => bad.push(format!("{id}: dbt did not run it")),
-        }
-    }
-    // Hooks of the project run with every invocation; any other node was never planned.
-    for result in by_id.values() {
-        if result.unique_id.starts_with("operation.") {
-            if !result.status.is_good() {
-                bad.push(describe(result));
-            }
-        } else {
-            bad.push(format!(
-                "{}: dbt ran it although it was not planned",
-                result.unique_id
-            ));
-        }
-    }
-    if bad.is_empty() {
-        return Ok(());
-    }
-    // The server went away under dbt: what failed says nothing about the project.
-    if let Some(message) = lost {
-        return Err(BuildError::Connection { command, message }.into());
-    }
-    let shown = 20;
-    let more = bad.len().saturating_sub(shown);
-    bad.truncate(shown);
-    if more > 0 {
-        bad.push(format!("and {more} more"));
-    }
-    Err(DeploymentError::Failed(format!(
-        "dbt {command}: {} of {} nodes did not succeed:\n  {}",
-        bad.len() + more - usize::from(more > 0),
-        results.results.len(),
-        bad.join("\n  ")
-    )))
-}
-
-fn describe(result: &RunResult) -> String {
-    let status = format!("{:?}", result.status).to_lowercase();
-    match result.message.as_deref().map(str::trim) {
-        Some(message) if !message.is_empty() => {
-            format!(
-                "{} {status}: {}",
-                result.unique_id,
-                message.replace('\n', " ")
-            )
-        }
-        Some(_) | None => format!("{} {status}", result.unique_id),
-    }
 }

@@ -3,6 +3,7 @@
 use super::state::State;
 use crate::artifacts::ArtifactError;
 use crate::build::BuildError;
+use crate::bundle::BundleError;
 use crate::failure::{Class, Classify};
 use crate::materialize::MaterializeError;
 use crate::plan::Refused;
@@ -24,6 +25,9 @@ pub enum DeploymentError {
     /// The artifact store.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
+    /// The bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The project's files.
     #[error(transparent)]
     Project(#[from] project::Error),
@@ -102,6 +106,7 @@ impl Classify for DeploymentError {
             Self::Store(error) => error.class(),
             Self::Build(error) => error.class(),
             Self::Artifacts(error) => error.class(),
+            Self::Bundle(error) => error.class(),
             Self::Project(_) | Self::Manifest(_) => Class::Usage,
             Self::Refused(error) => error.class(),
             Self::Failed(_) | Self::Unwound { .. } | Self::RolledBackByCheck { .. } => {
@@ -121,6 +126,7 @@ impl Classify for DeploymentError {
             Self::Store(error) => error.hint(),
             Self::Build(error) => error.hint(),
             Self::Artifacts(error) => error.hint(),
+            Self::Bundle(error) => error.hint(),
             Self::Refused(_) => Some("every refusal names its remedy".to_owned()),
             Self::Declined(_) => Some(
                 "green is untouched: run `cutover promote` to try again or `cutover abort` to give up"

@@ -9,6 +9,7 @@
 use super::GREEN_SUFFIX;
 use super::candidate::ClusterUse;
 use crate::project::manifest::Manifest;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The macros that decide, as dbt-materialize calls them.
@@ -17,11 +18,12 @@ const MACROS: [&str; 2] = ["generate_cluster_name", "generate_deploy_cluster_nam
 const OWN_PACKAGES: [&str; 3] = ["dbt", "dbt_postgres", "dbt_materialize"];
 
 /// The final name of each cluster that a project gives.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterNames(Option<BTreeMap<String, FinalName>>);
 
 /// What dbt makes of one given name; as dbt writes it into SQL, spaces around it taken off.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FinalName {
     /// Without `deploy: true`.
     pub production: String,

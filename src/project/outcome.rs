@@ -24,7 +24,7 @@ pub mod tokens;
 
 pub use compare::{Difference, Verdict};
 pub use digest::Digest;
-pub use inputs::{Circumstances, Inputs};
+pub use inputs::{Circumstances, Inputs, counted_target};
 pub use options::{Customs, plain_name};
 
 use super::manifest::{Index, Manifest, Node, ResourceType};

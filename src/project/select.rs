@@ -31,7 +31,7 @@ use crate::failure::{Class, Classify};
 
 pub use criteria::{Criteria, IndirectSelection, Method, Operation, Reach, Spec};
 pub use freshness::Freshness;
-pub use selectors::Selectors;
+pub use selectors::{FILE as SELECTORS_FILE, Selectors};
 
 /// What dbt selects where nothing is asked for.
 const EVERYTHING: [&str; 5] = [

@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 
+use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
 /// The flag of dbt 1.12 in `flags:` of `dbt_project.yml`; no variable or option sets it.
@@ -11,7 +12,8 @@ const VERSION_POINTERS: &str = "latest_version_pointer_enabled_by_default";
 const STORE_FAILURES: [&str; 2] = ["DBT_STORE_FAILURES", "DBT_ENGINE_STORE_FAILURES"];
 
 /// What dbt makes where a node's configuration does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Switches {
     /// Whether tests store their failures.
     pub store_failures: bool,

@@ -88,6 +88,11 @@ impl Release {
         self.project.deployment()?;
         let mut folder = Folder::of(self);
         let builds = self.builds(&folder.0, reporter, stop)?;
+        if let Err(error) = self.is_for_this(&builds) {
+            // A folder that stays does no harm; the error is what matters.
+            let _ = folder.remove();
+            return Err(error);
+        }
         let materialize = self.materialize().until(stop);
         let plan = match self.artifacts() {
             Ok(artifacts) => {

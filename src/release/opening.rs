@@ -3,6 +3,7 @@
 use super::connection::{self, Place};
 use super::{Release, ReleaseError, Wanted, configuration, project_folder};
 use crate::build::environment::Passes;
+use crate::bundle::{Bundle, Origin};
 use crate::plan::Plan;
 use crate::project::dbt_project;
 use crate::project::locate::PROFILES_FILE;
@@ -11,6 +12,7 @@ use crate::settings::Settings;
 use crate::source::{Checkout, Source};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Which variables dbt may see, and the files of the project that Cutover renders itself.
 fn passes(settings: &Settings) -> Passes {
@@ -37,6 +39,32 @@ impl Release {
             )
         })
     }
+
+    /// Says which bundle is released, and what compiled it.
+    pub(super) fn bundle_note(&self) -> Option<String> {
+        let bundle = self.bundle.as_ref()?;
+        let about = bundle.about();
+        let commit = match &about.revision {
+            Some(commit) => format!(" of the commit {commit}"),
+            None => String::new(),
+        };
+        Some(format!(
+            "released from the bundle {}{commit}, compiled by dbt-core {} and dbt-materialize {}",
+            bundle.digest(),
+            about.dbt.core,
+            about.dbt.adapter
+        ))
+    }
+}
+
+/// What stands for the project.
+pub(super) enum Present {
+    /// The folder that is configured or found.
+    Folder,
+    /// The commit of a repository.
+    Commit(Checkout),
+    /// A bundle.
+    Bundle(Bundle),
 }
 
 /// An environment whose project is not opened yet.
@@ -48,6 +76,8 @@ pub(super) struct Opening {
     variables: Environment,
     /// The repository, where the project comes from one.
     pub(super) source: Option<Source>,
+    /// The place of the bundle, where the project is one. There is no repository then.
+    pub(super) origin: Option<Origin>,
 }
 
 impl Opening {
@@ -63,6 +93,9 @@ impl Opening {
         if settings.environments.is_empty() && settings.project.target.is_none() {
             settings.project.target.clone_from(&wanted.environment);
         }
+        if wanted.ignores_bundle {
+            settings.source.bundle = None;
+        }
         let variables = Environment::of_process();
         let mut opening = Self {
             wanted: wanted.clone(),
@@ -70,8 +103,12 @@ impl Opening {
             base,
             variables,
             source: None,
+            origin: None,
         };
-        if opening.settings.source.url.is_some() {
+        if opening.settings.source.bundle.is_some() {
+            let base = opening.absolute()?;
+            opening.origin = Origin::new(&opening.settings, &base, opening.name())?;
+        } else if opening.settings.source.url.is_some() {
             let base = opening.absolute()?;
             opening.source = Source::new(
                 &opening.settings.source,
@@ -99,13 +136,32 @@ impl Opening {
     pub(super) fn journal(&self) -> Result<Option<(String, PathBuf)>, ReleaseError> {
         let mut named = self.settings.environments.values();
         // Without a name the journal of all of them is meant.
-        let is_base = self.source.is_some()
+        let is_base = self.is_from_elsewhere()
             || self.wanted.environment.is_none()
-                && named.any(|environment| environment.source.url.is_some());
+                && named.any(|environment| {
+                    let source = &environment.source;
+                    source.url.is_some() || source.bundle.is_some()
+                });
         match is_base {
             true => Ok(Some((self.settings.store.url.clone(), self.absolute()?))),
             false => Ok(None),
         }
+    }
+
+    /// Whether the project comes from a repository or is a bundle.
+    fn is_from_elsewhere(&self) -> bool {
+        self.source.is_some() || self.origin.is_some()
+    }
+
+    /// What stands for the project without asking anybody else.
+    pub(super) fn present(&self) -> Result<Present, ReleaseError> {
+        if let Some(origin) = &self.origin {
+            return Ok(Present::Bundle(origin.present()?));
+        }
+        Ok(match &self.source {
+            Some(source) => Present::Commit(source.present()?),
+            None => Present::Folder,
+        })
     }
 
     /// The environment's name as far as it is known before the project is read.
@@ -118,7 +174,7 @@ impl Opening {
     /// The folder in which relative paths of journal, artifacts and runs begin. Nothing of the
     /// project is read.
     pub(super) fn home(&self) -> Result<PathBuf, ReleaseError> {
-        if self.source.is_some() {
+        if self.is_from_elsewhere() {
             return self.absolute();
         }
         let arguments = Arguments {
@@ -139,8 +195,19 @@ impl Opening {
         )
     }
 
-    /// Opens the project, at the commit that was checked out where it comes from a repository.
-    pub(super) fn open(self, checkout: Option<Checkout>) -> Result<Release, ReleaseError> {
+    /// Opens what stands for the project.
+    pub(super) fn open(mut self, present: Present) -> Result<Release, ReleaseError> {
+        let bundle = match &present {
+            Present::Bundle(bundle) => Some(Arc::new(bundle.clone())),
+            Present::Folder | Present::Commit(_) => None,
+        };
+        if let Some(bundle) = &bundle
+            && self.settings.project.vars.is_empty()
+        {
+            // Other ones are refused before anything is planned.
+            let variables = bundle.about().variables.clone();
+            self.settings.project.vars = variables.into_iter().collect();
+        }
         let settings = &self.settings;
         let absolute = |path: &Option<PathBuf>| path.as_ref().map(|path| self.base.join(path));
         let mut arguments = Arguments {
@@ -151,10 +218,18 @@ impl Opening {
             target_path: None,
             vars: Some(serde_json::json!(settings.project.vars).to_string()),
         };
-        if let Some(checkout) = &checkout {
-            arguments.project_dir = Some(checkout.folder.clone());
+        let fetched = match &present {
+            Present::Folder => None,
             // What the administrator puts beside the configuration wins over the repository's.
-            let places = [self.absolute()?, checkout.folder.clone()];
+            Present::Commit(checkout) => {
+                let places = vec![self.absolute()?, checkout.folder.clone()];
+                Some((checkout.folder.clone(), places))
+            }
+            Present::Bundle(bundle) => Some((bundle.project(), vec![self.absolute()?])),
+        };
+        let is_folder = fetched.is_none();
+        if let Some((folder, places)) = fetched {
+            arguments.project_dir = Some(folder);
             let found = places
                 .into_iter()
                 .find(|place| place.join(PROFILES_FILE).is_file());
@@ -191,18 +266,27 @@ impl Opening {
                 .iter()
                 .filter_map(|(name, value)| Some((text(name)?, text(value)?))),
         );
-        let project = Project::open(&arguments, &seen, working_directory)?;
-        let base = match &checkout {
-            Some(_) => self.absolute()?,
-            None => project.locations.project_dir.clone(),
+        let mut project = Project::open(&arguments, &seen, working_directory)?;
+        if let Some(bundle) = &bundle {
+            project.dbt.packages_install_path = bundle.packages();
+        }
+        let base = match is_folder {
+            false => self.absolute()?,
+            true => project.locations.project_dir.clone(),
         };
         let target = &project.profile.target;
         Ok(Release {
             environment: self.wanted.environment.clone().unwrap_or(target.clone()),
             settings: self.settings,
             project,
-            revision: checkout.map(|checkout| checkout.revision.to_string()),
+            revision: match present {
+                Present::Folder => None,
+                Present::Commit(checkout) => Some(checkout.revision.to_string()),
+                Present::Bundle(bundle) => Some(bundle.revision()),
+            },
             source: self.source,
+            bundle,
+            origin: self.origin,
             base,
             secrets,
             passes,

@@ -5,7 +5,6 @@ use super::{Release, ReleaseError, drifts};
 use crate::artifacts::{Artifacts, Baseline};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::{Builds, Green, Parsed};
-use crate::deployment::state::{Event, State};
 use crate::materialize::Materialize;
 use crate::materialize::catalog::Catalog;
 use crate::materialize::identifier::Qualified;
@@ -27,14 +26,8 @@ use crate::project::select::{self, Context, Kept, Selection, Selectors};
 use crate::project::state::Comparison;
 use crate::project::switches::Switches;
 use crate::settings::{Compare, Engine, OnDrift, Scope, Strategy};
-use crate::store::{RecordedEvent, Store};
+use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Deployments whose waits for readiness say how long the next one takes.
-const LEARNT_FROM: usize = 5;
-
-/// The most deployments among which those are looked for.
-const LEARNT_WITHIN: u32 = 50;
 
 /// What is wished of a plan.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +82,11 @@ impl Release {
         // The server first: it answers at once whether it is there, dbt takes seconds.
         // Nothing is under way yet, so a server that is away is not waited for.
         materialize.session().await?;
+        // There is nobody else to build what comes from a bundle.
+        let engine = match &self.bundle {
+            Some(_) => Engine::Native,
+            None => self.settings.build.engine,
+        };
         let looked = async {
             let catalog = Catalog::read(materialize).await?;
             let overlaps = self.overlaps(artifacts, store, &catalog, None).await?;
@@ -110,7 +108,7 @@ impl Release {
             // Where dbt has no part in green, it need not say where that lies. A guess that is wrong costs a
             // second parse, after the first instead of beside it.
             let built_by = baseline.as_ref().and_then(|it| it.metadata.built_by);
-            let green = match (self.settings.build.engine, built_by) {
+            let green = match (engine, built_by) {
                 (Engine::Dbt, _) | (Engine::Auto, Some(plan::Engine::Dbt)) => Green::ByDbt,
                 (Engine::Native, _) | (Engine::Auto, Some(plan::Engine::Native) | None) => {
                     Green::ByName
@@ -155,13 +153,11 @@ impl Release {
                 Some(outcomes) => outcomes.inputs.clone(),
                 None => builds.inputs(&found.parsed)?,
             };
+            if self.bundle.is_some() {
+                builds.leave_out_unit_tests(&found.parsed, &mut plan)?;
+            }
             plan.building = builds
-                .choose_engine(
-                    self.settings.build.engine,
-                    &found.parsed,
-                    &mut compiled,
-                    &plan,
-                )
+                .choose_engine(engine, &found.parsed, &mut compiled, &plan)
                 .await?;
             if found.parsed.green == Green::ByDbt || !plan.needs_green_by_dbt() {
                 break plan;
@@ -174,6 +170,7 @@ impl Release {
         plan.accepted.extend(accepted);
         plan.notes.extend(overlaps.unknown);
         plan.notes.extend(self.withheld_note(&plan));
+        plan.notes.extend(self.bundle_note());
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
         builds.fits(&plan)?;
@@ -334,7 +331,7 @@ impl Release {
         let context = Context {
             comparison: Some(comparison),
             run_results,
-            project_dir: Some(&self.project.dbt.path),
+            project_dir: self.files(),
             ..Context::new(&parsed.manifest, &graph)
         };
         let spec = selection.parse(selectors)?;
@@ -391,7 +388,18 @@ impl Release {
             Err(reasons) => return Ok(Err(reasons)),
         };
         let no = |why: String| Ok(Err(Reasons::from([(target.unique_id.to_owned(), why)])));
-        let (_, left_out) = replace::tests_of(input, &target);
+        let (tests, left_out) = replace::tests_of(input, &target);
+        if self.bundle.is_some() {
+            let units = &parsed.manifest.unit_tests;
+            let of_dbt = tests.into_iter().filter(|id| !units.contains_key(*id));
+            let of_dbt: Vec<&str> = of_dbt.collect();
+            if !of_dbt.is_empty() {
+                return no(format!(
+                    "is read by tests, which dbt runs in a release in place, and a bundle is released without dbt: {}",
+                    of_dbt.join(", ")
+                ));
+            }
+        }
         if self.settings.strategy == Strategy::Auto && !left_out.is_empty() {
             return no(format!(
                 "is read by tests that also read what is computed from it, or store their failures, and these can only run on a green side: {}",
@@ -438,39 +446,6 @@ impl Release {
         }
         Ok(slim::plan(input, changes, &closed, &keys).map_err(DeploymentError::from)?)
     }
-
-    /// How long the last deployments of this environment waited for readiness, the median. From the
-    /// journal alone, so that it stays the same until something is deployed.
-    async fn estimated_hydration(&self, store: &Store) -> Result<Option<u64>, ReleaseError> {
-        let mut waits = Vec::new();
-        let past = store.history(Some(&self.environment), LEARNT_WITHIN);
-        for deployment in past.await? {
-            if waits.len() < LEARNT_FROM {
-                waits.extend(hydration(&store.events(&deployment.id).await?));
-            }
-        }
-        Ok(median(waits))
-    }
-}
-
-/// How long a deployment waited for readiness, in milliseconds; `None` when it never was ready. After
-/// an interruption that needed a person, the wait counts from where it began again.
-fn hydration(events: &[RecordedEvent]) -> Option<u64> {
-    let ready = events
-        .iter()
-        .position(|event| event.event == Event::Hydrated)?;
-    let began = events[..ready]
-        .iter()
-        .rfind(|event| event.state_after == State::Hydrating)?;
-    let waited = events[ready].at.duration_since(began.at);
-    u64::try_from(waited.as_millis()).ok()
-}
-
-fn median(mut values: Vec<u64>) -> Option<u64> {
-    values.sort_unstable();
-    let upper = *values.get(values.len() / 2)?;
-    let lower = values[(values.len() - 1) / 2];
-    Some(lower.midpoint(upper))
 }
 
 /// What the last promotion made live: the relations of its manifest with their indexes, and what dbt made
@@ -561,41 +536,4 @@ async fn definitions(
         }
     }
     Ok(definitions)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{hydration, median};
-    use crate::deployment::state::{Event, State};
-    use crate::store::RecordedEvent;
-
-    fn event(seconds: i64, event: Event, state_after: State) -> RecordedEvent {
-        RecordedEvent {
-            seq: 1,
-            at: jiff::Timestamp::from_second(seconds).expect("a moment"),
-            event,
-            state_after,
-            by: None,
-        }
-    }
-
-    #[test]
-    fn a_wait_for_readiness_is_from_the_build_to_the_tests() {
-        let mut events = vec![
-            event(10, Event::Staged, State::Building),
-            event(100, Event::Built, State::Hydrating),
-        ];
-        assert_eq!(hydration(&events), None);
-        events.push(event(160, Event::Hydrated, State::Verifying));
-        events.push(event(170, Event::Verified, State::Ready));
-        assert_eq!(hydration(&events), Some(60_000));
-    }
-
-    #[test]
-    fn the_median_stands_in_the_middle() {
-        assert_eq!(median(Vec::new()), None);
-        assert_eq!(median(vec![7]), Some(7));
-        assert_eq!(median(vec![9, 1, 5]), Some(5));
-        assert_eq!(median(vec![4, 1, 9, 2]), Some(3));
-    }
 }

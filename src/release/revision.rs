@@ -1,8 +1,13 @@
 //! Which project is there: what a daemon asks before it plans anything.
 
-use super::opening::Opening;
+use super::opening::{Opening, Present};
 use super::{Release, ReleaseError, Wanted};
-use crate::source::{Checkout, content};
+use crate::bundle;
+use crate::deployment::state::State;
+use crate::failure::{Class, Classify, with_causes};
+use crate::progress::Reporter;
+use crate::source::{SourceError, content};
+use crate::store::Deployment;
 use std::fmt;
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
@@ -14,22 +19,24 @@ pub enum Revision {
     Commit(String),
     /// A hash of its files, where it is a folder.
     Content(String),
+    /// The digest of its bundle.
+    Bundle(String),
 }
 
 impl Revision {
-    /// The commit or the hash.
+    /// The commit, the hash or the digest.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Revision::Commit(text) | Revision::Content(text) => text,
+            Revision::Commit(text) | Revision::Content(text) | Revision::Bundle(text) => text,
         }
     }
 
-    /// Whether it is a commit.
+    /// Whether the same one is certainly the same project: the hash of a folder's files is cheap, and no proof.
     #[must_use]
-    pub fn is_commit(&self) -> bool {
+    pub fn is_certain(&self) -> bool {
         match self {
-            Revision::Commit(_) => true,
+            Revision::Commit(_) | Revision::Bundle(_) => true,
             Revision::Content(_) => false,
         }
     }
@@ -50,6 +57,9 @@ pub async fn resolve(
     cancel: &CancellationToken,
 ) -> Result<Revision, ReleaseError> {
     let opening = Opening::of(wanted)?;
+    if let Some(origin) = &opening.origin {
+        return Ok(Revision::Bundle(origin.resolve().await?));
+    }
     match &opening.source {
         Some(source) => Ok(Revision::Commit(source.resolve(cancel).await?.to_string())),
         None => of_files(opening.home()?).await,
@@ -60,7 +70,7 @@ pub async fn resolve(
 /// rendered yet.
 pub struct Fetched {
     opening: Opening,
-    checkout: Option<Checkout>,
+    present: Present,
 }
 
 impl Fetched {
@@ -70,11 +80,12 @@ impl Fetched {
     /// Faults of the configuration; the repository's.
     pub async fn of(wanted: &Wanted, cancel: &CancellationToken) -> Result<Self, ReleaseError> {
         let opening = Opening::of(wanted)?;
-        let checkout = match &opening.source {
-            Some(source) => Some(source.fetch(None, cancel).await?),
-            None => None,
+        let present = match (&opening.origin, &opening.source) {
+            (Some(origin), _) => Present::Bundle(origin.fetch().await?),
+            (None, Some(source)) => Present::Commit(source.fetch(None, cancel).await?),
+            (None, None) => Present::Folder,
         };
-        Ok(Self { opening, checkout })
+        Ok(Self { opening, present })
     }
 
     /// What the project is at.
@@ -82,16 +93,20 @@ impl Fetched {
     /// # Errors
     /// Files that cannot be read.
     pub async fn revision(&self) -> Result<Revision, ReleaseError> {
-        match &self.checkout {
-            Some(checkout) => Ok(Revision::Commit(checkout.revision.to_string())),
-            None => of_files(self.opening.home()?).await,
+        match &self.present {
+            Present::Commit(checkout) => Ok(Revision::Commit(checkout.revision.to_string())),
+            Present::Bundle(bundle) => Ok(Revision::Bundle(bundle.revision())),
+            Present::Folder => of_files(self.opening.home()?).await,
         }
     }
 
     /// `Name <address>` of the commit's author, where it is a commit and git said it.
     #[must_use]
     pub fn author(&self) -> Option<&str> {
-        self.checkout.as_ref()?.author.as_deref()
+        match &self.present {
+            Present::Commit(checkout) => checkout.author.as_deref(),
+            Present::Folder | Present::Bundle(_) => None,
+        }
     }
 
     /// Opens it. What a commit has to be rendered is rendered beside the tasks of the daemon, so that none of
@@ -101,13 +116,94 @@ impl Fetched {
     /// Faults of the project's files.
     pub async fn open(self) -> Result<Release, ReleaseError> {
         let place = self.opening.home()?;
-        let opened = tokio::task::spawn_blocking(move || self.opening.open(self.checkout));
+        let opened = tokio::task::spawn_blocking(move || self.opening.open(self.present));
         opened.await.unwrap_or_else(|error| {
             Err(ReleaseError::Folder {
                 path: place,
                 source: std::io::Error::other(error),
             })
         })
+    }
+}
+
+impl Release {
+    /// The same environment with the project at another commit, which is fetched, or from another bundle; `None`
+    /// when it is at that revision, when none is named, or when the project is a folder.
+    ///
+    /// # Errors
+    /// As [`Release::fetch`].
+    pub async fn at(
+        &self,
+        revision: Option<&str>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, ReleaseError> {
+        if let (Some(origin), Some(revision)) = (&self.origin, revision) {
+            // What was planned from a project is judged by the manifest.
+            let Some(digest) = revision.strip_prefix(bundle::REVISION) else {
+                return Ok(None);
+            };
+            if self.revision.as_deref() == Some(revision) {
+                return Ok(None);
+            }
+            let bundle = origin.at(digest).await?;
+            let opening = Opening::of(&self.wanted)?;
+            return opening.open(Present::Bundle(bundle)).map(Some);
+        }
+        let (Some(source), Some(revision)) = (&self.source, revision) else {
+            return Ok(None);
+        };
+        let present = source.present().ok();
+        let is_there = present.is_some_and(|present| present.revision.as_str() == revision);
+        if is_there && self.revision.as_deref() == Some(revision) {
+            return Ok(None);
+        }
+        let revision = revision.parse().map_err(SourceError::from)?;
+        let mut opening = Opening::of(&self.wanted)?;
+        // Its lock on the work tree is this release's.
+        opening.source = Some(source.clone());
+        let checkout = source.fetch(Some(&revision), cancel).await?;
+        opening.open(Present::Commit(checkout)).map(Some)
+    }
+
+    /// The same environment with the project at the commit that the deployment was planned from;
+    /// `None` when it is. Where dbt has no part any more, or is to have none, a commit that cannot be
+    /// had is a warning: a rollback does not wait for a repository.
+    ///
+    /// # Errors
+    /// As [`Release::at`].
+    pub async fn as_planned(
+        &self,
+        deployment: &Deployment,
+        is_abort: bool,
+        reporter: &Reporter,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, ReleaseError> {
+        let revision = deployment.request.revision.as_deref();
+        match self.at(revision, cancel).await {
+            Err(ReleaseError::Source(error))
+                if error.class() != Class::Interrupted
+                    && (is_abort || !deployment.state.is_before_cutover()) =>
+            {
+                reporter.warning(format!(
+                    "the commit of the deployment was not fetched: {}",
+                    with_causes(&error)
+                ));
+                Ok(None)
+            }
+            // What is ready was built and tested; what the baseline keeps of it lies in the run's folder.
+            Err(ReleaseError::Bundle(error))
+                if is_abort
+                    || deployment.state == State::Ready
+                    || !deployment.state.is_before_cutover() =>
+            {
+                reporter.warning(format!(
+                    "the bundle of the deployment was not opened: {}",
+                    with_causes(&error)
+                ));
+                Ok(None)
+            }
+            ended => ended,
+        }
     }
 }
 

@@ -81,7 +81,7 @@ impl Release {
         let context = Context {
             comparison: comparison.as_ref(),
             run_results: results,
-            project_dir: Some(&self.project.dbt.path),
+            project_dir: self.files(),
             ..Context::new(&manifest, &graph)
         };
         let selected = select::evaluate(spec, &context, &Kept::by_build())?;

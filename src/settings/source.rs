@@ -3,15 +3,18 @@
 use super::fault::Fault;
 use super::validate::Faults;
 use super::{SecretRef, Span};
+use crate::bundle;
 use crate::source::address::{Address, Reference, subfolder};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The git repository of the project. Every key may be left open; an environment's replace the
-/// general ones.
+/// The git repository of the project, or its bundle, beside which the repository does not count. Every key may be
+/// left open; an environment's replace the general ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Source {
+    /// A folder or an address of an object store with a bundle, which is released in the place of a project.
+    pub bundle: Option<String>,
     /// The repository; without it the project is a folder.
     pub url: Option<String>,
     /// A branch, tag, full reference or commit; without it the repository's default branch.
@@ -36,6 +39,13 @@ pub struct Source {
 impl Source {
     /// The faults of each key by itself.
     pub(super) fn check(&self, path: &str, faults: &mut Faults) {
+        if let Some(place) = &self.bundle
+            && let Some(problem) = bundle::fault(place)
+        {
+            let remedy =
+                "write a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX";
+            faults.fault(format!("{path}.bundle"), problem, remedy);
+        }
         if let Some(url) = &self.url
             && let Err(problem) = url.parse::<Address>()
         {

@@ -55,7 +55,7 @@ async fn shop_with_options() -> Option<World> {
 
 /// What the server shows of every relation and index, without case and quotes, which differ in what it was sent, and
 /// with names for ids.
-async fn definitions(world: &World) -> BTreeMap<String, String> {
+pub async fn definitions(world: &World) -> BTreeMap<String, String> {
     let rows = world
         .sql
         .rows(&format!(

@@ -1,6 +1,7 @@
 //! What the documents list must be what the code knows.
 
 use cutover::artifacts::Name;
+use cutover::bundle;
 use cutover::deployment::state::State;
 use cutover::failure::Class;
 use cutover::plan::RefusalName;
@@ -53,6 +54,17 @@ fn the_operations_guide_lists_every_refusal_of_a_baseline() {
         .map(|row| row[0].trim_matches('`'))
         .collect();
     let known: Vec<&str> = Name::ALL.iter().map(|name| name.as_str()).collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn the_guide_to_bundles_lists_every_refusal_of_one() {
+    let guide = document("docs/bundles.md");
+    let listed: Vec<&str> = rows(&guide, "What is refused")
+        .into_iter()
+        .map(|row| row[0].trim_matches('`'))
+        .collect();
+    let known: Vec<&str> = bundle::Name::ALL.iter().map(|name| name.as_str()).collect();
     assert_eq!(listed, known);
 }
 
@@ -156,15 +168,18 @@ fn the_example_is_a_configuration_with_every_key() {
 }
 
 #[test]
-fn every_setting_of_the_image_is_one() {
-    let dockerfile = document("deploy/Dockerfile");
-    let environment: BTreeMap<String, String> = dockerfile
-        .split_whitespace()
-        .filter_map(|word| word.split_once('='))
-        .filter(|(name, _)| name.starts_with("CUTOVER__"))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+fn every_setting_of_the_images_is_one() {
+    let of = |path: &str| -> BTreeMap<String, String> {
+        document(path)
+            .split_whitespace()
+            .filter_map(|word| word.split_once('='))
+            .filter(|(name, _)| name.starts_with("CUTOVER__"))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    };
+    let environment = of("deploy/Dockerfile");
     assert!(!environment.is_empty());
+    assert_eq!(environment, of("deploy/Dockerfile.slim"));
     let sources = Sources {
         environment,
         ..Sources::default()
@@ -183,6 +198,7 @@ fn links_between_the_documents_lead_somewhere() {
         "deploy/README.md",
         "docs/architecture.md",
         "docs/benchmarks.md",
+        "docs/bundles.md",
         "docs/glossary.md",
         "docs/operations.md",
         "docs/questions.md",

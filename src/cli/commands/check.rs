@@ -177,14 +177,25 @@ async fn dbt(
     folder: &Path,
     stop: &CancellationToken,
 ) -> Result<String, ReleaseError> {
-    let invoker = release.builds(folder, &Reporter::silent(), stop)?.invoker;
+    let builds = release.builds(folder, &Reporter::silent(), stop)?;
+    if let Some(bundle) = &release.bundle {
+        release.is_for_this(&builds)?;
+        let dbt = &bundle.about().dbt;
+        return Ok(format!(
+            "none is needed: the bundle {} was compiled for what is configured here, with dbt-core {} and dbt-materialize {}",
+            bundle.digest(),
+            dbt.core,
+            dbt.adapter
+        ));
+    }
+    let invoker = builds.invoker;
     let version = invoker
         .dbt
         .version(&invoker.environment, invoker.command_timeout, stop)
         .await?;
     Ok(format!(
         "{} with dbt-core {} and dbt-materialize {}",
-        invoker.dbt.executable().display(),
+        invoker.dbt.executable()?.display(),
         version.core,
         version.adapter
     ))

@@ -9,7 +9,7 @@ use crate::cli::{CommandError, Output};
 use crate::deployment::{DeploymentError, Until, Verb, verb};
 use crate::failure::Class;
 use crate::materialize::watch::Watching;
-use crate::plan::{Plan, Refusal, RefusalName, Refused, Strategy};
+use crate::plan::{Engine, Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::progress::Reporter;
 use crate::release::{Driving, Release, ReleaseError, Wishes};
 use crate::settings::Override;
@@ -102,7 +102,10 @@ pub(super) async fn deploy(
     let wishes = wishes(&release, &arguments.scope);
     let planned = match is_free {
         Ok(()) => {
-            reporter.note("planning: dbt parses the project");
+            reporter.note(match release.bundle {
+                Some(_) => "planning from the bundle",
+                None => "planning: dbt parses the project",
+            });
             let planned = release.planned(&store, &wishes, &reporter, stop).await;
             planned.map_err(CommandError::from)
         }
@@ -275,7 +278,14 @@ fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
             plan.schemas.len(),
             plan.clusters.len()
         ),
-        format!("build {} nodes in them with dbt", plan.nodes.len()),
+        format!(
+            "build {} nodes in them {}",
+            plan.nodes.len(),
+            match plan.building.engine {
+                Engine::Dbt => "with dbt",
+                Engine::Native => "without dbt",
+            }
+        ),
         "wait until every object there is hydrated and fresh".to_owned(),
         format!(
             "run {} tests on them and rehearse the swap",

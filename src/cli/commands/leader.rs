@@ -24,12 +24,27 @@ pub(super) async fn asked(
     let Some((environment, holder)) = found(commands, target, flags).await? else {
         return Ok(None);
     };
+    if commands.global.bundle.is_some() {
+        return Err(led_with_a_bundle(&environment, holder));
+    }
     let (remote, _) = Remote::of_leader(&holder, &environment, &commands.global).await?;
     output.remark(&format!(
         "{environment} is led by the daemon at {}, which does it",
         remote.place()
     ));
     Ok(Some(remote))
+}
+
+/// A daemon releases what its own configuration names.
+fn led_with_a_bundle(environment: &str, holder: Holder) -> CommandError {
+    let refused = CommandError::from(StoreError::Led {
+        environment: environment.to_owned(),
+        holder: Some(holder),
+    });
+    refused.with_hint(
+        "leave --bundle out and the daemon does it, with the bundle of its own configuration (source.bundle)"
+            .to_owned(),
+    )
 }
 
 /// For what a daemon does by itself.

@@ -20,7 +20,15 @@ pub(super) async fn ls(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
-    let release = commands.open(&arguments.target, Vec::new())?;
+    let release = match commands.global.bundle {
+        // It may be in an object store, which was not asked yet.
+        Some(_) => {
+            commands
+                .fetched(&arguments.target, Vec::new(), stop)
+                .await?
+        }
+        None => commands.open(&arguments.target, Vec::new())?,
+    };
     super::warn(&release, output);
     let project = &release.project.dbt;
     let selection = Selection {
@@ -60,7 +68,7 @@ pub(super) async fn ls(
         run_results: past.run_results.as_ref(),
         freshness_before: past.freshness.as_ref(),
         freshness_now: past.freshness_now.as_ref(),
-        project_dir: Some(&project.path),
+        project_dir: release.files(),
         ..Context::new(&new, &graph)
     };
     let selected = select::evaluate(&spec, &context, &kept(&arguments.resource_type))?;

@@ -26,7 +26,7 @@ pub(super) async fn run(
         return remote.step(verb, arguments, output, stop).await;
     }
     waits(arguments.no_wait)?;
-    let release = commands.open(&arguments.target, Vec::new())?;
+    let release = commands.reopened(&arguments.target).await?;
     let store = release.store().await?;
     let lead = store
         .lead(&release.environment)

@@ -17,12 +17,14 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use baseline::{BaselineLive, BaselineView, ExportView, ForgetView, ImportView, PointerView};
+pub use compiled::CompiledView;
 pub use gc::GcView;
 pub use list::{ListView, ListedView};
 pub use record::{CheckedView, EffectView, EventView, ShowView};
 pub use tested::{TestVerdict, TestedView};
 
 mod baseline;
+mod compiled;
 mod gc;
 mod list;
 mod record;

@@ -153,7 +153,7 @@ impl Leading<'_> {
         &mut self,
         deployment: &Deployment,
     ) -> Result<Result<Option<Release>, ReleaseError>, Ended> {
-        let release = match self.worker.open() {
+        let release = match self.worker.open().await {
             Ok(release) => release,
             Err(error) => return Ok(Err(error)),
         };

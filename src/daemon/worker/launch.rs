@@ -389,18 +389,18 @@ impl Preparation<'_> {
                     "this revision was rolled back; it is not released again until the project changes or somebody asks".to_owned(),
                 )));
             }
-            Some(Some(Outcome::Released | Outcome::NothingToDo)) if revision.is_commit() => {
-                // The commit says nothing about production, nor about what is given from outside.
+            Some(Some(Outcome::Released | Outcome::NothingToDo)) if revision.is_certain() => {
+                // It says nothing about production, nor about what is given from outside.
                 match release.to_be_looked_at(&self.reporter, self.stop).await? {
                     None => {
                         return Ok(Some((
                             Outcome::NothingToDo,
-                            "the commit has not changed, nor anything else".to_owned(),
+                            "the revision has not changed, nor anything else".to_owned(),
                         )));
                     }
                     Some(why) => self
                         .reporter
-                        .note(format!("the commit has not changed, but {why}")),
+                        .note(format!("the revision has not changed, but {why}")),
                 }
             }
             Some(_) | None => {}

@@ -98,7 +98,7 @@ impl Leading<'_> {
         let stop = self.worker.stop.child_token();
         let (reporter, news) = Reporter::channel();
         let (store, lead) = (self.store, self.lead);
-        let release = match self.worker.open() {
+        let release = match self.worker.open().await {
             Ok(release) => release,
             Err(error) => {
                 self.worker.show_problem(&error);
@@ -161,7 +161,7 @@ impl Leading<'_> {
     async fn watch(&mut self, deployment: &Deployment) -> Result<(), Ended> {
         let stop = self.worker.stop.child_token();
         let (reporter, news) = Reporter::channel();
-        let release = match self.worker.open() {
+        let release = match self.worker.open().await {
             Ok(release) => release,
             Err(error) => {
                 self.worker.show_problem(&error);

@@ -19,7 +19,8 @@ impl Leading<'_> {
     pub(super) fn poll(&self) -> Option<Duration> {
         let loaded = self.worker.loaded();
         let poll = loaded.settings.schedule.poll?;
-        loaded.settings.source.url.as_ref().map(|_| poll.0)
+        let source = &loaded.settings.source;
+        (source.url.is_some() || source.bundle.is_some()).then_some(poll.0)
     }
 
     /// Looks at the source when it is time to; a release when it has what no run has handled.

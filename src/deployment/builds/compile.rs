@@ -58,6 +58,9 @@ impl Builds {
         candidate: &Candidate,
         id: &str,
     ) -> Result<String, DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return Self::bundled_sql(bundle, id);
+        }
         let compilation = Compilation {
             selectors: selectors(candidate, &BTreeSet::from([id]))?,
             may_ask: true,
@@ -66,13 +69,8 @@ impl Builds {
         let invocation = self.invoker.compile(&compilation).await?;
         same_project(&read_manifest(&invocation)?, &candidate.hash)?;
         let path = invocation.target_dir.join("run_results.json");
-        let mut sql = sql(&path)?;
-        sql.remove(id)
-            .map(|code| {
-                let code = code.trim();
-                code.strip_suffix(';').unwrap_or(code).trim_end().to_owned()
-            })
-            .filter(|code| !code.is_empty())
+        let sql = sql(&path)?;
+        plain(sql.get(id).map(String::as_str))
             .ok_or_else(|| DeploymentError::Failed(format!("dbt compile gave no SQL for {id}")))
     }
 
@@ -192,7 +190,14 @@ fn compilation(
     })
 }
 
-fn selectors(
+/// SQL without white space around it and a semicolon at its end; `None` where nothing is left.
+pub(super) fn plain(code: Option<&str>) -> Option<String> {
+    let code = code?.trim();
+    let code = code.strip_suffix(';').unwrap_or(code).trim_end();
+    (!code.is_empty()).then(|| code.to_owned())
+}
+
+pub(super) fn selectors(
     candidate: &Candidate,
     wanted: &BTreeSet<&str>,
 ) -> Result<Vec<String>, DeploymentError> {

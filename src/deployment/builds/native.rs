@@ -5,7 +5,7 @@
 
 mod compose;
 mod data_tests;
-mod qualify;
+pub(super) mod qualify;
 
 use super::{Builds, Compiled, DeploymentError, Green, Parsed, written};
 use crate::build::native::recipe::Make;
@@ -34,7 +34,11 @@ impl Builds {
         compiled: &mut Compiled,
         plan: &Plan,
     ) -> Result<Building, DeploymentError> {
-        let nothing = plan.built().next().is_none() || plan.strategy == Strategy::Replace;
+        // Without dbt somebody has to run the tests, also where nothing is built.
+        let is_bundled = self.bundle.is_some();
+        let builds_nothing =
+            plan.built().next().is_none() && !(is_bundled && !plan.tests.is_empty());
+        let nothing = builds_nothing || plan.strategy == Strategy::Replace;
         if wanted == settings::Engine::Dbt || nothing {
             return Ok(Building::default());
         }
@@ -56,6 +60,9 @@ impl Builds {
                     .collect();
                 let rest = plan.tests.iter().map(String::as_str);
                 let rest: BTreeSet<&str> = rest.filter(|id| !alone.contains(id)).collect();
+                if is_bundled && !rest.is_empty() {
+                    return Err(refused_tests(&rest).into());
+                }
                 let selectors = parsed.candidate.selectors(&rest);
                 let selectors =
                     selectors.map_err(|error| DeploymentError::Failed(with_causes(&error)))?;
@@ -70,6 +77,7 @@ impl Builds {
             Err(reasons) => Vec::from_iter(reasons),
         };
         match wanted {
+            settings::Engine::Native if is_bundled => Err(refused_bundle(reasons).into()),
             settings::Engine::Native => Err(refused(reasons).into()),
             settings::Engine::Auto | settings::Engine::Dbt => Ok(Building {
                 engine: Engine::Dbt,
@@ -87,14 +95,8 @@ impl Builds {
         compiled: &mut Compiled,
         plan: &Plan,
     ) -> Result<Result<Recipe, BTreeSet<String>>, DeploymentError> {
-        let reasons = |asking: &BTreeSet<String>| {
-            let around = Around {
-                variables: &self.circumstances.variables,
-                has_search_path: self.has_search_path(),
-                asking,
-            };
-            qualify::reasons(manifest, plan, around)
-        };
+        let reasons =
+            |asking: &BTreeSet<String>| qualify::reasons(manifest, plan, self.around(asking));
         // Before anything is compiled for it.
         let found = reasons(&compiled.asking);
         if !found.is_empty() {
@@ -108,6 +110,11 @@ impl Builds {
             .chain(data_tests::wanted(manifest, plan, warnings_are_errors))
             .filter(|id| !compiled.sql.contains_key(*id) && !compiled.asking.contains(*id))
             .collect();
+        if !missing.is_empty() && self.bundle.is_some() {
+            let missing = missing.into_iter();
+            let missing = missing.map(|id| format!("{id} is not compiled in the bundle"));
+            return Ok(Err(missing.collect()));
+        }
         if !missing.is_empty() {
             let more = self.compile_all(manifest, candidate, &missing).await?;
             compiled.sql.extend(more.sql);
@@ -225,8 +232,17 @@ impl Builds {
             .map_err(|why| DeploymentError::Failed(format!("{} {why}", file.display())))
     }
 
+    /// What is known of the project besides its manifest.
+    pub(super) fn around<'a>(&'a self, asking: &'a BTreeSet<String>) -> Around<'a> {
+        Around {
+            variables: &self.circumstances.variables,
+            has_search_path: self.has_search_path(),
+            asking,
+        }
+    }
+
     /// A file of the project, or of one of its packages.
-    fn file_of(&self, package: Option<&str>, file: &Path) -> PathBuf {
+    pub(super) fn file_of(&self, package: Option<&str>, file: &Path) -> PathBuf {
         match package {
             None => self.invoker.project_dir.join(file),
             Some(package) => self.packages.join(package).join(file),
@@ -259,6 +275,25 @@ fn refused(reasons: Vec<String>) -> Refused {
         message: "build.engine is native, and this plan cannot be built without dbt".to_owned(),
         objects: reasons,
         remedy: "change what is named, or set build.engine to auto or dbt".to_owned(),
+    }])
+}
+
+fn refused_bundle(reasons: Vec<String>) -> Refused {
+    Refused(vec![Refusal {
+        name: RefusalName::NotNative,
+        message: "a bundle is released without dbt, and this plan cannot be".to_owned(),
+        objects: reasons,
+        remedy: "change what is named and compile again, or release without a bundle".to_owned(),
+    }])
+}
+
+fn refused_tests(tests: &BTreeSet<&str>) -> Refused {
+    Refused(vec![Refusal {
+        name: RefusalName::NotNative,
+        message: "a bundle is released without dbt, and only dbt can run these tests: they ask the server while they are compiled, store their failures, run on a cluster without a green side, or warnings are errors"
+            .to_owned(),
+        objects: tests.iter().map(ToString::to_string).collect(),
+        remedy: "change what is named and compile again, or release without a bundle".to_owned(),
     }])
 }
 

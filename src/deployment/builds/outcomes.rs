@@ -32,6 +32,9 @@ impl Builds {
         parsed: &Parsed,
         before: Option<Before<'_>>,
     ) -> Result<(Outcomes, Compiled), DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return Self::bundled_outcomes(bundle);
+        }
         let manifest = &parsed.manifest;
         let mut outcomes = self.uncompiled(parsed, before)?;
         self.read_seeds(manifest, &mut outcomes)?;
@@ -80,6 +83,9 @@ impl Builds {
     /// # Errors
     /// As [`uncompiled`].
     pub fn inputs(&self, parsed: &Parsed) -> Result<Option<Inputs>, DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return Ok(bundle.outcomes()?.inputs);
+        }
         Ok(self.uncompiled(parsed, None)?.inputs)
     }
 
@@ -101,8 +107,14 @@ impl Builds {
     /// profile, the versions of dbt.
     ///
     /// # Errors
-    /// A dbt that does not say its version.
-    pub async fn changed_since(&self, inputs: &Inputs) -> Result<Vec<&'static str>, BuildError> {
+    /// A dbt that does not say its version; a bundle that changed.
+    pub async fn changed_since(
+        &self,
+        inputs: &Inputs,
+    ) -> Result<Vec<&'static str>, DeploymentError> {
+        if let Some(bundle) = &self.bundle {
+            return self.bundle_changed_since(bundle, inputs);
+        }
         let invoker = &self.invoker;
         let version = invoker.dbt.version(
             &invoker.environment,

@@ -20,6 +20,9 @@ impl Builds {
     /// nothing is, or nothing can be said.
     #[must_use]
     pub fn predict(&self, baseline: &Manifest, known: &Outcomes) -> Option<Compilation> {
+        if self.bundle.is_some() {
+            return None;
+        }
         let inputs = known.inputs.as_ref()?;
         // The version of dbt is not known yet, and seldom another.
         let now = self.under_dbt(inputs.dbt.clone());

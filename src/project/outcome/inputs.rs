@@ -140,6 +140,14 @@ impl Inputs {
         .collect()
     }
 
+    /// Whether the variables of the environment that the code reads have other values. `false` where their names
+    /// are computed: then it is not known which they are.
+    #[must_use]
+    pub fn read_another_environment(&self, now: &BTreeMap<String, String>) -> bool {
+        !self.environment_read.contains(ANY)
+            && environment(&self.environment_read, now) != self.environment
+    }
+
     /// Which of the circumstances are others now, before dbt is asked: what the code reads is taken to be
     /// what it was.
     #[must_use]
@@ -174,11 +182,21 @@ fn environment(read: &BTreeSet<String>, given: &BTreeMap<String, String>) -> Dig
 }
 
 fn target(reads_connection: bool, circumstances: &Circumstances) -> Digest {
-    let mut target = circumstances.target.clone();
+    let counted = counted_target(&circumstances.target, reads_connection);
+    of_value(&Value::Object(counted))
+}
+
+/// `target` without what says how to connect, unless the code looks at that.
+#[must_use]
+pub fn counted_target(
+    target: &serde_json::Map<String, Value>,
+    reads_connection: bool,
+) -> serde_json::Map<String, Value> {
+    let mut target = target.clone();
     if !reads_connection {
         target.retain(|key, _| !OF_CONNECTION.contains(&key.as_str()));
     }
-    of_value(&Value::Object(target))
+    target
 }
 
 /// `serde_json` keeps the keys of a mapping in order, so that their order in a file does not count.

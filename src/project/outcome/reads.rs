@@ -27,6 +27,13 @@ static CONNECTION: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// `target` with a key that says who connects.
+static USER: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"\btarget\b\s*(?:\.\s*(?:user|role|profile_name)\b|\[\s*['"](?:user|role|profile_name)\b)"#,
+    )
+});
+
 /// What asks the server while a node is compiled, whoever calls it.
 static QUESTION: LazyLock<Regex> = LazyLock::new(|| {
     regex(
@@ -69,6 +76,8 @@ pub struct Reads {
     pub nodes_of_a_moment: BTreeSet<String>,
     /// Whether the address and options of the connection are looked at.
     pub connection: bool,
+    /// Whether it is looked at who connects.
+    pub user: bool,
 }
 
 impl Reads {
@@ -119,6 +128,7 @@ impl Reads {
             nodes_read_graph,
             nodes_of_a_moment,
             connection,
+            user,
         } = other;
         self.variables.extend(variables);
         self.any_variable |= any_variable;
@@ -126,6 +136,7 @@ impl Reads {
         self.nodes_read_graph.extend(nodes_read_graph);
         self.nodes_of_a_moment.extend(nodes_of_a_moment);
         self.connection |= connection;
+        self.user |= user;
     }
 
     /// Looks through a piece of code that is no node and no macro, such as a variable's text.
@@ -142,6 +153,10 @@ impl Reads {
         }
         if code.contains("target") && !self.connection {
             self.connection = CONNECTION.is_match(code);
+        }
+        if code.contains("target") && !self.user {
+            // Whoever looks at all of it looks at that as well.
+            self.user = self.connection || USER.is_match(code);
         }
     }
 }
@@ -291,6 +306,19 @@ mod tests {
             ("{% set t = target | tojson %}", true),
         ] {
             assert_eq!(reads(code).connection, expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn who_connects_is_told_from_the_rest_of_the_target() {
+        for (code, expected) in [
+            ("{{ target.name }} {{ target.schema }}", false),
+            ("{{ target.user }}", true),
+            ("{{ target['role'] }}", true),
+            ("{{ target[key] }}", true),
+            ("{{ target | tojson }}", true),
+        ] {
+            assert_eq!(reads(code).user, expected, "{code}");
         }
     }
 

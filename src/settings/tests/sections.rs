@@ -25,7 +25,7 @@ fn an_environment_has_its_own_source_schedule_and_connection() {
 
 #[test]
 fn faults_of_source_schedule_and_connection_name_their_keys() {
-    let text = "source: {url: 'https://me:s3cret@host/x', ref: a..b, subfolder: ../x, password: s3cret, fetch_timeout: 0s}\n\
+    let text = "source: {bundle: 's3://me:s3cret@bucket/x', url: 'https://me:s3cret@host/x', ref: a..b, subfolder: ../x, password: s3cret, fetch_timeout: 0s}\n\
                 schedule: {cron: '0 0 30 2 *', jitter: 1h, failure_backoff: 7h, max_failures: 0, poll: 0s}\n\
                 connection: {host: '{{ host }}', port: 0, password: 4711, sslmode: maybe}\n\
                 environments:\n  prod: {schedule: {cron: '*/5 * * * *'}, source: {ref: -x}}\n  next: {schedule: {time_zone: Mars}}\n";
@@ -55,6 +55,7 @@ fn faults_of_source_schedule_and_connection_name_their_keys() {
             "schedule.failure_backoff",
             "schedule.max_failures",
             "schedule.poll",
+            "source.bundle",
             "source.fetch_timeout",
             "source.password",
             "source.ref",

@@ -3,7 +3,8 @@
 //! The rule is one-sided: what qualifies comes out as dbt makes it. A node for which that is not certain does
 //! not, and one such node takes the whole build to dbt, so that no release is half of one kind.
 
-use crate::plan::{Plan, PlannedNode};
+use crate::plan::Plan;
+use crate::plan::candidate::{CandidateNode, Materialization};
 use crate::project::manifest::{Manifest, Node, ResourceType, is_true};
 use crate::project::outcome::reads::{is_of_dbt, texts_of};
 use crate::project::outcome::{Customs, plain_name};
@@ -43,13 +44,13 @@ const NAMING: [&str; 5] = [
 
 /// What is known of the project besides its manifest.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Around<'a> {
+pub(in super::super) struct Around<'a> {
     /// dbt's variables, those of packages among them.
-    pub(super) variables: &'a Value,
+    pub(in super::super) variables: &'a Value,
     /// Whether the profile sets a search path, under which names without a schema mean something else.
-    pub(super) has_search_path: bool,
+    pub(in super::super) has_search_path: bool,
     /// Unique ids of nodes that ask the server while they are compiled.
-    pub(super) asking: &'a BTreeSet<String>,
+    pub(in super::super) asking: &'a BTreeSet<String>,
 }
 
 /// Why this plan does not qualify, one clause each, sorted; empty when it does.
@@ -70,7 +71,7 @@ pub(super) fn reasons(manifest: &Manifest, plan: &Plan, around: Around<'_>) -> B
     }
     for planned in plan.built() {
         let found = match manifest.nodes.get(&planned.unique_id) {
-            Some(node) => of_node(manifest, node, planned, &customs, around),
+            Some(node) => of_node(manifest, node, &planned.materialized, &customs, around),
             None => Some("is not in the manifest".to_owned()),
         };
         if let Some(reason) = found {
@@ -78,6 +79,54 @@ pub(super) fn reasons(manifest: &Manifest, plan: &Plan, around: Around<'_>) -> B
         }
     }
     reasons
+}
+
+/// Why no plan of this project qualifies, one clause each, sorted; empty where some may.
+pub(in super::super) fn of_whole(manifest: &Manifest, around: Around<'_>) -> BTreeSet<String> {
+    let mut reasons = of_project(manifest, &Customs::of(manifest, None), around);
+    let operations = manifest
+        .nodes
+        .values()
+        .filter(|node| node.resource_type == ResourceType::Operation);
+    reasons.extend(operations.map(|node| format!("{} runs with every build", node.unique_id)));
+    reasons
+}
+
+/// Why plans with some of the nodes do not qualify, one clause each, sorted.
+pub(in super::super) fn of_nodes(manifest: &Manifest, around: Around<'_>) -> BTreeSet<String> {
+    let customs = Customs::of(manifest, None);
+    let made = manifest
+        .nodes
+        .values()
+        .filter_map(|node| match node.resource_type {
+            ResourceType::Model | ResourceType::Seed => {
+                let made = CandidateNode::of(node);
+                let is_made = matches!(made.materialization(), Materialization::Relation(_));
+                is_made.then_some((node, made.materialized))
+            }
+            ResourceType::Analysis
+            | ResourceType::Test
+            | ResourceType::Snapshot
+            | ResourceType::Operation
+            | ResourceType::Rpc
+            | ResourceType::SqlOperation
+            | ResourceType::Doc
+            | ResourceType::Source
+            | ResourceType::Macro
+            | ResourceType::Exposure
+            | ResourceType::Metric
+            | ResourceType::Group
+            | ResourceType::SavedQuery
+            | ResourceType::SemanticModel
+            | ResourceType::UnitTest
+            | ResourceType::Fixture
+            | ResourceType::Function => None,
+        });
+    made.filter_map(|(node, materialized)| {
+        let reason = of_node(manifest, node, &materialized, &customs, around)?;
+        Some(format!("{} {reason}", node.unique_id))
+    })
+    .collect()
 }
 
 fn of_project(manifest: &Manifest, customs: &Customs, around: Around<'_>) -> BTreeSet<String> {
@@ -119,7 +168,7 @@ fn has_strict_mode(variables: &Value) -> bool {
 
 /// Whether the text of a node, and of the ephemeral models that it reads, is the same whichever command of dbt
 /// compiles it.
-pub(super) fn is_plain(manifest: &Manifest, node: &Node) -> bool {
+pub(in super::super) fn is_plain(manifest: &Manifest, node: &Node) -> bool {
     let texts = texts_of(manifest, &node.unique_id);
     let mut codes = texts.iter().map(|node| &node.raw_code);
     codes.all(|code| !DEPLOY.is_match(code) && !COMMAND.is_match(code))
@@ -128,12 +177,11 @@ pub(super) fn is_plain(manifest: &Manifest, node: &Node) -> bool {
 fn of_node(
     manifest: &Manifest,
     node: &Node,
-    planned: &PlannedNode,
+    materialized: &str,
     customs: &Customs,
     around: Around<'_>,
 ) -> Option<String> {
     let says = |text: &str| Some(text.to_owned());
-    let materialized = planned.materialized.as_str();
     if customs.is_custom(materialized) {
         return Some(format!("has the custom materialization {materialized}"));
     }
@@ -177,7 +225,7 @@ fn of_node(
             return Some(format!("has a {hook}"));
         }
     }
-    if planned.materialized == "materializedview" {
+    if materialized == "materializedview" {
         return says("has the old materialization materializedview");
     }
     if node.config.rest.get("sql_header").is_some_and(is_true) {
