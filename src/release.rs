@@ -241,7 +241,7 @@ impl Release {
     pub async fn reopen(wanted: &Wanted) -> Result<Self, ReleaseError> {
         let opening = Opening::of(wanted)?;
         let present = match &opening.origin {
-            Some(origin) => Present::Bundle(origin.at_hand().await?),
+            Some(origin) => Present::Bundle(Arc::new(origin.at_hand().await?)),
             None => opening.present()?,
         };
         opening.open(present)

@@ -55,13 +55,14 @@ pub fn fault(place: &str) -> Option<String> {
     if !place.contains("://") {
         return None;
     }
-    match location::faults(place, &BTreeMap::new())
+    let fault = location::faults(place, &BTreeMap::new())
         .into_iter()
-        .next()?
-    {
-        ArtifactError::Url { problem, .. } => Some(problem),
-        other => Some(other.to_string()),
-    }
+        .next()?;
+    Some(if let ArtifactError::Url { problem, .. } = fault {
+        problem
+    } else {
+        fault.to_string()
+    })
 }
 
 impl Origin {
@@ -239,7 +240,7 @@ impl Origin {
             return self.remember(copy);
         }
         let new = self.new_copy()?;
-        let copied = from_folder(place, &listing, &new);
+        let copied = copy_folder(place, &listing, &new);
         let made = copied.and_then(|()| self.take(&new, &listing));
         self.end(&new, made)
     }
@@ -253,12 +254,12 @@ impl Origin {
             return self.remember(copy);
         }
         let new = self.new_copy()?;
-        let copied = self.from_objects(objects, &listing, &new).await;
+        let copied = self.copy_objects(objects, &listing, &new).await;
         let made = copied.and_then(|()| self.take(&new, &listing));
         self.end(&new, made)
     }
 
-    async fn from_objects(
+    async fn copy_objects(
         &self,
         objects: &Artifacts,
         listing: &Listing,
@@ -383,7 +384,7 @@ impl Origin {
 }
 
 /// Copies the files of a bundle, each as it is verified.
-fn from_folder(place: &Path, listing: &Listing, new: &Path) -> Result<(), BundleError> {
+fn copy_folder(place: &Path, listing: &Listing, new: &Path) -> Result<(), BundleError> {
     for path in listing.files.keys() {
         let bytes = read_in(place, path, LARGEST)?;
         let shown = place.join(path).display().to_string();

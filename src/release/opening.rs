@@ -64,7 +64,7 @@ pub(super) enum Present {
     /// The commit of a repository.
     Commit(Checkout),
     /// A bundle.
-    Bundle(Bundle),
+    Bundle(Arc<Bundle>),
 }
 
 /// An environment whose project is not opened yet.
@@ -156,7 +156,7 @@ impl Opening {
     /// What stands for the project without asking anybody else.
     pub(super) fn present(&self) -> Result<Present, ReleaseError> {
         if let Some(origin) = &self.origin {
-            return Ok(Present::Bundle(origin.present()?));
+            return Ok(Present::Bundle(Arc::new(origin.present()?)));
         }
         Ok(match &self.source {
             Some(source) => Present::Commit(source.present()?),
@@ -198,7 +198,7 @@ impl Opening {
     /// Opens what stands for the project.
     pub(super) fn open(mut self, present: Present) -> Result<Release, ReleaseError> {
         let bundle = match &present {
-            Present::Bundle(bundle) => Some(Arc::new(bundle.clone())),
+            Present::Bundle(bundle) => Some(Arc::clone(bundle)),
             Present::Folder | Present::Commit(_) => None,
         };
         if let Some(bundle) = &bundle

@@ -10,6 +10,7 @@ use crate::source::{SourceError, content};
 use crate::store::Deployment;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What a project is at.
@@ -81,7 +82,7 @@ impl Fetched {
     pub async fn of(wanted: &Wanted, cancel: &CancellationToken) -> Result<Self, ReleaseError> {
         let opening = Opening::of(wanted)?;
         let present = match (&opening.origin, &opening.source) {
-            (Some(origin), _) => Present::Bundle(origin.fetch().await?),
+            (Some(origin), _) => Present::Bundle(Arc::new(origin.fetch().await?)),
             (None, Some(source)) => Present::Commit(source.fetch(None, cancel).await?),
             (None, None) => Present::Folder,
         };
@@ -147,7 +148,7 @@ impl Release {
             }
             let bundle = origin.at(digest).await?;
             let opening = Opening::of(&self.wanted)?;
-            return opening.open(Present::Bundle(bundle)).map(Some);
+            return opening.open(Present::Bundle(Arc::new(bundle))).map(Some);
         }
         let (Some(source), Some(revision)) = (&self.source, revision) else {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! The project's tests against production, without a release: nothing is made, and nothing is journalled.
 
 use super::{Release, ReleaseError};
+use crate::build::BuildError;
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
 use crate::plan::candidate::Candidate;
@@ -43,6 +44,9 @@ impl Release {
         reporter: &Reporter,
         stop: &CancellationToken,
     ) -> Result<Tested, ReleaseError> {
+        if self.bundle.is_some() && !is_dry {
+            return Err(BuildError::NoDbt.into());
+        }
         let project = &self.project.dbt;
         let selectors = Selectors::read(&project.path, &project.renderer(), selection.indirect)?;
         // What the command line says wrong is not worth waiting for dbt.

@@ -36,8 +36,8 @@ impl Builds {
     ) -> Result<Building, DeploymentError> {
         // Without dbt somebody has to run the tests, also where nothing is built.
         let is_bundled = self.bundle.is_some();
-        let builds_nothing =
-            plan.built().next().is_none() && !(is_bundled && !plan.tests.is_empty());
+        let is_done_by_others = !is_bundled || plan.tests.is_empty();
+        let builds_nothing = is_done_by_others && plan.built().next().is_none();
         let nothing = builds_nothing || plan.strategy == Strategy::Replace;
         if wanted == settings::Engine::Dbt || nothing {
             return Ok(Building::default());
@@ -153,13 +153,13 @@ impl Builds {
             return Ok(recipe);
         }
         self.is_under_the_planned(plan).await?;
-        let parsed = self.parse_and_compile(None, Green::ByName).await?;
+        let mut parsed = self.parse_and_compile(None, Green::ByName).await?;
         super::same_project(&parsed.manifest, &plan.manifest_hash)?;
         let composed = self
             .compose(
                 &parsed.manifest,
                 &parsed.candidate,
-                &mut Compiled::default(),
+                &mut parsed.compiled,
                 plan,
             )
             .await?;
