@@ -29,6 +29,7 @@
 //! what they left and go on. Nothing is ever overwritten; only [`Artifacts::trim`] removes, and never
 //! a pointer.
 
+use crate::project::outcome::Before;
 use crate::project::{Manifest, RunResults};
 use jiff::Timestamp;
 use object_store::path::Path as ObjectPath;
@@ -39,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-pub use document::{Kind, Metadata, Pointer, Reason, RecordedObject};
+pub use document::{Given, Kind, Metadata, Pointer, Reason, RecordedObject};
 pub use error::ArtifactError;
 pub use location::shown;
 pub use others::{Other, Others};
@@ -138,6 +139,18 @@ pub struct Baseline {
     pub run_results: Option<RunResults>,
     /// What came out of each node.
     pub outcomes: KeptOutcomes,
+}
+
+impl Baseline {
+    /// The project with what came out of it, where that was kept.
+    #[must_use]
+    pub fn before(&self) -> Option<Before<'_>> {
+        let outcomes = self.outcomes.known()?;
+        Some(Before {
+            manifest: Some(&self.manifest),
+            outcomes,
+        })
+    }
 }
 
 /// An open artifact store. Clones share the connection.

@@ -243,7 +243,8 @@ impl Round<'_> {
             .into_iter()
             .chain(serving.clusters)
             .collect();
-        let found = leftovers::find(self.store, &catalog, self.environment(), &production);
+        let whose = (self.release.project.dbt.name.as_str(), self.environment());
+        let found = leftovers::find(self.store, &catalog, whose, &production);
         Ok(found.await?)
     }
 }

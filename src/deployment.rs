@@ -6,10 +6,14 @@
 //!
 //! Durable are the journal (plan, events, effects with ids) and the ids in Materialize itself.
 
+/// The way back to the old side, and the look at it before.
+mod back;
 /// What went live: kept before the swap, named after it.
 mod baseline;
 /// dbt's part: parse, build and test in the run's folder.
 pub mod builds;
+/// What was changed in production since the plan, carried over to green.
+mod carry;
 /// Checks by SQL on both sides.
 pub mod checks;
 /// What every step works with.
@@ -17,7 +21,7 @@ pub mod context;
 /// The swap, forwards and backwards.
 mod cutover;
 /// Owners, grants and comments of the objects that dbt built.
-mod dress;
+pub mod dress;
 /// The loop that drives a deployment from state to state.
 pub mod engine;
 /// What can go wrong, and of which class it is.
@@ -32,6 +36,8 @@ mod indexes;
 pub mod leftovers;
 /// What dbt made in green, by id.
 mod made;
+/// What an object of green is to have of owner, grants and comments.
+mod merge;
 /// Building green without dbt.
 mod native;
 /// Judging one reading.

@@ -10,6 +10,8 @@ pub mod address;
 pub mod catalog;
 /// The queries of checks by SQL.
 pub mod checks;
+/// The options of a managed cluster.
+pub mod cluster_options;
 /// What a statement costs, and how many were sent.
 pub mod cost;
 /// Statements that create, alter and drop.

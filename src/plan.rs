@@ -34,6 +34,8 @@ pub mod indexes;
 pub mod law;
 /// Production and the project, indexed.
 mod lookup;
+/// When materialized views are filled.
+pub mod refresh;
 /// Named reasons why a plan is refused.
 pub mod refusal;
 /// The plan as text and Markdown for people.
@@ -102,6 +104,9 @@ pub struct Plan {
     /// what no plan knows. Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooked: Vec<String>,
+    /// Default privileges of the database and of the whole server, sorted; what a new object has by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_privileges: Vec<DefaultPrivilege>,
     /// The selectors that select exactly [`Plan::nodes`], except tests.
     pub build_selectors: Vec<String>,
     /// Unique ids of the tests to run on green, sorted.
@@ -490,6 +495,9 @@ pub struct PlannedNode {
     /// Whether it is a test that stores its failures: the run of the tests makes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stores_failures: bool,
+    /// When it is filled, where it does not follow its inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<refresh::Refresh>,
     /// Why it is built.
     pub reason: String,
 }

@@ -413,7 +413,7 @@ impl Release {
             path: run_folder.to_owned(),
             source,
         };
-        std::fs::create_dir_all(run_folder).map_err(folder_error)?;
+        crate::build::invocation::private_folder(run_folder).map_err(folder_error)?;
         let run_dir = std::path::absolute(run_folder).map_err(folder_error)?;
         let settings = &self.settings.dbt;
         let path = std::env::var_os("PATH");
@@ -450,6 +450,7 @@ impl Release {
                 build_timeout: settings.build_timeout.0,
                 stop_timeout: settings.stop_timeout.0,
                 cancel: cancel.clone(),
+                hurry: CancellationToken::new(),
                 reporter: reporter.clone(),
             },
             profile: profile.name.clone(),

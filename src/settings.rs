@@ -113,6 +113,8 @@ pub struct Settings {
     pub checks: Vec<Check>,
     /// Time between two looks at production, and two runs of the checks, during the soak.
     pub soak_check_interval: Span,
+    /// How often in a row a check must fail during the soak to roll back.
+    pub soak_check_failures: u32,
     /// The most that production may lag behind its sources during the soak before it is told.
     pub soak_lag_limit: Span,
     /// Repointing of sinks.
@@ -335,6 +337,8 @@ pub struct Cutover {
     pub attempts: u32,
     /// The longest pause between two attempts.
     pub backoff_max: Span,
+    /// How long a rollback that a check caused waits for an old side that is not ready.
+    pub rollback_wait: Span,
 }
 
 /// Repointing of sinks.

@@ -76,6 +76,8 @@ pub struct Checkout {
     pub revision: Revision,
     /// The folder with `dbt_project.yml`.
     pub folder: PathBuf,
+    /// `Name <address>` of the commit's author, where git said it.
+    pub author: Option<String>,
 }
 
 impl Source {
@@ -199,7 +201,11 @@ impl Source {
             tree: self.tree(),
         })?;
         let folder = self.project()?.ok_or_else(|| self.no_project(Vec::new()))?;
-        Ok(Checkout { revision, folder })
+        Ok(Checkout {
+            revision,
+            folder,
+            author: self.recorded_author(),
+        })
     }
 
     fn no_project(&self, found: Vec<String>) -> SourceError {

@@ -23,6 +23,7 @@ pub use outbox::{Due, Message};
 pub use record::{Deployment, Effect, Kind, NewDeployment, RecordedEvent, Request, Summary};
 pub use requests::Remembered;
 pub use runs::{AskedUnder, Cause, NewRun, Outcome, Run};
+pub use subject::Subject;
 
 /// Calls a method of whichever backend there is.
 macro_rules! backend {
@@ -47,6 +48,7 @@ macro_rules! written {
 }
 
 mod address;
+mod change;
 mod error;
 #[cfg(feature = "fault-points")]
 mod fault;
@@ -62,8 +64,11 @@ mod row;
 mod runs;
 mod schema;
 mod sqlite;
+mod subject;
+mod thread;
 
-use row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
+use change::{after, applied, event_row, unended};
+use row::{Change, Documents, EffectRow, Head, Wanted};
 
 /// How many ids an ambiguous prefix shows.
 const SHOWN_IDS: u32 = 5;
@@ -72,6 +77,7 @@ const SHOWN_IDS: u32 = 5;
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Arc<Backend>,
+    id: Arc<str>,
 }
 
 /// What keeps the rows. Every backend has the methods of [`sqlite::Sqlite`].
@@ -95,9 +101,20 @@ impl Store {
                 Backend::Postgres(postgres::Postgres::open(*address).await?)
             }
         };
+        let id = match &backend {
+            Backend::Sqlite(sqlite) => sqlite.identity().await?,
+            Backend::Postgres(postgres) => postgres.identity().await?,
+        };
         Ok(Self {
             backend: Arc::new(backend),
+            id: id.into(),
         })
+    }
+
+    /// What tells this journal from every other one, wherever it is opened from.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Where the journal is, for people.
@@ -192,6 +209,7 @@ impl Store {
         let event = Event::PlanStored;
         let planned = after(&id, State::Pending, &event)?;
         let at = stamp(now());
+        let by = subject::stored(&lead.behind(&event))?;
         let head = Head {
             id: id.clone(),
             environment: plan.environment.clone(),
@@ -202,12 +220,13 @@ impl Store {
             updated_at: at.clone(),
             finished_at: None,
             reason: None,
+            by: Some(by.clone()),
         };
         let documents = Documents {
             plan: json("the plan", &plan)?,
             request: json("the request", &request)?,
         };
-        let first = event_row(1, at, &event, planned)?;
+        let first = event_row(1, at, &event, planned, by)?;
         let deployment = head.clone().deployment(&documents)?;
         written!(self.insert(proof, head, documents, first, run))?;
         Ok(deployment)
@@ -223,10 +242,24 @@ impl Store {
         id: &str,
         event: &Event,
     ) -> Result<Deployment, StoreError> {
+        self.apply_by(lead, id, event, &lead.behind(event)).await
+    }
+
+    /// As [`Store::apply`], of an event that goes back to this subject.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    pub async fn apply_by(
+        &self,
+        lead: &Lead,
+        id: &str,
+        event: &Event,
+        by: &Subject,
+    ) -> Result<Deployment, StoreError> {
         let proof = self.proof(lead)?;
-        let event = event.clone();
+        let (event, by) = (event.clone(), subject::stored(by)?);
         let (head, documents) = written!(self.change(proof, id.to_owned(), move |head, past| {
-            applied(head, &past, event.clone())
+            applied(head, &past, event.clone(), by.clone())
         }))?;
         head.deployment(&documents)
     }
@@ -452,7 +485,7 @@ impl Store {
         }
         Ok(Proof {
             environment: lead.environment.clone(),
-            epoch: lead.epoch,
+            epoch: lead.epoch.clone(),
         })
     }
 }
@@ -462,7 +495,7 @@ impl Store {
 struct Proof {
     environment: String,
     /// Compared in the transaction by backends that count leads.
-    epoch: i64,
+    epoch: lead::Epoch,
 }
 
 impl Proof {
@@ -475,74 +508,6 @@ impl Proof {
             wanted: environment.to_owned(),
         })
     }
-}
-
-/// What an event makes of a deployment.
-fn applied(head: Head, past: &[EventRow], event: Event) -> Result<Change, StoreError> {
-    let before = head.state()?;
-    let state = after(&head.id, before, &event)?;
-    let is_elsewhere = state != before;
-    let mut events = past
-        .iter()
-        .map(|row| row.recorded(&head.id).map(|recorded| recorded.event))
-        .collect::<Result<Vec<_>, _>>()?;
-    let at = stamp(now());
-    let seq = past.last().map_or(0, |last| last.seq) + 1;
-    let row = event_row(seq, at.clone(), &event, state)?;
-    events.push(event);
-    Ok(Change {
-        head: Head {
-            state: state.as_str().to_owned(),
-            active: !state.is_terminal(),
-            finished_at: state.is_terminal().then(|| at.clone()),
-            reason: record::reason(state, &events),
-            updated_at: if is_elsewhere { at } else { head.updated_at },
-            ..head
-        },
-        event: Some(row),
-    })
-}
-
-fn after(id: &str, state: State, event: &Event) -> Result<State, StoreError> {
-    state::next(state, event).map_err(|source| StoreError::Transition {
-        id: id.to_owned(),
-        source,
-    })
-}
-
-fn unended(head: &Head, key: &str) -> Result<(), StoreError> {
-    let state = head.state()?;
-    if state.is_terminal() {
-        return Err(StoreError::Ended {
-            id: head.id.clone(),
-            state,
-            key: key.to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn event_row(seq: u32, at: String, event: &Event, after: State) -> Result<EventRow, StoreError> {
-    let body = json("the event", event)?;
-    let kind = serde_json::from_str::<Tag>(&body)
-        .map_err(|source| StoreError::Unwritable {
-            what: "the event".to_owned(),
-            source,
-        })?
-        .kind;
-    Ok(EventRow {
-        seq,
-        at,
-        kind,
-        body,
-        state_after: after.as_str().to_owned(),
-    })
-}
-
-/// The word that tells events apart in their documents.
-#[derive(serde::Deserialize)]
-struct Tag {
-    kind: String,
 }
 
 fn json(what: &str, document: &impl Serialize) -> Result<String, StoreError> {

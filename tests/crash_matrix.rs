@@ -34,9 +34,13 @@ struct Scenario {
     name: &'static str,
     /// Runs unharmed before.
     before: Option<&'static [&'static str]>,
+    /// What people do in production then; `{new}` is the number of the new release.
+    meanwhile: Option<&'static str>,
     command: &'static [&'static str],
     /// Whether dbt's build fails.
     build_fails: bool,
+    /// Whether green's stored SQL names a schema in column references, so that it cannot be swapped.
+    names_schema: bool,
     /// The state in the end.
     ends: &'static str,
     /// The exit code of what leads there.
@@ -45,12 +49,18 @@ struct Scenario {
     is_new: bool,
 }
 
-const SCENARIOS: [Scenario; 5] = [
+/// What is to be carried over to green.
+const CHANGED: &str =
+    "COMMENT ON MATERIALIZED VIEW shop_marts.totals IS 'for the people of release {new}'";
+
+const SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "release",
         before: None,
+        meanwhile: None,
         command: &["deploy"],
         build_fails: false,
+        names_schema: false,
         ends: "done",
         code: 0,
         is_new: true,
@@ -58,17 +68,43 @@ const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "failure",
         before: None,
+        meanwhile: None,
         command: &["deploy"],
         build_fails: true,
+        names_schema: false,
         ends: "failed",
         code: 1,
         is_new: false,
     },
     Scenario {
+        name: "named",
+        before: None,
+        meanwhile: None,
+        command: &["deploy"],
+        build_fails: false,
+        names_schema: true,
+        ends: "failed",
+        code: 1,
+        is_new: false,
+    },
+    Scenario {
+        name: "promote",
+        before: Some(&["deploy", "--promotion", "manual"]),
+        meanwhile: Some(CHANGED),
+        command: &["promote"],
+        build_fails: false,
+        names_schema: false,
+        ends: "done",
+        code: 0,
+        is_new: true,
+    },
+    Scenario {
         name: "abort",
         before: Some(&["deploy", "--promotion", "manual"]),
+        meanwhile: None,
         command: &["abort"],
         build_fails: false,
+        names_schema: false,
         ends: "aborted",
         code: 0,
         is_new: false,
@@ -76,8 +112,21 @@ const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "rollback",
         before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
         command: &["rollback"],
         build_fails: false,
+        names_schema: false,
+        ends: "rolled_back",
+        code: 0,
+        is_new: false,
+    },
+    Scenario {
+        name: "forced",
+        before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
+        command: &["rollback", "--force"],
+        build_fails: false,
+        names_schema: false,
         ends: "rolled_back",
         code: 0,
         is_new: false,
@@ -85,8 +134,10 @@ const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "cleanup",
         before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
         command: &["cleanup"],
         build_fails: false,
+        names_schema: false,
         ends: "done",
         code: 0,
         is_new: true,
@@ -242,8 +293,13 @@ impl Bench {
     async fn point(&mut self, scenario: Scenario, kind: Kind, nth: u32) -> Option<(End, String)> {
         let new = self.live + 1;
         self.replay.makes(new, scenario.build_fails);
+        self.replay.names_schema(scenario.names_schema);
         if let Some(before) = scenario.before {
             self.world.cutover(&self.arguments(before)).await.exits(0);
+        }
+        if let Some(sql) = scenario.meanwhile {
+            let sql = sql.replace("{new}", &new.to_string());
+            self.world.sql.run(&sql).await;
         }
         let before = self.world.snapshot().await;
         let asked_in = self.status().await;
@@ -365,6 +421,11 @@ impl Bench {
             if !scenario.is_new {
                 after.is(before);
             }
+        }
+        if scenario.meanwhile.is_some() {
+            let comment = format!("for the people of release {}", self.live);
+            let is_there = after.facts.iter().any(|fact| fact.contains(&comment));
+            assert!(is_there, "not: {comment}");
         }
         // Of the two sinks, each reads production.
         for name in ["totals", "counts"] {

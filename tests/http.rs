@@ -22,6 +22,7 @@ use cutover::http::ROUTES;
 use cutover::http::problem::Kind;
 use cutover::plan::RefusalName;
 use cutover::settings::http::Scope;
+use cutover::store::Subject;
 use daemon::{OF_CI, PROMOTER, READER, RELEASER, World};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -353,6 +354,31 @@ async fn who_may_not_promote_starts_what_waits() {
         };
         assert_eq!(start.waits_for_promotion, waits);
     }
+}
+
+/// Who asked is the token's name, or over the socket the user whose process it was.
+#[tokio::test]
+async fn who_asks_is_handed_on() {
+    let world = World::start(|_| {}).await;
+    let path = "/v1/environments/prod/releases";
+    assert_eq!(post(&world, path, RELEASER, "{}").await.status, 202);
+    let abort = "/v1/environments/prod/abort";
+    assert_eq!(post(&world, abort, RELEASER, "{}").await.status, 202);
+    let wish = cutover::http::document::Release::default();
+    let begun = world.client().release("prod", &wish, "a key").await;
+    begun.expect("accepted");
+    let asked = world.asked.lock().expect("a lock");
+    let by: Vec<Subject> = asked
+        .iter()
+        .map(|(_, command, _)| match command {
+            Command::Start(start) => start.subject.clone().expect("somebody"),
+            Command::Act { subject, .. } => subject.clone(),
+        })
+        .collect();
+    let token = Subject::Token {
+        name: "releaser".to_owned(),
+    };
+    assert_eq!(by, [token.clone(), token, Subject::of_process()]);
 }
 
 #[tokio::test]

@@ -53,9 +53,10 @@ enum Mishap {
     Storm,
     FailingBuild,
     Abort,
+    People,
 }
 
-const MISHAPS: [Mishap; 10] = [
+const MISHAPS: [Mishap; 11] = [
     Mishap::KillLeader,
     Mishap::KillStandby,
     Mishap::PauseLeader,
@@ -66,6 +67,7 @@ const MISHAPS: [Mishap; 10] = [
     Mishap::Storm,
     Mishap::FailingBuild,
     Mishap::Abort,
+    Mishap::People,
 ];
 
 const SCHEDULE: &str =
@@ -264,6 +266,7 @@ impl Soak {
                 self.one_more(environment, "failed").await;
                 self.environments[at].replay.fails(false);
             }
+            Mishap::People => self.people(environment, at).await,
             Mishap::Abort => {
                 // Declined while nothing is under way.
                 let path = format!("/v1/environments/{environment}/abort");
@@ -276,6 +279,24 @@ impl Soak {
                 .await;
             }
         }
+    }
+
+    /// Somebody gives or takes a privilege in production. Whenever that is, the next release keeps it.
+    async fn people(&mut self, environment: &str, at: usize) {
+        let marts = self.environments[at].world.name("marts");
+        let gives = self.chance.is_heads();
+        let sql = match gives {
+            true => format!("GRANT SELECT ON {marts}.totals TO PUBLIC"),
+            false => format!("REVOKE SELECT ON {marts}.totals FROM PUBLIC"),
+        };
+        self.world().sql.run(&sql).await;
+        self.one_more(environment, "released").await;
+        let public = format!(
+            "SELECT (o.privileges::text ~ '[{{,]p?=r')::text FROM mz_catalog.mz_objects o \
+             JOIN mz_catalog.mz_schemas s ON s.id = o.schema_id \
+             WHERE s.name = '{marts}' AND o.name = 'totals'"
+        );
+        assert_eq!(self.world().sql.value(&public).await, gives.to_string());
     }
 
     async fn stands_by(&self, environment: &str, at: usize) -> bool {

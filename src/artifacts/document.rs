@@ -7,7 +7,8 @@ use super::error::ArtifactError;
 use super::refusal::Name;
 use super::{Key, drift};
 use crate::materialize::catalog::Catalog;
-use crate::plan::ObjectKind;
+use crate::materialize::grants::Grant;
+use crate::plan::{Engine, ObjectKind};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,10 @@ pub struct Metadata {
     pub cutover_version: String,
     /// [`crate::project::Manifest::content_hash`] of `manifest.json`.
     pub manifest_hash: String,
+    /// Who built what the deployment made live: whether the next one has to ask dbt where green lies is guessed
+    /// from it. `None` of an import, and in documents of versions that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_by: Option<Engine>,
     /// When this was written.
     pub created_at: Timestamp,
     /// The production schemas of the deployment, sorted; some may hold no object.
@@ -82,6 +87,32 @@ pub struct RecordedObject {
     /// Whether dbt made it beside its nodes, as a release saw: a hook's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub beside: bool,
+    /// What the release itself gave it; `None` where that is not on record: in documents of versions before,
+    /// and of what was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
+}
+
+/// What hooks of the project gave an object while it was built, beside what every new object has. What was
+/// carried over from the object before it is not among it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Given {
+    /// An owner other than who built it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Grants, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+    /// Default privileges that were taken away again, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Grant>,
+    /// The comment on it, where dbt does not write that by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Comments on its columns, where dbt does not write those by itself.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub column_comments: BTreeMap<String, String>,
 }
 
 /// `baseline/<generation>.json`: which deployment is live.
@@ -152,6 +183,7 @@ impl Metadata {
             server: Some(catalog.server.clone()),
             cutover_version: env!("CARGO_PKG_VERSION").to_owned(),
             manifest_hash: manifest_hash.to_owned(),
+            built_by: None,
             created_at: Timestamp::now(),
             schemas: schemas.iter().cloned().collect(),
             objects: drift::recorded(schemas.iter().map(String::as_str), catalog),

@@ -84,6 +84,7 @@ pub fn recorded<'a>(
                 id: object.id.clone(),
                 kind: object.kind,
                 beside: false,
+                given: None,
             });
         }
     }

@@ -68,6 +68,7 @@ fn bundle(key: &Key, id: &str) -> Bundle {
             server: None,
             cutover_version: "0.1.0".to_owned(),
             manifest_hash: manifest.content_hash().expect("a hash"),
+            built_by: None,
             created_at: Timestamp::UNIX_EPOCH,
             schemas: vec!["marts".to_owned()],
             held_back: BTreeMap::new(),
@@ -78,6 +79,7 @@ fn bundle(key: &Key, id: &str) -> Bundle {
                 id: "u1".to_owned(),
                 kind: ObjectKind::View,
                 beside: false,
+                given: None,
             }],
         },
     }

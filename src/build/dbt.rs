@@ -111,6 +111,7 @@ impl Dbt {
             environment: environment.clone(),
             deadline,
             stop_timeout: Duration::from_secs(5),
+            hurry: None,
             log: None,
             record: None,
         };

@@ -15,7 +15,9 @@ use crate::progress::Reporter;
 use crate::project::manifest::Node;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -106,6 +108,8 @@ pub struct Invoker {
     pub stop_timeout: Duration,
     /// Stops whatever runs.
     pub cancel: CancellationToken,
+    /// Ends whatever runs in a hurry.
+    pub hurry: CancellationToken,
     /// Where progress goes.
     pub reporter: Reporter,
 }
@@ -278,6 +282,26 @@ impl Invoker {
         selectors: &[String],
         defer_state: &Path,
     ) -> Result<Invocation, BuildError> {
+        self.run(self.build_order(selectors, defer_state)?).await
+    }
+
+    /// Makes sure that the command lines which build these nodes and run these tests are short enough,
+    /// before anything is made.
+    ///
+    /// # Errors
+    /// [`BuildError::TooLong`].
+    pub fn fits(&self, nodes: &[String], tests: &[String]) -> Result<(), BuildError> {
+        let defer_state = self.run_dir.join("parse").join("target");
+        if !nodes.is_empty() {
+            self.build_order(nodes, &defer_state)?;
+        }
+        if !tests.is_empty() {
+            self.test_order(tests, &defer_state, None)?;
+        }
+        Ok(())
+    }
+
+    fn build_order(&self, selectors: &[String], defer_state: &Path) -> Result<Order, BuildError> {
         let mut order = self.order("build", "build", true, None)?;
         order.push(["--defer", "--favor-state", "--defer-state"]);
         order.push([defer_state]);
@@ -285,7 +309,7 @@ impl Invoker {
         order.push(["--no-fail-fast", "--exclude-resource-types"]);
         order.push(["test", "unit_test", "saved_query", "exposure"]);
         self.select(&mut order, selectors)?;
-        self.run(order).await
+        Ok(order)
     }
 
     /// Runs the selected tests against green where it exists and production elsewhere, on the cluster of
@@ -299,6 +323,16 @@ impl Invoker {
         defer_state: &Path,
         profile: Option<&PrivateProfile>,
     ) -> Result<Invocation, BuildError> {
+        let order = self.test_order(selectors, defer_state, profile)?;
+        self.run(order).await
+    }
+
+    fn test_order(
+        &self,
+        selectors: &[String],
+        defer_state: &Path,
+        profile: Option<&PrivateProfile>,
+    ) -> Result<Order, BuildError> {
         let mut order = self.order("test", "test", true, profile)?;
         if profile.is_none() {
             self.reuse_parse(&mut order, "parse-green");
@@ -307,7 +341,7 @@ impl Invoker {
         order.push([defer_state]);
         order.push(["--no-fail-fast"]);
         self.select(&mut order, selectors)?;
-        self.run(order).await
+        Ok(order)
     }
 
     fn order(
@@ -429,6 +463,7 @@ impl Invoker {
             environment,
             deadline: order.deadline,
             stop_timeout: self.stop_timeout,
+            hurry: Some(self.hurry.clone()),
             log: Some(folder.join("output.log")),
             record: Some(record(&self.run_dir, order.name)),
         };
@@ -527,8 +562,21 @@ fn too_long(order: &Order, bytes: usize) -> BuildError {
     }
 }
 
+/// Makes a folder that only this user may look into: compiled SQL and logs say more than the project does.
+///
+/// # Errors
+/// The system's.
+pub fn private_folder(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    // An earlier version may have made it.
+    std::fs::set_permissions(folder, Permissions::from_mode(0o700))
+}
+
 fn create(folder: &Path) -> Result<(), BuildError> {
-    std::fs::create_dir_all(folder).map_err(|source| BuildError::File {
+    private_folder(folder).map_err(|source| BuildError::File {
         path: folder.to_owned(),
         action: "created",
         source,

@@ -13,6 +13,7 @@
 
 use crate::build::environment::Variables;
 use crate::build::orphan::{OrphanError, Record, TOKEN_VARIABLE};
+use crate::project::environment::{SECRET_PREFIX, scrub};
 use lines::{Lines, Tail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -38,6 +39,8 @@ pub const LOG_LIMIT: u64 = 64 << 20;
 /// How long the pipes are read after the guest has ended; only a descendant that left the group can
 /// hold them open.
 const DRAIN: Duration = Duration::from_secs(2);
+/// Time between SIGTERM and SIGKILL where it must not go on.
+pub const HURRY: Duration = Duration::from_secs(1);
 /// The watcher: waits for the end of its input, then kills the group `$1`.
 const WATCHER: &str = r#"trap '' HUP INT TERM; read -r _; kill -s KILL -- "-$1""#;
 
@@ -114,6 +117,8 @@ pub struct Guest {
     pub deadline: Duration,
     /// Time between SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
+    /// Ends it in a hurry: within [`HURRY`], whatever the stop timeout.
+    pub hurry: Option<CancellationToken>,
     /// Where its whole output goes, up to [`LOG_LIMIT`].
     pub log: Option<PathBuf>,
     /// Where it is recorded while it runs.
@@ -154,7 +159,8 @@ impl Guest {
         cancel: &CancellationToken,
         on_line: &mut (dyn FnMut(Stream, &str) + Send),
     ) -> Result<Finished, ProcessError> {
-        if cancel.is_cancelled() {
+        let is_hurried = self.hurry.as_ref().is_some_and(|it| it.is_cancelled());
+        if cancel.is_cancelled() || is_hurried {
             return Err(self.cancelled());
         }
         let mut record = match &self.record {
@@ -183,7 +189,7 @@ impl Guest {
         if let (Some(record), Some(pid)) = (&mut record, group.0) {
             record.started(pid.as_raw())?;
         }
-        let mut output = Output::new(self.log.as_deref(), on_line);
+        let mut output = Output::new(self.log.as_deref(), self.secrets(), on_line);
         let ended = self
             .attend(&mut child, &mut group, &mut output, cancel)
             .await;
@@ -196,6 +202,17 @@ impl Guest {
             record.close()?;
         }
         self.conclude(status, stop, output.finish())
+    }
+
+    /// Values of variables that are secrets to dbt.
+    fn secrets(&self) -> Vec<String> {
+        let secret = self.environment.iter().filter(|(name, _)| {
+            let name = name.as_encoded_bytes();
+            name.starts_with(SECRET_PREFIX.as_bytes())
+        });
+        secret
+            .filter_map(|(_, value)| value.to_str().map(str::to_owned))
+            .collect()
     }
 
     fn command(&self) -> Command {
@@ -230,6 +247,14 @@ impl Guest {
         let mut stop = None;
         let mut kill_at = None;
         let mut ended: Option<(ExitStatus, Instant)> = None;
+        let mut is_hurried = false;
+        let hurried = async {
+            match &self.hurry {
+                Some(hurry) => hurry.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(hurried);
         loop {
             if let Some((status, drained)) = ended
                 && ((out.ended() && err.ended()) || Instant::now() >= drained)
@@ -249,6 +274,13 @@ impl Guest {
                     stop = Some(Stop::Cancelled);
                     group.signal(Signal::SIGTERM);
                     kill_at = Some(Instant::now() + self.stop_timeout);
+                }
+                () = &mut hurried, if ended.is_none() && !is_hurried => {
+                    is_hurried = true;
+                    stop.get_or_insert(Stop::Cancelled);
+                    group.signal(Signal::SIGTERM);
+                    let soon = Instant::now() + self.stop_timeout.min(HURRY);
+                    kill_at = Some(kill_at.map_or(soon, |at: Instant| at.min(soon)));
                 }
                 () = sleep_until(deadline), if ended.is_none() && stop.is_none() => {
                     stop = Some(Stop::Deadline);
@@ -356,12 +388,18 @@ fn watch(group: Pid) -> Option<Child> {
 struct Output<'a> {
     tail: Tail,
     log: Option<Log>,
+    secrets: Vec<String>,
     on_line: &'a mut (dyn FnMut(Stream, &str) + Send),
 }
 
 impl<'a> Output<'a> {
-    fn new(log: Option<&Path>, on_line: &'a mut (dyn FnMut(Stream, &str) + Send)) -> Self {
+    fn new(
+        log: Option<&Path>,
+        secrets: Vec<String>,
+        on_line: &'a mut (dyn FnMut(Stream, &str) + Send),
+    ) -> Self {
         Self {
+            secrets,
             tail: Tail::new(TAIL_LIMIT),
             log: log.and_then(Log::open),
             on_line,
@@ -369,7 +407,11 @@ impl<'a> Output<'a> {
     }
 
     fn line(&mut self, stream: Stream, line: Option<String>) {
-        let Some(line) = line else { return };
+        let Some(mut line) = line else { return };
+        // In what it logs dbt masks them itself; a traceback, or what the project prints, is written as it is.
+        if !self.secrets.is_empty() && !line.trim_start().starts_with('{') {
+            line = scrub(self.secrets.iter().map(String::as_str), &line);
+        }
         self.tail.push(&line);
         if let Some(log) = &mut self.log
             && let Err(error) = log.write(&line)

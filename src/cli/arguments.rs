@@ -1,6 +1,7 @@
 //! Commands and flags. What is wrong here ends with exit code 2 before anything is opened.
 
 use crate::client::Address;
+use crate::deployment::Verb;
 use crate::plan::RefusalName;
 use crate::project::manifest::ResourceType;
 use crate::project::select::{IndirectSelection, Selection};
@@ -143,7 +144,7 @@ pub enum Command {
     /// Swap the candidate that is ready with production
     Promote(Step),
     /// Put the old side back, while it is kept
-    Rollback(Step),
+    Rollback(Rollback),
     /// Stop a deployment before its swap and drop the candidate
     Abort(Step),
     /// Go on with a deployment that was interrupted, or that a person has looked at
@@ -313,7 +314,7 @@ pub struct Compile {
     pub target: Target,
 }
 
-/// `cutover promote`, `rollback`, `abort`, `resume` and `cleanup`
+/// `cutover promote`, `abort`, `resume` and `cleanup`, and what they have in common with `rollback`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Step {
     /// Where.
@@ -325,6 +326,28 @@ pub struct Step {
     /// With --server: do not wait for the end
     #[arg(long)]
     pub no_wait: bool,
+}
+
+/// `cutover rollback`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Rollback {
+    /// As of the other commands that act on a deployment.
+    #[command(flatten)]
+    pub step: Step,
+    /// Swap the old side in even where it is not ready to serve: without replicas, not hydrated, behind
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl Rollback {
+    /// What is asked.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        match self.force {
+            true => Verb::ForceRollback,
+            false => Verb::Rollback,
+        }
+    }
 }
 
 /// `cutover status`

@@ -2,7 +2,7 @@
 
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
-    Gc, Global, History, Ls, Plan, Show, Status, Step, Target,
+    Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
@@ -223,11 +223,11 @@ impl Handlers for Commands {
 
     async fn rollback(
         &self,
-        arguments: &Step,
+        arguments: &Rollback,
         output: &Output,
         stop: &CancellationToken,
     ) -> Answer {
-        step::run(self, Verb::Rollback, arguments, output, stop).await
+        step::run(self, arguments.verb(), &arguments.step, output, stop).await
     }
 
     async fn abort(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {

@@ -3,7 +3,7 @@
 
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
-    History, Ls, Plan, Show, Status, Step,
+    History, Ls, Plan, Rollback, Show, Status, Step,
 };
 use super::{CommandError, Output};
 use crate::failure::Class;
@@ -46,8 +46,12 @@ pub trait Handlers {
     /// `cutover promote`
     async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover rollback`
-    async fn rollback(&self, arguments: &Step, output: &Output, stop: &CancellationToken)
-    -> Answer;
+    async fn rollback(
+        &self,
+        arguments: &Rollback,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover abort`
     async fn abort(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover resume`

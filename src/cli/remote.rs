@@ -3,7 +3,7 @@
 
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
-    Global, History, Ls, Plan, Show, Status, Step,
+    Global, History, Ls, Plan, Rollback, Show, Status, Step,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
@@ -181,7 +181,11 @@ impl Remote {
             return Err(self.elsewhere("--dry-run"));
         }
         let before = self.environment(step.target.environment.as_ref()).await?;
-        let wish = Wish::Act(verb, Act::default());
+        let act = Act {
+            force: verb == Verb::ForceRollback,
+            ..Act::default()
+        };
+        let wish = Wish::Act(verb, act);
         self.ask(before, wish, step.no_wait, output, stop).await
     }
 
@@ -284,8 +288,9 @@ impl Handlers for Remote {
         self.step(Verb::Promote, arguments, output, stop).await
     }
 
-    async fn rollback(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
-        self.step(Verb::Rollback, arguments, output, stop).await
+    async fn rollback(&self, arguments: &Rollback, output: &Output, stop: &Stop) -> Answer {
+        self.step(arguments.verb(), &arguments.step, output, stop)
+            .await
     }
 
     async fn abort(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {

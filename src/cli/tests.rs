@@ -1,6 +1,6 @@
 use super::arguments::{
     Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
-    Compile, Deploy, Global, History, Ls, OutputFormat, Plan, Show, Status, Step,
+    Compile, Deploy, Global, History, Ls, OutputFormat, Plan, Rollback, Show, Status, Step,
 };
 use super::{Answer, CommandError, Ending, Handlers, Output, run};
 use crate::failure::Class;
@@ -48,7 +48,7 @@ impl Handlers for Fake {
     async fn promote(&self, _: &Step, _: &Output, _: &Stop) -> Answer {
         self.note("promote")
     }
-    async fn rollback(&self, _: &Step, _: &Output, _: &Stop) -> Answer {
+    async fn rollback(&self, _: &Rollback, _: &Output, _: &Stop) -> Answer {
         self.note("rollback")
     }
     async fn abort(&self, _: &Step, _: &Output, _: &Stop) -> Answer {

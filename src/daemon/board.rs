@@ -4,6 +4,7 @@
 use crate::deployment::leftovers::Leftover;
 use crate::deployment::state::State;
 use crate::progress::{ClusterReadiness, Progress};
+use crate::store::Subject;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,6 +63,9 @@ pub struct DeploymentStatus {
     pub finished_at: Option<Timestamp>,
     /// Why it is where it is, when something went otherwise than planned.
     pub reason: Option<String>,
+    /// Who set it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 /// One environment as the daemon sees it.

@@ -110,7 +110,10 @@ impl Collector {
         let known = shown.map(|status| status.leftovers.clone());
         let is_known = |found| known.as_ref().is_some_and(|known| known.contains(found));
         for found in left.leftovers.iter().filter(|found| !is_known(found)) {
-            tracing::warn!("found the {found}; nothing uses it");
+            match found.ended {
+                Some(_) => tracing::warn!("found the {found}; nothing uses it"),
+                None => tracing::warn!("found the {found}"),
+            }
         }
         self.metrics.leftovers(environment, left.leftovers.len());
         self.daemon.board.change(environment, |status| {

@@ -8,11 +8,12 @@ use super::Metrics;
 use crate::failure::with_causes;
 use crate::metrics::Delivery;
 use crate::settings::{Format, Loaded, Topic, Webhook};
-use crate::store::{Due, Lead, Message, Store, StoreError};
+use crate::store::{Due, Lead, Message, Store, StoreError, Subject};
 use futures_util::future::join_all;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::path::{Path, PathBuf};
@@ -262,7 +263,7 @@ fn topic(message: &Message) -> Option<Topic> {
         "unwound_after_abort" => Some(Topic::Aborted),
         "degraded" => Some(Topic::Degraded),
         "recovered" => Some(Topic::Recovered),
-        "rollback_requested" => Some(Topic::RollingBack),
+        "rollback_requested" | "rollback_put_off" => Some(Topic::RollingBack),
         "rolled_back" => Some(Topic::RolledBack),
         "stuck_at" => Some(Topic::Stuck),
         "run_refused" => Some(Topic::Refused),
@@ -310,6 +311,10 @@ fn sentence(topic: Topic, message: &Message) -> String {
         .find_map(|key| message.body.get(*key).and_then(Value::as_str));
     if let Some(why) = why {
         text.push_str(&format!(" – {why}"));
+    }
+    let by = message.body.get("by").map(Subject::deserialize);
+    if let Some(Ok(by)) = by {
+        text.push_str(&format!(", by {by}"));
     }
     if let Some(id) = &message.deployment_id {
         text.push_str(&format!(" (deployment {id})"));

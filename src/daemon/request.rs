@@ -5,7 +5,7 @@ use crate::deployment::state::{Asker, State};
 use crate::failure::{Class, Classify};
 use crate::plan::RefusalName;
 use crate::project::select::Selection;
-use crate::store::Cause;
+use crate::store::{Cause, Subject};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -22,6 +22,8 @@ pub enum Command {
         deployment: Option<String>,
         /// Who asks, for the record of a rollback.
         by: Asker,
+        /// Who that is, for the record of what is done.
+        subject: Subject,
     },
 }
 
@@ -33,6 +35,9 @@ pub struct Start {
     /// Who or what asks. The run has it as its cause.
     #[serde(skip)]
     pub cause: Cause,
+    /// Who that is. The run has it, too.
+    #[serde(skip)]
+    pub subject: Option<Subject>,
     /// All of `vars.deployment`, whatever changed.
     pub full: bool,
     /// Whether missing schemas and clusters are created.

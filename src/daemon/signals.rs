@@ -6,7 +6,7 @@ use super::request::{Accepted, Command, Declined, Start};
 use crate::deployment::Verb;
 use crate::deployment::state::Asker;
 use crate::failure::Classify;
-use crate::store::Cause;
+use crate::store::{Cause, Subject};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +39,20 @@ impl Signals {
             let command = tokio::select! {
                 _ = self.promote.recv() => {
                     tracing::info!("SIGUSR1: promote what is ready");
-                    Command::Act { verb: Verb::Promote, deployment: None, by: Asker::Api }
+                    Command::Act {
+                        verb: Verb::Promote,
+                        deployment: None,
+                        by: Asker::Api,
+                        subject: Subject::signal("SIGUSR1"),
+                    }
                 }
                 _ = self.start.recv() => {
                     tracing::info!("SIGUSR2: release now");
-                    Command::Start(Start { cause: Cause::Signal, ..Start::default() })
+                    Command::Start(Start {
+                        cause: Cause::Signal,
+                        subject: Some(Subject::signal("SIGUSR2")),
+                        ..Start::default()
+                    })
                 }
                 _ = self.reload.recv() => {
                     tracing::info!("SIGHUP: read the configuration again");

@@ -477,6 +477,7 @@ impl DeploymentStatus {
             since: deployment.updated_at,
             finished_at: deployment.finished_at,
             reason: deployment.reason.clone(),
+            by: deployment.by.clone(),
         }
     }
 }

@@ -4,14 +4,18 @@
 //! left to write afterwards. The pointer moves only after a swap, or a swap back, has committed.
 
 use super::context::{Context, key};
+use super::dress;
 use super::error::DeploymentError;
 use super::identity::GreenObject;
 use crate::artifacts::document::VERSION;
-use crate::artifacts::{Advance, Bundle, KeptOutcomes, Kind, Metadata, Reason, RecordedObject};
+use crate::artifacts::{
+    Advance, Bundle, Given, KeptOutcomes, Kind, Metadata, Reason, RecordedObject,
+};
 use crate::plan::{ObjectKind, Plan};
+use crate::project::outcome::Before;
 use crate::store::Deployment;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Keeps manifest, run results, plan and metadata of a deployment that is about to go live.
 pub(super) async fn keep(
@@ -29,7 +33,8 @@ pub(super) async fn keep(
         DeploymentError::Stuck("the journal has no record of green's objects".to_owned())
     })?;
     let moved = context.moved_indexes(deployment).await?;
-    let (schemas, objects) = live_after(plan, before, &green, &moved);
+    let given = dress::recorded_given(context, deployment).await?;
+    let (schemas, objects) = live_after(plan, before, &green, &moved, &given);
     keep_as(context, deployment, schemas, objects).await
 }
 
@@ -50,7 +55,7 @@ pub(super) async fn unmoved(
 }
 
 /// What was live when the plan was made.
-async fn before(
+pub(super) async fn before(
     context: &Context<'_>,
     deployment: &Deployment,
 ) -> Result<Option<Metadata>, DeploymentError> {
@@ -135,7 +140,11 @@ async fn planned_outcomes(
         }
         None => KeptOutcomes::Absent,
     };
-    context.builds.planned_outcomes(plan, known.known()).await
+    let before = known.known().map(|outcomes| Before {
+        manifest: None,
+        outcomes,
+    });
+    context.builds.planned_outcomes(plan, before).await
 }
 
 fn metadata(
@@ -156,6 +165,7 @@ fn metadata(
         server: plan.server.clone(),
         cutover_version: env!("CARGO_PKG_VERSION").to_owned(),
         manifest_hash: plan.manifest_hash.clone(),
+        built_by: Some(plan.building.engine),
         created_at: Timestamp::now(),
         schemas,
         objects,
@@ -171,6 +181,7 @@ fn live_after(
     before: Option<Metadata>,
     green: &[GreenObject],
     moved: &[GreenObject],
+    given: &BTreeMap<String, Given>,
 ) -> (Vec<String>, Vec<RecordedObject>) {
     let swapped: BTreeSet<&String> = plan.schemas.iter().map(|schema| &schema.name).collect();
     let replaced: BTreeSet<&String> = plan.indexes.iter().map(|index| &index.id).collect();
@@ -190,6 +201,7 @@ fn live_after(
         id: object.id.clone(),
         kind: object.kind,
         beside: object.beside,
+        given: given.get(&object.id).cloned(),
     }));
     (schemas.into_iter().collect(), objects.into_iter().collect())
 }

@@ -25,6 +25,7 @@ use std::sync::Arc;
 mod bundled;
 /// What dbt makes of the names of clusters.
 mod clusters;
+mod command_line;
 /// SQL of nodes, as it reads production.
 mod compile;
 /// Building without dbt.
@@ -394,7 +395,7 @@ impl Builds {
             node.insert("alias".to_owned(), name.into());
             node.insert("relation_name".to_owned(), relation.into());
         }
-        std::fs::create_dir_all(&folder).map_err(|source| run(&folder, source))?;
+        invocation::private_folder(&folder).map_err(|source| run(&folder, source))?;
         let place = folder.join("manifest.json");
         std::fs::write(&place, document.to_string()).map_err(|source| run(&place, source))?;
         Ok(folder)

@@ -11,6 +11,7 @@ use super::error::DeploymentError;
 use super::identity::Live;
 use super::replace;
 use super::scope;
+use super::state::{Asker, Event};
 use crate::failure::{Class, Classify};
 use crate::materialize::guarded::Names;
 use crate::materialize::identifier::Qualified;
@@ -75,7 +76,24 @@ pub(super) async fn before(
 }
 
 /// The checks on production while it soaks.
-pub(super) struct Soaking<'a>(Option<Run<'a>>);
+pub(super) struct Soaking<'a> {
+    run: Option<Run<'a>>,
+    /// How often in a row the server refused the last answer that is needed.
+    refused: u32,
+}
+
+/// What the checks said of production.
+pub(super) enum Said {
+    /// Nothing against it.
+    Well,
+    /// Not enough: a check failed, though not often enough in a row, or the server refused the last answer.
+    /// They are to be asked again before anything else is done.
+    InDoubt,
+    /// It is to be rolled back, for this reason.
+    Failed(String),
+    /// The server refuses the last answer again and again.
+    NoAnswer(MaterializeError),
+}
 
 impl<'a> Soaking<'a> {
     /// Begins them, or goes on with those that are on record.
@@ -90,7 +108,7 @@ impl<'a> Soaking<'a> {
         if let Some(run) = &mut run {
             run.begin().await?;
         }
-        Ok(Self(run))
+        Ok(Self { run, refused: 0 })
     }
 
     /// The reason for a rollback that is on record.
@@ -98,8 +116,10 @@ impl<'a> Soaking<'a> {
     /// # Errors
     /// A world that nobody planned.
     pub(super) async fn failed(&self) -> Result<Option<String>, DeploymentError> {
-        let Some(run) = &self.0 else { return Ok(None) };
-        let Some(reason) = verdict::failure(Moment::Soak, &run.outcomes) else {
+        let Some(run) = &self.run else {
+            return Ok(None);
+        };
+        let Some(reason) = run.failure() else {
             return Ok(None);
         };
         still_swapped(run.context, run.deployment).await?;
@@ -108,17 +128,23 @@ impl<'a> Soaking<'a> {
 
     /// Whether each of them has an answer on record.
     pub(super) fn have_run(&self) -> bool {
-        let run = self.0.as_ref();
+        let run = self.run.as_ref();
         run.is_none_or(|run| run.outcomes.len() == run.checks.len())
     }
 
-    /// Asks each of them. Gives the reason for a rollback.
+    /// Whether one of them failed the last time, though not often enough in a row.
+    pub(super) fn are_in_doubt(&self) -> bool {
+        let outcomes = self.run.iter().flat_map(|run| &run.outcomes);
+        outcomes.into_iter().any(|outcome| outcome.failures > 0)
+    }
+
+    /// Asks each of them.
     ///
     /// # Errors
     /// A server that is away the `last` time they are asked; a world that nobody planned.
-    pub(super) async fn ask(&mut self, is_last: bool) -> Result<Option<String>, DeploymentError> {
-        let Some(run) = &mut self.0 else {
-            return Ok(None);
+    pub(super) async fn ask(&mut self, is_last: bool) -> Result<Said, DeploymentError> {
+        let Some(run) = &mut self.run else {
+            return Ok(Said::Well);
         };
         let (context, deployment) = (run.context, run.deployment);
         if is_last {
@@ -129,15 +155,29 @@ impl<'a> Soaking<'a> {
             Ok(Some(reason)) => {
                 still_swapped(context, deployment).await?;
                 context.reporter.warning(format!("ROLLING BACK: {reason}"));
-                Ok(Some(reason))
+                Ok(Said::Failed(reason))
             }
-            Ok(None) => Ok(None),
+            Ok(None) => {
+                self.refused = 0;
+                Ok(match self.are_in_doubt() {
+                    true => Said::InDoubt,
+                    false => Said::Well,
+                })
+            }
+            Err(DeploymentError::Materialize(error)) if error.is_no_answer() => {
+                self.refused = self.refused.saturating_add(1);
+                Ok(match is_last {
+                    false => Said::Well,
+                    true if self.refused < context.settings.soak_check_failures => Said::InDoubt,
+                    true => Said::NoAnswer(error),
+                })
+            }
             Err(error) if error.class() == Class::Transient && !is_last => {
                 context.materialize.forget().await;
                 context.reporter.warning(format!(
                     "the checks could not be run and will be asked again: {error}"
                 ));
-                Ok(None)
+                Ok(Said::Well)
             }
             Err(error) => Err(error),
         }
@@ -172,17 +212,19 @@ pub(super) async fn caused_rollback(
     context: &Context<'_>,
     deployment: &Deployment,
 ) -> Result<Option<String>, DeploymentError> {
-    let effect = context
-        .store
-        .effect(&deployment.id, key::CHECKS_SOAK)
-        .await?;
-    let outcomes = match effect {
-        Some(effect) => effect.result_as::<Vec<Outcome>>()?,
-        None => None,
-    };
-    let reason = verdict::failure(Moment::Soak, &outcomes.unwrap_or_default());
-    // Somebody may have asked for it before this process could.
-    Ok(reason.filter(|reason| deployment.reason.as_ref() == Some(reason)))
+    let events = context.store.events(&deployment.id).await?;
+    Ok(events.iter().rev().find_map(|recorded| {
+        if let Event::RollbackRequested {
+            reason,
+            cause: Some(Asker::Check),
+            ..
+        } = &recorded.event
+        {
+            Some(reason.clone())
+        } else {
+            None
+        }
+    }))
 }
 
 /// The checks of one moment.
@@ -250,23 +292,44 @@ impl<'a> Run<'a> {
             .await?;
         for outcome in &outcomes {
             let known = self.outcomes.iter().find(|one| one.name == outcome.name);
-            // Every few seconds the same would be too much.
-            if known.is_none_or(|known| known.verdict != outcome.verdict) {
+            // Every few seconds the same would be too much, unless it is about to have consequences.
+            if outcome.failures > 0 || known.is_none_or(|known| known.verdict != outcome.verdict) {
                 self.tell(outcome);
             }
         }
         self.outcomes = outcomes;
-        match (verdict::failure(self.moment, &self.outcomes), unanswered) {
+        match (self.failure(), unanswered) {
             (Some(reason), _) => Ok(Some(reason)),
             (None, Some(error)) => Err(error.into()),
             (None, None) => Ok(None),
         }
     }
 
+    /// How often in a row a check must fail to have consequences.
+    fn enough(&self) -> u32 {
+        match self.moment {
+            Moment::Before => 1,
+            Moment::Soak => self.context.settings.soak_check_failures,
+        }
+    }
+
+    /// Why what is on record ends the release or undoes it, where it does.
+    fn failure(&self) -> Option<String> {
+        verdict::failure(self.moment, &self.outcomes, self.enough())
+    }
+
     fn tell(&self, outcome: &Outcome) {
         let reporter = &self.context.reporter;
         let Outcome { name, says, .. } = outcome;
         match outcome.verdict {
+            Verdict::Failed if outcome.failures < self.enough() => reporter.warning(format!(
+                "the check {name:?} FAILED: {says} (the {} of {} times in a row that roll back)",
+                ordinal(outcome.failures),
+                self.enough()
+            )),
+            Verdict::NoAnswer => reporter.warning(format!(
+                "the check {name:?} got no answer and will be asked again: {says}"
+            )),
             Verdict::Passed => reporter.note(format!("the check {name:?} passed: {says}")),
             Verdict::Failed => reporter.warning(format!("the check {name:?} FAILED: {says}")),
             Verdict::NotApplicable => {
@@ -291,6 +354,13 @@ impl<'a> Run<'a> {
             }
             let finding = match answer.or_else(|error| self.finding_of(check, error)) {
                 Ok(finding) => finding,
+                // Its transaction may still be open.
+                Err(error) if error.is_no_answer() => {
+                    self.session = None;
+                    let finding = Finding::no_answer(error.to_string());
+                    unanswered = Some(error);
+                    finding
+                }
                 Err(error @ MaterializeError::Deadline { .. }) => {
                     unanswered = Some(error);
                     outcomes.extend(before);
@@ -305,6 +375,7 @@ impl<'a> Run<'a> {
                 green: finding.green,
                 says: finding.says,
                 at: Timestamp::now(),
+                failures: verdict::failures(before.as_ref(), finding.verdict),
                 runs: before.map_or(0, |before| before.runs).saturating_add(1),
             });
         }
@@ -317,6 +388,10 @@ impl<'a> Run<'a> {
         check: &Check,
         error: MaterializeError,
     ) -> Result<Finding, MaterializeError> {
+        // What the server cannot answer at present says nothing about production.
+        if self.moment == Moment::Soak && error.is_no_answer() {
+            return Err(error);
+        }
         let says = match error {
             MaterializeError::Refused { .. } | MaterializeError::Unexpected { .. } => {
                 error.to_string()
@@ -380,9 +455,8 @@ impl<'a> Run<'a> {
         [blue, green]: &[Relation; 2],
         tolerance: Tolerance,
     ) -> Result<Finding, MaterializeError> {
-        let statements = [blue, green].map(|relation| sql::rows(&self.name(relation)));
-        let [blue] = self.numbers(check, &statements[0]).await?;
-        let [green] = self.numbers(check, &statements[1]).await?;
+        let statement = sql::rows(&self.name(blue), &self.name(green));
+        let [blue, green] = self.numbers(check, &statement).await?;
         Ok(verdict::of_rows(blue, green, tolerance))
     }
 
@@ -478,6 +552,17 @@ impl<'a> Run<'a> {
             what: format!("{} columns", numbers.len()),
         })
     }
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`.
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, last) if last != 11 => "st",
+        (2, last) if last != 12 => "nd",
+        (3, last) if last != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 fn gone(relation: &Relation) -> Finding {

@@ -54,6 +54,16 @@ pub(super) mod key {
     pub const BUILD: &str = "build ";
     /// Recording the objects that dbt built. Result: a list of [`super::GreenObject`].
     pub const RECORD: &str = "record green";
+    /// Looking at what hooks gave the objects of green, before those are dressed. Result: it, by the id of the
+    /// object.
+    pub const GIVEN: &str = "what hooks gave";
+    /// Once more after its tests ran, where they make something. Result as of [`GIVEN`].
+    pub const GIVEN_TESTED: &str = "what hooks gave after tests";
+    /// Dressing green where the release and people changed the same thing. Result: what, a sentence each.
+    pub const CLASHES: &str = "changed on both sides";
+    /// Carrying over what was changed in production since the plan. Result: [`super::super::carry::Carried`],
+    /// replaced by each look.
+    pub const CARRY: &str = "carry changes over";
     /// Finding green ready. Result: since when each of its objects is hydrated, by id, in milliseconds since
     /// the epoch.
     pub const HYDRATED: &str = "hydrated";
@@ -86,6 +96,8 @@ pub(super) mod key {
     pub const CHECKS_BEFORE: &str = "checks before";
     /// The checks during the soak; each run replaces the result, which is as of the checks before.
     pub const CHECKS_SOAK: &str = "checks soak";
+    /// The beginning of the soak. Result: when, in milliseconds since the epoch by the server's clock.
+    pub const SOAK: &str = "soak";
     /// Watching what serves, after the swap. Result: [`super::super::watch::Watched`], replaced by
     /// each look.
     pub const WATCH: &str = "watch";
@@ -271,6 +283,40 @@ impl Context<'_> {
     pub(super) async fn execute(&self, statement: &Statement) -> Result<(), DeploymentError> {
         let session = self.materialize.session().await?;
         Ok(session.execute(statement).await?)
+    }
+
+    /// Sends a statement that makes something under a name that only this deployment knows. A refusal while
+    /// it `is_there` means that an earlier attempt has made it, the answer to which was lost.
+    pub(super) async fn make(
+        &self,
+        statement: &Statement,
+        is_there: impl AsyncFnOnce() -> Result<bool, DeploymentError>,
+    ) -> Result<(), DeploymentError> {
+        match self.execute(statement).await {
+            Err(error @ DeploymentError::Materialize(MaterializeError::Refused { .. })) => {
+                match is_there().await? {
+                    true => Ok(()),
+                    false => Err(error),
+                }
+            }
+            answer => answer,
+        }
+    }
+
+    /// Sends statements one after the other. Whoever calls may be called again after some of them.
+    ///
+    /// # Errors
+    /// [`DeploymentError::Interrupted`] between two of them, when the operator asks to stop.
+    pub(super) async fn execute_all(
+        &self,
+        deployment: &Deployment,
+        statements: &[Statement],
+    ) -> Result<(), DeploymentError> {
+        for statement in statements {
+            self.interrupted(deployment)?;
+            self.execute(statement).await?;
+        }
+        Ok(())
     }
 
     /// The error for a stop that the operator asked for, when there was one.

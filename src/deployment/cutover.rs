@@ -4,6 +4,7 @@
 //! and commits. SWAP is its own inverse, so it is never sent before the ids have said which side
 //! is live: before each attempt and after each unknown or known outcome the ids are read.
 
+use super::carry;
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, Live, SecretNames, unchanged};
@@ -205,7 +206,7 @@ fn not_rehearsed(mismatch: &Mismatch) -> DeploymentError {
     DeploymentError::Failed(format!(
         "the rehearsal of the swap was refused: {}",
         match mismatch {
-            Mismatch::Changed(reason) => reason.clone(),
+            Mismatch::Changed(reason) | Mismatch::Altered(reason) => reason.clone(),
             Mismatch::Foreign(reason) => format!("foreign-swap: {reason}"),
         }
     ))
@@ -224,6 +225,8 @@ async fn recorded_green(
 enum Mismatch {
     /// The sides are as recorded but something in or around them changed.
     Changed(String),
+    /// They are as recorded, and what production has was changed since it was carried over to green.
+    Altered(String),
     /// The sides are not as recorded.
     Foreign(String),
 }
@@ -273,10 +276,14 @@ pub(super) async fn swap(
     let ids = context.recorded_ids(deployment).await?;
     let green = recorded_green(context, deployment).await?;
     let moved = context.moved_indexes(deployment).await?;
-    let about = match direction {
-        Direction::Forward => scope::swap(deployment, &ids, &moved),
+    let (about, carried) = match direction {
+        Direction::Forward => {
+            let mut about = scope::swap(deployment, &ids, &moved);
+            about.defined = scope::defined(deployment);
+            (about, carry::recorded(context, deployment).await?)
+        }
         // Only which side is live is compared.
-        Direction::Back => scope::sides(deployment, &ids),
+        Direction::Back => (scope::sides(deployment, &ids), None),
     };
     let secret = Context::secret(deployment);
     let statements = statements(&deployment.plan, &secret, direction);
@@ -337,7 +344,12 @@ pub(super) async fn swap(
         if let Some(stale) = Ready::is_stale(ready) {
             return Ok(Swapped::NotYet(stale));
         }
-        let check = expected(deployment, &ids, &green, &moved, &secret, direction);
+        let is_whole = expected(deployment, &ids, &green, &moved, &secret, direction);
+        let check = |names: &Names| {
+            is_whole(names)?;
+            let seen = carried.as_ref().map(|carried| carried.is_as_seen(names));
+            seen.unwrap_or(Ok(())).map_err(Mismatch::Altered)
+        };
         match context.guarded(&statements, false, &about, &check).await {
             Ok(Guarded::Committed) => {}
             Ok(Guarded::Unknown(error)) => {
@@ -346,6 +358,7 @@ pub(super) async fn swap(
                 ready = None;
             }
             Ok(Guarded::Declined(Mismatch::Changed(reason))) => return Ok(Swapped::No(reason)),
+            Ok(Guarded::Declined(Mismatch::Altered(reason))) => return Ok(Swapped::NotYet(reason)),
             // A moment ago the ids were right: look again, which names what happened.
             Ok(Guarded::Declined(Mismatch::Foreign(reason))) => {
                 tracing::warn!(reason, "the sides changed during the swap");

@@ -5,19 +5,24 @@
 //! else's, and a release does not take them live.
 //!
 //! Ownership and grants stay with an object through a swap, so green's objects get them before it:
-//! whatever existed in production by the same name keeps its owner, grants and users' comments.
+//! whatever existed in production by the same name keeps its owner, grants and users' comments, unless the
+//! release's own hooks say otherwise (`merge`).
 
+use super::baseline;
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, SecretNames, planned_node};
 use super::indexes;
 use super::made;
+use super::merge;
 use super::native;
 use super::scope;
 use super::stage::grant_changes;
+use crate::artifacts::Given;
 use crate::materialize::Statement;
 use crate::materialize::catalog::{Catalog, Object};
 use crate::materialize::ddl::{self, Target};
+use crate::materialize::grants::Grant;
 use crate::materialize::identifier::Qualified;
 use crate::plan::{BesideRelation, Engine, LiveObject, ObjectKind, Plan, PlannedNode, SchemaSwap};
 use crate::store::Deployment;
@@ -58,10 +63,24 @@ pub(super) async fn dress_and_record(
         native::reads_no_old(plan, &green, &catalog)?;
     }
     tell_beside(context, &green);
+    let dressing = Dressing {
+        plan,
+        ids: &ids,
+        catalog: &catalog,
+        given: &given(context, deployment, &ids, &catalog, after).await?,
+        before: &given_before(context, deployment).await?,
+    };
+    let mut clashes = Vec::new();
     for schema in &plan.schemas {
-        for statement in dressing(plan, schema, &ids, &catalog) {
-            context.execute(&statement).await?;
-        }
+        let objects = schema.objects.iter();
+        let production = objects.map(|object| (object.name.as_str(), object));
+        let statements = dressing.statements(schema, &production.collect(), &mut clashes);
+        context.execute_all(deployment, &statements).await?;
+    }
+    if !clashes.is_empty() {
+        tell_clashes(context, &clashes);
+        context.begin(deployment, key::CLASHES, &()).await?;
+        context.finish(deployment, key::CLASHES, &clashes).await?;
     }
     context.finish(deployment, key, &green).await
 }
@@ -140,6 +159,7 @@ fn green_objects(
                 name: object.name.clone(),
                 kind: object.kind,
                 cluster_id: object.cluster_id.clone(),
+                on: relation_of(object, catalog).map(|relation| relation.name.clone()),
                 beside: !planned || is_one_index_more(plan, schema, object, catalog),
             });
         }
@@ -218,15 +238,21 @@ fn is_one_index_more(plan: &Plan, schema: &str, index: &Object, catalog: &Catalo
     if index.kind != ObjectKind::Index || plan.hooked.is_empty() {
         return false;
     }
-    let mut reads = catalog.dependencies.iter();
-    let relation = reads
-        .find(|(dependent, _)| *dependent == index.id)
-        .and_then(|(_, on)| catalog.objects.get(on));
-    relation.is_some_and(|relation| {
+    relation_of(index, catalog).is_some_and(|relation| {
         let found = catalog.dependents(&relation.id);
         let found = found.iter().filter(|on| on.kind == ObjectKind::Index);
         maker(plan, schema, &relation.name).is_some_and(|node| found.count() > node.indexes)
     })
+}
+
+/// The relation that an index is on; `None` of anything else.
+fn relation_of<'c>(index: &Object, catalog: &'c Catalog) -> Option<&'c Object> {
+    if index.kind != ObjectKind::Index {
+        return None;
+    }
+    let mut reads = catalog.dependencies.iter();
+    let (_, on) = reads.find(|(dependent, _)| *dependent == index.id)?;
+    catalog.objects.get(on)
 }
 
 /// The planned node that makes a relation, or has it as its version pointer.
@@ -267,62 +293,175 @@ pub(super) fn is_planned(plan: &Plan, schema: &str, object: &Object, catalog: &C
     }
 }
 
-/// The statements that give green's objects what their counterparts have.
-fn dressing(plan: &Plan, schema: &SchemaSwap, ids: &Ids, catalog: &Catalog) -> Vec<Statement> {
-    let before: BTreeMap<&str, &LiveObject> = schema
-        .objects
-        .iter()
-        .map(|object| (object.name.as_str(), object))
-        .collect();
-    let Some(id) = ids.green_schemas.get(&schema.name) else {
-        return Vec::new();
+/// What hooks gave the objects of green, by id, as it was before these were dressed: on record already, or
+/// looked at and recorded now.
+async fn given(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    ids: &Ids,
+    catalog: &Catalog,
+    after: After,
+) -> Result<BTreeMap<String, Given>, DeploymentError> {
+    let plan = &deployment.plan;
+    let (mut given, key) = match after {
+        After::Build => (BTreeMap::new(), key::GIVEN),
+        // What was there before is dressed by now.
+        After::Tests => (
+            recorded_given(context, deployment).await?,
+            key::GIVEN_TESTED,
+        ),
     };
-    let mut statements = Vec::new();
-    for object in catalog.objects_in_schema(id) {
-        let Some(blue) = before.get(object.name.as_str()) else {
-            continue;
-        };
-        // A name may pass from a relation to an index or back; they have nothing in common.
-        if (blue.kind == ObjectKind::Index) != (object.kind == ObjectKind::Index) {
-            continue;
-        }
-        dress_object(plan, schema, object, blue, &mut statements);
+    let effect = context.begin(deployment, key, &()).await?;
+    if let Some(recorded) = effect.result_as::<BTreeMap<String, Given>>()? {
+        given.extend(recorded);
+        return Ok(given);
     }
-    statements
-}
-
-fn dress_object(
-    plan: &Plan,
-    schema: &SchemaSwap,
-    object: &Object,
-    blue: &LiveObject,
-    statements: &mut Vec<Statement>,
-) {
-    let name = Qualified::object(&plan.database, &schema.green, &object.name);
-    let node = planned_node(plan, &schema.name, &object.name);
-    let keeps_comment = node.is_none_or(|node| !node.persists_relation_comment);
-    if keeps_comment && blue.comment.is_some() && object.comment != blue.comment {
-        statements.push(ddl::comment_on_object(
-            object.kind,
-            &name,
-            blue.comment.as_deref(),
-        ));
-    }
-    if node.is_some_and(|node| !node.persists_column_comments) {
-        let present: BTreeMap<_, _> = object.column_comments.iter().cloned().collect();
-        for (column, comment) in &blue.column_comments {
-            if present.get(column) != Some(comment) && object.columns.contains_key(column) {
-                statements.push(ddl::comment_on_column(&name, column, Some(comment)));
+    let mut new = BTreeMap::new();
+    for (schema, id) in &ids.green_schemas {
+        for object in catalog.objects_in_schema(id) {
+            if !given.contains_key(&object.id) {
+                let node = planned_node(plan, schema, &object.name);
+                let one = merge::given(plan, schema, node, object, &catalog.role);
+                new.insert(object.id.clone(), one);
             }
         }
     }
-    // An index has no grants, and its owner is its relation's.
-    if object.kind == ObjectKind::Index {
-        return;
+    context.finish(deployment, key, &new).await?;
+    given.extend(new);
+    Ok(given)
+}
+
+/// What is on record of it.
+pub(super) async fn recorded_given(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<BTreeMap<String, Given>, DeploymentError> {
+    let mut given = BTreeMap::new();
+    for key in [key::GIVEN, key::GIVEN_TESTED] {
+        if let Some(effect) = context.store.effect(&deployment.id, key).await?
+            && let Some(recorded) = effect.result_as::<BTreeMap<String, Given>>()?
+        {
+            given.extend(recorded);
+        }
     }
-    let target = Target::Object(object.kind, name);
-    if object.owner != blue.owner {
-        statements.push(ddl::alter_owner(&target, &blue.owner));
+    Ok(given)
+}
+
+/// What the objects of green are to have, and what is known of the release before.
+pub(super) struct Dressing<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) ids: &'a Ids,
+    pub(super) catalog: &'a Catalog,
+    /// What hooks gave green's objects, by id.
+    pub(super) given: &'a BTreeMap<String, Given>,
+    /// What the release before had given production's, by id.
+    pub(super) before: &'a BTreeMap<String, Given>,
+}
+
+impl Dressing<'_> {
+    /// The statements that give green's objects what they are to have next to these of production, by name.
+    /// What both the release and people changed is added to `clashes`.
+    pub(super) fn statements(
+        &self,
+        schema: &SchemaSwap,
+        production: &BTreeMap<&str, &LiveObject>,
+        clashes: &mut Vec<String>,
+    ) -> Vec<Statement> {
+        let Some(id) = self.ids.green_schemas.get(&schema.name) else {
+            return Vec::new();
+        };
+        let mut statements = Vec::new();
+        for object in self.catalog.objects_in_schema(id) {
+            let Some(blue) = production.get(object.name.as_str()) else {
+                continue;
+            };
+            // A name may pass from a relation to an index or back; they have nothing in common.
+            if (blue.kind == ObjectKind::Index) != (object.kind == ObjectKind::Index) {
+                continue;
+            }
+            self.object(schema, object, blue, (&mut statements, clashes));
+        }
+        statements
     }
-    statements.extend(grant_changes(&target, &blue.grants, &object.grants));
+
+    fn object(
+        &self,
+        schema: &SchemaSwap,
+        object: &Object,
+        blue: &LiveObject,
+        (statements, clashes): (&mut Vec<Statement>, &mut Vec<String>),
+    ) {
+        let plan = self.plan;
+        let name = Qualified::object(&plan.database, &schema.green, &object.name);
+        let called = format!("{}.{}", schema.name, object.name);
+        let nothing = Given::default();
+        let given = self.given.get(&object.id).unwrap_or(&nothing);
+        let before = self.before.get(&blue.id);
+        let wanted = merge::merged(&called, given, before, blue, &self.catalog.role);
+        clashes.extend(wanted.clashes);
+        let node = planned_node(plan, &schema.name, &object.name);
+        let keeps_comment = node.is_none_or(|node| !node.persists_relation_comment);
+        if keeps_comment && object.comment != wanted.comment {
+            let comment = wanted.comment.as_deref();
+            statements.push(ddl::comment_on_object(object.kind, &name, comment));
+        }
+        if node.is_some_and(|node| !node.persists_column_comments) {
+            let present: BTreeMap<_, _> = object.column_comments.iter().cloned().collect();
+            for column in object.columns.keys() {
+                let wanted = wanted.column_comments.get(column);
+                if present.get(column) != wanted {
+                    let comment = wanted.map(String::as_str);
+                    statements.push(ddl::comment_on_column(&name, column, comment));
+                }
+            }
+        }
+        // An index has no grants, and its owner is its relation's.
+        if object.kind == ObjectKind::Index {
+            return;
+        }
+        let target = Target::Object(object.kind, name);
+        if object.owner != wanted.owner {
+            statements.push(ddl::alter_owner(&target, &wanted.owner));
+        }
+        let present = object.grants.iter();
+        // What the owner has by itself is not taken from it.
+        let present = present.filter(|grant| grant.grantee.as_ref() != Some(&wanted.owner));
+        let present: Vec<Grant> = present.cloned().collect();
+        statements.extend(grant_changes(&target, &wanted.grants, &present));
+    }
+}
+
+/// What the release before had given production's objects, by id; nothing of those of which it is not on record.
+pub(super) async fn given_before(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<BTreeMap<String, Given>, DeploymentError> {
+    let before = baseline::before(context, deployment).await?;
+    let objects = before.map(|before| before.objects).unwrap_or_default();
+    let given = objects
+        .into_iter()
+        .filter_map(|object| Some((object.id, object.given?)));
+    Ok(given.collect())
+}
+
+/// What the release and people changed both, where an effect's result is a record of it.
+#[must_use]
+pub fn clashes(key: &str, result: &serde_json::Value) -> Vec<String> {
+    let texts = |value: &serde_json::Value| serde_json::from_value(value.clone());
+    let recorded = match key {
+        key::CLASHES => texts(result),
+        key::CARRY => texts(&result["told"]),
+        _ => return Vec::new(),
+    };
+    recorded.unwrap_or_default()
+}
+
+/// Says what the release and people changed both.
+pub(super) fn tell_clashes(context: &Context<'_>, clashes: &[String]) {
+    if !clashes.is_empty() {
+        context.reporter.warning(format!(
+            "changed by the release and in production, the release's stays: {}",
+            clashes.join("; ")
+        ));
+    }
 }

@@ -4,10 +4,12 @@
 //! journal what has happened already. Before the cutover a failure unwinds; after it, what cannot
 //! go on is stuck and says so.
 
+use super::back::{self, Back};
 use super::baseline;
+use super::carry;
 use super::checks;
 use super::context::Context;
-use super::cutover::{self, Direction, Ready, Swapped};
+use super::cutover::{self, Direction, Ready};
 use super::dress::{self, After};
 use super::error::DeploymentError;
 use super::hydrate;
@@ -195,6 +197,7 @@ impl<'a> Engine<'a> {
             Some(reason) => Event::RollbackRequested {
                 reason,
                 cause: Some(Asker::Check),
+                forced: false,
             },
             None => Event::Soaked,
         })
@@ -237,7 +240,10 @@ impl<'a> Engine<'a> {
                 Err(error) => error,
             };
             // Its own attempts are used up; as with the swap, a person decides when to try again.
-            if matches!(error, DeploymentError::NotRehearsed(_)) {
+            if matches!(
+                error,
+                DeploymentError::NotRehearsed(_) | DeploymentError::Declined(_)
+            ) {
                 return Err(error);
             }
             match error.class() {
@@ -329,7 +335,8 @@ impl<'a> Engine<'a> {
                 Ok(Event::Verified)
             }
             State::Ready => {
-                // Tests, or days, have passed since it was found ready.
+                // Tests, or days, have passed since it was found ready, and people go on working.
+                carry::over(context, deployment).await?;
                 hydrate::wait(context, deployment).await?;
                 if until.promote || self.is_put_off {
                     cutover::rehearse(context, deployment).await?;
@@ -355,14 +362,8 @@ impl<'a> Engine<'a> {
                 self.unwound().await
             }
             State::RollingBack => {
-                let looked = Some(Ready::seen());
-                match cutover::swap(context, deployment, Direction::Back, looked).await? {
-                    Swapped::Yes => {}
-                    Swapped::No(reason) | Swapped::NotYet(reason) => {
-                        return Err(DeploymentError::Stuck(format!(
-                            "the swap back was refused: {reason}. Run `cutover resume` to try again"
-                        )));
-                    }
+                if let Back::PutOff(reason) = back::swap(context, deployment).await? {
+                    return Ok(Event::RollbackPutOff { reason });
                 }
                 settle::settle(context, deployment, Serving::Blue).await?;
                 baseline::publish_back(context, deployment).await?;
@@ -484,15 +485,18 @@ impl<'a> Engine<'a> {
     async fn test(&self) -> Result<(), DeploymentError> {
         let (context, deployment) = (&self.context, &self.deployment);
         let plan = &deployment.plan;
-        if !plan.tests_make() {
+        let test = async || {
             if plan.building.engine == plan::Engine::Native {
                 native::test(context, deployment).await?;
             }
-            return context.builds.test(plan).await;
+            context.builds.test(plan).await
+        };
+        if !plan.tests_make() {
+            return test().await;
         }
         if !context.is_tested(deployment).await? {
             made::nothing_else(context, deployment).await?;
-            made::by(context, deployment, context.builds.test(plan)).await?;
+            made::by(context, deployment, test()).await?;
             dress::dress_and_record(context, deployment, After::Tests).await?;
         }
         hydrate::wait(context, deployment).await

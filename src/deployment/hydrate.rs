@@ -9,6 +9,7 @@ use super::readiness::{
 use super::readings::Readings;
 use super::state::State;
 use crate::materialize::reading::Reading;
+use crate::plan::refresh::Refresh;
 use crate::plan::render::roughly;
 use crate::plan::{ObjectKind, Plan};
 use crate::progress::{ClusterReadiness, Progress};
@@ -16,7 +17,7 @@ use crate::settings::Readiness;
 use crate::store::{Deployment, Effect, StoreError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -32,7 +33,10 @@ pub(super) async fn wait(
             roughly(expected)
         ));
     }
-    wait_for(context, deployment, clusters).await
+    // After the tests it is looked at once more, right before the swap.
+    let again = u32::from(deployment.state == State::Hydrating);
+    let samples = context.settings.readiness.samples.saturating_sub(again);
+    wait_for(context, deployment, clusters, samples.max(1)).await
 }
 
 /// The objects that the deployment made, by their recorded ids, on the clusters that compute them.
@@ -49,12 +53,76 @@ pub(super) async fn released(
     Ok(clusters(&deployment.plan, &ids, &green))
 }
 
-/// Waits until the objects on these clusters, by id, are ready, or the deadline has passed.
+/// Waits until the objects on these clusters, by id, are ready in so many looks in a row, or the deadline has
+/// passed.
 pub(super) async fn wait_for(
     context: &Context<'_>,
     deployment: &Deployment,
     clusters: BTreeMap<String, ExpectedCluster>,
+    samples: u32,
 ) -> Result<(), DeploymentError> {
+    let known = recorded_since(context, deployment).await?;
+    let wait = Wait {
+        side: "green",
+        clusters,
+        since: known.clone(),
+        samples,
+        limit: context.settings.readiness.timeout.0,
+        is_patient: false,
+    };
+    match until_ready(context, deployment, wait).await? {
+        Waited::Ready(since) => {
+            if since != known {
+                context.begin(deployment, key::HYDRATED, &()).await?;
+                context.finish(deployment, key::HYDRATED, &since).await?;
+            }
+            Ok(())
+        }
+        Waited::NotReady(reason) => Err(DeploymentError::Failed(reason)),
+    }
+}
+
+/// What is waited for, and for how long.
+pub(super) struct Wait {
+    /// The side, for people.
+    pub(super) side: &'static str,
+    /// The objects by id, on their clusters.
+    pub(super) clusters: BTreeMap<String, ExpectedCluster>,
+    /// Since when they are known to be hydrated, as [`Judge::since`].
+    pub(super) since: BTreeMap<String, i64>,
+    /// In how many looks in a row they are to be ready.
+    pub(super) samples: u32,
+    /// The longest wait.
+    pub(super) limit: Duration,
+    /// Whether replicas are waited for where there are none: somebody may give the cluster some.
+    pub(super) is_patient: bool,
+}
+
+/// How a wait ended.
+pub(super) enum Waited {
+    /// Ready often enough in a row; since when the objects are hydrated, as [`Judge::since`].
+    Ready(BTreeMap<String, i64>),
+    /// Not ready, for this reason.
+    NotReady(String),
+}
+
+/// Waits until these objects are ready.
+///
+/// # Errors
+/// The server's, the journal's; [`DeploymentError::Interrupted`].
+pub(super) async fn until_ready(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    wait: Wait,
+) -> Result<Waited, DeploymentError> {
+    let Wait {
+        side,
+        clusters,
+        since,
+        samples,
+        limit,
+        is_patient,
+    } = wait;
     let settings = &context.settings.readiness;
     let expectation = Expectation {
         clusters,
@@ -64,10 +132,9 @@ pub(super) async fn wait_for(
         counterparts: Counterparts::InProduction,
     };
     let started = Instant::now();
-    let known = recorded_since(context, deployment).await?;
-    let mut judge = Judge::since(known.clone());
+    let mut judge = Judge::since(since);
     let mut told = Told::default();
-    let mut in_a_row = InARow::of(settings);
+    let mut in_a_row = InARow::of(settings, samples);
     let mut readings = Readings::of(context, &expectation);
     let mut pause = settings.poll_interval_min.0;
     loop {
@@ -84,31 +151,25 @@ pub(super) async fn wait_for(
         };
         let vanished = vanished(&expectation, &reading);
         if !vanished.is_empty() {
-            return Err(DeploymentError::Failed(format!(
-                "somebody dropped {} of green",
+            return Ok(Waited::NotReady(format!(
+                "somebody dropped {} of {side}",
                 vanished.join(", ")
             )));
         }
         context.reporter.send(Progress::Readiness {
             clusters: verdict.clusters.clone(),
         });
-        if let Some(reason) = verdict.hopeless {
-            return Err(DeploymentError::Failed(reason));
+        if let Some(reason) = &verdict.hopeless
+            && !is_patient
+        {
+            return Ok(Waited::NotReady(reason.clone()));
         }
         if in_a_row.is_enough() {
-            if *judge.hydrated_since_ms() != known {
-                let since = judge.hydrated_since_ms();
-                context.begin(deployment, key::HYDRATED, &()).await?;
-                context.finish(deployment, key::HYDRATED, since).await?;
-            }
             told.forget(context, deployment).await?;
-            return Ok(());
+            return Ok(Waited::Ready(judge.hydrated_since_ms().clone()));
         }
-        if started.elapsed() >= settings.timeout.0 {
-            return Err(DeploymentError::Failed(missing(
-                &verdict,
-                settings.timeout.0,
-            )));
+        if started.elapsed() >= limit {
+            return Ok(Waited::NotReady(missing(&verdict, side, limit)));
         }
         told.tell(context, deployment, &verdict).await?;
         pause = match verdict.ready {
@@ -141,10 +202,10 @@ struct InARow {
 }
 
 impl InARow {
-    fn of(settings: &Readiness) -> Self {
+    fn of(settings: &Readiness, wanted: u32) -> Self {
         let apart = settings.poll_interval_min.0.as_millis();
         Self {
-            wanted: settings.samples,
+            wanted,
             apart_ms: i64::try_from(apart).unwrap_or(i64::MAX),
             count: 0,
             last_ms: 0,
@@ -278,6 +339,7 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
             (name, index.id.as_str())
         }))
         .collect();
+    let (on_refresh, refreshes) = (on_refresh(plan), refreshes(plan));
     let mut clusters: BTreeMap<String, ExpectedCluster> = ids
         .green_clusters
         .iter()
@@ -286,6 +348,7 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
                 id.clone(),
                 ExpectedCluster {
                     name: name.clone(),
+                    is_on_refresh: on_refresh.contains(name.as_str()),
                     objects: Vec::new(),
                 },
             )
@@ -303,11 +366,13 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
             | ObjectKind::Type
             | ObjectKind::Function => false,
         };
+        let relation = object.on.as_ref().unwrap_or(&object.name);
+        let refresh = refreshes.get(&(&*object.schema, relation.as_str()));
         let cluster = object
             .cluster_id
             .as_ref()
             .and_then(|id| clusters.get_mut(id))
-            .filter(|_| is_computed);
+            .filter(|_| is_computed && refresh != Some(&Refresh::Later));
         if let Some(cluster) = cluster {
             cluster.objects.push(ExpectedObject {
                 id: object.id.clone(),
@@ -315,10 +380,28 @@ fn clusters(plan: &Plan, ids: &Ids, green: &[GreenObject]) -> BTreeMap<String, E
                 counterpart: blue
                     .get(&(object.schema.as_str(), object.name.as_str()))
                     .map(|id| (*id).to_owned()),
+                is_scheduled: object.on.is_none() && refresh.is_some(),
             });
         }
     }
     clusters
+}
+
+/// The clusters whose replicas the server starts for refreshes only, by production name.
+pub(super) fn on_refresh(plan: &Plan) -> BTreeSet<&str> {
+    let clusters = plan.clusters.iter();
+    clusters
+        .filter(|cluster| cluster.definition.is_on_refresh())
+        .map(|cluster| cluster.name.as_str())
+        .collect()
+}
+
+/// The planned relations that have a refresh schedule, by schema and name.
+pub(super) fn refreshes(plan: &Plan) -> BTreeMap<(&str, &str), Refresh> {
+    let nodes = plan.nodes.iter();
+    nodes
+        .filter_map(|node| Some(((&*node.schema, &*node.identifier), node.refresh?)))
+        .collect()
 }
 
 /// What was dropped will never be ready; waiting for it would only hide that.
@@ -337,10 +420,18 @@ fn reasons(verdict: &Verdict) -> Vec<String> {
     clusters.flat_map(ClusterReadiness::reasons).collect()
 }
 
-fn missing(verdict: &Verdict, after: Duration) -> String {
+/// Nothing is waited for any more, whatever is on record.
+pub(super) async fn nothing_is_waited_for(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<(), DeploymentError> {
+    Told::default().forget(context, deployment).await
+}
+
+fn missing(verdict: &Verdict, side: &str, after: Duration) -> String {
     let missing = reasons(verdict);
     format!(
-        "green was not ready after {}: {}",
+        "{side} was not ready after {}: {}",
         humantime::format_duration(after),
         if missing.is_empty() {
             "it was not ready often enough in a row".to_owned()

@@ -36,6 +36,12 @@ impl SecretNames {
     pub fn hidden(&self, what: &str, index: usize) -> String {
         format!("{}_{what}_{index}", self.0)
     }
+
+    /// An object, by its id, that is dropped before its schema can be hidden.
+    #[must_use]
+    pub fn hidden_object(&self, id: &str) -> String {
+        format!("{}_object_{id}", self.0)
+    }
 }
 
 /// Ids of both sides, by production name.
@@ -68,6 +74,9 @@ pub struct GreenObject {
     pub kind: ObjectKind,
     /// The id of the cluster that computes it, where one does.
     pub cluster_id: Option<String>,
+    /// Of an index: the name of its relation, which is in the same schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
     /// Whether dbt made it beside the plan: no planned node makes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub beside: bool,

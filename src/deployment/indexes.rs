@@ -60,9 +60,16 @@ pub(super) async fn make(
         .map(|(index, _)| index.id.as_str())
         .collect();
     for (number, index) in plan.indexes.iter().enumerate() {
+        context.interrupted(deployment)?;
         if !present.contains(&index.id.as_str()) {
             let name = secret_name(&secret, number);
-            context.execute(&creation(plan, index, &name)).await?;
+            let statement = creation(plan, index, &name);
+            let is_there = async || {
+                let now = Catalog::look(context.materialize, &about).await?;
+                let made = made(plan, &secret, &now);
+                Ok(made.iter().any(|(made, _)| made.id == index.id))
+            };
+            context.make(&statement, is_there).await?;
         }
         if index.comment.is_some() {
             let name = secret_name(&secret, number);
@@ -88,6 +95,7 @@ pub(super) async fn make(
             name: index.name.clone(),
             kind: ObjectKind::Index,
             cluster_id: object.cluster_id.clone(),
+            on: Some(index.relation.clone()),
             beside: false,
         });
     }

@@ -56,7 +56,9 @@ impl fmt::Display for Leftover {
         )?;
         match self.ended {
             Some(state) => write!(f, " ({state})"),
-            None => f.write_str(", which the journal does not know"),
+            None => f.write_str(
+                ", which this journal does not know: it may be under way in another one",
+            ),
         }
     }
 }
@@ -68,11 +70,11 @@ struct Marked<'c> {
     id: &'c str,
     deployment: String,
     /// `None` where only the name says it.
-    environment: Option<String>,
+    tag: Option<Tag>,
 }
 
 /// What ended deployments of the environment left, and what those left that carry its name and that
-/// the journal does not know. Nothing while a deployment is under way. `production` are names that
+/// the journal does not know. What another journal's deployments have is theirs, under way or not. Nothing while a deployment is under way. `production` are names that
 /// serve: what stands under them is no leftover, whatever mark it carries.
 ///
 /// # Errors
@@ -80,14 +82,17 @@ struct Marked<'c> {
 pub async fn find(
     store: &Store,
     catalog: &Catalog,
-    environment: &str,
+    (project, environment): (&str, &str),
     production: &BTreeSet<String>,
 ) -> Result<Vec<Leftover>, StoreError> {
     let mut known: BTreeMap<String, Option<Deployment>> = BTreeMap::new();
     let mut found = Vec::new();
     for marked in marked(catalog) {
-        let is_foreign = |other: &String| other != environment;
-        if marked.environment.as_ref().is_some_and(is_foreign) || production.contains(marked.name) {
+        let is_foreign = |tag: &Tag| {
+            let is_other = |journal: &String| journal != store.id();
+            !tag.is_of(project, environment) || tag.journal.as_ref().is_some_and(is_other)
+        };
+        if marked.tag.as_ref().is_some_and(is_foreign) || production.contains(marked.name) {
             continue;
         }
         if !known.contains_key(&marked.deployment) {
@@ -99,7 +104,7 @@ pub async fn find(
                 Some(deployment.state)
             }
             Some(_) => continue,
-            None if marked.environment.is_none() && is_young(&marked.deployment) => continue,
+            None if marked.tag.is_none() && is_young(&marked.deployment) => continue,
             None => None,
         };
         found.push(Leftover {
@@ -150,8 +155,8 @@ fn marked(catalog: &Catalog) -> Vec<Marked<'_>> {
     let mut found = Vec::new();
     for (what, name, id, comment) in schemas.chain(clusters) {
         let tag = comment.as_deref().and_then(|text| Tag::parse(text).1);
-        let (deployment, environment) = match (tag, named_after(name)) {
-            (Some(tag), _) => (tag.deployment, Some(tag.environment)),
+        let (deployment, tag) = match (tag, named_after(name)) {
+            (Some(tag), _) => (tag.deployment.clone(), Some(tag)),
             (None, Some(deployment)) => (deployment, None),
             (None, None) => continue,
         };
@@ -160,7 +165,7 @@ fn marked(catalog: &Catalog) -> Vec<Marked<'_>> {
             name,
             id,
             deployment,
-            environment,
+            tag,
         });
     }
     found

@@ -2,7 +2,7 @@
 //! statement that changes the catalog at a time.
 //!
 //! Durable: one effect for each item, begun before its first statement and finished after its last. A build that
-//! begins in an untouched green asks nothing. One that goes on reads the catalog once and finds out by name in
+//! begins in an untouched green asks nothing. One that goes on looks at green once and finds out by name in
 //! green's own schemas, which are known by id, what of an unfinished item is there: a relation that is there was
 //! made by the statement whose answer was lost, indexes are made in order, comments are written again, and a table
 //! of which nobody knows which rows it has is made anew.
@@ -16,11 +16,11 @@ mod testing;
 
 use super::context::{Context, key};
 use super::error::DeploymentError;
-use super::identity::Ids;
-use crate::build::native::Recipe;
+use super::scope;
 use crate::build::native::recipe::{Item, Make};
 use crate::build::native::results::{self, Ended};
 use crate::failure::{Class, Classify, with_causes};
+use crate::materialize::Session;
 use crate::materialize::catalog::Catalog;
 use crate::materialize::identifier::Qualified;
 use crate::plan::{ObjectKind, Plan};
@@ -77,18 +77,7 @@ pub(super) async fn build(
     let plan = &deployment.plan;
     let recipe = context.builds.recipe(plan).await?;
     let begun = begun(context, deployment).await?;
-    let present = match begun.is_empty() {
-        true => BTreeMap::new(),
-        false => {
-            present(
-                &recipe,
-                &context.recorded_ids(deployment).await?,
-                plan,
-                context,
-            )
-            .await?
-        }
-    };
+    let present = present(context, deployment, recipe.items.iter(), &begun).await?;
     // A statement may take as long as dbt's.
     let limit = context.settings.dbt.build_timeout.0;
     let session = context.materialize.own_session_within(limit).await?;
@@ -108,43 +97,18 @@ pub(super) async fn build(
             tell(context, id, Status::Skipped, at + 1, total, None);
             continue;
         }
-        let found = present.get(id).copied();
-        if let (Some(Some(done)), Some(_)) = (begun.get(id), found) {
-            ended.push(of_done(plan, item, done));
-            continue;
-        }
-        let key = key_of(id);
-        context
-            .begin(deployment, &key, &json!([item.schema, item.name]))
-            .await?;
-        let began = Instant::now();
-        match making::make(context, &session, plan, item, found).await {
-            Ok((message, rows)) => {
-                let done = Done {
-                    message,
-                    rows,
-                    seconds: began.elapsed().as_secs_f64(),
-                    at: Timestamp::now(),
-                };
-                context.finish(deployment, &key, &done).await?;
-                tell(
-                    context,
-                    id,
-                    Status::Success,
-                    at + 1,
-                    total,
-                    Some(done.seconds),
-                );
+        match made(context, deployment, &session, item, &begun, &present).await? {
+            Made::Before(done) => ended.push(of_done(plan, item, &done)),
+            Made::Now(done) => {
+                let seconds = Some(done.seconds);
+                tell(context, id, Status::Success, at + 1, total, seconds);
                 ended.push(of_done(plan, item, &done));
             }
-            Err(error) if error.class() == Class::Permanent => {
-                let seconds = began.elapsed().as_secs_f64();
+            Made::Refused { message, seconds } => {
                 missing.insert(id);
                 tell(context, id, Status::Error, at + 1, total, Some(seconds));
-                let message = with_causes(&error);
                 ended.push(entry(plan, item, Status::Error, Some(message), seconds));
             }
-            Err(error) => return Err(error),
         }
     }
     let dbt = dbt_version(plan);
@@ -167,16 +131,83 @@ async fn begun(
     Ok(begun)
 }
 
-/// What is in green of each item.
-async fn present(
-    recipe: &Recipe,
-    ids: &Ids,
-    plan: &Plan,
+/// What came of an item.
+enum Made {
+    /// An earlier attempt made it.
+    Before(Done),
+    /// It is there now.
+    Now(Done),
+    /// The server refused it.
+    Refused { message: String, seconds: f64 },
+}
+
+/// Makes whatever of one item is not there yet.
+async fn made(
     context: &Context<'_>,
+    deployment: &Deployment,
+    session: &Session,
+    item: &Item,
+    begun: &BTreeMap<String, Option<Done>>,
+    there: &BTreeMap<String, Present>,
+) -> Result<Made, DeploymentError> {
+    let id = item.unique_id.as_str();
+    let found = there.get(id).copied();
+    if let (Some(Some(done)), Some(_)) = (begun.get(id), found) {
+        return Ok(Made::Before(done.clone()));
+    }
+    let key = key_of(id);
+    context
+        .begin(deployment, &key, &json!([item.schema, item.name]))
+        .await?;
+    let began = Instant::now();
+    let plan = &deployment.plan;
+    let mut answer = making::make(context, session, plan, item, found).await;
+    // An earlier attempt, the answer to which was lost, may have arrived since the look.
+    if let Err(error) = &answer
+        && error.class() == Class::Permanent
+        && begun.contains_key(id)
+        && found.is_none()
+    {
+        let now = present(context, deployment, std::iter::once(item), begun).await?;
+        if let Some(now) = now.get(id) {
+            answer = making::make(context, session, plan, item, Some(*now)).await;
+        }
+    }
+    match answer {
+        Ok((message, rows)) => {
+            let done = Done {
+                message,
+                rows,
+                seconds: began.elapsed().as_secs_f64(),
+                at: Timestamp::now(),
+            };
+            context.finish(deployment, &key, &done).await?;
+            Ok(Made::Now(done))
+        }
+        Err(error) if error.class() == Class::Permanent => Ok(Made::Refused {
+            message: with_causes(&error),
+            seconds: began.elapsed().as_secs_f64(),
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is in green of each item; nothing is asked where no item was begun.
+async fn present<'r>(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    items: impl Iterator<Item = &'r Item>,
+    begun: &BTreeMap<String, Option<Done>>,
 ) -> Result<BTreeMap<String, Present>, DeploymentError> {
-    let catalog = Catalog::read(context.materialize).await?;
+    let items: Vec<&Item> = items.collect();
     let mut found = BTreeMap::new();
-    for schema in &plan.schemas {
+    if !items.iter().any(|item| begun.contains_key(&item.unique_id)) {
+        return Ok(found);
+    }
+    let ids = context.recorded_ids(deployment).await?;
+    let about = scope::green(deployment, &ids);
+    let catalog = Catalog::look(context.materialize, &about).await?;
+    for schema in &deployment.plan.schemas {
         let Some(id) = ids.green_schemas.get(&schema.name) else {
             continue;
         };
@@ -184,7 +215,7 @@ async fn present(
             if object.kind == ObjectKind::Index {
                 continue;
             }
-            let mut items = recipe.items.iter();
+            let mut items = items.iter();
             let item = items.find(|item| item.schema == schema.green && item.name == object.name);
             let Some(item) = item else { continue };
             let dependents = catalog.dependents(&object.id);

@@ -5,6 +5,9 @@
 //! fresher by more than the threshold · the official wall-clock lag, where it was sampled after
 //! hydration, is within the threshold or not worse than production's own · the replicas are up and
 //! not in an out-of-memory loop. Unknown is never ready.
+//!
+//! A view with a refresh schedule is ready when it is complete to its last refresh: its frontier is then the
+//! time of the next one, or empty when there is none. In between it needs no replica and follows nothing.
 
 use crate::materialize::reading::{Reading, ReplicaHealth};
 use crate::progress::ClusterReadiness;
@@ -39,6 +42,8 @@ pub enum Counterparts {
 pub struct ExpectedCluster {
     /// The production name.
     pub name: String,
+    /// Whether the server starts its replicas for refreshes only.
+    pub is_on_refresh: bool,
     /// The planned objects that it computes.
     pub objects: Vec<ExpectedObject>,
 }
@@ -52,6 +57,8 @@ pub struct ExpectedObject {
     pub name: String,
     /// The id of the object of the same name on the other side.
     pub counterpart: Option<String>,
+    /// Whether it is filled by a refresh schedule.
+    pub is_scheduled: bool,
 }
 
 /// What a reading says.
@@ -87,6 +94,7 @@ struct Waits {
 enum Kind {
     Memory,
     Online,
+    Refresh,
     Hydration,
     Lag,
     Frontier,
@@ -179,6 +187,10 @@ impl Judge {
             .get(id)
             .map(|replicas| replicas.iter().filter(|replica| replica.own_size).collect())
             .unwrap_or_default();
+        if replicas.is_empty() && cluster.is_on_refresh {
+            self.without_replicas(reading, id, cluster, (&mut readiness, &mut verdict.unknown));
+            return readiness;
+        }
         if replicas.is_empty() {
             let reason = format!(
                 "cluster {} has no replicas, so nothing on it will ever hydrate",
@@ -218,6 +230,77 @@ impl Judge {
         readiness
     }
 
+    /// A cluster whose replicas the server starts for refreshes, between two of them.
+    fn without_replicas(
+        &mut self,
+        reading: &Reading,
+        id: &str,
+        cluster: &ExpectedCluster,
+        (readiness, unknown): (&mut ClusterReadiness, &mut usize),
+    ) {
+        for object in &cluster.objects {
+            if object.is_scheduled {
+                self.refreshed(reading, object, (readiness, unknown));
+            } else {
+                self.is_not_hydrated(reading, object, readiness);
+            }
+        }
+        if !readiness.waiting_for.is_empty() {
+            let text = format!(
+                "cluster {} has no replica at the moment; the server starts one for the next refresh",
+                cluster.name
+            );
+            let text = self.waits.since(reading.now_ms, id, Kind::Online, &text);
+            readiness.waiting_for.push(text);
+        }
+    }
+
+    fn is_not_hydrated(
+        &mut self,
+        reading: &Reading,
+        object: &ExpectedObject,
+        readiness: &mut ClusterReadiness,
+    ) {
+        self.hydrated_since_ms.remove(&object.id);
+        readiness.lag_ms = None;
+        readiness.lagging = Some(object.name.clone());
+        let text = format!("{} is not hydrated", object.name);
+        let now = reading.now_ms;
+        let text = self.waits.since(now, &object.id, Kind::Hydration, &text);
+        readiness.waiting_for.push(text);
+    }
+
+    /// A view with a schedule: complete to its last refresh, or not.
+    fn refreshed(
+        &mut self,
+        reading: &Reading,
+        object: &ExpectedObject,
+        (readiness, unknown): (&mut ClusterReadiness, &mut usize),
+    ) {
+        let text = match reading.frontier_ms.get(&object.id) {
+            // No further refresh, or the next one lies ahead.
+            Some(None) => None,
+            Some(Some(frontier)) if *frontier > reading.now_ms => None,
+            Some(Some(_)) => Some(format!(
+                "{} is not complete to its last refresh",
+                object.name
+            )),
+            None => {
+                *unknown += 1;
+                Some(format!("the frontier of {} is not known yet", object.name))
+            }
+        };
+        let Some(text) = text else {
+            readiness.hydrated += 1;
+            return;
+        };
+        readiness.lag_ms = None;
+        readiness.lagging = Some(object.name.clone());
+        let now = reading.now_ms;
+        let text = self.waits.since(now, &object.id, Kind::Refresh, &text);
+        readiness.waiting_for.push(text);
+    }
+
     fn object(
         &mut self,
         expectation: &Expectation,
@@ -226,6 +309,10 @@ impl Judge {
         object: &ExpectedObject,
         (readiness, unknown): (&mut ClusterReadiness, &mut usize),
     ) {
+        if object.is_scheduled {
+            self.refreshed(reading, object, (readiness, unknown));
+            return;
+        }
         let by_replica = reading.hydrated.get(&object.id);
         let hydrated = replicas
             .iter()
@@ -233,13 +320,7 @@ impl Judge {
         if hydrated {
             readiness.hydrated += 1;
         } else {
-            self.hydrated_since_ms.remove(&object.id);
-            readiness.lag_ms = None;
-            readiness.lagging = Some(object.name.clone());
-            let text = format!("{} is not hydrated", object.name);
-            let now = reading.now_ms;
-            let text = self.waits.since(now, &object.id, Kind::Hydration, &text);
-            readiness.waiting_for.push(text);
+            self.is_not_hydrated(reading, object, readiness);
             return;
         }
         let since = *self
@@ -301,6 +382,8 @@ impl Judge {
     ) {
         let green = match reading.frontier_ms.get(&object.id) {
             Some(None) => return,
+            // It reads what a schedule refreshes, and is complete to the next time.
+            Some(Some(green)) if *green > reading.now_ms => return,
             Some(Some(green)) => *green,
             None => {
                 *unknown += 1;
@@ -311,12 +394,14 @@ impl Judge {
                 return;
             }
         };
+        // Nobody reads what is to be in production later than now.
         let blue = object
             .counterpart
             .as_ref()
             .and_then(|id| reading.frontier_ms.get(id))
             .copied()
-            .flatten();
+            .flatten()
+            .map(|blue| blue.min(reading.now_ms));
         if let Some(blue) = blue
             && blue - green > expectation.threshold_ms
         {

@@ -10,6 +10,7 @@
 //! What the catalog shows decides: the replacement by its recorded id, the view by name and id, and
 //! where an apply leaves the view's id as it was, the view's query.
 
+use super::back;
 use super::context::{Context, key};
 use super::cutover::{Ready, Swapped};
 use super::error::DeploymentError;
@@ -243,7 +244,11 @@ async fn make_one(
             &view.cluster,
             query,
         );
-        context.execute(&statement).await?;
+        let is_there = async || {
+            let now = Catalog::look(context.materialize, &about).await?;
+            Ok(in_schema(&now, view, name).is_some())
+        };
+        context.make(&statement, is_there).await?;
         catalog = Catalog::look(context.materialize, &about).await?;
     }
     let Some(found) = in_schema(&catalog, view, name) else {
@@ -260,10 +265,17 @@ async fn make_one(
             called(view)
         ));
     };
+    // Without it nobody could tell later whether it was applied.
+    let Some(query) = shown(context, &catalog, view, name).await? else {
+        return failed(format!(
+            "the server does not show the query of {} in a form that is known",
+            catalog.name_of(found)
+        ));
+    };
     let made = Made {
         id: found.id.clone(),
         target: target.to_owned(),
-        query: shown(context, &catalog, view, name).await?,
+        query: Some(query),
     };
     context.finish(deployment, key, &made).await?;
     Ok(made)
@@ -296,13 +308,16 @@ async fn wait_for(
         id: made.id.clone(),
         name: format!("the replacement of {}", called(view)),
         counterpart: Some(made.target.clone()),
+        is_scheduled: false,
     };
     let cluster = ExpectedCluster {
         name: view.cluster.clone(),
+        is_on_refresh: false,
         objects: vec![object],
     };
     let clusters = BTreeMap::from([(view.cluster_id.clone(), cluster)]);
-    hydrate::wait_for(context, deployment, clusters).await
+    let samples = context.settings.readiness.samples;
+    hydrate::wait_for(context, deployment, clusters, samples).await
 }
 
 /// The view that serves since the replacement was applied, on its cluster.
@@ -315,9 +330,11 @@ pub(super) async fn released(
         id: applied_id(context, deployment).await?,
         name: called(view),
         counterpart: None,
+        is_scheduled: false,
     };
     let cluster = ExpectedCluster {
         name: view.cluster.clone(),
+        is_on_refresh: false,
         objects: vec![object],
     };
     Ok(BTreeMap::from([(view.cluster_id.clone(), cluster)]))
@@ -471,7 +488,9 @@ pub(super) async fn put_back(
                 }
                 Standing::Gone => break,
                 Standing::Pending if tried.is_none() => {
-                    wait_for(context, deployment, &made).await?;
+                    if !back::is_forced(context, deployment).await? {
+                        wait_for(context, deployment, &made).await?;
+                    }
                     tried = Some(send(context, &statement).await?);
                 }
                 other @ (Standing::Pending | Standing::Foreign(_)) => {

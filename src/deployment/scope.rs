@@ -74,6 +74,23 @@ pub(super) fn swap(deployment: &Deployment, ids: &Ids, moved: &[GreenObject]) ->
         .and_objects(moved.iter().map(|index| &index.id))
 }
 
+/// Both sides with all that is in and on them, and how the clusters of production are made.
+pub(super) fn carried(deployment: &Deployment, ids: &Ids) -> About {
+    let mut about = sides(deployment, ids);
+    about.names_only = false;
+    about.defined = defined(deployment);
+    about
+}
+
+/// The clusters of production that are swapped, by name.
+pub(super) fn defined(deployment: &Deployment) -> BTreeSet<String> {
+    let clusters = deployment.plan.clusters.iter();
+    clusters
+        .filter(|cluster| !cluster.scratch)
+        .map(|cluster| cluster.name.clone())
+        .collect()
+}
+
 /// The green schemas and clusters with all that is in and on them, and the indexes made beside them.
 pub(super) fn green(deployment: &Deployment, ids: &Ids) -> About {
     About {

@@ -1,17 +1,21 @@
 //! What follows the swap: comments and sinks.
 
+use super::carry::{self, Carried};
 use super::context::{Context, key};
 use super::cutover::foreign_swap;
 use super::error::DeploymentError;
 use super::identity::{Ids, Live};
 use super::scope;
+use super::stage;
 use crate::materialize::catalog::{About, Catalog};
 use crate::materialize::guarded::Names;
 use crate::materialize::identifier::Qualified;
-use crate::materialize::tag::{Side, Tag};
+use crate::materialize::tag::Side;
 use crate::materialize::{MaterializeError, Statement, ddl, sinks};
-use crate::plan::{Plan, SinkRepoint};
+use crate::plan::SinkRepoint;
 use crate::store::Deployment;
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -43,18 +47,10 @@ pub(super) async fn settle(
     }
     let about = scope::sides(deployment, &ids);
     let names = Names::read(context.materialize, &about).await?;
-    for statement in comments(deployment, &ids, &names, serving)? {
-        context.execute(&statement).await?;
-    }
-    // One that cannot be moved keeps no other from moving.
-    let mut waiting = Vec::new();
-    for sink in &plan.sinks {
-        match repoint(context, plan, &ids, sink, serving).await {
-            Ok(()) => {}
-            Err(DeploymentError::Stuck(reason)) => waiting.push(reason),
-            Err(error) => return Err(error),
-        }
-    }
+    let carried = carry::recorded(context, deployment).await?;
+    let statements = comments(context, deployment, &ids, &names, carried.as_ref(), serving)?;
+    context.execute_all(deployment, &statements).await?;
+    let waiting = repoint(context, deployment, &ids, serving).await?;
     if !waiting.is_empty() {
         return Err(DeploymentError::Stuck(format!(
             "sink-not-repointed: {}; {}. Repair what is named, then run `cutover resume`",
@@ -69,9 +65,11 @@ pub(super) async fn settle(
 }
 
 fn comments(
+    context: &Context<'_>,
     deployment: &Deployment,
     ids: &Ids,
     names: &Names,
+    carried: Option<&Carried>,
     serving: Serving,
 ) -> Result<Vec<Statement>, DeploymentError> {
     let plan = &deployment.plan;
@@ -92,17 +90,16 @@ fn comments(
     // Comments go to names, so the names must be those of the side that is meant.
     ids.serves(plan, names, &live)
         .map_err(|reason| foreign_swap(&reason))?;
-    let aside = Tag {
-        deployment: deployment.id.clone(),
-        environment: deployment.environment.clone(),
-        side,
-    };
+    let aside = stage::tag(context, deployment, side);
+    // What goes within moments is not marked first.
+    let stays = !deployment.request.drops_the_old_side_at_once() || serving == Serving::Blue;
     let mut statements = Vec::new();
     for schema in &plan.schemas {
-        let users = schema.comment.as_deref();
+        let seen = carried.and_then(|carried| carried.schema_comment(&schema.name));
+        let users = seen.unwrap_or(schema.comment.as_deref());
         statements.push(ddl::comment_on_schema(&plan.database, &schema.name, users));
         // What somebody renamed or dropped is cleanup's business.
-        if names.schemas.get(&schema.green) == aside_schemas.get(&schema.name) {
+        if stays && names.schemas.get(&schema.green) == aside_schemas.get(&schema.name) {
             statements.push(ddl::comment_on_schema(
                 &plan.database,
                 &schema.green,
@@ -111,9 +108,10 @@ fn comments(
         }
     }
     for cluster in plan.clusters.iter().filter(|cluster| !cluster.scratch) {
-        let users = cluster.comment.as_deref();
+        let seen = carried.and_then(|carried| carried.cluster_comment(&cluster.name));
+        let users = seen.unwrap_or(cluster.comment.as_deref());
         statements.push(ddl::comment_on_cluster(&cluster.name, users));
-        if names.clusters.get(&cluster.green) == aside_clusters.get(&cluster.name) {
+        if stays && names.clusters.get(&cluster.green) == aside_clusters.get(&cluster.name) {
             statements.push(ddl::comment_on_cluster(
                 &cluster.green,
                 Some(&aside.comment(users)),
@@ -123,108 +121,218 @@ fn comments(
     Ok(statements)
 }
 
-/// Points one sink to the object that serves now under the name that it has always read, and waits
-/// until it runs again. ALTER SINK blocks for as long as the sink is unhealthy, hence the deadline.
+/// How many sinks are altered at once.
+const AT_ONCE: usize = 8;
+
+/// What is to be done with a sink.
+enum Move<'a> {
+    /// Nothing: it is gone, or reads what it should and that goes on.
+    None,
+    /// It reads what it should, and is to run.
+    Moved,
+    /// It is to read something else.
+    Alter(Alter<'a>),
+}
+
+/// A sink that is to read another relation.
+struct Alter<'a> {
+    sink: &'a SinkRepoint,
+    statement: Statement,
+}
+
+/// Points the sinks to the objects that serve now under the names that they have always read, and waits until
+/// they run again; what each lacks that does not, for people. One that cannot be moved keeps no other from moving,
+/// and all of them together have the time that one has.
+///
+/// # Errors
+/// [`DeploymentError::Interrupted`] at any time: whatever was moved by then is found when this runs again.
 async fn repoint(
     context: &Context<'_>,
-    plan: &Plan,
+    deployment: &Deployment,
     ids: &Ids,
-    sink: &SinkRepoint,
     serving: Serving,
-) -> Result<(), DeploymentError> {
-    let settings = &context.settings.sinks;
+) -> Result<Vec<String>, DeploymentError> {
+    let plan = &deployment.plan;
+    if plan.sinks.is_empty() {
+        return Ok(Vec::new());
+    }
     let serving_schemas = match serving {
         Serving::Green => &ids.green_schemas,
         Serving::Blue => &ids.blue_schemas,
     };
-    let waiting = |what: &str| DeploymentError::Stuck(format!("the sink {} {what}", sink.name));
+    let schemas = plan.sinks.iter();
+    let schemas = schemas.filter_map(|sink| serving_schemas.get(&sink.schema));
     let about = About {
-        schema_ids: serving_schemas
-            .get(&sink.schema)
-            .cloned()
-            .into_iter()
-            .collect(),
-        objects: [sink.id.clone()].into(),
+        schema_ids: schemas.cloned().collect(),
+        objects: plan.sinks.iter().map(|sink| sink.id.clone()).collect(),
         ..About::default()
     };
     let catalog = Catalog::look(context.materialize, &about).await?;
+    let now = statuses(context, plan.sinks.iter()).await?;
+    let mut waiting = Vec::new();
+    let (mut moved, mut alters) = (Vec::new(), Vec::new());
+    for sink in &plan.sinks {
+        let status = now.get(&sink.id).map(String::as_str);
+        let schema = serving_schemas.get(&sink.schema);
+        let database = &plan.database;
+        match move_of(
+            context,
+            &catalog,
+            (database, schema),
+            (sink, status),
+            serving,
+        ) {
+            Ok(Move::None) => {}
+            Ok(Move::Moved) => moved.push(sink),
+            Ok(Move::Alter(alter)) => alters.push(alter),
+            Err(reason) => waiting.push(reason),
+        }
+    }
+    let until = Instant::now() + context.settings.sinks.alter_timeout.0;
+    for some in alters.chunks(AT_ONCE) {
+        context.interrupted(deployment)?;
+        let altered = join_all(some.iter().map(|it| alter(context, it, until)));
+        let altered = tokio::select! {
+            altered = altered => altered,
+            // Whether the server did it all the same is found by the next look.
+            () = context.cancel.cancelled() => {
+                context.interrupted(deployment)?;
+                return Ok(waiting);
+            }
+        };
+        for (alter, answer) in some.iter().zip(altered) {
+            match answer? {
+                None => moved.push(alter.sink),
+                Some(reason) => waiting.push(reason),
+            }
+        }
+    }
+    waiting.extend(run_again(context, deployment, moved).await?);
+    Ok(waiting)
+}
+
+/// The sink, and what there is to say of it.
+fn said(sink: &SinkRepoint, what: &str) -> String {
+    format!("the sink {} {what}", sink.name)
+}
+
+fn is_not_running(status: Option<&str>) -> String {
+    format!(
+        "is {} and not running",
+        status.unwrap_or("without a status")
+    )
+}
+
+async fn statuses<'a>(
+    context: &Context<'_>,
+    sinks: impl Iterator<Item = &'a SinkRepoint>,
+) -> Result<BTreeMap<String, String>, MaterializeError> {
+    let ids: Vec<&str> = sinks.map(|sink| sink.id.as_str()).collect();
+    let session = context.materialize.session_patiently().await?;
+    sinks::statuses(&session, &ids).await
+}
+
+/// What is to be done with a sink, or what it lacks.
+fn move_of<'a>(
+    context: &Context<'_>,
+    catalog: &Catalog,
+    (database, schema): (&str, Option<&String>),
+    (sink, status): (&'a SinkRepoint, Option<&str>),
+    serving: Serving,
+) -> Result<Move<'a>, String> {
     let Some(found) = catalog.objects.get(&sink.id) else {
-        context.reporter.warning(format!(
-            "the sink {} is gone; nothing to repoint",
-            sink.name
-        ));
-        return Ok(());
+        context
+            .reporter
+            .warning(said(sink, "is gone; nothing to repoint"));
+        return Ok(Move::None);
     };
-    let wanted = serving_schemas
-        .get(&sink.schema)
-        .and_then(|schema| {
-            catalog
-                .objects_in_schema(schema)
-                .into_iter()
-                .find(|object| object.name == sink.object)
-        })
-        .ok_or_else(|| waiting("has nothing of that name to read from any more"))?;
-    let reads_it = catalog
-        .dependencies
-        .contains(&(sink.id.clone(), wanted.id.clone()));
-    if reads_it && serving == Serving::Blue {
+    let objects = schema.map(|schema| catalog.objects_in_schema(schema));
+    let mut objects = objects.unwrap_or_default().into_iter();
+    let wanted = objects
+        .find(|object| object.name == sink.object)
+        .ok_or_else(|| said(sink, "has nothing of that name to read from any more"))?;
+    let reads = (sink.id.clone(), wanted.id.clone());
+    if catalog.dependencies.contains(&reads) {
         // Never moved, or moved back before an interruption. Nothing that goes is read by it, so
         // whether it runs is not this rollback's business.
-        let session = context.materialize.session_patiently().await?;
-        let status = sinks::status(&session, &sink.id).await?;
-        if status.as_deref() != Some("running") {
-            context.reporter.warning(format!(
-                "the sink {} reads the old side but is {} and not running",
-                sink.name,
-                status.as_deref().unwrap_or("without a status")
-            ));
-        }
-        return Ok(());
-    }
-    if !reads_it {
-        let home = catalog
-            .schemas
-            .get(&found.schema_id)
-            .ok_or_else(|| waiting("lies in a schema that cannot be found"))?;
-        let statement = ddl::alter_sink(
-            &Qualified::object(&home.database, &home.name, &found.name),
-            &Qualified::object(&plan.database, &sink.schema, &sink.object),
-        );
-        let session = context.materialize.own_session().await?;
-        let restore = context.materialize.options().statement_timeout;
-        match session
-            .execute_within(&statement, settings.alter_timeout.0, restore)
-            .await
-        {
-            Ok(()) => {}
-            // Cancelled by its deadline it may have happened all the same; the next look tells.
-            Err(MaterializeError::Deadline { .. }) => {
-                return Err(waiting(
-                    "did not take its new relation within sinks.alter_timeout",
-                ));
+        if serving == Serving::Blue {
+            if status != Some("running") {
+                let what = format!("reads the old side but {}", is_not_running(status));
+                context.reporter.warning(said(sink, &what));
             }
-            Err(error @ MaterializeError::Refused { .. }) => {
-                return Err(waiting(&format!("could not be altered ({error})")));
-            }
-            Err(other) => return Err(other.into()),
+            return Ok(Move::None);
         }
+        return Ok(Move::Moved);
     }
-    let until = Instant::now() + settings.healthy_timeout.0;
-    loop {
-        let session = context.materialize.session_patiently().await?;
-        let status = sinks::status(&session, &sink.id).await?;
-        if status.as_deref() == Some("running") {
-            context
-                .reporter
-                .note(format!("the sink {} runs", sink.name));
-            return Ok(());
+    let home = catalog
+        .schemas
+        .get(&found.schema_id)
+        .ok_or_else(|| said(sink, "lies in a schema that cannot be found"))?;
+    let statement = ddl::alter_sink(
+        &Qualified::object(&home.database, &home.name, &found.name),
+        &Qualified::object(database, &sink.schema, &sink.object),
+    );
+    Ok(Move::Alter(Alter { sink, statement }))
+}
+
+/// Alters one sink; what it lacks, where the server did not do it. ALTER SINK blocks for as long as the sink
+/// is unhealthy, hence the deadline.
+async fn alter(
+    context: &Context<'_>,
+    Alter { sink, statement }: &Alter<'_>,
+    until: Instant,
+) -> Result<Option<String>, DeploymentError> {
+    let late = || {
+        let what = "did not take its new relation within sinks.alter_timeout";
+        Ok(Some(said(sink, what)))
+    };
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return late();
+    }
+    let session = context.materialize.own_session().await?;
+    let restore = context.materialize.options().statement_timeout;
+    match session.execute_within(statement, left, restore).await {
+        Ok(()) => Ok(None),
+        // Cancelled by its deadline it may have happened all the same; the next look tells.
+        Err(MaterializeError::Deadline { .. }) => late(),
+        Err(error @ MaterializeError::Refused { .. }) => {
+            let what = format!("could not be altered ({error})");
+            Ok(Some(said(sink, &what)))
         }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Waits until the sinks run; what each lacks that does not in time.
+async fn run_again(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    mut sinks: Vec<&SinkRepoint>,
+) -> Result<Vec<String>, DeploymentError> {
+    let until = Instant::now() + context.settings.sinks.healthy_timeout.0;
+    while !sinks.is_empty() {
+        context.interrupted(deployment)?;
+        let now = statuses(context, sinks.iter().copied()).await?;
+        let status = |sink: &SinkRepoint| now.get(&sink.id).map(String::as_str);
+        sinks.retain(|sink| {
+            let runs = status(sink) == Some("running");
+            if runs {
+                context.reporter.note(said(sink, "runs"));
+            }
+            !runs
+        });
         if Instant::now() >= until {
-            return Err(waiting(&format!(
-                "is {} and not running",
-                status.as_deref().unwrap_or("without a status")
-            )));
+            let late = sinks.iter();
+            let late = late.map(|sink| said(sink, &is_not_running(status(sink))));
+            return Ok(late.collect());
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        if !sinks.is_empty() {
+            tokio::select! {
+                () = context.cancel.cancelled() => {}
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            }
+        }
     }
+    Ok(Vec::new())
 }

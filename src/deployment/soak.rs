@@ -1,13 +1,18 @@
 //! The soak: production is watched, its checks are asked again and again, the old side is kept.
+//!
+//! How long it lasts is measured by the server's clock, from when it was first waited for, which is in the
+//! journal: a machine whose own clock is ahead ends no soak that another one began.
 
-use super::checks::Soaking;
-use super::context::Context;
+use super::checks::{Said, Soaking};
+use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::state::Event;
 use super::watch::Watch;
+use crate::materialize::reading::clock_ms;
 use crate::store::{Deployment, RecordedEvent};
 use jiff::Timestamp;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a soak is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +27,7 @@ pub(super) enum Then {
 
 /// Watches production and asks the checks: at once, and where the soak is waited for again and again
 /// until it ends. Gives the reason for a rollback. A soak that is not waited for has the checks asked
-/// until they were asked once.
+/// until they were asked once, and again as long as they leave it in doubt.
 ///
 /// # Errors
 /// A server that is away when the last answer is needed; a world that nobody planned; the journal's.
@@ -35,13 +40,18 @@ pub(super) async fn soak(
     if let Some(reason) = checks.failed().await? {
         return Ok(Some(reason));
     }
+    let soak = deployment.request.soak.0;
+    let mut clock = match then {
+        Then::CleanUp if !soak.is_zero() => Some(Clock::begin(context, deployment).await?),
+        Then::CleanUp | Then::Decision | Then::Decided => None,
+    };
     let interval = context.settings.soak_check_interval.0;
     let has_run = checks.have_run();
     let mut watch = None;
     loop {
-        let left = match then {
-            Then::CleanUp => left(context, deployment).await?,
-            Then::Decision | Then::Decided => Duration::ZERO,
+        let left = match &mut clock {
+            Some(clock) => soak.saturating_sub(clock.passed(context).await),
+            None => Duration::ZERO,
         };
         let is_watched = match then {
             Then::CleanUp => !left.is_zero(),
@@ -60,17 +70,28 @@ pub(super) async fn soak(
             };
             watch.look().await?;
         }
-        if (then == Then::CleanUp || !has_run)
-            && let Some(reason) = checks.ask(left.is_zero()).await?
-        {
-            return Ok(Some(reason));
+        let mut is_in_doubt = false;
+        if then == Then::CleanUp || !has_run || checks.are_in_doubt() {
+            match checks.ask(left.is_zero()).await? {
+                Said::Well => {}
+                // Neither side is given up on one answer.
+                Said::InDoubt => is_in_doubt = true,
+                Said::Failed(reason) => return Ok(Some(reason)),
+                // It is on record; whoever decides sees it.
+                Said::NoAnswer(_) if then == Then::Decision => is_in_doubt = checks.are_in_doubt(),
+                Said::NoAnswer(error) => return Err(error.into()),
+            }
         }
-        if left.is_zero() {
+        if left.is_zero() && !is_in_doubt {
             return Ok(None);
         }
+        let pause = match left.is_zero() {
+            true => interval,
+            false => interval.min(left),
+        };
         tokio::select! {
             () = context.cancel.cancelled() => context.interrupted(deployment)?,
-            () = tokio::time::sleep(interval.min(left)) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
@@ -84,15 +105,55 @@ pub(super) fn swapped_at(events: &[RecordedEvent]) -> Timestamp {
     swapped.map_or_else(Timestamp::now, |recorded| recorded.at)
 }
 
-/// How much of the soak is left, counted from the swap.
-async fn left(context: &Context<'_>, deployment: &Deployment) -> Result<Duration, DeploymentError> {
-    let soak = deployment.request.soak.0;
-    if soak.is_zero() {
-        return Ok(soak);
+/// How long the soak lasts already.
+struct Clock {
+    /// When it began, in milliseconds since the epoch by the server's clock.
+    began_ms: i64,
+    /// The server's clock when it was read last, and when that was.
+    read: (i64, Instant),
+}
+
+impl Clock {
+    /// Goes on with a soak, or begins it.
+    async fn begin(
+        context: &Context<'_>,
+        deployment: &Deployment,
+    ) -> Result<Self, DeploymentError> {
+        let session = context.materialize.session_patiently().await?;
+        let now_ms = clock_ms(&session).await?;
+        let read = (now_ms, Instant::now());
+        let effect = context.begin(deployment, key::SOAK, &()).await?;
+        let began_ms = match effect.result_as()? {
+            Some(began_ms) => began_ms,
+            None => {
+                context.finish(deployment, key::SOAK, &now_ms).await?;
+                now_ms
+            }
+        };
+        if began_ms > now_ms {
+            tracing::warn!(
+                began_ms,
+                now_ms,
+                "the server's clock is behind the beginning of the soak: it was put back, and the soak lasts longer"
+            );
+        }
+        Ok(Self { began_ms, read })
     }
-    let swapped = swapped_at(&context.store.events(&deployment.id).await?);
-    let passed = Duration::try_from(Timestamp::now().duration_since(swapped)).unwrap_or_default();
-    Ok(soak.saturating_sub(passed))
+
+    /// How much has passed. A server that does not answer is not waited for: this machine measures meanwhile.
+    async fn passed(&mut self, context: &Context<'_>) -> Duration {
+        let asked = async {
+            let session = context.materialize.session().await?;
+            clock_ms(&session).await
+        };
+        match asked.await {
+            Ok(now_ms) => self.read = (now_ms, Instant::now()),
+            Err(error) => tracing::debug!(%error, "the server's clock is not known"),
+        }
+        let (read_ms, at) = self.read;
+        let until_read = u64::try_from(read_ms.saturating_sub(self.began_ms)).unwrap_or(0);
+        Duration::from_millis(until_read).saturating_add(at.elapsed())
+    }
 }
 
 /// Says how long the soak lasts, and what it is for.

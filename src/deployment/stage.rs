@@ -115,12 +115,21 @@ async fn create(
     let before = Names::read(context.materialize, &about).await?;
     production_is_as_planned(plan, &before)?;
     let control = secret.control(0);
+    // Between the look and a statement an earlier attempt may arrive whose answer was lost.
+    let is_there = async |item: What, name: &str| {
+        let now = Names::read(context.materialize, &about).await?;
+        Ok(match item {
+            What::Schema => now.schemas.contains_key(name),
+            What::Cluster => now.clusters.contains_key(name),
+        })
+    };
     if !before.schemas.contains_key(&control) {
+        let statement = ddl::create_schema(database, &control);
         context
-            .execute(&ddl::create_schema(database, &control))
+            .make(&statement, async || is_there(What::Schema, &control).await)
             .await?;
     }
-    let tag = tag(deployment, Side::Control);
+    let tag = tag(context, deployment, Side::Control);
     context
         .execute(&ddl::comment_on_schema(
             database,
@@ -135,7 +144,10 @@ async fn create(
             What::Cluster => before.clusters.contains_key(&item.secret),
         };
         if !exists {
-            context.execute(&creation(plan, item)?).await?;
+            let statement = creation(plan, item)?;
+            context
+                .make(&statement, async || is_there(item.what, &item.secret).await)
+                .await?;
         }
         context.reporter.send(Progress::Work {
             what: "created".to_owned(),
@@ -224,10 +236,13 @@ fn collect_ids(
     Ok(ids)
 }
 
-fn tag(deployment: &Deployment, side: Side) -> Tag {
+/// The mark of a deployment of this journal.
+pub(super) fn tag(context: &Context<'_>, deployment: &Deployment, side: Side) -> Tag {
     Tag {
         deployment: deployment.id.clone(),
         environment: deployment.environment.clone(),
+        project: Some(deployment.plan.project.clone()),
+        journal: Some(context.store.id().to_owned()),
         side,
     }
 }
@@ -264,7 +279,7 @@ async fn alone(context: &Context<'_>, deployment: &Deployment) -> Result<(), Dep
         .into_iter()
         .filter(|tag| {
             tag.side == Side::Control
-                && tag.environment == deployment.environment
+                && tag.is_of(&deployment.plan.project, &deployment.environment)
                 && tag.deployment != deployment.id
         })
         .map(|tag| tag.deployment)
@@ -357,7 +372,7 @@ async fn dress(
 ) -> Result<(), DeploymentError> {
     let plan = &deployment.plan;
     let database = plan.database.as_str();
-    let mark = tag(deployment, Side::Green);
+    let mark = tag(context, deployment, Side::Green);
     let id = id_of(item, ids);
     let mut statements = Vec::new();
     let (target, owner, wanted, present) = match item.what {
@@ -404,10 +419,7 @@ async fn dress(
         }
         statements.extend(grant_changes(&target, wanted, &present.unwrap_or_default()));
     }
-    for statement in &statements {
-        context.execute(statement).await?;
-    }
-    Ok(())
+    context.execute_all(deployment, &statements).await
 }
 
 /// The statements that turn `present` grants into `wanted` ones.

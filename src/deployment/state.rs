@@ -123,6 +123,19 @@ pub enum Event {
         /// Who asked; `None` in journals of versions that did not record it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<Asker>,
+        /// Whether the old side is swapped in even where it is not ready.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forced: bool,
+    },
+    /// A rollback that a check caused waits: the old side is not ready to serve.
+    RollbackPutOff {
+        /// What the old side lacks, in one sentence.
+        reason: String,
+    },
+    /// Somebody asked to swap the old side in although it is not ready.
+    RollbackForced {
+        /// Who asked.
+        by: Asker,
     },
     /// The old side serves again and the new side is gone.
     RolledBack,
@@ -259,6 +272,9 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
         (Event::UnwoundAfterFailure, State::Unwinding) => Ok(State::Failed),
         (Event::UnwoundAfterAbort, State::Unwinding) => Ok(State::Aborted),
         (Event::RollbackRequested { .. }, State::Soaking) => Ok(State::RollingBack),
+        (Event::RollbackPutOff { .. } | Event::RollbackForced { .. }, State::RollingBack) => {
+            Ok(State::RollingBack)
+        }
         (Event::RolledBack, State::RollingBack) => Ok(State::RolledBack),
         (Event::StuckAt { state: at, .. }, now)
             if *at == now && !now.is_terminal() && now != State::Stuck =>
@@ -292,6 +308,8 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             | Event::UnwoundAfterFailure
             | Event::UnwoundAfterAbort
             | Event::RollbackRequested { .. }
+            | Event::RollbackPutOff { .. }
+            | Event::RollbackForced { .. }
             | Event::RolledBack
             | Event::StuckAt { .. }
             | Event::Unstuck { .. },

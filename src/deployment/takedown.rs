@@ -5,9 +5,15 @@
 //! them. Then object by object, dependents first, then the empty schemas, then the clusters: a
 //! plain DROP refuses whatever something still depends on. Everything is found by id, so it may
 //! stop anywhere and run again.
+//!
+//! Stored SQL that names a schema in a column reference (`s.t.c`) keeps the schema from being renamed, and
+//! its objects can be renamed all the same. Where the server refuses to hide a side, its objects get the
+//! secret names instead, are dropped first, and the empty schemas are hidden then.
 
 /// Secret names for what goes.
 mod hide;
+/// Objects that go before their schema can be hidden.
+mod objects_first;
 /// In which order objects are dropped.
 mod order;
 
@@ -345,6 +351,9 @@ impl<'a> Side<'a> {
         if let Some(recorded) = &self.objects {
             return recorded.contains(&object.id);
         }
+        if self.is_hidden(object, catalog) {
+            return true;
+        }
         // Nothing says what dbt made: what it makes from the planned nodes may go, nothing else may.
         match object.kind {
             ObjectKind::View
@@ -360,6 +369,19 @@ impl<'a> Side<'a> {
             | ObjectKind::Type
             | ObjectKind::Function => false,
         }
+    }
+
+    /// Whether an object, or the relation that an index is on, has the secret name that it gets before it
+    /// is dropped: it was judged then, by the name that it had.
+    fn is_hidden(&self, object: &Object, catalog: &Catalog) -> bool {
+        let has_name = |object: &Object| object.name == self.secret.hidden_object(&object.id);
+        let is_on_one = || {
+            let mut read = catalog.dependencies.iter();
+            read.any(|(dependent, on)| {
+                *dependent == object.id && catalog.objects.get(on).is_some_and(has_name)
+            })
+        };
+        has_name(object) || object.kind == ObjectKind::Index && is_on_one()
     }
 
     fn nothing_depends(&self, catalog: &Catalog, going: &[&Object]) -> Result<(), String> {
@@ -415,7 +437,17 @@ async fn take_down(
         ))
     };
     side.objects(&catalog).map_err(stuck)?;
-    hide(context, deployment, side, &catalog, &about).await?;
+    match hide(context, deployment, side, &catalog, &about).await {
+        Err(DeploymentError::Materialize(MaterializeError::Refused { .. })) => {
+            objects_first::drop_them(context, side, &catalog, &about)
+                .await?
+                .map_err(stuck)?;
+            let catalog = Catalog::look(context.materialize, &about).await?;
+            side.objects(&catalog).map_err(stuck)?;
+            hide(context, deployment, side, &catalog, &about).await?;
+        }
+        other => other?,
+    }
     // Again under the secret names: these are what is dropped.
     let catalog = Catalog::look(context.materialize, &about).await?;
     let going = side.objects(&catalog).map_err(stuck)?;
@@ -432,18 +464,12 @@ async fn take_down(
         });
     };
     for object in order {
-        let Some(schema) = catalog.schemas.get(&object.schema_id) else {
-            continue;
-        };
-        let name = Qualified::object(&schema.database, &schema.name, &object.name);
-        let statement = ddl::drop_object(object.kind, &name);
-        drop_unless_gone(context, &about, &statement, |now| {
-            !now.objects.contains_key(&object.id)
-        })
-        .await?;
+        context.interrupted(deployment)?;
+        drop_object(context, &about, &catalog, object, &object.name).await?;
         dropped(object.name.clone());
     }
     for (id, name) in &side.schemas {
+        context.interrupted(deployment)?;
         if let Some(schema) = catalog.schemas.get(id) {
             let statement = ddl::drop_schema(&schema.database, &schema.name);
             drop_unless_gone(context, &about, &statement, |now| {
@@ -454,6 +480,7 @@ async fn take_down(
         dropped(format!("schema {name}"));
     }
     for (id, name) in &side.clusters {
+        context.interrupted(deployment)?;
         if let Some(cluster) = catalog.clusters.get(id) {
             let statement = ddl::drop_cluster(&cluster.name);
             drop_unless_gone(context, &about, &statement, |now| {
@@ -464,6 +491,44 @@ async fn take_down(
         dropped(format!("cluster {name}"));
     }
     Ok(())
+}
+
+/// Drops an object of this catalog by the name that it has now. One that is gone already is as good as
+/// dropped.
+async fn drop_object(
+    context: &Context<'_>,
+    about: &About,
+    catalog: &Catalog,
+    object: &Object,
+    name: &str,
+) -> Result<(), DeploymentError> {
+    let Some(schema) = catalog.schemas.get(&object.schema_id) else {
+        return Ok(());
+    };
+    let qualified = Qualified::object(&schema.database, &schema.name, name);
+    let statement = ddl::drop_object(object.kind, &qualified);
+    let answer = context.execute(&statement).await;
+    if !matches!(
+        answer,
+        Err(DeploymentError::Materialize(
+            MaterializeError::Refused { .. }
+        ))
+    ) {
+        return answer;
+    }
+    let now = Catalog::look(context.materialize, about).await?;
+    let Some(present) = now.objects.get(&object.id) else {
+        return Ok(());
+    };
+    let place = now.schemas.get(&present.schema_id);
+    if place.map(|schema| &schema.name) == Some(&schema.name) && present.name == name {
+        return answer;
+    }
+    Err(DeploymentError::Stuck(format!(
+        "foreign-swap: what was to be dropped as {}.{name} is now {}: somebody swapped or renamed it. Look at both sides, restore the recorded names, then run `cutover resume`",
+        schema.name,
+        now.name_of(present)
+    )))
 }
 
 /// A drop that is refused because somebody else was quicker is as good as done.

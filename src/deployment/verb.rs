@@ -14,8 +14,10 @@ use std::fmt;
 pub enum Verb {
     /// Swap what is ready with production.
     Promote,
-    /// Put the old side back.
+    /// Put the old side back, once it is ready.
     Rollback,
+    /// Put the old side back, ready or not.
+    ForceRollback,
     /// Stop before the swap and drop green.
     Abort,
     /// Go on after an interruption, or after a person has looked.
@@ -30,7 +32,7 @@ impl Verb {
     pub fn word(self) -> &'static str {
         match self {
             Verb::Promote => "promote",
-            Verb::Rollback => "rollback",
+            Verb::Rollback | Verb::ForceRollback => "rollback",
             Verb::Abort => "abort",
             Verb::Resume => "resume",
             Verb::Cleanup => "cleanup",
@@ -66,15 +68,21 @@ impl Verb {
             Verb::Cleanup => no(format!(
                 "the deployment is {at}; there is no old side to drop"
             )),
-            Verb::Rollback if at == State::Soaking => Ok(Some(Event::RollbackRequested {
-                reason: "requested by an operator".to_owned(),
-                cause: Some(by),
-            })),
+            Verb::Rollback | Verb::ForceRollback if at == State::Soaking => {
+                Ok(Some(Event::RollbackRequested {
+                    reason: "requested by an operator".to_owned(),
+                    cause: Some(by),
+                    forced: self == Verb::ForceRollback,
+                }))
+            }
             Verb::Rollback if at == State::RollingBack => Ok(None),
-            Verb::Rollback if at == State::CleaningUp => {
+            Verb::ForceRollback if at == State::RollingBack => {
+                Ok(Some(Event::RollbackForced { by }))
+            }
+            Verb::Rollback | Verb::ForceRollback if at == State::CleaningUp => {
                 no("the old side is already being dropped".to_owned())
             }
-            Verb::Rollback => no(format!(
+            Verb::Rollback | Verb::ForceRollback => no(format!(
                 "the deployment is {at}; production was not changed by it"
             )),
             Verb::Abort if at.is_before_cutover() => Ok(Some(Event::AbortRequested)),
@@ -105,8 +113,12 @@ impl Verb {
             Event::PromotionStarted | Event::SwapCommitted | Event::SwapDeclined { .. } => {
                 self == Verb::Promote
             }
-            Event::RollbackRequested { .. } | Event::RolledBack => {
+            Event::RollbackRequested { forced, .. } => {
                 matches!(self, Verb::Rollback | Verb::Cleanup)
+                    || *forced && self == Verb::ForceRollback
+            }
+            Event::RollbackForced { .. } | Event::RolledBack => {
+                matches!(self, Verb::Rollback | Verb::ForceRollback | Verb::Cleanup)
             }
             Event::Soaked | Event::CleanedUp => self == Verb::Cleanup,
             Event::Unstuck { .. } => self == Verb::Resume,
@@ -119,6 +131,7 @@ impl Verb {
             | Event::SwapPutOff { .. }
             | Event::Degraded { .. }
             | Event::Recovered
+            | Event::RollbackPutOff { .. }
             | Event::Asked { .. } => false,
         }
     }
@@ -131,7 +144,10 @@ impl Verb {
                 "check readiness and rehearse again, swap green with production in one transaction, then soak and clean up as the deployment was told"
             }
             Verb::Rollback => {
-                "swap the old side back in one transaction, point sinks back, and drop the new side"
+                "see that the old side is ready, swap it back in one transaction, point sinks back, and drop the new side"
+            }
+            Verb::ForceRollback => {
+                "swap the old side back in one transaction whether or not it is ready, point sinks back, and drop the new side"
             }
             Verb::Abort => "drop green by its recorded ids; production is not touched",
             Verb::Resume => "find out by the recorded ids what has happened, and go on from there",
@@ -145,7 +161,11 @@ impl Verb {
 
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.word())?;
+        if *self == Verb::ForceRollback {
+            f.write_str(" --force")?;
+        }
+        Ok(())
     }
 }
 
@@ -252,7 +272,17 @@ mod tests {
                 Event::RollbackRequested {
                     reason: reason(),
                     cause: None,
+                    forced: false,
                 },
+            ),
+            (
+                Verb::ForceRollback,
+                Event::RollbackRequested {
+                    reason: reason(),
+                    cause: Some(Asker::Check),
+                    forced: false,
+                },
+                Event::RollbackForced { by: Asker::Api },
             ),
             (
                 Verb::Resume,

@@ -7,6 +7,7 @@ use super::error::HttpError;
 use super::limit::Limiter;
 use crate::project::Environment;
 use crate::settings::http::{Http, Scope};
+use crate::store::Subject;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -28,16 +29,29 @@ pub(super) struct Caller {
     environments: BTreeSet<String>,
     /// The hash of the token; `None` over the socket.
     token: Option<[u8; 32]>,
+    /// The id of the Unix user, over the socket.
+    user: Option<u32>,
 }
 
 impl Caller {
     /// Whoever may open the socket: the system has decided about them.
-    pub(super) fn of_socket() -> Self {
+    pub(super) fn of_socket(user: Option<u32>) -> Self {
         Self {
             name: "socket".into(),
             scopes: Scope::ALL.into(),
             environments: BTreeSet::new(),
             token: None,
+            user,
+        }
+    }
+
+    /// Who they are in the journal.
+    pub(super) fn subject(&self) -> Subject {
+        match (self.token, self.user) {
+            (None, Some(user)) => Subject::user(user),
+            (Some(_), _) | (None, None) => Subject::Token {
+                name: self.name.to_string(),
+            },
         }
     }
 
@@ -91,6 +105,7 @@ impl Rules {
                 scopes: token.scopes.clone(),
                 environments: token.environments.clone(),
                 token: Some(hash),
+                user: None,
             };
             tokens.push((hash, caller.into()));
         }

@@ -65,18 +65,34 @@ pub(super) async fn release(posted: Posted) -> Answer {
         }
         start.waits_for_promotion = true;
     }
+    start.subject = Some(posted.caller.subject());
     posted.ask(Command::Start(start)).await
 }
 
 impl Posted {
     async fn act(self, verb: Verb) -> Answer {
         self.is_seen()?;
-        let Act { deployment } = self.body()?;
-        let by = self.asker();
+        let Act { deployment, force } = self.body()?;
+        let verb = match (verb, force) {
+            (verb, false) => verb,
+            (Verb::Rollback, true) => Verb::ForceRollback,
+            (
+                Verb::Promote | Verb::ForceRollback | Verb::Abort | Verb::Resume | Verb::Cleanup,
+                true,
+            ) => {
+                return Err(Problem::new(
+                    Kind::InvalidBody,
+                    "`force` is for a rollback",
+                    "leave `force` out",
+                ));
+            }
+        };
+        let (by, subject) = (self.asker(), self.caller.subject());
         self.ask(Command::Act {
             verb,
             deployment,
             by,
+            subject,
         })
         .await
     }

@@ -74,6 +74,7 @@ impl Release {
             ));
         }
         Ok(Start {
+            subject: None,
             cause: Cause::Api,
             full: self.full,
             bootstrap: self.bootstrap,
@@ -91,6 +92,9 @@ pub struct Act {
     /// The deployment that is meant, its whole id; another one under way is left alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
+    /// Of a rollback: whether the old side is swapped in even where it is not ready.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// `GET /healthz` and `GET /readyz`

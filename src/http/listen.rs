@@ -45,8 +45,8 @@ const NO_ROOM: Duration = Duration::from_millis(100);
 /// Where a request came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
-    /// Over the socket, from somebody who may open it.
-    Socket,
+    /// Over the socket, from somebody who may open it: the id of the Unix user, where the system says it.
+    Socket(Option<u32>),
     /// Over the address.
     Address(IpAddr),
 }
@@ -159,7 +159,10 @@ impl Place {
 impl Accepted {
     async fn serve(self, router: Router, stop: CancellationToken, _room: OwnedSemaphorePermit) {
         match self {
-            Self::Unix(stream) => speak(stream, router, Peer::Socket, stop).await,
+            Self::Unix(stream) => {
+                let user = stream.peer_cred().ok().map(|peer| peer.uid());
+                speak(stream, router, Peer::Socket(user), stop).await;
+            }
             Self::Tcp(stream, ip, None) => {
                 // Answers are small and wanted at once.
                 let _ = stream.set_nodelay(true);

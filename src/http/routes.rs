@@ -267,11 +267,11 @@ async fn admitted(
     }
     let peer = request.extensions().get::<Peer>().copied();
     let found = match peer {
-        Some(Peer::Socket) => Ok(Arc::new(Caller::of_socket())),
+        Some(Peer::Socket(user)) => Ok(Arc::new(Caller::of_socket(user))),
         Some(Peer::Address(_)) | None => recognised(&rules, request.headers()),
     };
     let who = match (&found, peer) {
-        (_, Some(Peer::Socket)) => Who::Socket,
+        (_, Some(Peer::Socket(_))) => Who::Socket,
         (Ok(caller), _) => Who::Token(Arc::clone(&caller.name)),
         (Err(_), Some(Peer::Address(ip))) => Who::Address(ip),
         (Err(_), None) => Who::Others,
@@ -281,7 +281,7 @@ async fn admitted(
         return Err((known, too_many(wait)));
     }
     let is_here = match peer {
-        Some(Peer::Socket) => true,
+        Some(Peer::Socket(_)) => true,
         Some(Peer::Address(ip)) => ip.is_loopback(),
         None => false,
     };

@@ -51,6 +51,8 @@ pub struct Catalog {
     pub index_keys: BTreeMap<String, IndexKey>,
     /// `(dependent, depended upon)`, object ids.
     pub dependencies: BTreeSet<(String, String)>,
+    /// Default privileges of the session's database and of the whole server, sorted.
+    pub default_privileges: Vec<DefaultPrivilege>,
     /// Pending replacements of materialized views; `None` from a server that does not know them.
     pub replacements: Option<Replacements>,
 }
@@ -160,7 +162,6 @@ pub async fn marks(materialize: &Materialize) -> Result<Vec<Tag>, MaterializeErr
     let session = materialize.session_patiently().await?;
     let snapshot = session.snapshot(LABEL).await?;
     let rows = snapshot.ask(&queries::marks()).await?;
-    snapshot.end().await?;
     let mut tags = BTreeMap::new();
     for row in &rows {
         if let (_, Some(tag)) = Tag::parse(&text(row, LABEL, 1)?) {
@@ -172,7 +173,8 @@ pub async fn marks(materialize: &Materialize) -> Result<Vec<Tag>, MaterializeErr
         names_only: true,
         ..About::default()
     };
-    let seen = Seen::some(&session, LABEL, &about, false).await?;
+    let seen = Seen::within(&snapshot, &about, false).await?;
+    snapshot.end().await?;
     tags.retain(|id, _| seen.schemas.get(id).is_some_and(|it| seen.is_here(it)));
     Ok(tags.into_values().collect())
 }

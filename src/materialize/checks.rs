@@ -15,12 +15,12 @@ const WORDS: [&str; 5] = ["select", "with", "values", "show", "table"];
 
 const LABEL: &str = "check";
 
-/// Counts the rows of a relation.
+/// Counts the rows of blue and of green at one moment: of two statements each has a timestamp of its own.
 #[must_use]
-pub fn rows(relation: &Qualified<'_>) -> Statement {
+pub fn rows(blue: &Qualified<'_>, green: &Qualified<'_>) -> Statement {
     Statement::new(
         "check row count",
-        format!("SELECT count(*)::text FROM {relation}"),
+        format!("SELECT (SELECT count(*) FROM {blue})::text, (SELECT count(*) FROM {green})::text"),
     )
 }
 
@@ -285,7 +285,7 @@ fn comment(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{keys, no_rows, one_query};
+    use super::{keys, no_rows, one_query, rows};
     use crate::materialize::identifier::Qualified;
     use proptest::prelude::*;
 
@@ -341,6 +341,10 @@ mod tests {
             "SELECT count(*)::text FROM (SELECT 1 -- one\n) AS found"
         );
         let sides = ["blue", "green"].map(|schema| Qualified::object("d", schema, "t"));
+        assert_eq!(
+            rows(&sides[0], &sides[1]).sql(),
+            "SELECT (SELECT count(*) FROM \"d\".\"blue\".\"t\")::text, (SELECT count(*) FROM \"d\".\"green\".\"t\")::text"
+        );
         let statement = keys(&sides[0], &sides[1], &["a".to_owned(), "b\"c".to_owned()]);
         assert!(statement.sql().contains(
             "SELECT \"a\", \"b\"\"c\" FROM \"d\".\"blue\".\"t\" EXCEPT SELECT \"a\", \"b\"\"c\" FROM \"d\".\"green\".\"t\""

@@ -123,6 +123,18 @@ impl MaterializeError {
         }
     }
 
+    /// Whether the server refused to answer for a reason of its own, such as its resources or a limit: not
+    /// because of what the statement found, names or means.
+    #[must_use]
+    pub fn is_no_answer(&self) -> bool {
+        if let Self::Refused { code, .. } = self {
+            // Data exceptions; names, privileges and syntax.
+            !code.starts_with("22") && !code.starts_with("42")
+        } else {
+            matches!(self, Self::Unexpected { .. })
+        }
+    }
+
     /// Whether the statement may or may not have happened.
     #[must_use]
     pub fn leaves_outcome_unknown(&self) -> bool {

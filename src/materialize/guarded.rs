@@ -12,6 +12,7 @@ use super::catalog::look::Seen;
 use super::error::MaterializeError;
 use super::server::Materialize;
 use super::statement::Statement;
+use crate::plan::ClusterDefinition;
 use std::collections::BTreeMap;
 
 /// Names and ids of schemas of the database, of clusters and of the objects in and on them; and who
@@ -29,6 +30,11 @@ pub struct Names {
     pub called: BTreeMap<String, String>,
     /// `(dependent, depended upon)`.
     pub dependencies: Vec<(String, String)>,
+    /// Owners and privileges as the catalog has them, by kind and id: `schema u5`.
+    pub raw: BTreeMap<String, String>,
+    /// How the clusters are made whose definition is wanted, by name. One whose definition cannot be read is
+    /// not among them.
+    pub definitions: BTreeMap<String, ClusterDefinition>,
 }
 
 impl Names {
@@ -58,6 +64,8 @@ impl Names {
             names.called.insert(id.clone(), called);
             names.objects.insert(id.clone(), place);
         }
+        names.raw = seen.raw();
+        names.definitions = seen.definitions(&session, &about.defined).await?;
         names.dependencies = seen.dependencies.into_iter().collect();
         Ok(names)
     }

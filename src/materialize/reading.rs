@@ -218,6 +218,19 @@ impl Reading {
     }
 }
 
+/// The server's clock, in milliseconds since the epoch. A constant peek; a soak that is waited for asks it
+/// with each look.
+///
+/// # Errors
+/// See [`MaterializeError`].
+pub async fn clock_ms(session: &Session) -> Result<i64, MaterializeError> {
+    let rows = session.ask(&[clock()]).await?;
+    match rows.first() {
+        Some(row) => number(&text(cells(row)?.first())?),
+        None => Err(unexpected("no clock")),
+    }
+}
+
 /// The values of one row as text.
 pub(super) type Cells = Vec<Option<String>>;
 

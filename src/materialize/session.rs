@@ -2,6 +2,7 @@
 //! when it is lost.
 
 pub use super::address::{Address, SessionOptions, SslMode};
+use super::catalog::look::Facts;
 use super::cost::{Cost, Tally};
 use super::error::MaterializeError;
 use super::identifier::Ident;
@@ -10,8 +11,8 @@ pub use super::statement::Statement;
 use super::tls;
 use futures_util::future::try_join_all;
 use secrecy::ExposeSecret;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, NoTls, Row, SimpleQueryMessage, SimpleQueryRow};
@@ -34,6 +35,8 @@ pub struct Session {
     deadline: Duration,
     version: String,
     tally: Arc<Tally>,
+    /// What it says of itself, once it was asked.
+    facts: OnceLock<Facts>,
     /// One snapshot at a time.
     turn: tokio::sync::Mutex<()>,
     /// Whether a transaction was left open, so that nothing that is read any more would be of now.
@@ -71,6 +74,7 @@ impl Session {
             deadline: options.statement_timeout + GRACE,
             version,
             tally,
+            facts: OnceLock::new(),
             turn: tokio::sync::Mutex::new(()),
             is_spoiled: AtomicBool::new(false),
         };
@@ -403,6 +407,19 @@ impl Snapshot<'_> {
     /// See [`MaterializeError`].
     pub(super) async fn ask(&self, questions: &[Question]) -> Result<Vec<Row>, MaterializeError> {
         self.session.ask(questions).await
+    }
+
+    /// What the session said of itself to an earlier look.
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        self.session.facts.get()
+    }
+
+    /// Keeps what the session says of itself for later looks, unless its database is not there.
+    pub(super) fn keep_facts(&self, facts: &Facts) {
+        if facts.has_database() {
+            // An earlier look has kept the same.
+            let _ = self.session.facts.set(facts.clone());
+        }
     }
 
     /// Ends the looking.

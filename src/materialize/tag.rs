@@ -25,6 +25,12 @@ pub struct Tag {
     pub deployment: String,
     /// Its environment.
     pub environment: String,
+    /// The dbt project; `None` in tags of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The journal that knows the deployment; `None` as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
     /// What the thing is to it.
     pub side: Side,
 }
@@ -33,15 +39,18 @@ const OPENING: &str = "[cutover {";
 const CLOSING: &str = "}]";
 
 impl Tag {
+    /// Whether it is of this environment of this project. Environments of two projects may have one name.
+    #[must_use]
+    pub fn is_of(&self, project: &str, environment: &str) -> bool {
+        let is_other = |other: &String| other != project;
+        self.environment == environment && !self.project.as_ref().is_some_and(is_other)
+    }
+
     /// The comment to write: the users' text and the tag, or the tag alone when both together
     /// would be longer than the server takes.
     #[must_use]
     pub fn comment(&self, users: Option<&str>) -> String {
-        let json = serde_json::json!({
-            "deployment": self.deployment,
-            "environment": self.environment,
-            "side": self.side,
-        });
+        let json = serde_json::json!(self);
         let tag = format!("[cutover {json}]");
         match users {
             Some(text) if text.len() + tag.len() < MAX_COMMENT_BYTES => format!("{text}\n{tag}"),
@@ -80,6 +89,8 @@ mod tests {
         Tag {
             deployment: "0199".to_owned(),
             environment: environment.to_owned(),
+            project: Some("shop".to_owned()),
+            journal: Some("0".repeat(32)),
             side: Side::Green,
         }
     }
@@ -97,6 +108,16 @@ mod tests {
                 prop_assert_eq!(found, users);
             }
         }
+    }
+
+    #[test]
+    fn a_tag_of_an_earlier_version_is_of_any_project() {
+        let text = r#"[cutover {"deployment":"0199","environment":"prod","side":"green"}]"#;
+        let old = Tag::parse(text).1.expect("a tag");
+        assert_eq!((&old.project, &old.journal), (&None, &None));
+        assert!(old.is_of("shop", "prod") && !old.is_of("shop", "dev"));
+        let new = tag("prod");
+        assert!(new.is_of("shop", "prod") && !new.is_of("bank", "prod"));
     }
 
     #[test]

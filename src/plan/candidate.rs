@@ -4,6 +4,7 @@
 use super::beside::{VersionPointer, version_pointer};
 use super::clusters::ClusterNames;
 use super::indexes::Wanted;
+use super::refresh::Refresh;
 use super::{ClusterDefinition, GREEN_SUFFIX, IndexMove, Mode, ObjectKind, RefusalName};
 use crate::build::selector::{self, SelectorError};
 use crate::materialize::catalog::Catalog;
@@ -126,6 +127,8 @@ pub struct CandidateNode {
     pub persists_column_comments: bool,
     /// The columns and types that it promises, where its contract is enforced.
     pub contract: Option<BTreeMap<String, String>>,
+    /// When it is filled, where it does not follow its inputs.
+    pub refresh: Option<Refresh>,
 }
 
 /// An index that dbt makes on a relation.
@@ -245,6 +248,7 @@ impl CandidateNode {
             persists_relation_comment: node.config.persist_docs.relation,
             persists_column_comments: node.config.persist_docs.columns,
             contract: contract(node),
+            refresh: refresh(node),
         }
     }
 
@@ -277,6 +281,14 @@ impl CandidateNode {
         }
         needed
     }
+}
+
+/// The refresh schedule of a materialized view; the adapter looks at it for no other.
+fn refresh(node: &Node) -> Option<Refresh> {
+    let materialized = node.config.materialized.as_deref();
+    let is_view = matches!(materialized, Some("materialized_view" | "materializedview"));
+    let interval = node.config.rest.get("refresh_interval");
+    interval.filter(|_| is_view).and_then(Refresh::of)
 }
 
 /// What an enforced contract promises; `None` where nothing is promised, or not a type of each column.

@@ -9,7 +9,7 @@ mod objects;
 mod stored_failures;
 
 use super::beside::Hooks;
-use super::candidate::Input;
+use super::candidate::{ClusterUse, Input};
 use super::full::Selectors;
 use super::lookup::Lookup;
 use super::refusal::Refusals;
@@ -60,6 +60,7 @@ impl<'a> Checks<'a> {
         self.dependents();
         self.nodes();
         self.tests(tests);
+        self.replicas(tests);
         self.green_clusters();
         self.stored_failures();
         self.columns(columns);
@@ -197,6 +198,34 @@ impl<'a> Checks<'a> {
         }
     }
 
+    /// Clusters that would compute something or run tests, and never will.
+    fn replicas(&mut self, tests: &[&str]) {
+        let input = self.input;
+        let planned = self.planned.iter();
+        let nodes = planned.filter_map(|id| input.candidate.nodes.get(id));
+        let mut used: BTreeSet<String> = nodes
+            .flat_map(|node| node.clusters(input.target_cluster))
+            .flatten()
+            .map(|cluster| match cluster {
+                ClusterUse::Named(name) | ClusterUse::NeedsQuotes(name) => name,
+            })
+            .collect();
+        used.extend(input.moved.iter().map(|index| index.cluster.clone()));
+        let tested = self.test_cluster.filter(|_| !tests.is_empty());
+        used.extend(tested.map(str::to_owned));
+        for name in used {
+            let definition = input.definitions.get(&name);
+            if definition.is_some_and(|it| it.as_ref().is_ok_and(|it| !it.has_replicas())) {
+                self.refuse(
+                    RefusalName::ClusterWithoutReplicas,
+                    "a production cluster has no replicas, so nothing on a green one like it would ever be ready",
+                    name,
+                    "give it a REPLICATION FACTOR of at least 1, or a replica, for the time of the release",
+                );
+            }
+        }
+    }
+
     fn green_is_free(&mut self) {
         let input = self.input;
         let owner = |tag: Option<crate::materialize::tag::Tag>| {
@@ -246,7 +275,7 @@ impl<'a> Checks<'a> {
             let (_, Some(tag)) = schema.comment_parts() else {
                 continue;
             };
-            if tag.side == Side::Control && tag.environment == input.environment {
+            if tag.side == Side::Control && tag.is_of(&input.candidate.project, input.environment) {
                 self.refuse(
                     RefusalName::DeploymentActive,
                     "another deployment of this environment is under way in the database",

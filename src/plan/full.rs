@@ -7,6 +7,7 @@ use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
 use super::checks::Checks;
 use super::columns;
 use super::lookup::Lookup;
+use super::refresh;
 use super::{
     BaselineUsed, Building, ClusterDefinition, ClusterSwap, GREEN_SUFFIX, LiveObject, Mode,
     ObjectKind, Plan, PlannedNode, Refusal, RefusalName, Refused, SchemaSwap, SinkRepoint,
@@ -58,6 +59,7 @@ pub(super) fn plan_with(input: &Input<'_>, found: Vec<Refusal>) -> Result<Plan, 
     plan.test_selectors = selectors.test.unwrap_or_default();
     plan.columns = columns;
     plan.accepted = accepted;
+    refresh::tell(&mut plan);
     Ok(plan)
 }
 
@@ -189,6 +191,7 @@ pub(super) fn assemble(
         nodes,
         beside: Vec::new(),
         hooked: Vec::new(),
+        default_privileges: input.catalog.default_privileges.clone(),
         build_selectors: Vec::new(),
         tests,
         test_selectors: Vec::new(),
@@ -269,6 +272,7 @@ fn planned_nodes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<PlannedNo
                 ClusterUse::Named(name) | ClusterUse::NeedsQuotes(name) => name,
             })
     };
+    let refreshes = refresh::planned(input.candidate, planned);
     planned
         .iter()
         .filter_map(|id| input.candidate.nodes.get_key_value(id))
@@ -293,6 +297,7 @@ fn planned_nodes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<PlannedNo
             persists_relation_comment: node.persists_relation_comment,
             persists_column_comments: node.persists_column_comments,
             stores_failures: node.stores_failures,
+            refresh: refreshes.get(id).copied(),
             reason: "full release".to_owned(),
         })
         .collect()

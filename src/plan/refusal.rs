@@ -91,6 +91,8 @@ refusal_names! {
     DeploySuffixMissing => "deploy-suffix-missing", false;
     /// An unmanaged cluster cannot be cloned as it is.
     ClusterNotCloneable => "cluster-not-cloneable", false;
+    /// A cluster has no replicas, so that nothing on its green side could ever be ready.
+    ClusterWithoutReplicas => "cluster-without-replicas", false;
     /// A materialization that a release cannot swap (snapshot, incremental, unknown ones).
     MaterializationUnsupported => "materialization-unsupported", false;
     /// Stored SQL names the schema in a column reference, so the server refuses the swap.

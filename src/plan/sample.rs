@@ -177,6 +177,7 @@ impl World {
                 persists_relation_comment: false,
                 persists_column_comments: false,
                 contract: None,
+                refresh: None,
             },
         );
         self.candidate.deploy_relations.insert(

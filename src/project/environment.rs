@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// them (`dbt_common.constants.SECRET_ENV_PREFIX`).
 pub const SECRET_PREFIX: &str = "DBT_ENV_SECRET";
 
+/// What stands for a secret, as in dbt's own messages (`dbt_common.events.base_types`).
+pub const MASK: &str = "*****";
+
 /// A snapshot of environment variables. Cheap to clone; `Debug` prints names only.
 #[derive(Clone, Default)]
 pub struct Environment {
@@ -40,6 +43,18 @@ impl Environment {
         }
     }
 
+    /// The text without the values of variables that are secrets to dbt, which masks them the same way.
+    #[must_use]
+    pub fn scrubbed(&self, text: &str) -> String {
+        scrub(self.secrets(), text)
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secret = self.variables.iter();
+        let secret = secret.filter(|(name, _)| name.starts_with(SECRET_PREFIX));
+        secret.map(|(_, value)| value.as_str())
+    }
+
     /// These variables and others, which win.
     #[must_use]
     pub fn with(&self, others: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -69,6 +84,17 @@ impl Environment {
             .filter(|value| !value.is_empty())
             .or_else(|| self.get(name).filter(|value| !value.is_empty()))
     }
+}
+
+/// The text without these secrets.
+pub fn scrub<'a>(secrets: impl IntoIterator<Item = &'a str>, text: &str) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.into_iter().map(str::trim) {
+        if !secret.is_empty() {
+            text = text.replace(secret, MASK);
+        }
+    }
+    text
 }
 
 fn copied(variables: Vec<(&String, &String)>) -> BTreeMap<String, String> {

@@ -18,6 +18,7 @@ mod options;
 pub mod reads;
 #[cfg(test)]
 mod tests;
+mod threads;
 /// SQL without comments and white space.
 pub mod tokens;
 
@@ -32,6 +33,7 @@ use reads::Reads;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use threads::side_by_side;
 
 /// Changed whenever the same project would have other outcomes from then on. Outcomes of another form are
 /// not compared.
@@ -113,7 +115,16 @@ pub enum MadeFrom {
 }
 
 /// The final names of clusters: what `generate_cluster_name` makes of a configured name, or of none.
-pub type FinalCluster<'a> = &'a dyn Fn(Option<&str>) -> Option<String>;
+pub type FinalCluster<'a> = &'a (dyn Fn(Option<&str>) -> Option<String> + Sync);
+
+/// A project as it was, with what came out of it then.
+#[derive(Debug, Clone, Copy)]
+pub struct Before<'a> {
+    /// The manifest that the outcomes are of, where it is at hand: it saves hashing what did not change.
+    pub manifest: Option<&'a Manifest>,
+    /// What came out of it.
+    pub outcomes: &'a Outcomes,
+}
 
 /// What hooks render to, by unique id: a list of `[key, inside a transaction, text]`.
 pub type Hooks = BTreeMap<String, Value>;
@@ -121,7 +132,8 @@ pub type Hooks = BTreeMap<String, Value>;
 impl Outcomes {
     /// The outcomes of a manifest, with the SQL unknown. Tests that do not say whether they store their failures
     /// do so when `stores_failures`. `inputs` are those under which it would be compiled,
-    /// with what the code reads; without them nothing that was compiled elsewhere may be taken.
+    /// with what the code reads; without them nothing that was compiled elsewhere may be taken. Nodes that are
+    /// as they were `before` keep the digest that they had, which is quicker than to hash them again.
     ///
     /// # Errors
     /// When a node cannot be written as JSON.
@@ -132,20 +144,28 @@ impl Outcomes {
         content: &str,
         inputs: Option<Inputs>,
         stores_failures: bool,
+        before: Option<Before<'_>>,
     ) -> Result<Self, serde_json::Error> {
         let customs = Customs::of(manifest, inputs.as_ref());
-        let mut written = Written::new(manifest, reads, content);
-        let mut nodes = BTreeMap::new();
-        for (id, node) in manifest
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.makes_relation(stores_failures))
-        {
-            let own = written.own(id)?;
-            let mut outcome = outcome(node, clusters, &customs, own);
-            outcome.is_of_a_moment = reads.nodes_of_a_moment.contains(id);
-            nodes.insert(id.clone(), outcome);
-        }
+        let before = before.filter(|before| before.outcomes.form == FORM);
+        let made = manifest.nodes.iter();
+        let made = made.filter(|(_, node)| node.makes_relation(stores_failures));
+        let made: Vec<(&String, &Node)> = made.collect();
+        let parts = side_by_side(&made, |some| {
+            let mut written = Written::new(manifest, reads, content, before);
+            let mut outcomes = Vec::with_capacity(some.len());
+            for (id, node) in some {
+                let own = written.own(id)?;
+                let mut outcome = outcome(node, clusters, &customs, own);
+                outcome.is_of_a_moment = reads.nodes_of_a_moment.contains(*id);
+                outcomes.push(((*id).clone(), outcome));
+            }
+            Ok(outcomes)
+        });
+        let parts: Vec<Vec<(String, Outcome)>> = parts
+            .into_iter()
+            .collect::<Result<_, serde_json::Error>>()?;
+        let nodes = parts.into_iter().flatten().collect();
         let sources = manifest
             .sources
             .iter()
@@ -349,23 +369,81 @@ struct Written<'m> {
     manifest: &'m Manifest,
     reads: &'m Reads,
     content: &'m str,
+    before: Option<Before<'m>>,
     /// Of ephemeral models, whose text stands in that of their readers.
     ephemeral: BTreeMap<&'m str, Digest>,
+    /// Whether ephemeral models are as they were.
+    unchanged: BTreeMap<&'m str, bool>,
 }
 
 impl<'m> Written<'m> {
-    fn new(manifest: &'m Manifest, reads: &'m Reads, content: &'m str) -> Self {
+    fn new(
+        manifest: &'m Manifest,
+        reads: &'m Reads,
+        content: &'m str,
+        before: Option<Before<'m>>,
+    ) -> Self {
         Self {
             manifest,
             reads,
             content,
+            before,
             ephemeral: BTreeMap::new(),
+            unchanged: BTreeMap::new(),
         }
+    }
+
+    /// The digest that a node had before, where all that goes into it is as it was.
+    fn known(&mut self, id: &'m str) -> Option<Digest> {
+        let known = self.before?.outcomes.nodes.get(id)?.own;
+        self.is_as_it_was(id).then_some(known)
+    }
+
+    /// Whether everything that goes into a node's digest is as it was.
+    fn is_as_it_was(&mut self, id: &'m str) -> bool {
+        let Some(before) = self.before.and_then(|before| before.manifest) else {
+            return false;
+        };
+        let (Some(node), Some(was)) = (self.manifest.nodes.get(id), before.nodes.get(id)) else {
+            return false;
+        };
+        !self.reads.nodes_read_graph.contains(id)
+            && node.is_as_it_was(was)
+            && node.depends_on.nodes.iter().all(|parent| {
+                let sources = (&self.manifest.sources, &before.sources);
+                if let Some(source) = sources.0.get(parent) {
+                    return sources.1.get(parent).is_some_and(|was| {
+                        (source.relation(), &source.relation_name)
+                            == (was.relation(), &was.relation_name)
+                    });
+                }
+                match (
+                    self.manifest.nodes.get_key_value(parent),
+                    before.nodes.get(parent),
+                ) {
+                    (Some((parent, node)), Some(was)) if node.is_ephemeral() => {
+                        if let Some(known) = self.unchanged.get(parent.as_str()) {
+                            return *known;
+                        }
+                        let is = was.is_ephemeral() && self.is_as_it_was(parent);
+                        self.unchanged.insert(parent, is);
+                        is
+                    }
+                    (Some((_, node)), Some(was)) => {
+                        !was.is_ephemeral() && node.relation_name == was.relation_name
+                    }
+                    (None, None) => !sources.1.contains_key(parent),
+                    (Some(_), None) | (None, Some(_)) => false,
+                }
+            })
     }
 
     /// Text and configuration of a node, the relations of its parents, and where it looks at the whole
     /// project, that. The manifest's edges make no circle.
     fn own(&mut self, id: &'m str) -> Result<Digest, serde_json::Error> {
+        if let Some(known) = self.known(id) {
+            return Ok(known);
+        }
         let mut digest = Digesting::default();
         let Some(node) = self.manifest.nodes.get(id) else {
             return Ok(digest.finish());

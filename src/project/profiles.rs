@@ -143,7 +143,7 @@ impl Profile {
         if !file.is_file() {
             return Err(Error::NoFile {
                 file,
-                profile: name.to_owned(),
+                profile: environment.scrubbed(name),
             });
         }
         let document = Document::read(&file)?;
@@ -159,15 +159,17 @@ impl Profile {
         let renderer = Renderer::new(environment, request.vars, Scope::Profile);
         let profile = document.root.get(name).ok_or_else(|| Error::NoProfile {
             file: document.file.clone(),
-            profile: name.to_owned(),
+            profile: environment.scrubbed(name),
             known: names(&document.root)
                 .into_iter()
                 .filter(|known| known != "config")
                 .collect(),
         })?;
-        let mut at = vec![Step::from(name)];
+        // Both names may have been rendered from a secret, and stand in the places of faults.
+        let shown = environment.scrubbed(name);
+        let mut at = vec![Step::from(shown.as_str())];
         let profile = mapping(document, &at, profile, "`target:` and `outputs:`")?;
-        let target = target(document, &renderer, name, profile, request.target)?;
+        let target = target(document, &renderer, &shown, profile, request.target)?;
 
         at.push("outputs".into());
         let outputs = profile.get("outputs").unwrap_or(&Value::Null);
@@ -176,10 +178,10 @@ impl Profile {
             .get(target.as_str())
             .ok_or_else(|| Error::NoTarget {
                 place: document.place(&at),
-                target: target.clone(),
+                target: environment.scrubbed(&target),
                 known: names(outputs),
             })?;
-        at.push(Step::Key(target.clone()));
+        at.push(Step::Key(environment.scrubbed(&target)));
         let output = mapping(document, &at, output, "the connection's keys")?;
         let mut reader = credentials::Reader::new(document, &renderer, at, output);
         let (credentials, threads) = reader.read()?;

@@ -59,6 +59,7 @@ fn of_manifest(
         &clusters,
         None,
         builds.switches,
+        None,
     )?;
     outcomes.take_compiled(&baseline.manifest);
     Ok(outcomes)

@@ -8,7 +8,7 @@ use crate::deployment::engine::Recheck;
 use crate::deployment::leftovers::{self, Leftover};
 use crate::deployment::state::Event;
 use crate::deployment::{Context, Engine, Until, statements};
-use crate::failure::with_causes;
+use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::Materialize;
 use crate::materialize::cost::Counts;
 use crate::materialize::watch::Watching;
@@ -187,37 +187,76 @@ impl Release {
             watching: driving.watching.clone(),
             ..*driving
         };
-        let parts = self.parts(driving, &deployment)?;
-        let mut engine = Engine::new(self.context(driving, &parts), deployment);
-        let driven = async {
-            engine.unstick().await?;
-            if let Some(event) = event {
-                engine.apply(event).await?;
+        let id = deployment.id.clone();
+        let (mut deployment, mut event) = (deployment, event);
+        loop {
+            let driven = self.drive_in_certainty(driving, deployment, until, event.take());
+            match driven.instrument(span.clone()).await? {
+                Driven::Ended(deployment) => return Ok(*deployment),
+                Driven::InDoubt => {}
             }
-            engine.drive(until).await
-        };
-        {
-            let mut driven = std::pin::pin!(driven.instrument(span));
+            let text = "the journal has not confirmed for too long that this process leads, so dbt was ended; it goes on once that is certain";
+            driving.reporter.warning(text.to_owned());
+            driving.store.still_leads(driving.lead).await?;
             tokio::select! {
-                ended = &mut driven => {
-                    ended?;
+                () = driving.lead.certain() => {}
+                () = driving.lead.lost() => return Err(superseded(driving.lead)),
+                () = stop.cancelled() => {}
+            }
+            deployment = driving.store.deployment(&id).await?;
+        }
+    }
+
+    /// Drives until it ends, or until dbt had to end because the lead is in doubt.
+    async fn drive_in_certainty(
+        &self,
+        driving: &Driving<'_>,
+        deployment: Deployment,
+        until: Until,
+        event: Option<Event>,
+    ) -> Result<Driven, ReleaseError> {
+        let hurry = CancellationToken::new();
+        let mut parts = self.parts(driving, &deployment)?;
+        parts.builds.invoker.hurry = hurry.clone();
+        let mut engine = Engine::new(self.context(driving, &parts), deployment);
+        let ended = {
+            let driven = async {
+                engine.unstick().await?;
+                if let Some(event) = event {
+                    engine.apply(event).await?;
                 }
-                () = driving.lead.lost() => {
-                    stop.cancel();
-                    // It ends at its next boundary, and dbt within its time to stop.
-                    let ended = driven.await;
-                    if let Err(error) = ended {
-                        tracing::info!(error = with_causes(&error), "stopped, since the lead was lost");
+                engine.drive(until).await
+            };
+            let mut driven = std::pin::pin!(driven);
+            loop {
+                tokio::select! {
+                    ended = &mut driven => break ended,
+                    // Nothing but dbt writes without the journal.
+                    () = driving.lead.in_doubt(), if !hurry.is_cancelled() => hurry.cancel(),
+                    () = driving.lead.lost() => {
+                        hurry.cancel();
+                        driving.stop.cancel();
+                        // It ends at its next boundary, and dbt at once.
+                        let ended = driven.await;
+                        if let Err(error) = ended {
+                            tracing::info!(error = with_causes(&error), "stopped, since the lead was lost");
+                        }
+                        return Err(superseded(driving.lead));
                     }
-                    return Err(StoreError::Superseded {
-                        environment: driving.lead.environment().to_owned(),
-                        holder: None,
-                    }
-                    .into());
                 }
             }
+        };
+        match ended {
+            Err(error)
+                if hurry.is_cancelled()
+                    && !driving.stop.is_cancelled()
+                    && error.class() == Class::Interrupted =>
+            {
+                Ok(Driven::InDoubt)
+            }
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(Driven::Ended(Box::new(engine.deployment().clone()))),
         }
-        Ok(engine.deployment().clone())
     }
 
     /// Looks whether a deployment that is ready could be promoted now; see [`Engine::recheck`].
@@ -294,6 +333,23 @@ impl Release {
             watching: driving.watching.clone(),
         }
     }
+}
+
+/// How a drive ended.
+enum Driven {
+    /// As it does.
+    Ended(Box<Deployment>),
+    /// dbt was ended, because this process could not be sure that it leads.
+    InDoubt,
+}
+
+fn superseded(lead: &Lead) -> ReleaseError {
+    let environment = lead.environment().to_owned();
+    StoreError::Superseded {
+        environment,
+        holder: None,
+    }
+    .into()
 }
 
 /// What is opened for each drive.

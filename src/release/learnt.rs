@@ -60,6 +60,7 @@ mod tests {
             at: jiff::Timestamp::from_second(seconds).expect("a moment"),
             event,
             state_after,
+            by: None,
         }
     }
 

@@ -17,8 +17,8 @@ use crate::plan::indexes;
 use crate::plan::replace::{self, Queries, Reasons};
 use crate::plan::slim::{self, Closed};
 use crate::plan::{
-    BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused, changed_tests,
-    full, law,
+    self, BaselineUsed, ClusterDefinition, Mode, Plan, Refusal, RefusalName, Refused,
+    changed_tests, full, law,
 };
 use crate::project::outcome::Outcomes;
 use crate::project::run_results::RunResults;
@@ -82,38 +82,49 @@ impl Release {
         // The server first: it answers at once whether it is there, dbt takes seconds.
         // Nothing is under way yet, so a server that is away is not waited for.
         materialize.session().await?;
-        let catalog = Catalog::read(materialize).await?;
-        let key = self.artifact_key();
-        let pointer = artifacts.current(&key).await?;
-        let overlaps = self.overlaps(artifacts, store, &catalog, None).await?;
-        let accepted = overlaps.accepted(&wishes.allow)?;
-        // The baseline says what will have to be compiled.
-        let baseline = artifacts.baseline(&key).await?;
-        let predicted = match (&baseline, self.settings.compare) {
-            (Some(baseline), Compare::Outcome) => baseline
-                .outcomes
-                .known()
-                .and_then(|known| builds.predict(&baseline.manifest, known)),
-            (Some(_) | None, _) => None,
-        };
         // There is nobody else to build what comes from a bundle.
         let engine = match &self.bundle {
             Some(_) => Engine::Native,
             None => self.settings.build.engine,
         };
-        // Where dbt has no part in green, it need not say where that lies.
-        let green = match engine {
-            Engine::Dbt => Green::ByDbt,
-            Engine::Auto | Engine::Native => Green::ByName,
+        let looked = async {
+            let catalog = Catalog::read(materialize).await?;
+            let overlaps = self.overlaps(artifacts, store, &catalog, None).await?;
+            let accepted = overlaps.accepted(&wishes.allow)?;
+            Ok::<_, ReleaseError>((catalog, overlaps, accepted))
         };
-        let parsed = builds.parse_and_compile(predicted.as_ref(), green).await?;
+        let parsed = async {
+            let key = self.artifact_key();
+            let pointer = artifacts.current(&key).await?;
+            // The baseline says what will have to be compiled.
+            let baseline = artifacts.baseline(&key).await?;
+            let predicted = match (&baseline, self.settings.compare) {
+                (Some(baseline), Compare::Outcome) => baseline
+                    .outcomes
+                    .known()
+                    .and_then(|known| builds.predict(&baseline.manifest, known)),
+                (Some(_) | None, _) => None,
+            };
+            // Where dbt has no part in green, it need not say where that lies. A guess that is wrong costs a
+            // second parse, after the first instead of beside it.
+            let built_by = baseline.as_ref().and_then(|it| it.metadata.built_by);
+            let green = match (engine, built_by) {
+                (Engine::Dbt, _) | (Engine::Auto, Some(plan::Engine::Dbt)) => Green::ByDbt,
+                (Engine::Native, _) | (Engine::Auto, Some(plan::Engine::Native) | None) => {
+                    Green::ByName
+                }
+            };
+            let parsed = builds.parse_and_compile(predicted.as_ref(), green).await?;
+            Ok((pointer, baseline, parsed))
+        };
+        // dbt takes longer than the server; a refusal of either ends the other.
+        let ((catalog, overlaps, accepted), (pointer, baseline, parsed)) =
+            tokio::try_join!(looked, parsed)?;
         let (outcomes, mut compiled) = match self.settings.compare {
             Compare::Text => (None, parsed.compiled.clone()),
             Compare::Outcome => {
-                let known = baseline
-                    .as_ref()
-                    .and_then(|baseline| baseline.outcomes.known());
-                let (outcomes, compiled) = builds.outcomes(&parsed, known).await?;
+                let before = baseline.as_ref().and_then(Baseline::before);
+                let (outcomes, compiled) = builds.outcomes(&parsed, before).await?;
                 (Some(outcomes), compiled)
             }
         };
@@ -162,6 +173,7 @@ impl Release {
         plan.notes.extend(self.bundle_note());
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
+        builds.fits(&plan)?;
         Ok(plan)
     }
 
@@ -184,7 +196,10 @@ impl Release {
         let definitions = definitions(
             materialize,
             &found.catalog,
-            clusters.iter().map(String::as_str).chain(target_cluster),
+            clusters
+                .iter()
+                .map(String::as_str)
+                .chain(target_cluster.filter(|name| !clusters.contains(*name))),
         )
         .await?;
         let relations = found.baseline.as_ref();

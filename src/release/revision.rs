@@ -101,6 +101,15 @@ impl Fetched {
         }
     }
 
+    /// `Name <address>` of the commit's author, where it is a commit and git said it.
+    #[must_use]
+    pub fn author(&self) -> Option<&str> {
+        match &self.present {
+            Present::Commit(checkout) => checkout.author.as_deref(),
+            Present::Folder | Present::Bundle(_) => None,
+        }
+    }
+
     /// Opens it. What a commit has to be rendered is rendered beside the tasks of the daemon, so that none of
     /// them waits for it.
     ///

@@ -118,6 +118,7 @@ impl Settings {
             ),
             ("readiness.timeout", self.readiness.timeout, false),
             ("cutover.backoff_max", self.cutover.backoff_max, false),
+            ("cutover.rollback_wait", self.cutover.rollback_wait, true),
             ("soak", self.soak, true),
             ("soak_check_interval", self.soak_check_interval, false),
             ("soak_lag_limit", self.soak_lag_limit, false),
@@ -149,6 +150,7 @@ impl Settings {
             ("readiness.samples", self.readiness.samples),
             ("readiness.oom_kill_limit", self.readiness.oom_kill_limit),
             ("cutover.attempts", self.cutover.attempts),
+            ("soak_check_failures", self.soak_check_failures),
             ("dbt.threads", self.dbt.threads.map_or(1, u32::from)),
         ];
         for (path, count) in counts {

@@ -255,6 +255,7 @@ impl Git<'_> {
             environment,
             deadline: self.deadline.saturating_duration_since(Instant::now()),
             stop_timeout: STOP,
+            hurry: None,
             log: None,
             record: None,
         };

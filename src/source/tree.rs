@@ -39,6 +39,9 @@ struct Record {
     /// Of the files that list packages, when `dbt_packages` was last emptied.
     #[serde(default)]
     packages: String,
+    /// Of the commit.
+    #[serde(default)]
+    author: Option<String>,
 }
 
 /// The lock on a work tree; held by the process while the value lives.
@@ -128,6 +131,11 @@ impl Source {
         is_ours.then(|| record.revision.parse().ok()).flatten()
     }
 
+    /// The author of that commit.
+    pub(super) fn recorded_author(&self) -> Option<String> {
+        self.record()?.author
+    }
+
     fn record_file(&self) -> PathBuf {
         self.folder.join("revision.json")
     }
@@ -206,14 +214,20 @@ impl Source {
         if packages.as_deref() != Some(listed.as_str()) {
             remove_all(&folder.join("dbt_packages"))?;
         }
+        // Only for people: a commit without one is as good.
+        let asked = ["log", "-1", "--format=%an <%ae>", revision.as_str()];
+        let author = git.local(&asked).await.ok();
+        let author = author.map(|author| author.trim().to_owned());
         self.write_record(&Record {
             url: self.address.to_string(),
             revision: revision.to_string(),
             packages: listed,
+            author: author.clone(),
         })?;
         Ok(Checkout {
             revision: revision.clone(),
             folder,
+            author,
         })
     }
 

@@ -37,6 +37,14 @@ pub enum StoreError {
         /// What was found instead.
         found: String,
     },
+    /// A pooler stands before the server and gives the transactions of one connection to several sessions.
+    #[error(
+        "the journal {place} is reached through a pooler that does not keep a connection's session, so that nothing can hold its lead"
+    )]
+    Pooled {
+        /// The database.
+        place: String,
+    },
     /// A newer version wrote the journal.
     #[error(
         "the journal {place} has the schema {found}, this version knows up to {known}; it was not touched"
@@ -280,6 +288,7 @@ impl Classify for StoreError {
             StoreError::Url { .. }
             | StoreError::CannotOpen { .. }
             | StoreError::NotAJournal { .. }
+            | StoreError::Pooled { .. }
             | StoreError::NewerSchema { .. }
             | StoreError::DivergentSchema { .. }
             | StoreError::ReadOnly { .. }
@@ -318,6 +327,9 @@ impl Classify for StoreError {
             ),
             StoreError::NotAJournal { .. } => {
                 "set store.url to the journal, or to a file or schema that does not exist yet".to_owned()
+            }
+            StoreError::Pooled { .. } => {
+                "let store.url name the server itself, or a pooler in session mode".to_owned()
             }
             StoreError::NewerSchema { .. } => {
                 "run the newer version of Cutover that wrote it; schemas only go forward".to_owned()

@@ -10,6 +10,7 @@
 
 use super::error::StoreError;
 use super::postgres::Keeper;
+use super::subject::Subject;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,6 +19,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::RwLock;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// The longest file name part that an environment's name becomes, in bytes.
@@ -31,11 +34,24 @@ pub struct Lead {
     /// What the proof is valid in.
     pub(super) place: String,
     /// Which lead of the environment it is, where leads are counted.
-    pub(super) epoch: i64,
+    pub(super) epoch: Epoch,
     /// Cancelled when another process has taken the lead over.
     lost: CancellationToken,
+    /// Whether it may be another's by now, where it can be lost.
+    doubt: Option<watch::Receiver<bool>>,
+    /// Who is behind what is done with it.
+    pub(super) subject: RwLock<Subject>,
     /// Held for its lock.
     lock: Lock,
+}
+
+/// Which lead of an environment it is. The number says which one is later; it can be given twice when a server
+/// fell back to what it had before, so that only both together name one lead.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Epoch {
+    pub(super) number: i64,
+    /// Made anew by each lead, at random.
+    pub(super) token: String,
 }
 
 /// What ends with the lead.
@@ -59,19 +75,39 @@ impl Lead {
         self.lost.clone().cancelled_owned()
     }
 
+    /// Ends when this process cannot be sure any more that it leads: the journal has not confirmed it for so
+    /// long that another process may soon take the lead. Whatever is not stopped by the journal itself must
+    /// end then. Never beside an SQLite file.
+    pub fn in_doubt(&self) -> impl Future<Output = ()> + Send + use<> {
+        doubted(self.doubt.clone(), true)
+    }
+
+    /// Ends when this process is sure that it leads; never once the lead is lost.
+    pub fn certain(&self) -> impl Future<Output = ()> + Send + use<> {
+        let doubt = self.doubt.clone();
+        async move {
+            if doubt.is_some() {
+                doubted(doubt, false).await;
+            }
+        }
+    }
+
     /// The proof of a lead that a connection to a server holds.
     pub(super) fn kept(
         environment: String,
         place: String,
-        epoch: i64,
+        epoch: Epoch,
         keeper: Keeper,
         lost: CancellationToken,
+        doubt: watch::Receiver<bool>,
     ) -> Self {
         Self {
             environment,
             place,
             epoch,
             lost,
+            doubt: Some(doubt),
+            subject: RwLock::new(Subject::of_process()),
             lock: Lock::Server(keeper),
         }
     }
@@ -85,6 +121,16 @@ impl Drop for Lead {
             let _ = file.unlock();
         }
     }
+}
+
+/// Ends when it is as wanted; never when nobody says so any more.
+async fn doubted(doubt: Option<watch::Receiver<bool>>, wanted: bool) {
+    if let Some(mut doubt) = doubt
+        && doubt.wait_for(|doubt| *doubt == wanted).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Who leads.
@@ -145,8 +191,10 @@ pub(super) fn take(
         environment: environment.to_owned(),
         place: database.display().to_string(),
         // The file's lock cannot be lost while the process lives.
-        epoch: 0,
+        epoch: Epoch::default(),
         lost: CancellationToken::new(),
+        doubt: None,
+        subject: RwLock::new(Subject::of_process()),
         lock: Lock::File(file),
     })
 }

@@ -28,8 +28,8 @@ pub struct Message {
     /// The deployment, where it is about one.
     pub deployment_id: Option<String>,
     /// What is told. Of an event: `kind`, `environment`, `deployment`, `state` (after it), `reason`,
-    /// `seq`, `at`, and of a rollback that was asked for `cause`. Of a run: `kind`, `environment`, `run`, `cause`, `outcome`, `deployment`,
-    /// `detail`, `revision`, `scheduled_for`, `started_at`, `at`.
+    /// `seq`, `at`, `by` (who is behind it), and of a rollback that was asked for `cause`. Of a run: `kind`, `environment`, `run`, `cause`, `outcome`, `deployment`,
+    /// `detail`, `revision`, `scheduled_for`, `started_at`, `at`, `by`.
     pub body: Value,
     /// When it was written.
     pub created_at: Timestamp,
@@ -100,6 +100,9 @@ impl MessageRow {
             "seq": event.seq,
             "at": event.at,
         });
+        if let Some(by) = said(event.by.as_deref()) {
+            body["by"] = by;
+        }
         // The body is what this process wrote a moment ago.
         let own: Value = serde_json::from_str(&event.body).unwrap_or_default();
         if let Some(cause) = own.get("cause") {
@@ -118,7 +121,7 @@ impl MessageRow {
     /// What is told about a run that has ended.
     pub(super) fn of_run(run: &RunRow, outcome: Outcome, at: &str) -> Self {
         let kind = format!("run_{outcome}");
-        let body = json!({
+        let mut body = json!({
             "kind": kind,
             "environment": run.environment,
             "run": run.id,
@@ -131,6 +134,9 @@ impl MessageRow {
             "started_at": run.started_at,
             "at": at,
         });
+        if let Some(by) = said(run.by.as_deref()) {
+            body["by"] = by;
+        }
         Self {
             id: Uuid::now_v7().to_string(),
             kind,
@@ -140,6 +146,11 @@ impl MessageRow {
             created_at: at.to_owned(),
         }
     }
+}
+
+/// A subject as it is stored, which is JSON.
+fn said(by: Option<&str>) -> Option<Value> {
+    by.and_then(|text| serde_json::from_str(text).ok())
 }
 
 impl DueRow {

@@ -14,6 +14,7 @@ use super::address::Address;
 use super::error::StoreError;
 use super::lead::{Holder, Lead};
 use super::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
+use super::thread::join;
 use fault::Fault;
 use link::Link;
 use rows::{
@@ -24,11 +25,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use keeper::Keeper;
+use keeper::News;
 
 /// What the server said, told apart.
 mod fault;
@@ -97,6 +99,18 @@ impl Postgres {
         self.address.place()
     }
 
+    /// Which journal it is.
+    pub(super) async fn identity(&self) -> Result<String, StoreError> {
+        self.call(async move |link| {
+            link.read(async |client| {
+                let sql = "/* store.identity */ SELECT id FROM journal";
+                Ok(client.query_typed_one(sql, &[]).await?.try_get(0)?)
+            })
+            .await
+        })
+        .await
+    }
+
     /// Takes the lead of an environment.
     pub(super) async fn lead(
         &self,
@@ -104,9 +118,15 @@ impl Postgres {
         address: Option<String>,
     ) -> Result<Lead, StoreError> {
         let lost = CancellationToken::new();
-        let taking = Keeper::take(&self.address, &environment, address, lost.clone());
+        let (doubts, doubt) = watch::channel(false);
+        let news = News {
+            lost: lost.clone(),
+            doubts,
+        };
+        let taking = Keeper::take(&self.address, &environment, address, news);
         let (keeper, epoch) = taking.await?;
-        Ok(Lead::kept(environment, self.place(), epoch, keeper, lost))
+        let place = self.place();
+        Ok(Lead::kept(environment, place, epoch, keeper, lost, doubt))
     }
 
     /// Whether somebody leads an environment.
@@ -457,7 +477,7 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join(thread);
         }
     }
 }

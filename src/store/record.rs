@@ -1,6 +1,7 @@
 //! What the journal keeps of a deployment.
 
 use super::error::StoreError;
+use super::subject::Subject;
 use crate::deployment::state::{Awaited, Event, State};
 use crate::plan::Plan;
 use crate::settings::{Check, Policy, Span};
@@ -30,6 +31,14 @@ pub struct Request {
     /// The checks in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+}
+
+impl Request {
+    /// Whether nothing happens between the swap and the cleanup.
+    #[must_use]
+    pub fn drops_the_old_side_at_once(&self) -> bool {
+        self.cleanup == Policy::Automatic && self.soak.0.is_zero()
+    }
 }
 
 /// How much of the project a deployment takes.
@@ -74,6 +83,9 @@ pub struct Deployment {
     pub finished_at: Option<Timestamp>,
     /// Why it is where it is, when something went otherwise than planned.
     pub reason: Option<String>,
+    /// Who set it off; `None` where the version that recorded it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 impl Deployment {
@@ -104,6 +116,9 @@ pub struct Summary {
     pub finished_at: Option<Timestamp>,
     /// Why it is where it is, when something went otherwise than planned.
     pub reason: Option<String>,
+    /// Who set it off; `None` where the version that recorded it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 /// One event as it was recorded.
@@ -117,6 +132,9 @@ pub struct RecordedEvent {
     pub event: Event,
     /// The state after it.
     pub state_after: State,
+    /// Who is behind it; `None` where the version that recorded it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 /// One effect: what was about to be done, and what came of it.

@@ -3,6 +3,7 @@
 
 use super::error::{Cause, StoreError};
 use super::record::{Deployment, Effect, RecordedEvent, Summary};
+use super::subject;
 use crate::deployment::state::State;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,8 @@ pub(super) struct Head {
     pub updated_at: String,
     pub finished_at: Option<String>,
     pub reason: Option<String>,
+    /// The subject of its first event.
+    pub by: Option<String>,
 }
 
 /// The documents of a deployment.
@@ -36,6 +39,8 @@ pub(super) struct EventRow {
     pub kind: String,
     pub body: String,
     pub state_after: String,
+    /// Its subject.
+    pub by: Option<String>,
 }
 
 /// A row of `effects`.
@@ -84,6 +89,7 @@ impl Head {
             created_at: of.time("created_at", &self.created_at)?,
             updated_at: of.time("updated_at", &self.updated_at)?,
             finished_at: of.optional_time("finished_at", self.finished_at.as_deref())?,
+            by: subject::read(of, "the subject", self.by.as_deref())?,
             id: self.id,
             environment: self.environment,
             attempt: self.attempt,
@@ -101,6 +107,7 @@ impl Head {
             updated_at,
             finished_at,
             reason,
+            by,
         } = self.summary()?;
         Ok(Deployment {
             plan: Of::deployment(&id).document("the plan", &documents.plan)?,
@@ -113,6 +120,7 @@ impl Head {
             updated_at,
             finished_at,
             reason,
+            by,
         })
     }
 }
@@ -129,6 +137,7 @@ impl EventRow {
                 .state_after
                 .parse()
                 .map_err(|error| of.unreadable(&what("the state"), error))?,
+            by: subject::read(of, &what("the subject"), self.by.as_deref())?,
         })
     }
 }

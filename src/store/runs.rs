@@ -10,6 +10,7 @@ use super::lead::Lead;
 use super::outbox::MessageRow;
 use super::requests::RequestRow;
 use super::row::Of;
+use super::subject::{self, Subject};
 use super::{Proof, Store, json, now, stamp, storable};
 use crate::deployment::state::{State, UnknownWord, stored_as_a_word};
 use jiff::Timestamp;
@@ -204,6 +205,9 @@ pub struct Run {
     /// What was wished of it, where it was accepted before it began. For its leader alone.
     #[serde(skip)]
     pub wishes: Option<serde_json::Value>,
+    /// Who set it off; `None` where the version that recorded it did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 /// A row of `runs`.
@@ -220,6 +224,7 @@ pub(super) struct RunRow {
     pub deployment: Option<String>,
     pub detail: Option<String>,
     pub wishes: Option<String>,
+    pub by: Option<String>,
 }
 
 /// Which runs are wanted.
@@ -259,6 +264,7 @@ impl RunRow {
             deployment: None,
             detail: None,
             wishes: wishes.transpose()?,
+            by: Some(subject::stored(&lead.subject())?),
         })
     }
 
@@ -281,6 +287,7 @@ impl RunRow {
                 .as_deref()
                 .map(|wishes| of.document("the wishes", wishes))
                 .transpose()?,
+            by: subject::read(of, "the subject", self.by.as_deref())?,
             id: self.id,
             environment: self.environment,
             revision: self.revision,
@@ -343,7 +350,7 @@ impl Store {
         Ok(run)
     }
 
-    /// Records which revision of the project a run is about.
+    /// Records which revision of the project a run is about, and who is behind it, which the revision may say.
     ///
     /// # Errors
     /// [`StoreError::RunNotFound`], or [`StoreError::RunFinished`] when the run has ended.
@@ -355,10 +362,12 @@ impl Store {
     ) -> Result<Run, StoreError> {
         let proof = self.proof(lead)?;
         let revision = storable(revision.to_owned());
+        let by = subject::stored(&lead.subject())?;
         let row = written!(
             self.change_run(proof, run_id.to_owned(), move |mut row: RunRow| {
                 row.unended()?;
                 row.revision = Some(revision.clone());
+                row.by = Some(by.clone());
                 Ok(RunChange { row, message: None })
             })
         )?;

@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::lead::{self, Holder, Lead};
 use super::outbox::MessageRow;
 use super::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
+use super::thread::join;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -58,7 +59,8 @@ impl From<StoreError> for Fault {
 }
 
 const HEAD: &str =
-    "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason";
+    "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason,
+    (SELECT subject FROM events WHERE deployment_id = deployments.id AND seq = 1)";
 
 impl Sqlite {
     /// Opens the database, made and migrated where needed.
@@ -101,6 +103,15 @@ impl Sqlite {
     /// Where the journal is; the same for every process.
     pub(super) fn place(&self) -> String {
         self.path.display().to_string()
+    }
+
+    /// Which journal it is.
+    pub(super) async fn identity(&self) -> Result<String, StoreError> {
+        self.call(|connection| {
+            let sql = "/* store.identity */ SELECT id FROM journal";
+            Ok(connection.query_row(sql, [], |row| row.get(0))?)
+        })
+        .await
     }
 
     /// Takes the lead of an environment.
@@ -413,7 +424,7 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join(thread);
         }
     }
 }
@@ -459,7 +470,7 @@ fn events_of(connection: &Connection, id: &str) -> rusqlite::Result<Vec<EventRow
     connection
         .prepare_cached(
             "/* store.events */
-            SELECT seq, at, kind, body, state_after FROM events
+            SELECT seq, at, kind, body, state_after, subject FROM events
             WHERE deployment_id = ?1 ORDER BY seq",
         )?
         .query_map([id], |row| {
@@ -469,6 +480,7 @@ fn events_of(connection: &Connection, id: &str) -> rusqlite::Result<Vec<EventRow
                 kind: row.get(2)?,
                 body: row.get(3)?,
                 state_after: row.get(4)?,
+                by: row.get(5)?,
             })
         })?
         .collect()
@@ -479,8 +491,8 @@ fn add_event(connection: &Connection, head: &Head, event: &EventRow) -> rusqlite
     connection
         .prepare_cached(
             "/* store.add_event */
-            INSERT INTO events (deployment_id, seq, at, kind, body, state_after)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            INSERT INTO events (deployment_id, seq, at, kind, body, state_after, subject)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             head.id,
@@ -488,7 +500,8 @@ fn add_event(connection: &Connection, head: &Head, event: &EventRow) -> rusqlite
             event.at,
             event.kind,
             event.body,
-            event.state_after
+            event.state_after,
+            event.by
         ])?;
     outbox::add_message(connection, &MessageRow::of_event(head, event))
 }
@@ -504,6 +517,7 @@ fn head_row(row: &Row<'_>) -> rusqlite::Result<Head> {
         updated_at: row.get(6)?,
         finished_at: row.get(7)?,
         reason: row.get(8)?,
+        by: row.get(9)?,
     })
 }
 

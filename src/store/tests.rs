@@ -102,6 +102,7 @@ mod outbox;
 mod requests;
 mod retention;
 mod runs;
+mod subjects;
 
 pub(super) fn new_deployment(environment: &str) -> NewDeployment {
     NewDeployment {
@@ -112,6 +113,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             text_only: Vec::new(),
             beside: Vec::new(),
             hooked: Vec::new(),
+            default_privileges: Vec::new(),
             build_selectors: Vec::new(),
             test_selectors: Vec::new(),
             version: 1,

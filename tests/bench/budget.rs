@@ -10,27 +10,57 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// What a release may need at most. Each is a line that no later change may cross unnoticed.
+/// What a release may need at most. Each is a line that no later change may cross unnoticed; where one is `None`, that
+/// figure is no limit for the project.
 pub struct Limits {
+    /// Releases by each side; their median counts, of memory the most.
+    pub releases: usize,
     /// Cutover's own work: wall time less dbt's processes and the wait for readiness, with costs off.
     pub own: Duration,
-    /// Peak resident memory of Cutover's process.
-    pub peak_kb: u64,
+    /// Peak resident memory of Cutover's process, in MB.
+    pub peak_mb: f64,
     /// Wall time less dbt's processes, as a multiple of [`Floor::time`].
-    pub times_the_floor: f64,
+    pub times_the_floor: Option<f64>,
+    /// Time in the state that builds, as a multiple of [`Floor::creating`].
+    pub times_creating: Option<f64>,
+    /// Wall time with everything, as a multiple of the five macros'.
+    pub times_the_macros: Option<f64>,
+    /// The same, of the macros' without the one that waits for readiness.
+    pub times_the_macros_without_await: Option<f64>,
+    /// Time in the state that builds, as a multiple of `dbt build`.
+    pub times_dbt_build: Option<f64>,
     /// Questions about the catalog that need a dataflow of their own.
     pub dataflows: u64,
     /// Statements that change the catalog, as a multiple of those that the project needs.
     pub times_the_ddl: f64,
 }
 
-/// The limits of a full release of the benchmark's project.
-pub const RELEASE: Limits = Limits {
+/// The limits of a full release of the small project.
+pub const SMALL: Limits = Limits {
+    releases: 3,
     own: Duration::from_secs(1),
-    peak_kb: 40 * 1024,
-    times_the_floor: 1.5,
+    peak_mb: 40.0,
+    times_the_floor: Some(1.5),
+    times_creating: None,
+    times_the_macros: Some(0.7),
+    times_the_macros_without_await: None,
+    times_dbt_build: None,
     dataflows: 4,
-    times_the_ddl: 2.0,
+    times_the_ddl: 1.6,
+};
+
+/// The limits of a full release of the large project.
+pub const LARGE: Limits = Limits {
+    releases: 1,
+    own: Duration::from_secs(5),
+    peak_mb: 60.0,
+    times_the_floor: None,
+    times_creating: Some(1.15),
+    times_the_macros: None,
+    times_the_macros_without_await: Some(0.5),
+    times_dbt_build: Some(1.0 / 3.0),
+    dataflows: 4,
+    times_the_ddl: 1.6,
 };
 
 /// The costs to start the stand-in with.
@@ -57,7 +87,8 @@ pub fn options(costs: Option<Costs>) -> Options {
     }
 }
 
-/// What the server cannot be spared for a project.
+/// What the server cannot be spared for a project. Relations of the old side are dropped one by one: a DROP with
+/// CASCADE would take with it what nobody planned to lose.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Floor {
     pub schemas: u32,
@@ -71,10 +102,26 @@ pub struct Floor {
 impl Floor {
     /// Statements that make green, swap it in and take the old side down.
     pub fn ddl(&self) -> u32 {
-        let made = self.tables + self.views + self.materialized_views + self.indexes;
+        let made = self.relations() + self.indexes;
         let sides = self.schemas + self.clusters;
-        // Each schema and cluster is made, swapped and dropped; one COMMIT.
-        made + 3 * sides + 1
+        // Each schema and cluster is made, swapped and dropped, each relation made and dropped; one COMMIT.
+        made + self.relations() + 3 * sides + 1
+    }
+
+    fn relations(&self) -> u32 {
+        self.tables + self.views + self.materialized_views
+    }
+
+    /// How long the statements take that make the relations and indexes of the project, at a factor.
+    pub fn creating(&self, factor: f64) -> Duration {
+        let of = |count: u32, ms: f64| f64::from(count) * ms;
+        let ms = of(
+            self.tables,
+            prices::CREATE_MATERIALIZED_VIEW + prices::COMMIT,
+        ) + of(self.views, prices::CREATE_VIEW)
+            + of(self.materialized_views, prices::CREATE_MATERIALIZED_VIEW)
+            + of(self.indexes, prices::CREATE_INDEX);
+        Duration::from_secs_f64(ms * factor / 1000.0)
     }
 
     /// How long they and the wait for green take, at a factor.
@@ -86,16 +133,11 @@ impl Floor {
         ) + of(
             self.clusters,
             prices::CREATE_CLUSTER + prices::REPLICA + prices::SWAP + prices::DROP_CLUSTER,
-        ) + of(
-            self.tables,
-            prices::CREATE_MATERIALIZED_VIEW + prices::COMMIT,
-        ) + of(self.views, prices::CREATE_VIEW)
-            + of(self.materialized_views, prices::CREATE_MATERIALIZED_VIEW)
-            + of(self.indexes, prices::CREATE_INDEX)
+        ) + of(self.relations(), prices::DROP)
             + prices::BEGIN
             + prices::COMMIT
             + prices::LAG_KNOWN;
-        Duration::from_secs_f64(ms * factor / 1000.0)
+        self.creating(factor) + Duration::from_secs_f64(ms * factor / 1000.0)
     }
 }
 

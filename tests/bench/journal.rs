@@ -88,6 +88,7 @@ fn deployment() -> NewDeployment {
             text_only: Vec::new(),
             beside: Vec::new(),
             hooked: Vec::new(),
+            default_privileges: Vec::new(),
             version: 1,
             mode: cutover::plan::Mode::Full,
             environment: "prod".to_owned(),

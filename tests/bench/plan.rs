@@ -23,7 +23,7 @@ use cutover::plan::slim::{self, Closed};
 use cutover::plan::{ClusterDefinition, Mode, ObjectKind, Plan};
 use cutover::project::Switches;
 use cutover::project::manifest::Manifest;
-use cutover::project::outcome::{Circumstances, Outcomes};
+use cutover::project::outcome::{Before, Circumstances, Outcomes};
 use cutover::project::state::Comparison;
 use project::{
     CHANGED, CLUSTERS, COLUMNS, DBT_MODELS, Project, SCHEMAS, materialized, parents, sql,
@@ -155,7 +155,11 @@ fn measure(place: &Path) -> ExitCode {
     });
     let read = began.elapsed();
     let comparison = Comparison::of(&old, &new);
-    let mut outcomes = outcomes(&new);
+    let before = Before {
+        manifest: Some(&old),
+        outcomes: &known,
+    };
+    let mut outcomes = outcomes(&new, Some(before));
     outcomes.take_known(&known);
     // What dbt would have compiled.
     for id in outcomes
@@ -197,7 +201,7 @@ fn measure(place: &Path) -> ExitCode {
 }
 
 /// What comes out of a project, with nothing compiled.
-fn outcomes(manifest: &Manifest) -> Outcomes {
+fn outcomes(manifest: &Manifest, before: Option<Before<'_>>) -> Outcomes {
     let named = |name: Option<&str>| Some(name.unwrap_or("cluster_0").to_owned());
     uncompiled(
         manifest,
@@ -205,6 +209,7 @@ fn outcomes(manifest: &Manifest) -> Outcomes {
         &named,
         Some(&Circumstances::default()),
         Switches::default(),
+        before,
     )
     .unwrap()
 }
@@ -212,7 +217,7 @@ fn outcomes(manifest: &Manifest) -> Outcomes {
 /// The outcomes of the baseline beside its manifest, as a release keeps them.
 fn write_outcomes(place: &Path) {
     let manifest = Manifest::read(&place.join("old.json")).unwrap();
-    let mut outcomes = outcomes(&manifest);
+    let mut outcomes = outcomes(&manifest, None);
     for (id, node) in &manifest.nodes {
         outcomes.compiled(id, &node.raw_code);
     }

@@ -1,9 +1,10 @@
-//! One release of a project of 10 models in 3 schemas and 2 clusters, by Cutover and by the five
-//! deployment macros of dbt-materialize, on the stand-in. Prints a Markdown table.
+//! Releases of a project of 10 models in 3 schemas and 2 clusters, and of one of 200 in 8 schemas and 4 clusters,
+//! by Cutover and by the five deployment macros of dbt-materialize, on the stand-in. Prints Markdown tables.
 //!
 //! Cutover's own work is the wall time of `cutover deploy` less the time in which a dbt process ran
 //! and less the wait for readiness. dbt is run through a wrapper that notes when each process began
-//! and ended. Resident memory is the peak of Cutover's own process (`VmHWM`).
+//! and ended. Resident memory is the peak of Cutover's own process (`VmHWM`). Building is the time that a release
+//! spends in that state.
 //!
 //! The stand-in answers as slowly as a real server (`CUTOVER_BENCH_COSTS`, see `budget.rs`), and counts what it is
 //! asked. Exits non-zero when a release needs more than a limit of `budget.rs`.
@@ -16,10 +17,13 @@
 
 #[path = "budget.rs"]
 mod budget;
+#[path = "shop.rs"]
+mod shop;
 
-use budget::{Counters, Floor, RELEASE};
+use budget::{Counters, LARGE, Limits, SMALL};
 use mz_sandbox::Costs;
 use serde_json::Value;
+use shop::Shop;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -27,28 +31,41 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const RELEASES: usize = 3;
-
 fn main() -> ExitCode {
+    let mut over = Vec::new();
+    for (shop, limits) in [(Shop::Small, &SMALL), (Shop::Large, &LARGE)] {
+        println!("## {}\n", shop.name());
+        over.extend(released(shop, limits));
+        println!();
+    }
+    if over.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("over the limit: {}", over.join("; "));
+    ExitCode::FAILURE
+}
+
+/// Releases a project again and again, by Cutover and by the macros, and gives what is over its limit.
+fn released(shop: Shop, limits: &Limits) -> Vec<String> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let costs = budget::costs();
     let sandbox = runtime
         .block_on(mz_sandbox::Sandbox::start(budget::options(costs)))
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::new(folder.path(), sandbox.port());
+    let bench = Bench::new(shop, folder.path(), sandbox.port());
     let client = runtime.block_on(bench.prepare(&sandbox.url()));
     bench.dbt(&["build"]);
     let mut releases = Vec::new();
     let mut counters = Counters::default();
-    for n in 0..RELEASES {
+    for n in 0..limits.releases {
         runtime.block_on(Counters::begin(&client));
         releases.push(bench.cutover(n));
         counters = runtime.block_on(Counters::read(&client));
     }
     let mut macros = Vec::new();
     let mut of_macros = Counters::default();
-    for n in 0..RELEASES {
+    for n in 0..limits.releases {
         runtime.block_on(Counters::begin(&client));
         macros.push(bench.macros(n));
         of_macros = runtime.block_on(Counters::read(&client));
@@ -57,10 +74,11 @@ fn main() -> ExitCode {
     runtime.block_on(sandbox.stop());
     println!("What the last release asked:\n\n{}", counters.table());
     println!("What the macros asked:\n\n{}", of_macros.table());
-    report(&releases, &macros, &counters, costs)
+    report(shop, limits, &releases, &macros, &counters, costs)
 }
 
 struct Bench {
+    shop: Shop,
     project: PathBuf,
     dbt: PathBuf,
     wrapper: PathBuf,
@@ -70,6 +88,7 @@ struct Bench {
 struct Release {
     wall: Duration,
     dbt: Duration,
+    building: Duration,
     waiting: Duration,
     peak_kb: u64,
 }
@@ -80,12 +99,16 @@ impl Release {
     }
 }
 
+/// The five macros: all, and of that the build, the tests included, and the wait.
+struct Macros {
+    wall: Duration,
+    build: Duration,
+    awaiting: Duration,
+}
+
 impl Bench {
-    fn new(folder: &Path, port: u16) -> Self {
+    fn new(shop: Shop, folder: &Path, port: u16) -> Self {
         let project = folder.join("shop");
-        for part in ["models", "seeds"] {
-            fs::create_dir_all(project.join(part)).unwrap();
-        }
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let dbt = std::env::var_os("CUTOVER_TEST_DBT")
             .map_or_else(|| root.join(".venv/bin/dbt"), PathBuf::from);
@@ -94,13 +117,14 @@ impl Bench {
             "no dbt at {}; run `make venv`",
             dbt.display()
         );
+        shop.write(&project, port);
         let bench = Self {
+            shop,
             times: folder.join("times"),
             wrapper: folder.join("dbt"),
             project,
             dbt,
         };
-        bench.write_project(port);
         let script = format!(
             "#!/bin/sh\nb=$(date +%s.%N)\n\"{}\" \"$@\"\nc=$?\necho \"$b $(date +%s.%N)\" >> \"{}\"\nexit $c\n",
             bench.dbt.display(),
@@ -111,62 +135,13 @@ impl Bench {
         bench
     }
 
-    fn write_project(&self, port: u16) {
-        let write = |name: &str, text: &str| fs::write(self.project.join(name), text).unwrap();
-        write(
-            "dbt_project.yml",
-            "name: shop\nprofile: shop\nversion: '1.0'\nvars:\n  deployment:\n    prod:\n      clusters: [compute, serving]\n      schemas: [shop_a, shop_b, shop_c]\n",
-        );
-        write(
-            "profiles.yml",
-            &format!(
-                "shop:\n  target: prod\n  outputs:\n    prod: {{type: materialize, host: 127.0.0.1, port: {port}, user: materialize, password: '', database: materialize, schema: shop, cluster: compute, threads: 2, sslmode: disable}}\n"
-            ),
-        );
-        write(
-            "seeds/orders.csv",
-            "id,customer,amount\n1,a,10\n2,b,20\n3,a,5\n",
-        );
-        let seed = "seeds:\n  - name: orders\n    config: {schema: a}\n";
-        let tests = "models:\n  - name: m4\n    columns:\n      - {name: id, data_tests: [not_null, unique]}\n";
-        write("seeds/seeds.yml", seed);
-        write("models/models.yml", tests);
-        self.write_models(0);
-    }
-
-    /// Ten models in a chain: two views, then materialized views and views with indexes.
-    fn write_models(&self, version: usize) {
-        for n in 0..10 {
-            let parent = if n == 0 {
-                "ref('orders')".to_owned()
-            } else {
-                format!("ref('m{}')", n - 1)
-            };
-            let (schema, config) = match n {
-                0..3 => ("a", "materialized='view'"),
-                3..7 => (
-                    "b",
-                    "materialized='materialized_view', cluster='compute', indexes=[{'columns': ['id']}]",
-                ),
-                _ => (
-                    "c",
-                    "materialized='view', cluster='serving', indexes=[{'default': True}]",
-                ),
-            };
-            let text = format!(
-                "{{{{ config(schema='{schema}', {config}) }}}}\nselect id, customer, amount + {version} - {version} as amount from {{{{ {parent} }}}}\n"
-            );
-            fs::write(self.project.join(format!("models/m{n}.sql")), text).unwrap();
-        }
-    }
-
     /// A client that steers, once the clusters are there.
     async fn prepare(&self, url: &str) -> tokio_postgres::Client {
         let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
             .await
             .unwrap();
         tokio::spawn(connection);
-        for cluster in ["compute", "serving"] {
+        for cluster in self.shop.clusters() {
             client
                 .batch_execute(&format!("CREATE CLUSTER {cluster} (SIZE = '25cc')"))
                 .await
@@ -175,7 +150,9 @@ impl Bench {
         client
     }
 
-    fn dbt(&self, arguments: &[&str]) {
+    /// Runs dbt, and says how long it took.
+    fn dbt(&self, arguments: &[&str]) -> Duration {
+        let began = Instant::now();
         let output = Command::new(&self.dbt)
             .args(arguments)
             .current_dir(&self.project)
@@ -188,10 +165,11 @@ impl Bench {
             "dbt {arguments:?}: {}",
             String::from_utf8_lossy(&output.stdout)
         );
+        began.elapsed()
     }
 
     fn cutover(&self, version: usize) -> Release {
-        self.write_models(version + 1);
+        self.shop.write_models(&self.project, version + 1);
         fs::write(&self.times, "").unwrap();
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
@@ -213,26 +191,26 @@ impl Bench {
         Release {
             wall: began.elapsed(),
             dbt: busy(&fs::read_to_string(&self.times).unwrap()),
+            building: building(&events),
             waiting: waiting(&events),
             peak_kb,
         }
     }
 
     /// The same release with the macros: init, build, await, promote, cleanup; and the tests.
-    fn macros(&self, version: usize) -> Duration {
-        self.write_models(100 + version);
-        let began = Instant::now();
-        self.dbt(&["run-operation", "deploy_init"]);
-        self.dbt(&["build", "--vars", "{deploy: true}"]);
-        self.dbt(&[
-            "run-operation",
-            "deploy_await",
-            "--args",
-            "{poll_interval: 1}",
-        ]);
-        self.dbt(&["run-operation", "deploy_promote"]);
-        self.dbt(&["run-operation", "deploy_cleanup"]);
-        began.elapsed()
+    fn macros(&self, version: usize) -> Macros {
+        self.shop.write_models(&self.project, 100 + version);
+        let init = self.dbt(&["run-operation", "deploy_init"]);
+        let build = self.dbt(&["build", "--vars", "{deploy: true}"]);
+        let poll = "{poll_interval: 1}";
+        let awaiting = self.dbt(&["run-operation", "deploy_await", "--args", poll]);
+        let promote = self.dbt(&["run-operation", "deploy_promote"]);
+        let cleanup = self.dbt(&["run-operation", "deploy_cleanup"]);
+        Macros {
+            wall: init + build + awaiting + promote + cleanup,
+            build,
+            awaiting,
+        }
     }
 }
 
@@ -293,86 +271,127 @@ fn high_water(status: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// What the project of `write_models` needs: a seed, six views, four materialized views and an index of each but three.
-const FLOOR: Floor = Floor {
-    schemas: 3,
-    clusters: 2,
-    tables: 1,
-    views: 6,
-    materialized_views: 4,
-    indexes: 7,
-};
+/// From entering the state that builds to leaving it.
+fn building(events: &[Value]) -> Duration {
+    let mut states = events.iter().filter(|event| event["event"] == "state");
+    let moment =
+        |event: &Value| -> jiff::Timestamp { event["at"].as_str().unwrap().parse().unwrap() };
+    let began = states.find(|event| event["state"] == "building").unwrap();
+    let ended = states.next().unwrap();
+    Duration::try_from(moment(ended).duration_since(moment(began))).unwrap()
+}
 
 fn report(
+    shop: Shop,
+    limits: &Limits,
     releases: &[Release],
-    macros: &[Duration],
+    macros: &[Macros],
     counters: &Counters,
     costs: Option<Costs>,
-) -> ExitCode {
+) -> Vec<String> {
     let seconds = |duration: Duration| format!("{:.2} s", duration.as_secs_f64());
     println!(
-        "| release | wall | dbt's processes | waiting for readiness | Cutover's own work | peak memory | the five macros, wall |"
+        "| release | wall | dbt's processes | building | waiting for readiness | Cutover's own work | peak memory | the five macros, wall | of them `dbt build` | `deploy_await` |"
     );
-    println!("|---|---|---|---|---|---|---|");
-    for (index, release) in releases.iter().enumerate() {
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for (index, (release, macros)) in releases.iter().zip(macros).enumerate() {
         println!(
-            "| {} | {} | {} | {} | {} | {:.1} MB | {} |",
+            "| {} | {} | {} | {} | {} | {} | {:.1} MB | {} | {} | {} |",
             index + 1,
             seconds(release.wall),
             seconds(release.dbt),
+            seconds(release.building),
             seconds(release.waiting),
             seconds(release.own()),
             release.peak_kb as f64 / 1024.0,
-            macros
-                .get(index)
-                .map_or_else(String::new, |wall| seconds(*wall)),
+            seconds(macros.wall),
+            seconds(macros.build),
+            seconds(macros.awaiting),
         );
     }
+    println!();
     let mut over = Vec::new();
     let mut limit = |what: &str, is: f64, at_most: f64| {
-        println!("{what}: {is:.2}, at most {at_most:.2}");
+        println!("- {what}: {is:.2}, at most {at_most:.2}");
         if is > at_most {
-            over.push(what.to_owned());
+            over.push(format!("{}: {what}", shop.name()));
         }
     };
-    println!();
-    let worst = |figure: fn(&Release) -> f64| releases.iter().map(figure).fold(0.0, f64::max);
+    let most = |figure: fn(&Release) -> f64| releases.iter().map(figure).fold(0.0, f64::max);
+    let median = |figures: Vec<f64>| -> f64 {
+        let mut figures = figures;
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    let of_releases = |figure: fn(&Release) -> Duration| {
+        median(releases.iter().map(|it| figure(it).as_secs_f64()).collect())
+    };
+    let of_macros = |figure: fn(&Macros) -> Duration| {
+        median(macros.iter().map(|it| figure(it).as_secs_f64()).collect())
+    };
     limit(
         "peak memory in MB",
-        worst(|release| release.peak_kb as f64 / 1024.0),
-        RELEASE.peak_kb as f64 / 1024.0,
+        most(|release| release.peak_kb as f64 / 1024.0),
+        limits.peak_mb,
     );
+    let floor = shop.floor();
     match costs {
         Some(costs) => {
-            let floor = FLOOR.time(costs.factor).as_secs_f64();
-            let wall = worst(|release| release.wall.saturating_sub(release.dbt).as_secs_f64());
-            limit(
-                "wall time less dbt's processes, as a multiple of the floor",
-                wall / floor,
-                RELEASE.times_the_floor,
-            );
+            let over_the_floor = of_releases(|it| it.wall.saturating_sub(it.dbt))
+                / floor.time(costs.factor).as_secs_f64();
+            if let Some(at_most) = limits.times_the_floor {
+                limit(
+                    "wall time less dbt's processes, as a multiple of the floor",
+                    over_the_floor,
+                    at_most,
+                );
+            }
+            let creating = floor.creating(costs.factor).as_secs_f64();
+            if let Some(at_most) = limits.times_creating {
+                limit(
+                    "building, as a multiple of the cost of the CREATE statements",
+                    of_releases(|it| it.building) / creating,
+                    at_most,
+                );
+            }
+            if let Some(at_most) = limits.times_the_macros {
+                limit(
+                    "wall time, as a multiple of the five macros'",
+                    of_releases(|it| it.wall) / of_macros(|it| it.wall),
+                    at_most,
+                );
+            }
+            if let Some(at_most) = limits.times_the_macros_without_await {
+                limit(
+                    "wall time, as a multiple of the macros' without their await",
+                    of_releases(|it| it.wall) / of_macros(|it| it.wall - it.awaiting),
+                    at_most,
+                );
+            }
+            if let Some(at_most) = limits.times_dbt_build {
+                limit(
+                    "building, as a multiple of dbt's",
+                    of_releases(|it| it.building) / of_macros(|it| it.build),
+                    at_most,
+                );
+            }
         }
         None => limit(
             "own work in seconds",
-            worst(|release| release.own().as_secs_f64()),
-            RELEASE.own.as_secs_f64(),
+            most(|release| release.own().as_secs_f64()),
+            limits.own.as_secs_f64(),
         ),
     }
-    let dataflows = counters.count("cutover", "dataflow", Some("catalog"));
     limit(
         "questions about the catalog that need a dataflow",
-        dataflows as f64,
-        RELEASE.dataflows as f64,
+        counters.count("cutover", "dataflow", Some("catalog")) as f64,
+        limits.dataflows as f64,
     );
     let ddl = counters.count("cutover", "ddl", None) + counters.count("dbt", "ddl", None);
     limit(
         "statements of DDL, as a multiple of those that the project needs",
-        ddl as f64 / f64::from(FLOOR.ddl()),
-        RELEASE.times_the_ddl,
+        ddl as f64 / f64::from(floor.ddl()),
+        limits.times_the_ddl,
     );
-    if over.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    println!("over the limit: {}", over.join("; "));
-    ExitCode::FAILURE
+    over
 }

@@ -1,9 +1,10 @@
 //! How long dbt keeps a plan waiting, on 2,000 models: two parses side by side, as a plan that compares texts
-//! needs; the same with one changed leaf that is compiled; and with a changed variable, for which everything
-//! is compiled. In turns, so that each meets the same machine. Prints a Markdown table.
+//! needs; one changed leaf that is compiled; and a changed variable, for which everything is compiled. These two
+//! as `build.engine: auto` plans a project that is built without dbt, which needs no second parse, and as
+//! `build.engine: dbt` does. In turns, so that each meets the same machine. Prints a Markdown table.
 //!
-//! Exits non-zero when one changed leaf takes over 1.1 times the two parses, or a changed variable over
-//! twice as long.
+//! Exits non-zero when with `auto` one changed leaf takes over 1.1 times the two parses, or a changed variable
+//! over twice as long.
 
 #![expect(
     clippy::print_stdout,
@@ -16,7 +17,7 @@ mod project;
 use cutover::deployment::builds::{Builds, Green};
 use cutover::progress::Reporter;
 use cutover::project::Manifest;
-use cutover::project::outcome::Outcomes;
+use cutover::project::outcome::{Before, Outcomes};
 use cutover::release::{Release, Wanted};
 use cutover::settings::Override;
 use project::{CHANGED, DBT_MODELS, Project, sql};
@@ -49,15 +50,24 @@ fn builds(project: &Project, name: &str) -> Builds {
 }
 
 /// The time until the outcomes are known, and how many of them were not known before.
-async fn planned(project: &Project, baseline: &Manifest, known: &Outcomes) -> Duration {
+async fn planned(
+    project: &Project,
+    baseline: &Manifest,
+    known: &Outcomes,
+    green: Green,
+) -> Duration {
     let builds = builds(project, "outcomes");
     let began = Instant::now();
     let predicted = builds.predict(baseline, known);
     let parsed = builds
-        .parse_and_compile(predicted.as_ref(), Green::ByDbt)
+        .parse_and_compile(predicted.as_ref(), green)
         .await
         .unwrap();
-    let (outcomes, _) = builds.outcomes(&parsed, Some(known)).await.unwrap();
+    let before = Before {
+        manifest: Some(baseline),
+        outcomes: known,
+    };
+    let (outcomes, _) = builds.outcomes(&parsed, Some(before)).await.unwrap();
     assert!(outcomes.uncompiled().is_empty());
     began.elapsed()
 }
@@ -92,6 +102,7 @@ async fn main() -> ExitCode {
         .folder
         .join(format!("models/model_{}.sql", DBT_MODELS - 1));
     let (mut parses, mut leaves, mut variables) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut leaves_by_dbt, mut variables_by_dbt) = (Vec::new(), Vec::new());
     for run in 0..RUNS {
         let two = builds(&project, "parses");
         let began = Instant::now();
@@ -99,10 +110,13 @@ async fn main() -> ExitCode {
         parses.push(began.elapsed());
         let text = format!("{}\n-- and {run}\n", sql(DBT_MODELS - 1, true));
         fs::write(&leaf, text).unwrap();
-        leaves.push(planned(&project, &parsed.manifest, &known).await);
+        let planned = async |green| planned(&project, &parsed.manifest, &known, green).await;
+        leaves.push(planned(Green::ByName).await);
+        leaves_by_dbt.push(planned(Green::ByDbt).await);
         fs::write(&leaf, sql(DBT_MODELS - 1, false)).unwrap();
         set_variable(&project, 2);
-        variables.push(planned(&project, &parsed.manifest, &known).await);
+        variables.push(planned(Green::ByName).await);
+        variables_by_dbt.push(planned(Green::ByDbt).await);
         set_variable(&project, 1);
     }
     let (parses, leaf, variable) = (median(parses), median(leaves), median(variables));
@@ -112,8 +126,10 @@ async fn main() -> ExitCode {
     println!("|---|---|---|");
     for (what, wall) in [
         ("two parses, as for texts", parses),
-        ("one changed leaf", leaf),
-        ("a changed variable", variable),
+        ("one changed leaf, `auto`", leaf),
+        ("one changed leaf, `dbt`", median(leaves_by_dbt)),
+        ("a changed variable, `auto`", variable),
+        ("a changed variable, `dbt`", median(variables_by_dbt)),
     ] {
         println!("| {what} | {wall:.1} s | {:.2} |", wall / parses);
     }

@@ -109,3 +109,36 @@ async fn each_kind_of_answer_lost_once_changes_nothing_about_the_end() {
         }
     }
 }
+
+/// An earlier attempt arrives between the look and the statement: its answer was lost, and the server was at it
+/// still when it was looked.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_attempt_made_is_not_made_again() {
+    let Some(world) = World::prepared(Needs::Sandbox).await else {
+        return;
+    };
+    world
+        .sql
+        .run("UPDATE mz_sandbox.settings SET value = 'on' WHERE name = 'log_statements'")
+        .await;
+    for (label, what) in [("create cluster", "CLUSTER"), ("create schema", "SCHEMA")] {
+        let mut deploying = world
+            .held_at(
+                &format!("cutover: {label} "),
+                1,
+                &["deploy", "--promotion=manual"],
+            )
+            .await;
+        deploying.until_state("staging").await;
+        let held = format!(
+            "SELECT sql FROM mz_sandbox.statements WHERE sql LIKE '/* cutover: {label} */%' ORDER BY at DESC LIMIT 1"
+        );
+        let sql = world.sql.value(&held).await;
+        assert!(sql.contains(&format!("CREATE {what} ")), "{sql}");
+        world.sql.run(&sql).await;
+        world.let_go().await;
+        deploying.ended().await.exits(0);
+        world.cutover(&["abort"]).await.exits(0);
+        world.nothing_left().await;
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::support::{People, eventually};
 use super::{configuration, world};
-use cutover::store::{Cause, Outcome as Ended, Run};
+use cutover::deployment::state::Event;
+use cutover::store::{Cause, Outcome as Ended, Run, Subject};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -22,6 +23,7 @@ async fn it_releases_on_schedule_and_stops_when_told() {
     assert!(released.len() >= 2, "{runs:#?}");
     for run in released {
         assert_eq!(run.cause, Cause::Schedule, "{runs:#?}");
+        assert_eq!(run.by, Some(Subject::Schedule), "{runs:#?}");
         let is_known = run.scheduled_for.is_some() && run.revision.is_some();
         assert!(is_known, "{run:#?}");
     }
@@ -46,6 +48,20 @@ async fn what_is_ready_waits_for_sigusr1() {
     let runs = world.runs().await;
     assert_eq!(runs[0].cause, Cause::Signal);
     assert_eq!(runs[0].outcome, Some(Ended::Released));
+    // Each event goes back to the signal that came last.
+    assert_eq!(runs[0].by, Some(Subject::signal("SIGUSR2")));
+    let id = runs[0].deployment.as_deref().expect("a deployment");
+    let events = world.journal().await.events(id).await.expect("events");
+    let asked = events
+        .iter()
+        .position(|event| matches!(event.event, Event::Asked { .. }))
+        .expect("the promotion");
+    for (place, event) in events.iter().enumerate() {
+        let signal = if place < asked { "SIGUSR2" } else { "SIGUSR1" };
+        assert_eq!(event.by, Some(Subject::signal(signal)), "{event:?}");
+    }
+    let shown = world.cutover_text(&["history", "prod"]).await.exits(0);
+    shown.says("SIGUSR2 on ");
     let metrics = daemon.try_get("/metrics").await.expect("metrics");
     assert!(
         metrics.contains("cutover_runs_total{environment=\"prod\",outcome=\"released\"} 1"),
@@ -86,6 +102,8 @@ async fn requests_are_answered_while_it_releases() {
     let runs = world.runs().await;
     assert_eq!(runs[0].id, begun["run"].as_str().expect("a run"));
     assert_eq!(runs[0].outcome, Some(Ended::Aborted));
+    // Over the socket the user is known.
+    assert_eq!(runs[0].by, Some(Subject::of_process()));
     daemon.stopped().await.exits(0);
 }
 
@@ -107,6 +125,11 @@ async fn a_stop_in_the_middle_goes_on_at_the_next_start() {
     let runs = world.runs().await;
     assert_eq!(runs.len(), 1, "{runs:#?}");
     assert_eq!(runs[0].outcome, Some(Ended::Released));
+    // The process that went on did so for whoever had asked.
+    let id = runs[0].deployment.as_deref().expect("a deployment");
+    let events = world.journal().await.events(id).await.expect("events");
+    let by = Some(Subject::signal("SIGUSR2"));
+    assert!(events.iter().all(|event| event.by == by), "{events:#?}");
     daemon.stopped().await.exits(0);
     world.nothing_left().await;
 }
@@ -270,6 +293,13 @@ async fn a_failing_soak_check_rolls_back_and_is_told() {
         .as_str()
         .expect("a text");
     assert!(text.contains("no row more than three"), "{text}");
+    let by = |topic: &str| {
+        let mut told = told.iter();
+        let post = told.find(|post| post.body["topic"] == topic).expect("told");
+        post.body["details"]["by"].clone()
+    };
+    assert_eq!(by("promoted")["name"], "SIGUSR2");
+    assert_eq!(by("rolling_back"), json!({"kind": "cutover"}));
     for post in told.iter().filter(|post| post.body.get("topic").is_some()) {
         assert!(post.is_signed_with("a secret of theirs"), "{post:?}");
     }

@@ -54,6 +54,7 @@ async fn the_client_knows_every_route() {
     );
     let act = Act {
         deployment: Some("id".to_owned()),
+        ..Act::default()
     };
     let verb = cutover::deployment::Verb::Abort;
     let accepted = client
@@ -61,6 +62,18 @@ async fn the_client_knows_every_route() {
         .await
         .expect("accepted");
     assert_eq!(accepted.deployment.as_deref(), Some("id"));
+    let force = Act {
+        force: true,
+        ..Act::default()
+    };
+    let verb = cutover::deployment::Verb::Promote;
+    let error = client.act("prod", verb, &force, "k3").await;
+    let error = error.expect_err("nothing is forced but a rollback");
+    assert_eq!(error.status(), Some(422), "{error}");
+    let verb = cutover::deployment::Verb::ForceRollback;
+    let error = client.act("prod", verb, &force, "k4").await;
+    let error = error.expect_err("not now").to_string();
+    assert!(error.contains("cannot force a rollback"), "{error}");
     let error = client.environment("a/b ?").await.expect_err("none");
     assert_eq!((error.status(), error.class()), (Some(404), Class::Usage));
     assert!(error.to_string().contains(r#""a/b ?""#), "{error}");

@@ -16,7 +16,7 @@ use cutover::metrics::Metrics;
 use cutover::progress::Progress;
 use cutover::settings::http::Http;
 use cutover::settings::{Policy, Settings, Sources, Span};
-use cutover::store::{Cause, Kind, NewDeployment, NewRun, Outcome, Store};
+use cutover::store::{Cause, Kind, NewDeployment, NewRun, Outcome, Store, Subject};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -296,6 +296,16 @@ async fn worker(
             (
                 _,
                 Command::Act {
+                    verb: Verb::ForceRollback,
+                    ..
+                },
+            ) => Err(Declined::NotNow {
+                reason: "cannot force a rollback: the deployment is building".to_owned(),
+                state: State::Building,
+            }),
+            (
+                _,
+                Command::Act {
                     verb: Verb::Promote | Verb::Rollback,
                     ..
                 },
@@ -329,6 +339,7 @@ fn show(daemon: &Daemon, name: &str, id: &str, state: State) -> jiff::Timestamp 
             since: now,
             finished_at: state.is_terminal().then_some(now),
             reason: (state == State::Failed).then(|| "a model fails".to_owned()),
+            by: Some(Subject::Schedule),
         });
     });
     now

@@ -113,6 +113,16 @@ async fn native_builds_are_as_dbt_makes_them() {
         return;
     };
     world.project.without_tests();
+    // But for two that store their failures, which are relations like any other.
+    let serve = world.name("serve");
+    world.project.write(
+        "models/stored.yml",
+        &format!(
+            "models:\n  - name: part\n    columns:\n      - name: id\n        data_tests:\n          \
+             - unique: {{name: kept_as_view, config: {{severity: warn, schema: marts, store_failures_as: view}}}}\n          \
+             - not_null: {{name: kept, config: {{store_failures: true, schema: marts, cluster: {serve}}}}}\n"
+        ),
+    );
     world.set("BUILD__ENGINE", "dbt");
     let planned = world.cutover(&["plan", "--bootstrap"]).await.exits(0);
     assert_eq!(planned.document().get("building"), None);
@@ -139,7 +149,13 @@ async fn native_builds_are_as_dbt_makes_them() {
     assert_eq!(definitions(&world).await, by_dbt);
     // All of it was made anew.
     let id = |snapshot: &Snapshot, name: &str| snapshot.id(&world_object(&world, name)).to_owned();
-    for name in ["marts.totals", "staging.kinds", "serving.report"] {
+    for name in [
+        "marts.totals",
+        "staging.kinds",
+        "serving.report",
+        "marts.kept",
+        "marts.kept_as_view",
+    ] {
         assert_ne!(id(&snapshot, name), id(&world.snapshot().await, name));
     }
 
@@ -152,6 +168,8 @@ async fn native_builds_are_as_dbt_makes_them() {
     let results = results["results"].as_array().expect("results").clone();
     assert_eq!(results.len(), 10);
     assert!(results.iter().all(|result| result["status"] == "success"));
+    let stored = verdicts(&world, &deployment, "native-test");
+    assert_eq!(stored.len(), 2, "{stored:?}");
 }
 
 /// `marts.totals` → `object shop_marts.totals`.

@@ -278,3 +278,88 @@ async fn a_run_that_cannot_be_recorded_is_made_when_it_can() {
     world.nothing_left().await;
     daemon.stopped().await.exits(0);
 }
+
+/// The dbt that builds, as the journal of processes has it.
+fn guests(world: &World) -> Vec<String> {
+    let mut processes = world.processes();
+    processes.retain(|line| line.contains("replay"));
+    processes
+}
+
+/// A command whose dbt builds, and waits.
+async fn building(world: &World, replay: &Replay) -> crate::support::Running {
+    replay.hold();
+    let deploying = world.spawn(&["deploy"]);
+    eventually("the build", async || replay.is_building().then_some(())).await;
+    assert_eq!(guests(world).len(), 1, "{:?}", world.processes());
+    deploying
+}
+
+/// Waits until no dbt runs; how long it took.
+async fn dbt_ended(world: &World) -> Duration {
+    let begun = Instant::now();
+    eventually("the end of dbt", async || {
+        guests(world).is_empty().then_some(())
+    })
+    .await;
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_lost_the_lead_ends_its_dbt() {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
+        return;
+    };
+    let journal = JournalServer::of(&mut world);
+    let replay = Replay::of(&mut world).await;
+    replay.makes(2, false);
+    // dbt itself would be given this long to end.
+    world.set("DBT__STOP_TIMEOUT", "10m");
+    let old = building(&world, &replay).await;
+    let client = journal.connect().await;
+    let taken = client.execute("UPDATE leads SET epoch = epoch + 1", &[]);
+    assert_eq!(taken.await.expect("taken"), 1);
+    let took = dbt_ended(&world).await;
+    println!(
+        "dbt ended {:.1} s after the lead was taken",
+        took.as_secs_f64()
+    );
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let outcome = old.ended().await.exits(3);
+    outcome.says("another process has taken the lead of environment");
+    world.serves(1).await;
+    // Whoever leads now makes everything.
+    replay.go_on();
+    world.cutover(&["resume"]).await.exits(0);
+    world.serves(2).await;
+    world.nothing_left().await;
+    assert_eq!(world.processes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dbt_does_not_outlive_the_certainty_of_the_lead() {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
+        return;
+    };
+    let mut journal = JournalServer::of(&mut world);
+    let replay = Replay::of(&mut world).await;
+    replay.makes(2, false);
+    world.set("DBT__STOP_TIMEOUT", "10m");
+    let deploying = building(&world, &replay).await;
+    journal.stop(Stop::Immediate);
+    let took = dbt_ended(&world).await;
+    println!(
+        "dbt ended {:.1} s after the journal went away",
+        took.as_secs_f64()
+    );
+    // Before the lease of eight seconds is over.
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    // The journal is there again and nobody else leads: it goes on by itself.
+    replay.go_on();
+    journal.start();
+    let outcome = deploying.ended().await.exits(0);
+    outcome.says("goes on once that is certain");
+    world.serves(2).await;
+    world.nothing_left().await;
+    assert_eq!(world.processes(), Vec::<String>::new());
+}

@@ -6,7 +6,7 @@ use crate::support::chance::Chance;
 use crate::support::{Needs, World};
 use cutover::deployment::builds::{Builds, Green};
 use cutover::progress::Reporter;
-use cutover::project::outcome::Outcomes;
+use cutover::project::outcome::{Before, Outcomes};
 use cutover::release::{Release, Wanted};
 use cutover::settings::Override;
 use std::path::Path;
@@ -122,16 +122,20 @@ fn builds(world: &World, name: &str, flavour: Option<&str>) -> Builds {
 
 /// What comes out, the short way where something is known.
 async fn outcomes(builds: &Builds, known: Option<(&Outcomes, &Path)>) -> Outcomes {
-    let predicted = known.and_then(|(known, manifest)| {
-        let baseline = cutover::project::Manifest::read(manifest).expect("a manifest");
-        builds.predict(&baseline, known)
+    let baseline =
+        known.map(|(_, place)| cutover::project::Manifest::read(place).expect("a manifest"));
+    let before = known.map(|(outcomes, _)| Before {
+        manifest: baseline.as_ref(),
+        outcomes,
     });
+    let predicted = before
+        .zip(baseline.as_ref())
+        .and_then(|(before, baseline)| builds.predict(baseline, before.outcomes));
     let parsed = builds
         .parse_and_compile(predicted.as_ref(), Green::ByDbt)
         .await
         .expect("a manifest");
-    let known = known.map(|(known, _)| known);
-    builds.outcomes(&parsed, known).await.expect("outcomes").0
+    builds.outcomes(&parsed, before).await.expect("outcomes").0
 }
 
 #[tokio::test(flavor = "multi_thread")]

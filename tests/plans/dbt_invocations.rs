@@ -60,6 +60,7 @@ fn invoker(dbt: &Path, folder: &Path) -> Invoker {
         build_timeout: Duration::from_secs(120),
         stop_timeout: Duration::from_secs(5),
         cancel: CancellationToken::new(),
+        hurry: CancellationToken::new(),
         reporter: Reporter::silent(),
     }
 }

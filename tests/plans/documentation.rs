@@ -218,3 +218,38 @@ fn links_between_the_documents_lead_somewhere() {
         }
     }
 }
+
+/// Whether a function of a module is in its file, or in one of the files below it.
+fn is_in_source(path: &str) -> bool {
+    let (module, function) = path.rsplit_once("::").expect("a path");
+    let place = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src")
+        .join(module.replace("::", "/"));
+    let below = std::fs::read_dir(&place).into_iter().flatten().flatten();
+    let files = below
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file());
+    let defined = [format!("fn {function}("), format!("fn {function}<")];
+    files.chain([place.with_extension("rs")]).any(|file| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        defined.iter().any(|defined| text.contains(defined))
+    })
+}
+
+#[test]
+fn the_page_on_safety_names_functions_that_are_there() {
+    let page = document("docs/safety.md");
+    assert!(is_in_source("deployment::cutover::swap"));
+    assert!(!is_in_source("deployment::cutover::swop"));
+    for (heading, least) in [("Interrupted at", 20), ("What could lose something", 20)] {
+        let rows = rows(&page, heading);
+        assert!(rows.len() >= least, "{heading}");
+        for row in rows {
+            let kept_by = row[row.len() - 2];
+            let functions: Vec<&str> = kept_by.split(", ").map(|it| it.trim_matches('`')).collect();
+            for function in functions {
+                assert!(is_in_source(function), "{function}, for {:?}", row[0]);
+            }
+        }
+    }
+}

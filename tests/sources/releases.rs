@@ -73,6 +73,8 @@ async fn a_deployment_is_made_from_its_commit() {
         .says("deployment-active");
     let record = || std::fs::read_to_string(place.join("revision.json")).expect("a record");
     assert!(record().contains(&second));
+    let author = repository.git(&["log", "-1", "--format=%an <%ae>"]);
+    assert!(record().contains(&author), "{}", record());
     world.cutover(&["promote", "live"]).await.exits(0);
     assert!(record().contains(&first));
     assert!(!place.join("tree/dbt/models/note.yml").exists());

@@ -1,7 +1,7 @@
 //! Checks by SQL: on green before the swap, on production during the soak, and the rollback that
 //! follows a failing one by itself.
 
-use crate::support::{Needs, Outcome, Replay, World};
+use crate::support::{Needs, Outcome, Replay, World, eventually};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -442,4 +442,73 @@ async fn a_faulty_check_is_a_fault_of_the_configuration() {
         .says("checks[1].name")
         .says("checks[1].relation")
         .says("checks[1].tolerance");
+}
+
+/// A person whom nobody wants to see.
+const NO_EVE: &str = "  - name: no eve\n    kind: no_rows\n    run: [soak]\n    \
+                      sql: SELECT 1 FROM {{ green(\"shop_staging.orders\") }} WHERE customer = 'eve'\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_passes_rolls_nothing_back() {
+    let Some((world, _replay)) = quick().await else {
+        return;
+    };
+    let text = format!("soak_check_interval: 2s\nchecks:\n{NO_EVE}");
+    world.project.write("cutover.yaml", &text);
+    customer(&world).await;
+    let mut deploying = world.spawn(&["deploy", "--soak", "1h"]);
+    let says = async |running: &mut crate::support::Running, what: &str| {
+        running
+            .until(what, |line| line["text"].to_string().contains(what))
+            .await
+    };
+    says(&mut deploying, "passed").await;
+    customer(&world).await;
+    says(&mut deploying, "the 1st of 3 times in a row").await;
+    let gone = "DELETE FROM shop_staging.orders WHERE customer = 'eve'";
+    world.sql.run(gone).await;
+    let status = world.cutover(&["status"]).await.exits(0).document();
+    let deployment = &status["environments"][0]["deployment"];
+    let id = deployment["id"].as_str().expect("an id").to_owned();
+    eventually("the check to pass again", async || {
+        let check = shown(&world, &id).await["checks"][0].clone();
+        let passed = check["verdict"] == "passed" && check["runs"].as_u64() > Some(2);
+        passed.then_some(())
+    })
+    .await;
+    deploying.signal(Signal::SIGINT);
+    let ended = deploying.ended().await.exits(130);
+    assert!(!ended.states().contains(&"rolling_back".to_owned()));
+    let shown = shown(&world, &ended.deployment()).await;
+    assert_eq!(shown["checks"][0]["failures"], 0, "{shown}");
+    world.serves(2).await;
+    world.cutover(&["cleanup"]).await.exits(0);
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_for_its_own_reasons_has_said_nothing_about_the_data() {
+    let Some((world, _replay)) = quick().await else {
+        return;
+    };
+    // Out of memory, and whatever the server has no code for.
+    for code in ["53200", "XX000"] {
+        checks(&world, &[ROWS, "    run: [soak]\n"].concat());
+        world
+            .sql
+            .run(&format!(
+                "INSERT INTO mz_sandbox.faults (pattern, application_name, action, argument, times) \
+                 VALUES ('cutover: check row count', 'cutover', 'error', '{code}', NULL)"
+            ))
+            .await;
+        // The end of the soak needs an answer; neither side is given up without one.
+        let stuck = world.cutover(&["deploy"]).await.exits(5);
+        let stuck = stuck.says("got no answer").says(code);
+        assert!(!stuck.states().contains(&"rolling_back".to_owned()));
+        let shown = shown(&world, &stuck.deployment()).await;
+        assert_eq!(verdicts(&shown), ["soak totals keep their rows no_answer"]);
+        world.let_go().await;
+        world.cutover(&["resume"]).await.exits(0);
+        world.nothing_left().await;
+    }
 }

@@ -103,6 +103,16 @@ async fn foreign(world: &World) -> String {
     name
 }
 
+/// As [`foreign`], with the mark of this version, which says that another journal has it.
+async fn of_another_journal(world: &World) -> String {
+    let name = world.name("elsewhere");
+    let tag = r#"[cutover {"deployment":"0190a1b2-0000-7000-8000-000000000001","environment":"prod","project":"shop","journal":"another","side":"green"}]"#;
+    world.sql.run(&format!("CREATE SCHEMA {name}")).await;
+    let comment = format!("COMMENT ON SCHEMA {name} IS '{tag}'");
+    world.sql.run(&comment).await;
+    name
+}
+
 fn names(list: &serde_json::Value) -> Vec<String> {
     let list = list.as_array().expect("a list").iter();
     list.map(|left| left["name"].as_str().expect("a name").to_owned())
@@ -116,6 +126,8 @@ async fn what_an_ended_deployment_left_is_reported_and_collected() {
     };
     let id = left(&world).await;
     let foreign = foreign(&world).await;
+    // Not one of these either, whatever becomes of it there.
+    of_another_journal(&world).await;
     // A mark on production is not one of a leftover.
     let tag = format!(r#"[cutover {{"deployment":"{id}","environment":"prod","side":"green"}}]"#);
     let marts = world.name("marts");

@@ -65,3 +65,43 @@ async fn green_that_lost_its_replicas_meanwhile_never_goes_live() {
     world.hydrates(true).await;
     world.nothing_left().await;
 }
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_ends_no_soak() {
+    let Some(mut world) = World::prepared(Needs::Sandbox).await else {
+        return;
+    };
+    let _replay = Replay::of(&mut world).await;
+    world.set("SOAK", "1h");
+    world.set("SOAK_CHECK_INTERVAL", "100ms");
+    let mut deploying = world.spawn(&["deploy"]);
+    deploying
+        .until("a look after the swap", |line| line["event"] == "watched")
+        .await;
+    deploying.signal(Signal::SIGKILL);
+    deploying.ended().await;
+    let soaking = world.snapshot().await;
+    // The machine that goes on is years ahead of the one that swapped.
+    let journal = world.project.path().join(".cutover/cutover.db");
+    let journal = rusqlite::Connection::open(journal).expect("the journal");
+    let changed = journal
+        .execute(
+            "UPDATE events SET at = '2001-01-01T00:00:00.000Z' WHERE kind = 'swap_committed'",
+            [],
+        )
+        .expect("changed");
+    assert_eq!(changed, 1);
+    drop(journal);
+    let mut resuming = world.spawn(&["resume"]);
+    for _ in 0..2 {
+        resuming
+            .until("another look", |line| line["event"] == "watched")
+            .await;
+    }
+    world.snapshot().await.is(&soaking);
+    assert!(!resuming.has_ended());
+    resuming.signal(Signal::SIGINT);
+    resuming.ended().await;
+    world.cutover(&["cleanup"]).await.exits(0);
+    world.nothing_left().await;
+}

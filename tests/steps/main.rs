@@ -1,8 +1,10 @@
 //! What a release does with production, step by step: from the first one into an empty database to
 //! clearing up after those that ended.
 
+mod back;
 mod baseline;
 mod bootstrap;
+mod carried;
 mod checks;
 mod collect;
 mod failures;

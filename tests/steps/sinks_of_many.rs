@@ -3,6 +3,7 @@
 
 use crate::support::{Needs, Replay, Running, World, eventually};
 use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
 
 const SINKS: [&str; 3] = ["out1", "out2", "out3"];
 
@@ -202,5 +203,37 @@ async fn one_sink_that_cannot_be_moved_is_named_alone_and_can_be_rolled_back() {
     world.cutover(&["resume"]).await.exits(0);
     all_read(&world, &old).await;
     world.serves(1).await;
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sinks_that_do_not_run_are_waited_for_together_and_keep_no_stop_waiting() {
+    let Some((mut world, _replay)) = world().await else {
+        return;
+    };
+    let unhealthy = "INSERT INTO mz_sandbox.sinks (pattern) VALUES ('shop_out\\.out.')";
+    world.sql.run(unhealthy).await;
+    world.set("SINKS__ALTER_TIMEOUT", "10m");
+    let mut deploying: Running = world.spawn(&["deploy"]);
+    deploying.until_state("soaking").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let asked = Instant::now();
+    deploying.signal(Signal::SIGINT);
+    deploying.ended().await.exits(130);
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    world.serves(2).await;
+    // One after the other they would take three times as long.
+    world.set("SINKS__ALTER_TIMEOUT", "4s");
+    let began = Instant::now();
+    let mut stuck = world.cutover(&["resume"]).await.exits(5);
+    assert!(began.elapsed() < Duration::from_secs(10));
+    for name in SINKS {
+        stuck = stuck.says(&format!("shop_out.{name}"));
+    }
+    world.sql.run("DELETE FROM mz_sandbox.sinks").await;
+    world.cutover(&["resume"]).await.exits(0);
+    world.serves(2).await;
+    let marts = schema(&world, "shop_marts").await;
+    all_read(&world, &marts).await;
     world.nothing_left().await;
 }

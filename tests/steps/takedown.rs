@@ -1,6 +1,7 @@
 //! Taking a side down stops at what others need, names it, and goes on when it is out of the way.
 
 use crate::support::{Needs, Outcome, Replay, World};
+use nix::sys::signal::Signal;
 
 /// Production of release 1, others' schema and cluster, and a dbt that answers at once.
 async fn world() -> Option<(World, Replay)> {
@@ -144,4 +145,60 @@ async fn dropping_green_stops_at_what_others_need() {
     world.cutover(&["abort"]).await.exits(0);
     world.nothing_left().await;
     world.snapshot().await.is(&before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_sql_that_names_a_schema_does_not_keep_green() {
+    let Some((world, replay)) = world().await else {
+        return;
+    };
+    replay.names_schema(true);
+    let before = world.snapshot().await;
+    // The server swaps no schema that a column reference names, and renames none.
+    let failed = world.cutover(&["deploy"]).await.exits(1);
+    failed.says("ambiguous reference");
+    world.serves(1).await;
+    world.nothing_left().await;
+    world.snapshot().await.is(&before);
+
+    // Killed before, among and after the first drops, and inside the transaction of the renames.
+    for (pattern, nth) in [("drop object", 1), ("drop object", 2), ("rename object", 2)] {
+        let running = world
+            .held_at(&format!("cutover: {pattern}"), nth, &["deploy"])
+            .await;
+        running.signal(Signal::SIGKILL);
+        running.ended().await;
+        world.let_go().await;
+        world.cutover(&["resume"]).await.exits(1);
+        world.serves(1).await;
+        world.nothing_left().await;
+        world.snapshot().await.is(&before);
+    }
+
+    // Somebody swaps between the renames and a drop: what serves has none of the secret names.
+    let running = world.held_at("cutover: drop object", 1, &["deploy"]).await;
+    world
+        .sql
+        .run("ALTER SCHEMA shop_staging SWAP WITH shop_staging_dbt_deploy")
+        .await;
+    world.let_go().await;
+    let foreign = running.ended().await;
+    world.serves(1).await;
+    stuck(
+        &world,
+        foreign,
+        &["foreign-swap"],
+        "SELECT count(*)::text FROM shop_staging_dbt_deploy.orders",
+    )
+    .await;
+    world
+        .sql
+        .run("ALTER SCHEMA shop_staging SWAP WITH shop_staging_dbt_deploy")
+        .await;
+    world.cutover(&["resume"]).await.exits(1);
+    world.nothing_left().await;
+    world.snapshot().await.is(&before);
+    replay.names_schema(false);
+    world.cutover(&["deploy"]).await.exits(0);
+    world.nothing_left().await;
 }

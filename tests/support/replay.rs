@@ -21,6 +21,7 @@ struct Order {
     release: u32,
     counts: bool,
     fails: bool,
+    names_schema: bool,
 }
 
 /// Gives what was recorded; a build waits for the objects.
@@ -102,6 +103,7 @@ impl Replay {
             release: 2,
             counts: true,
             fails: false,
+            names_schema: false,
         }));
         let (staging, green) = (world.name("staging"), world.name("staging_dbt_deploy"));
         // The first three make the schema of the seed.
@@ -126,6 +128,7 @@ impl Replay {
                 })
                 .into(),
         };
+        let marts = world.name("marts_dbt_deploy");
         let (place, orders) = (folder.clone(), Arc::clone(&order));
         let builder = tokio::spawn(async move {
             loop {
@@ -138,6 +141,10 @@ impl Replay {
                     if !is_alive(guest) {
                         break;
                     }
+                    let step = match order.names_schema {
+                        true => naming(step, &marts),
+                        false => step.clone(),
+                    };
                     if let Err(error) = sql.attempt(&format!("/* dbt: */ {step}")).await {
                         end = ("broken", error);
                         break;
@@ -170,11 +177,19 @@ impl Replay {
 
     /// What every build from now on makes, and whether it fails in the end.
     pub fn makes(&self, release: u32, fails: bool) {
-        *self.order.lock().expect("no builder panics") = Order {
+        let mut order = self.order.lock().expect("no builder panics");
+        *order = Order {
             release,
             counts: false,
             fails,
+            names_schema: order.names_schema,
         };
+    }
+
+    /// Whether what builds make from now on names a green schema in column references, so that no
+    /// server swaps or renames it.
+    pub fn names_schema(&self, does: bool) {
+        self.order.lock().expect("no builder panics").names_schema = does;
     }
 
     /// Whether builds fail in the end from now on.
@@ -202,6 +217,17 @@ impl Drop for Replay {
     fn drop(&mut self) {
         self.builder.abort();
     }
+}
+
+/// The same view, with the schema in its column references.
+fn naming(step: &str, marts: &str) -> String {
+    if !step.contains(".report AS ") {
+        return step.to_owned();
+    }
+    step.replace(" t.", &format!(" {marts}.totals."))
+        .replace(" c.", &format!(" {marts}.counts."))
+        .replace(".totals t ", ".totals ")
+        .replace(".counts c", ".counts")
 }
 
 fn is_alive(guest: u32) -> bool {

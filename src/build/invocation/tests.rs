@@ -38,6 +38,7 @@ fn invoker(folder: &Path, body: &str) -> Invoker {
         build_timeout: Duration::from_secs(60),
         stop_timeout: Duration::from_millis(50),
         cancel: CancellationToken::new(),
+        hurry: CancellationToken::new(),
         reporter: Reporter::silent(),
     }
 }
@@ -163,6 +164,32 @@ async fn thousands_of_selectors_fit_and_too_many_are_refused() {
         "{error}"
     );
     assert!(error.hint().is_some());
+    // So it is said while planning.
+    invoker
+        .fits(&many(15_000), &many(15_000))
+        .expect("they fit");
+    for (nodes, tests) in [(30_000, 1), (1, 30_000)] {
+        let error = invoker.fits(&many(nodes), &many(tests)).expect_err("no");
+        assert!(matches!(error, BuildError::TooLong { nodes: 30_000, .. }));
+    }
+    invoker.fits(&[], &[]).expect("nothing is run");
+}
+
+#[test]
+fn a_runs_folder_is_its_users_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (old, new) = (folder.path().join("old"), folder.path().join("a/new"));
+    std::fs::create_dir(&old).expect("a folder");
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&old, open).expect("changed");
+    for place in [old, new.clone(), new] {
+        super::private_folder(&place).expect("made");
+        let mode = std::fs::metadata(&place)
+            .expect("it is there")
+            .permissions();
+        assert_eq!(mode.mode() & 0o777, 0o700, "{}", place.display());
+    }
 }
 
 /// Messages that dbt 1.11.16 wrote, all with exit code 2.

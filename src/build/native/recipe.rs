@@ -47,6 +47,9 @@ pub struct TestItem {
     pub limit: Option<u64>,
     /// Whether it can fail, or only warn.
     pub severity: Severity,
+    /// The relation in which its failures are stored, made before it runs; it then counts what is in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Item>,
 }
 
 /// What a test can do.

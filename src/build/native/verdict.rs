@@ -67,6 +67,7 @@ mod tests {
             error_if: "> 10".to_owned(),
             limit: None,
             severity,
+            stored: None,
         }
     }
 

@@ -15,6 +15,7 @@ fn shell(script: &str, directory: &Path) -> Guest {
         environment: Variables::from([("PATH".into(), "/usr/bin:/bin".into())]),
         deadline: LONG,
         stop_timeout: LONG,
+        hurry: None,
         log: None,
         record: None,
     }
@@ -234,4 +235,56 @@ async fn our_own_sigkill_kills_the_group() {
     victim.kill().expect("it is ours");
     victim.wait().expect("it is waited for");
     eventually("the grandchild is dead", || !alive(child)).await;
+}
+
+#[tokio::test]
+async fn one_that_must_not_go_on_gets_no_time_to_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hurry = CancellationToken::new();
+    let mut guest = shell(
+        "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done",
+        folder.path(),
+    );
+    guest.hurry = Some(hurry.clone());
+    let place = folder.path().join("pid");
+    let started = std::time::Instant::now();
+    let (ended, ()) = tokio::join!(run(&guest), async {
+        eventually("the guest", || pid_in(&place).is_some()).await;
+        hurry.cancel();
+    });
+    assert!(
+        matches!(ended.0, Err(ProcessError::Cancelled { .. })),
+        "{:?}",
+        ended.0
+    );
+    assert!(started.elapsed() < LONG / 2);
+    assert!(!alive(pid_in(&place).expect("a process")));
+    // It is not started again.
+    let (again, _) = run(&guest).await;
+    assert!(
+        matches!(again, Err(ProcessError::Cancelled { .. })),
+        "{again:?}"
+    );
+}
+
+#[tokio::test]
+async fn secrets_of_dbt_are_in_no_line_and_no_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let mut guest = shell(
+        "echo \"password: $DBT_ENV_SECRET_PW\" >&2; echo \"$PLAIN\"; exit 1",
+        folder.path(),
+    );
+    guest
+        .environment
+        .insert("DBT_ENV_SECRET_PW".into(), "hunter22".into());
+    guest.environment.insert("PLAIN".into(), "seen".into());
+    guest.log = Some(log.clone());
+    let (finished, mut lines) = run(&guest).await;
+    lines.sort_by(|a, b| a.1.cmp(&b.1));
+    let lines: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
+    assert_eq!(lines, ["password: *****", "seen"]);
+    assert!(!finished.expect("it ended").tail.contains("hunter22"));
+    let logged = std::fs::read_to_string(log).expect("the log");
+    assert!(logged.contains("*****") && !logged.contains("hunter22"));
 }

@@ -13,6 +13,7 @@ use crate::plan::render::sample::shop;
 use crate::progress::{ClusterReadiness, Progress};
 use crate::settings::Policy;
 use crate::settings::checks::Moment;
+use crate::store::Subject;
 use serde_json::json;
 
 const ID: &str = "0198c3f2-1a2b-7c3d-8e4f-5a6b7c8d9e0f";
@@ -125,6 +126,9 @@ pub(crate) fn record(state: State, finished: bool, reason: Option<&str>) -> Depl
         updated_at: at(192),
         finished_at: finished.then(|| at(192)),
         reason: reason.map(str::to_owned),
+        by: Some(Subject::Token {
+            name: "ci".to_owned(),
+        }),
     }
 }
 
@@ -209,6 +213,7 @@ pub(crate) fn show() -> ShowView {
         at: at(seconds),
         event,
         state_after,
+        by: (seq > 1).then_some(Subject::Schedule),
     };
     ShowView {
         watched: None,
@@ -245,6 +250,7 @@ pub(crate) fn show() -> ShowView {
                 says: "the new side has 3 rows and the old side 3: 0 apart, 0 allowed".to_owned(),
                 at: at(190),
                 runs: 1,
+                failures: 0,
             },
         }],
         effects: vec![

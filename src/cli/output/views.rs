@@ -11,7 +11,7 @@ use crate::deployment::state::State;
 use crate::failure::Class;
 use crate::plan::render::escape::{visible, visible_lines};
 use crate::settings::Loaded;
-use crate::store::{Deployment, Run, Summary};
+use crate::store::{Deployment, Run, Subject, Summary};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -47,6 +47,9 @@ pub struct DeploymentView {
     pub finished_at: Option<Timestamp>,
     /// Why it is as it is: what failed, who asked.
     pub reason: Option<String>,
+    /// Who set it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 impl DeploymentView {
@@ -67,6 +70,7 @@ impl From<&Deployment> for DeploymentView {
             updated_at: deployment.updated_at,
             finished_at: deployment.finished_at,
             reason: deployment.reason.clone(),
+            by: deployment.by.clone(),
         }
     }
 }
@@ -81,6 +85,7 @@ impl From<Summary> for DeploymentView {
             updated_at: summary.updated_at,
             finished_at: summary.finished_at,
             reason: summary.reason,
+            by: summary.by,
         }
     }
 }
@@ -260,14 +265,18 @@ impl View for StatusView {
             return "no deployment is on record\n".to_owned();
         }
         let rows = self.environments.iter().map(|entry| {
-            let (id, state, since, reason) = match &entry.deployment {
+            let (id, state, since, by, reason) = match &entry.deployment {
                 Some(deployment) => (
                     format::short_id(&deployment.id).to_owned(),
                     format::state(deployment.state),
                     format::moment(deployment.updated_at),
+                    who(deployment.by.as_ref()),
                     deployment.reason.clone(),
                 ),
-                None => ("-".to_owned(), "none yet".to_owned(), "-".to_owned(), None),
+                None => {
+                    let none = || "-".to_owned();
+                    (none(), "none yet".to_owned(), none(), none(), None)
+                }
             };
             let mut next: Vec<String> = Vec::new();
             if let Some(advice) = &entry.advice {
@@ -288,11 +297,12 @@ impl View for StatusView {
                 id,
                 state,
                 since,
+                by,
                 next.join("\n"),
             ]
         });
         table(
-            ["ENVIRONMENT", "DEPLOYMENT", "STATE", "SINCE", "NEXT"],
+            ["ENVIRONMENT", "DEPLOYMENT", "STATE", "SINCE", "BY", "NEXT"],
             rows,
         )
     }
@@ -318,6 +328,7 @@ impl View for HistoryView {
                 format::state(deployment.state),
                 format::moment(deployment.created_at),
                 deployment.took().map_or("-".to_owned(), format::length),
+                who(deployment.by.as_ref()),
                 reason.lines().next().unwrap_or_default().to_owned(),
             ]
         });
@@ -328,6 +339,7 @@ impl View for HistoryView {
                 "STATE",
                 "STARTED",
                 "TOOK",
+                "BY",
                 "REASON",
             ],
             rows,
@@ -355,6 +367,7 @@ impl View for RunsView {
                 format::short_id(&run.id).to_owned(),
                 visible(&run.environment).into_owned(),
                 run.cause.to_string(),
+                who(run.by.as_ref()),
                 format::moment(run.started_at),
                 took.map_or("-".to_owned(), format::length),
                 outcome.replace('_', " "),
@@ -370,6 +383,7 @@ impl View for RunsView {
                 "RUN",
                 "ENVIRONMENT",
                 "CAUSE",
+                "BY",
                 "STARTED",
                 "TOOK",
                 "OUTCOME",
@@ -487,6 +501,11 @@ impl Serialize for Loaded {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.settings.without_secrets().serialize(serializer)
     }
+}
+
+/// Who is behind something, for a table.
+fn who(by: Option<&Subject>) -> String {
+    by.map_or("-".to_owned(), |by| visible(&by.to_string()).into_owned())
 }
 
 /// Several lines, the later ones below the first.

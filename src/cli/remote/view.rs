@@ -30,6 +30,7 @@ pub(super) fn deployment(environment: &str, status: &DeploymentStatus) -> Deploy
         updated_at: status.since,
         finished_at: status.finished_at,
         reason: status.reason.clone(),
+        by: status.by.clone(),
     }
 }
 

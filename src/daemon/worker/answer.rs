@@ -5,7 +5,7 @@ use super::launch::Trigger;
 use crate::daemon::request::{Accepted, Command, Declined, Idempotency, Request, Start};
 use crate::deployment::state::{Asker, Event, State};
 use crate::deployment::{DeploymentError, Verb, verb};
-use crate::store::{AskedUnder, Deployment, NewRun, Outcome, Run, StoreError};
+use crate::store::{AskedUnder, Deployment, NewRun, Outcome, Run, StoreError, Subject};
 
 /// What the worker is doing when a request comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +102,10 @@ impl Leading<'_> {
                 verb,
                 deployment,
                 by,
+                subject,
             } => {
-                self.act((verb, by), deployment.as_deref(), now, active)
+                let who = (by, subject);
+                self.act((verb, who), deployment.as_deref(), now, active)
                     .await
             }
         }
@@ -148,6 +150,9 @@ impl Leading<'_> {
             revision: None,
             wishes: Some(serde_json::json!(start)),
         };
+        if let Some(subject) = &start.subject {
+            self.lead.acts_for(subject.clone());
+        }
         let run = match idempotency {
             Some(Idempotency { key, fingerprint }) => {
                 let answer = |run: &Run| {
@@ -197,7 +202,7 @@ impl Leading<'_> {
 
     async fn act(
         &mut self,
-        (verb, by): (Verb, Asker),
+        (verb, (by, subject)): (Verb, (Asker, Subject)),
         asked: Option<&str>,
         now: Now,
         active: Option<Deployment>,
@@ -212,6 +217,7 @@ impl Leading<'_> {
             if verb == Verb::Abort
                 && let Some(given_up) = self.give_up(now).await?
             {
+                self.lead.acts_for(subject);
                 return Ok(given_up);
             }
             return Err(Declined::NoDeployment(self.worker.environment.clone()));
@@ -243,7 +249,7 @@ impl Leading<'_> {
                 state: active.state,
             });
         }
-        self.keep(&active, verb, by).await?;
+        self.keep(&active, verb, by, subject).await?;
         let accepted = self.accepted(
             self.worker.memory.run.clone(),
             Some(active.id),
@@ -253,11 +259,18 @@ impl Leading<'_> {
     }
 
     /// Records what was asked before it is answered: whoever leads at the next boundary does it.
-    async fn keep(&mut self, active: &Deployment, verb: Verb, by: Asker) -> Result<(), Declined> {
+    async fn keep(
+        &mut self,
+        active: &Deployment,
+        verb: Verb,
+        by: Asker,
+        subject: Subject,
+    ) -> Result<(), Declined> {
         let goes_on_anyway = verb == Verb::Resume && active.state != State::Stuck;
         if self.worker.memory.asked != Some(verb) && !goes_on_anyway {
             let asked = Event::Asked { verb, by };
-            match self.store.apply(self.lead, &active.id, &asked).await {
+            let applied = self.store.apply_by(self.lead, &active.id, &asked, &subject);
+            match applied.await {
                 Ok(_) => {}
                 // It ended while this was decided.
                 Err(StoreError::Transition { source, .. }) => {
@@ -269,6 +282,8 @@ impl Leading<'_> {
                 Err(error) => return Err(unanswered(error)),
             }
         }
+        // What follows is done for whoever asked last.
+        self.lead.acts_for(subject);
         self.worker.memory.asked = Some(verb);
         self.worker.memory.asked_by = Some(by);
         Ok(())

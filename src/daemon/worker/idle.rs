@@ -221,11 +221,16 @@ impl Leading<'_> {
             revision: None,
             wishes: None,
         };
+        let before = self.lead.subject();
+        self.lead.acts_for(Trigger::by(cause, None).subject());
         let recorded = async {
             let run = self.store.begin_run(self.lead, new).await?;
             self.conclude(&run.id, Outcome::Skipped, Some(why)).await
         };
-        match recorded.await {
+        let recorded = recorded.await;
+        // What is under way is still done for whoever asked.
+        self.lead.acts_for(before);
+        match recorded {
             Ok(()) => Ok(()),
             Err(error) => self.trouble(&error).await,
         }

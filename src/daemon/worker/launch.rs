@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::progress::Reporter;
 use crate::release::{self, Folder, Release, ReleaseError, Wanted, Wishes};
 use crate::settings::Loaded;
-use crate::store::{Cause, Lead, NewRun, Outcome, Run, Store};
+use crate::store::{Cause, Lead, NewRun, Outcome, Run, Store, Subject};
 use jiff::Timestamp;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,19 @@ pub(super) struct Trigger {
     pub(super) run: Option<String>,
     /// What is wished.
     pub(super) start: Start,
+}
+
+impl Trigger {
+    /// Who is behind it.
+    pub(super) fn subject(&self) -> Subject {
+        let by_itself = || match self.cause {
+            Cause::Schedule => Subject::Schedule,
+            Cause::Change => Subject::commit(None),
+            // Whoever asked is known, unless the version that accepted it did not say.
+            Cause::Signal | Cause::Api | Cause::Retry | Cause::Recovery => Subject::Cutover,
+        };
+        self.start.subject.clone().unwrap_or_else(by_itself)
+    }
 }
 
 /// What planning led to.
@@ -67,6 +80,7 @@ struct Preparation<'a> {
 impl Leading<'_> {
     /// Plans a release and records its deployment; the next turn drives it.
     pub(super) async fn launch(&mut self, trigger: Trigger) -> Result<(), Ended> {
+        self.lead.acts_for(trigger.subject());
         self.worker
             .change(|status| status.activity = Activity::Planning);
         if let Some(scheduled_for) = trigger.scheduled_for {
@@ -285,6 +299,9 @@ impl Preparation<'_> {
     async fn plan(self) -> Result<Prepared, ReleaseError> {
         let fetched = release::Fetched::of(self.wanted, self.stop).await?;
         let revision = fetched.revision().await?;
+        if self.trigger.cause == Cause::Change {
+            self.lead.acts_for(Subject::commit(fetched.author()));
+        }
         // Before anything of it is looked into, so that a revision that ends this process is known by it.
         self.store
             .revise_run(self.lead, self.run, revision.as_str())

@@ -11,7 +11,7 @@ use crate::deployment::{DeploymentError, Verb};
 use crate::failure::Class;
 use crate::progress::{Progress, Reporter};
 use crate::release::{Driving, ReleaseError};
-use crate::store::{Cause, Deployment};
+use crate::store::{Cause, Deployment, Subject};
 use jiff::Timestamp;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -150,6 +150,7 @@ impl Leading<'_> {
         );
         self.worker.memory.stale = Some(stale);
         self.worker.memory.asked = Some(Verb::Abort);
+        self.lead.acts_for(Subject::Cutover);
         if self.worker.memory.next.is_none() {
             self.worker.memory.next = Some(Trigger::by(Cause::Change, None));
             self.worker.memory.next_at = Some(Timestamp::now());

@@ -6,7 +6,7 @@ use super::{Ended, Leading};
 use crate::daemon::request::Start;
 use crate::deployment::state::State;
 use crate::deployment::{Verb, verb};
-use crate::store::{Cause, Deployment, NewRun, Outcome, Run, StoreError};
+use crate::store::{Cause, Deployment, NewRun, Outcome, Run, StoreError, Subject};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -24,6 +24,13 @@ impl Leading<'_> {
             let active = self.store.active(&self.worker.environment).await?;
             if let Some(active) = &active {
                 self.take_over_requests(active).await?;
+                // What goes on is still done for whoever asked last.
+                let events = self.store.events(&active.id).await?;
+                let asked = events.into_iter().rev();
+                let mut asked = asked.filter_map(|recorded| recorded.by);
+                if let Some(subject) = asked.find(|by| *by != Subject::Cutover) {
+                    self.lead.acts_for(subject);
+                }
             }
             self.end_left_open(active.as_ref(), super::launch::PLANNER_ENDED)
                 .await
@@ -165,6 +172,9 @@ impl Leading<'_> {
         };
         if active.filter(replaces).is_some() {
             self.worker.memory.asked = Some(Verb::Abort);
+            if let Some(subject) = &run.by {
+                self.lead.acts_for(subject.clone());
+            }
             self.worker.memory.stale = Some("a release was accepted in its place".to_owned());
         }
         tracing::info!(run = run.id, cause = %run.cause, "takes up a run that was accepted");
@@ -174,6 +184,7 @@ impl Leading<'_> {
             run: Some(run.id),
             start: Start {
                 cause: run.cause,
+                subject: run.by,
                 ..start
             },
         });

@@ -192,7 +192,7 @@ impl Builds {
     ) -> Result<(), DeploymentError> {
         let folder = self.folder().join(run).join("target");
         let path = folder.join("run_results.json");
-        std::fs::create_dir_all(&folder)
+        crate::build::invocation::private_folder(&folder)
             .and_then(|()| std::fs::write(&path, document.to_string()))
             .map_err(|source| {
                 let path = path.display().to_string();

@@ -15,7 +15,7 @@ use crate::project::dbt_project::with_packages;
 use crate::project::file;
 use crate::project::manifest::{Node, ResourceType};
 use crate::project::outcome::reads::Reads;
-use crate::project::outcome::{self, Circumstances, Hooks, Inputs, Outcomes};
+use crate::project::outcome::{self, Before, Circumstances, Hooks, Inputs, Outcomes};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -23,24 +23,23 @@ use std::path::{Path, PathBuf};
 const LARGEST_SEED: u64 = 1 << 30;
 
 impl Builds {
-    /// The outcomes of the project as it was parsed, and what was compiled for them. `known` are those of the
-    /// baseline.
+    /// The outcomes of the project as it was parsed, and what was compiled for them. `before` is the baseline.
     ///
     /// # Errors
     /// dbt's, with the node and its file; a seed that cannot be read.
     pub async fn outcomes(
         &self,
         parsed: &Parsed,
-        known: Option<&Outcomes>,
+        before: Option<Before<'_>>,
     ) -> Result<(Outcomes, Compiled), DeploymentError> {
         if let Some(bundle) = &self.bundle {
             return Self::bundled_outcomes(bundle);
         }
         let manifest = &parsed.manifest;
-        let mut outcomes = self.uncompiled(parsed)?;
+        let mut outcomes = self.uncompiled(parsed, before)?;
         self.read_seeds(manifest, &mut outcomes)?;
-        if let Some(known) = known {
-            outcomes.take_known(known);
+        if let Some(before) = before {
+            outcomes.take_known(before.outcomes);
         }
         for (id, sql) in &parsed.compiled.sql {
             outcomes.compiled(id, sql);
@@ -64,13 +63,18 @@ impl Builds {
         Ok((outcomes, compiled))
     }
 
-    fn uncompiled(&self, parsed: &Parsed) -> Result<Outcomes, DeploymentError> {
+    fn uncompiled(
+        &self,
+        parsed: &Parsed,
+        before: Option<Before<'_>>,
+    ) -> Result<Outcomes, DeploymentError> {
         uncompiled(
             &parsed.manifest,
             &parsed.candidate.hash,
             &|named| self.final_cluster(&parsed.candidate.cluster_names, named),
             Some(&self.under(parsed.version)),
             self.switches,
+            before,
         )
     }
 
@@ -82,7 +86,7 @@ impl Builds {
         if let Some(bundle) = &self.bundle {
             return Ok(bundle.outcomes()?.inputs);
         }
-        Ok(self.uncompiled(parsed)?.inputs)
+        Ok(self.uncompiled(parsed, None)?.inputs)
     }
 
     fn under(&self, dbt: Version) -> Circumstances {
@@ -220,7 +224,7 @@ impl Builds {
     pub async fn planned_outcomes(
         &self,
         plan: &Plan,
-        known: Option<&Outcomes>,
+        before: Option<Before<'_>>,
     ) -> Result<Option<Vec<u8>>, DeploymentError> {
         let Some(planned) = &plan.outcomes else {
             return Ok(None);
@@ -238,7 +242,7 @@ impl Builds {
         }
         let parsed = self.parse_and_compile(None, Green::ByName).await?;
         super::same_project(&parsed.manifest, &plan.manifest_hash)?;
-        let (outcomes, _) = self.outcomes(&parsed, known).await?;
+        let (outcomes, _) = self.outcomes(&parsed, before).await?;
         if !is_planned(&outcomes) {
             return Err(DeploymentError::Failed(
                 "what comes out of the project changed since it was planned; deploy again"
@@ -264,6 +268,7 @@ pub fn uncompiled(
     clusters: outcome::FinalCluster<'_>,
     circumstances: Option<&Circumstances>,
     switches: Switches,
+    before: Option<Before<'_>>,
 ) -> Result<Outcomes, DeploymentError> {
     let mut reads = Reads::of(manifest);
     let inputs = circumstances.map(|circumstances| {
@@ -271,7 +276,16 @@ pub fn uncompiled(
         Inputs::of(manifest, &reads, content, circumstances)
     });
     let stores_failures = switches.store_failures;
-    Outcomes::of(manifest, clusters, &reads, content, inputs, stores_failures).map_err(not_json)
+    Outcomes::of(
+        manifest,
+        clusters,
+        &reads,
+        content,
+        inputs,
+        stores_failures,
+        before,
+    )
+    .map_err(not_json)
 }
 
 fn written(outcomes: &Outcomes) -> Result<Vec<u8>, DeploymentError> {

@@ -1,5 +1,5 @@
 use super::places::{Places, cluster};
-use super::verdict::{Outcome, Verdict, failure, of_found, of_keys, of_rows};
+use super::verdict::{Outcome, Verdict, failure, failures, of_found, of_keys, of_rows};
 use crate::plan::render::sample;
 use crate::plan::{Plan, Replacement, Strategy};
 use crate::settings::checks::{Moment, Relation, Side, Tolerance};
@@ -80,23 +80,54 @@ fn only_failed_checks_are_a_failure() {
         says: "why".to_owned(),
         at: Timestamp::UNIX_EPOCH,
         runs: 1,
+        failures: u32::from(verdict == Verdict::Failed),
     };
     let good = [
         outcome("a", Verdict::Passed),
         outcome("b", Verdict::NotApplicable),
     ];
-    assert_eq!(failure(Moment::Soak, &good), None);
-    assert_eq!(failure(Moment::Soak, &[]), None);
+    assert_eq!(failure(Moment::Soak, &good, 1), None);
+    assert_eq!(failure(Moment::Soak, &[], 1), None);
     let bad = [outcome("c", Verdict::Failed), outcome("d", Verdict::Failed)];
     let all = [&good[..], &bad[..]].concat();
     assert_eq!(
-        failure(Moment::Soak, &all).as_deref(),
+        failure(Moment::Soak, &all, 1).as_deref(),
         Some("2 checks failed after the swap: \"c\": why; \"d\": why")
     );
     assert_eq!(
-        failure(Moment::Before, &bad[..1]).as_deref(),
+        failure(Moment::Before, &bad[..1], 1).as_deref(),
         Some("a check failed before the swap: \"c\": why")
     );
+    // One failure may be chance.
+    assert_eq!(failure(Moment::Soak, &all, 2), None);
+}
+
+#[test]
+fn failures_are_counted_in_a_row_and_silence_is_none() {
+    let mut last: Option<Outcome> = None;
+    for (verdict, failures_in_a_row) in [
+        (Verdict::Failed, 1),
+        (Verdict::Failed, 2),
+        (Verdict::NoAnswer, 2),
+        (Verdict::Failed, 3),
+        (Verdict::Passed, 0),
+        (Verdict::NoAnswer, 0),
+        (Verdict::Failed, 1),
+        (Verdict::NotApplicable, 0),
+    ] {
+        let failures = failures(last.as_ref(), verdict);
+        assert_eq!(failures, failures_in_a_row, "{verdict:?}");
+        last = Some(Outcome {
+            name: "a".to_owned(),
+            verdict,
+            blue: None,
+            green: None,
+            says: "why".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            runs: 1,
+            failures,
+        });
+    }
 }
 
 fn relation(schema: &str, name: &str) -> Relation {

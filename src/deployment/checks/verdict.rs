@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     /// It holds.
     Passed,
-    /// It does not hold, or its query was refused.
+    /// It does not hold, or its query makes no sense of what is there.
     Failed,
+    /// The server refused to answer, so nothing is known; only during the soak.
+    NoAnswer,
     /// There is nothing to compare.
     NotApplicable,
 }
@@ -23,6 +25,7 @@ impl Verdict {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
+            Self::NoAnswer => "no answer",
             Self::NotApplicable => "not applicable",
         }
     }
@@ -45,6 +48,9 @@ pub struct Outcome {
     pub at: Timestamp,
     /// How often it has run in this deployment at this moment.
     pub runs: u32,
+    /// How often in a row it has failed, runs without an answer left out.
+    #[serde(default)]
+    pub failures: u32,
 }
 
 /// What one run of a check found.
@@ -63,6 +69,10 @@ impl Finding {
 
     pub(super) fn failed(why: impl Into<String>) -> Self {
         Self::without_numbers(Verdict::Failed, why)
+    }
+
+    pub(super) fn no_answer(why: impl Into<String>) -> Self {
+        Self::without_numbers(Verdict::NoAnswer, why)
     }
 
     fn without_numbers(verdict: Verdict, says: impl Into<String>) -> Self {
@@ -134,11 +144,21 @@ pub(super) fn of_found(rows: u64) -> Finding {
     Finding::when(rows == 0, None, rows, says)
 }
 
-/// Why these outcomes end a release, or undo it; `None` when none of them failed.
-pub(super) fn failure(moment: Moment, outcomes: &[Outcome]) -> Option<String> {
+/// How often in a row a check has failed when its next run ends so.
+pub(super) fn failures(before: Option<&Outcome>, now: Verdict) -> u32 {
+    let before = before.map_or(0, |before| before.failures);
+    match now {
+        Verdict::Failed => before.saturating_add(1),
+        Verdict::NoAnswer => before,
+        Verdict::Passed | Verdict::NotApplicable => 0,
+    }
+}
+
+/// Why these outcomes end a release, or undo it; `None` when none of them has failed `enough` times in a row.
+pub(super) fn failure(moment: Moment, outcomes: &[Outcome], enough: u32) -> Option<String> {
     let failed: Vec<String> = outcomes
         .iter()
-        .filter(|outcome| outcome.verdict == Verdict::Failed)
+        .filter(|outcome| outcome.verdict == Verdict::Failed && outcome.failures >= enough)
         .map(|outcome| format!("{:?}: {}", outcome.name, outcome.says))
         .collect();
     let what = match failed.len() {

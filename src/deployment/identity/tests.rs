@@ -129,6 +129,7 @@ fn what_appears_or_vanishes_on_either_side_is_noticed() {
         name: "daily_orders".to_owned(),
         kind: ObjectKind::View,
         cluster_id: None,
+        on: None,
         beside: false,
     }];
     let mut names = names(&plan, &ids, &[false]);
@@ -182,6 +183,7 @@ fn what_is_built_or_stays_must_be_where_the_law_wants_it() {
         stores_failures: false,
         persists_relation_comment: false,
         persists_column_comments: false,
+        refresh: None,
         reason: "new".to_owned(),
     }];
     let ids = ids(&plan);
@@ -191,6 +193,7 @@ fn what_is_built_or_stays_must_be_where_the_law_wants_it() {
         name: "totals".to_owned(),
         kind,
         cluster_id: Some("gc-compute".to_owned()),
+        on: None,
         beside: false,
     };
     let mut names = names(&plan, &ids, &[false]);

@@ -2,15 +2,18 @@
 
 use super::super::context::Context;
 use super::super::error::DeploymentError;
+use super::Made;
 use crate::build::native::recipe::TestItem;
 use crate::build::native::results::{self, Ended};
 use crate::build::native::verdict::Counted;
 use crate::failure::{Class, Classify, with_causes};
+use crate::materialize::identifier::Qualified;
 use crate::materialize::{MaterializeError, Session, native_ddl};
 use crate::progress::Progress;
 use crate::project::run_results::Status;
 use crate::store::Deployment;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -32,6 +35,7 @@ pub(in super::super) async fn test(
     }
     let queue = Queue {
         tests: &recipe.tests,
+        refused: store(context, deployment, &recipe.tests).await?,
         next: AtomicUsize::new(0),
         ended: Mutex::new(Vec::new()),
     };
@@ -58,8 +62,38 @@ pub(in super::super) async fn test(
     )))
 }
 
+/// Makes the relations in which tests store their failures, each an effect of its own, as with what is built. Gives
+/// what the server said of those that it refused, by unique id.
+async fn store(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    tests: &[TestItem],
+) -> Result<BTreeMap<String, String>, DeploymentError> {
+    let items = || tests.iter().filter_map(|test| test.stored.as_ref());
+    let mut refused = BTreeMap::new();
+    if items().next().is_none() {
+        return Ok(refused);
+    }
+    let begun = super::begun(context, deployment).await?;
+    let present = super::present(context, deployment, items(), &begun).await?;
+    let limit = context.settings.dbt.build_timeout.0;
+    let session = context.materialize.own_session_within(limit).await?;
+    for item in items() {
+        context.interrupted(deployment)?;
+        match super::made(context, deployment, &session, item, &begun, &present).await? {
+            Made::Before(_) | Made::Now(_) => {}
+            Made::Refused { message, .. } => {
+                refused.insert(item.unique_id.clone(), message);
+            }
+        }
+    }
+    Ok(refused)
+}
+
 struct Queue<'a> {
     tests: &'a [TestItem],
+    /// Why the relation for a test's failures is not there, by unique id.
+    refused: BTreeMap<String, String>,
     next: AtomicUsize,
     ended: Mutex<Vec<Ended>>,
 }
@@ -79,7 +113,10 @@ async fn work(
             return Ok(());
         };
         let began = Instant::now();
-        let found = run(&session, test, &mut on).await;
+        let found = match queue.refused.get(&test.unique_id) {
+            Some(why) => Ok((Status::Error, Some(why.clone()), None)),
+            None => run(&session, test, &mut on).await,
+        };
         let (status, message, failures) = match found {
             Ok(found) => found,
             // What the server says of a test is its result, as with dbt.
@@ -96,7 +133,10 @@ async fn work(
             seconds,
             at: Timestamp::now(),
             failures,
-            relation: None,
+            relation: test.stored.as_ref().map(|item| {
+                let database = &deployment.plan.database;
+                Qualified::object(database, &item.schema, &item.name).to_string()
+            }),
             sql: Some(test.query.clone()),
             rows: None,
         };

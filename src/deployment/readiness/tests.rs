@@ -18,10 +18,12 @@ fn expectation() -> Expectation {
             "c1".to_owned(),
             ExpectedCluster {
                 name: "compute".to_owned(),
+                is_on_refresh: false,
                 objects: vec![ExpectedObject {
                     id: "g1".to_owned(),
                     name: "s.mv".to_owned(),
                     counterpart: Some("b1".to_owned()),
+                    is_scheduled: false,
                 }],
             },
         )]),
@@ -86,6 +88,97 @@ fn a_cluster_with_objects_and_no_replicas_is_hopeless() {
     let verdict = judge(|_, reading| reading.replicas.clear());
     assert!(verdict.hopeless.is_some());
     waits_for(&verdict, "no replicas");
+}
+
+/// The object with a refresh schedule, whose frontier is this.
+fn scheduled(
+    frontier: Option<Option<i64>>,
+    change: impl FnOnce(&mut Expectation, &mut Reading),
+) -> Verdict {
+    judge(|expectation, reading| {
+        for cluster in expectation.clusters.values_mut() {
+            cluster.is_on_refresh = true;
+            for object in &mut cluster.objects {
+                object.is_scheduled = true;
+            }
+        }
+        expectation.strict = true;
+        reading.hydrated.clear();
+        reading.lag_ms.clear();
+        reading.replicas.clear();
+        reading.frontier_ms.remove("g1");
+        if let Some(frontier) = frontier {
+            reading.frontier_ms.insert("g1".to_owned(), frontier);
+        }
+        change(expectation, reading);
+    })
+}
+
+#[test]
+fn a_view_with_a_schedule_is_ready_when_it_is_complete_to_its_last_refresh() {
+    // The next refresh lies ahead, or there is none: no replica is needed, and no lag.
+    for frontier in [Some(1_000_001), None] {
+        let verdict = scheduled(Some(frontier), |_, _| {});
+        assert!(verdict.ready, "{verdict:?}");
+        assert_eq!(verdict.clusters[0].hydrated, 1);
+        // Production's next refresh may be a later one.
+        let verdict = scheduled(Some(frontier), |_, reading| {
+            reading
+                .frontier_ms
+                .insert("b1".to_owned(), Some(90_000_000));
+            reading.replicas.insert("c1".to_owned(), vec![replica("1")]);
+        });
+        assert!(verdict.ready, "{verdict:?}");
+    }
+    // Never filled, or a refresh is under way.
+    for frontier in [Some(Some(0)), Some(Some(1_000_000))] {
+        waits_for(
+            &scheduled(frontier, |_, _| {}),
+            "not complete to its last refresh",
+        );
+    }
+    let verdict = scheduled(None, |_, _| {});
+    waits_for(&verdict, "frontier of s.mv is not known");
+    assert_eq!(verdict.unknown, 1);
+}
+
+#[test]
+fn a_cluster_that_the_server_starts_for_refreshes_is_waited_for() {
+    let verdict = scheduled(Some(Some(0)), |_, _| {});
+    assert_eq!(verdict.hopeless, None);
+    waits_for(&verdict, "no replica at the moment");
+    // What follows its inputs there is waited for, too.
+    let verdict = scheduled(Some(Some(999_000)), |expectation, _| {
+        for object in expectation
+            .clusters
+            .values_mut()
+            .flat_map(|it| &mut it.objects)
+        {
+            object.is_scheduled = false;
+        }
+    });
+    assert_eq!(verdict.hopeless, None);
+    waits_for(&verdict, "not hydrated");
+    // Without a schedule of the cluster nobody starts one.
+    let verdict = scheduled(Some(Some(0)), |expectation, _| {
+        for cluster in expectation.clusters.values_mut() {
+            cluster.is_on_refresh = false;
+        }
+    });
+    assert!(verdict.hopeless.is_some());
+}
+
+#[test]
+fn what_reads_a_refreshed_view_is_complete_to_the_next_time() {
+    let frontiers = |green: i64, blue: i64| {
+        judge(|_, reading| {
+            reading.frontier_ms.insert("g1".to_owned(), Some(green));
+            reading.frontier_ms.insert("b1".to_owned(), Some(blue));
+        })
+    };
+    assert!(frontiers(1_000_001, 90_000_000).ready);
+    assert!(frontiers(999_500, 90_000_000).ready);
+    waits_for(&frontiers(998_000, 90_000_000), "staler");
 }
 
 #[test]

@@ -27,7 +27,10 @@ fn every_event() -> Vec<Event> {
         Event::RollbackRequested {
             reason: reason(),
             cause: None,
+            forced: false,
         },
+        Event::RollbackPutOff { reason: reason() },
+        Event::RollbackForced { by: Asker::Cli },
         Event::Degraded { reason: reason() },
         Event::Recovered,
         Event::RolledBack,
@@ -139,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn a_random_walk_never_leaves_a_terminal_state(picks in prop::collection::vec(0usize..51, 0..60)) {
+    fn a_random_walk_never_leaves_a_terminal_state(picks in prop::collection::vec(0usize..53, 0..60)) {
         let events = every_event();
         let mut state = State::Pending;
         for pick in picks {

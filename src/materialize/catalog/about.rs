@@ -23,6 +23,8 @@ pub struct About {
     pub names_only: bool,
     /// Whether columns, comments and replicas are wanted, too.
     pub closely: bool,
+    /// Clusters whose definition is wanted, too, by name.
+    pub defined: BTreeSet<String>,
     /// Whether pending replacements are wanted, too.
     pub replacements: bool,
 }

@@ -194,7 +194,15 @@ impl Catalog {
         const LABEL: &str = "default privileges";
         for row in &seen.default_privileges {
             let grantee = text(row, LABEL, 3)?;
-            let Some(schema) = self.schemas.get_mut(&text(row, LABEL, 1)?) else {
+            let privileges = match (optional(row, LABEL, 1)?, optional(row, LABEL, 5)?) {
+                (Some(schema), _) => self
+                    .schemas
+                    .get_mut(&schema)
+                    .map(|schema| &mut schema.default_privileges),
+                (None, database) => (database.is_none() || database == seen.database_id())
+                    .then_some(&mut self.default_privileges),
+            };
+            let Some(of) = privileges else {
                 continue;
             };
             // The server's own roles get theirs with everything new.
@@ -209,7 +217,7 @@ impl Catalog {
             for privilege in privileges::of_letters(&letters) {
                 let privilege = privilege
                     .ok_or_else(|| unexpected(LABEL, format!("the privileges {letters:?}")))?;
-                schema.default_privileges.push(DefaultPrivilege {
+                of.push(DefaultPrivilege {
                     owner: named(&text(row, LABEL, 0)?)?,
                     object_type: text(row, LABEL, 2)?,
                     grantee: named(&grantee)?,
@@ -217,9 +225,11 @@ impl Catalog {
                 });
             }
         }
-        for schema in self.schemas.values_mut() {
-            schema.default_privileges.sort();
-            schema.default_privileges.dedup();
+        let schemas = self.schemas.values_mut();
+        let of_schemas = schemas.map(|schema| &mut schema.default_privileges);
+        for of in of_schemas.chain([&mut self.default_privileges]) {
+            of.sort();
+            of.dedup();
         }
         Ok(())
     }

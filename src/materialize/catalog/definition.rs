@@ -18,20 +18,9 @@ impl Catalog {
         cluster: &Cluster,
     ) -> Result<Result<ClusterDefinition, String>, MaterializeError> {
         if !cluster.managed {
-            return Ok(self.unmanaged_definition(cluster));
+            return Ok(unmanaged(&cluster.replicas));
         }
-        let rows = session
-            .simple(&Statement::new(
-                "show create cluster",
-                format!("SHOW CREATE CLUSTER {}", Ident(&cluster.name)),
-            ))
-            .await?;
-        let create = rows.first().and_then(|row| row.get(1)).unwrap_or_default();
-        Ok(ddl::managed_options(&cluster.name, create)
-            .map(|options| ClusterDefinition::Managed { options })
-            .map_err(|answer| {
-                format!("SHOW CREATE CLUSTER answered in a form that is not known: {answer}")
-            }))
+        managed(session, &cluster.name).await
     }
 
     /// What follows the relation's name in an index's definition; the inner error is an answer of a
@@ -53,21 +42,45 @@ impl Catalog {
         let create = rows.first().and_then(|row| row.get(1)).unwrap_or_default();
         Ok(ddl::index_key(create))
     }
+}
 
-    fn unmanaged_definition(&self, cluster: &Cluster) -> Result<ClusterDefinition, String> {
-        cluster
-            .replicas
-            .iter()
-            .map(|(name, size, availability_zone)| {
-                Ok(ReplicaDefinition {
-                    name: name.clone(),
-                    size: size
-                        .clone()
-                        .ok_or_else(|| format!("replica {name} has no size"))?,
-                    availability_zone: availability_zone.clone(),
-                })
+/// How a managed cluster is made; the inner error is an answer of a form that is not known.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn managed(
+    session: &Session,
+    name: &str,
+) -> Result<Result<ClusterDefinition, String>, MaterializeError> {
+    let rows = session
+        .simple(&Statement::new(
+            "show create cluster",
+            format!("SHOW CREATE CLUSTER {}", Ident(name)),
+        ))
+        .await?;
+    let create = rows.first().and_then(|row| row.get(1)).unwrap_or_default();
+    Ok(ddl::managed_options(name, create)
+        .map(|options| ClusterDefinition::Managed { options })
+        .map_err(|answer| {
+            format!("SHOW CREATE CLUSTER answered in a form that is not known: {answer}")
+        }))
+}
+
+/// How a cluster is made that has these replicas: name, size, availability zone; sorted.
+pub(super) fn unmanaged(
+    replicas: &[(String, Option<String>, Option<String>)],
+) -> Result<ClusterDefinition, String> {
+    replicas
+        .iter()
+        .map(|(name, size, availability_zone)| {
+            Ok(ReplicaDefinition {
+                name: name.clone(),
+                size: size
+                    .clone()
+                    .ok_or_else(|| format!("replica {name} has no size"))?,
+                availability_zone: availability_zone.clone(),
             })
-            .collect::<Result<Vec<_>, String>>()
-            .map(|replicas| ClusterDefinition::Unmanaged { replicas })
-    }
+        })
+        .collect::<Result<Vec<_>, String>>()
+        .map(|replicas| ClusterDefinition::Unmanaged { replicas })
 }

@@ -11,11 +11,12 @@ use super::queries::{
     dependencies, facts, indexes, members, objects, replicas, roles, schemas, sources,
     system_privileges, tables,
 };
-use super::{optional, text};
+use super::{definition, optional, text};
 use crate::materialize::error::MaterializeError;
 use crate::materialize::question::Filter;
 use crate::materialize::replacement::Replacements;
 use crate::materialize::session::{Session, Snapshot};
+use crate::plan::ClusterDefinition;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 
@@ -48,13 +49,23 @@ pub(in crate::materialize) struct Seen {
     pub(super) replacements: Option<Replacements>,
 }
 
-/// What the session says of itself.
-#[derive(Debug, Default)]
-pub(super) struct Facts {
+/// What the session says of itself. It stays, as the session does.
+#[derive(Debug, Clone, Default)]
+pub(in crate::materialize) struct Facts {
     pub(super) database: String,
     pub(super) role: String,
     pub(super) server: String,
     pub(super) is_superuser: bool,
+    /// The id of the session's database when it was first looked at. A database that was dropped and made anew
+    /// has another; its schemas are none of those that are looked for.
+    database_id: Option<String>,
+}
+
+impl Facts {
+    /// Whether the session's database is there.
+    pub(in crate::materialize) fn has_database(&self) -> bool {
+        self.database_id.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -172,23 +183,36 @@ impl Seen {
         with_roles: bool,
     ) -> Result<Self, MaterializeError> {
         let snapshot = session.snapshot(label).await?;
+        let seen = Self::within(&snapshot, about, with_roles).await?;
+        snapshot.end().await?;
+        Ok(seen)
+    }
+
+    /// As [`Self::some`], at a moment that the caller looks at for more than this.
+    pub(super) async fn within(
+        snapshot: &Snapshot<'_>,
+        about: &About,
+        with_roles: bool,
+    ) -> Result<Self, MaterializeError> {
         let mut seen = Self::default();
-        seen.find(&snapshot, about, with_roles).await?;
+        seen.find(snapshot, about, with_roles).await?;
         if !about.names_only {
-            seen.find_objects(&snapshot, about).await?;
-            seen.find_dependencies(&snapshot, with_roles).await?;
+            seen.find_objects(snapshot, about).await?;
+            seen.find_dependencies(snapshot, with_roles).await?;
         }
-        seen.find_homes(&snapshot).await?;
+        seen.find_homes(snapshot).await?;
         if with_roles {
-            seen.find_feeds(&snapshot).await?;
+            seen.find_feeds(snapshot).await?;
         }
         if about.closely {
-            seen.look_closely(&snapshot).await?;
+            seen.look_closely(snapshot).await?;
+        }
+        if !about.defined.is_empty() && !about.closely {
+            seen.find_replicas(&snapshot).await?;
         }
         if about.replacements {
-            seen.replacements = Replacements::pending(&snapshot).await?;
+            seen.replacements = Replacements::pending(snapshot).await?;
         }
-        snapshot.end().await?;
         Ok(seen)
     }
 
@@ -199,7 +223,11 @@ impl Seen {
         about: &About,
         with_roles: bool,
     ) -> Result<(), MaterializeError> {
-        let facts = [facts()];
+        let known = snapshot.facts().filter(|_| !with_roles);
+        let facts = match &known {
+            Some(_) => Vec::new(),
+            None => vec![facts()],
+        };
         let roles = match with_roles {
             true => roles(),
             false => Vec::new(),
@@ -219,7 +247,10 @@ impl Seen {
             objects(Filter::In("name", &refs(&about.object_names))),
         ]
         .concat();
-        let databases = databases();
+        let databases = match &known {
+            Some(_) => Vec::new(),
+            None => databases(),
+        };
         let (databases, facts, roles, schemas, clusters, objects) = tokio::try_join!(
             snapshot.ask(&databases),
             snapshot.ask(&facts),
@@ -228,8 +259,15 @@ impl Seen {
             snapshot.ask(&of_clusters),
             snapshot.ask(&of_objects),
         )?;
-        self.take_facts(&facts)?;
-        self.take_databases(&databases)?;
+        match known {
+            Some(known) => self.facts = known.clone(),
+            None => {
+                self.take_facts(&facts)?;
+                self.take_databases(&databases)?;
+                self.facts.database_id = self.database_id();
+                snapshot.keep_facts(&self.facts);
+            }
+        }
         self.take_roles(&roles)?;
         self.take_schemas(&schemas)?;
         // Another database may have a schema of the same name.
@@ -324,6 +362,77 @@ impl Seen {
         self.take_sources(&sources)
     }
 
+    /// The replicas of clusters of which the server shows no definition.
+    async fn find_replicas(&mut self, snapshot: &Snapshot<'_>) -> Result<(), MaterializeError> {
+        let clusters = self.clusters.iter();
+        let unmanaged: BTreeSet<String> = clusters
+            .filter(|(id, cluster)| !cluster.managed && id.starts_with('u'))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let asked = replicas(Filter::In("cluster_id", &refs(&unmanaged)));
+        self.replicas = snapshot.ask(&asked).await?;
+        Ok(())
+    }
+
+    /// Owners and privileges as the server has them, by kind and id.
+    pub(in crate::materialize) fn raw(&self) -> BTreeMap<String, String> {
+        let text = |owner: &str, privileges: &Option<String>| {
+            format!("{owner} {}", privileges.as_deref().unwrap_or_default())
+        };
+        let schemas = self.schemas.iter().map(|(id, row)| {
+            let raw = text(&row.owner_id, &row.privileges);
+            (format!("schema {id}"), raw)
+        });
+        let clusters = self.clusters.iter().map(|(id, row)| {
+            let raw = text(&row.owner_id, &row.privileges);
+            (format!("cluster {id}"), raw)
+        });
+        let objects = self.objects.iter().map(|(id, row)| {
+            let raw = text(&row.owner_id, &row.privileges);
+            (format!("object {id}"), raw)
+        });
+        schemas.chain(clusters).chain(objects).collect()
+    }
+
+    /// How these clusters are made, by name; nothing of one that is not there or cannot be made again. A
+    /// statement for each managed one, after the moment of the look.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub(in crate::materialize) async fn definitions(
+        &self,
+        session: &Session,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, ClusterDefinition>, MaterializeError> {
+        let mut definitions = BTreeMap::new();
+        for (id, cluster) in &self.clusters {
+            if !names.contains(&cluster.name) {
+                continue;
+            }
+            let definition = match cluster.managed {
+                true => definition::managed(session, &cluster.name).await?,
+                false => self.replicas_of(id)?,
+            };
+            if let Ok(definition) = definition {
+                definitions.insert(cluster.name.clone(), definition);
+            }
+        }
+        Ok(definitions)
+    }
+
+    fn replicas_of(&self, id: &str) -> Result<Result<ClusterDefinition, String>, MaterializeError> {
+        const LABEL: &str = "replicas";
+        let mut replicas = Vec::new();
+        for row in &self.replicas {
+            if text(row, LABEL, 0)? == id {
+                let size = optional(row, LABEL, 2)?;
+                replicas.push((text(row, LABEL, 1)?, size, optional(row, LABEL, 3)?));
+            }
+        }
+        replicas.sort();
+        Ok(definition::unmanaged(&replicas))
+    }
+
     async fn look_closely(&mut self, snapshot: &Snapshot<'_>) -> Result<(), MaterializeError> {
         let ids: BTreeSet<String> = self.objects.keys().cloned().collect();
         let of_columns = columns(Some(&refs(&ids)));
@@ -345,6 +454,9 @@ impl Seen {
 
     /// The id of the session's database.
     pub(in crate::materialize) fn database_id(&self) -> Option<String> {
+        if let Some(known) = &self.facts.database_id {
+            return Some(known.clone());
+        }
         self.databases
             .iter()
             .find(|(_, database)| database.name == self.facts.database)
@@ -364,6 +476,7 @@ impl Seen {
             role: text(row, LABEL, 1)?,
             server: text(row, LABEL, 2)?,
             is_superuser: text(row, LABEL, 3)? == "true",
+            database_id: None,
         };
         Ok(())
     }

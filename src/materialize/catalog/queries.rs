@@ -135,13 +135,14 @@ pub(super) fn default_privileges() -> Vec<Question> {
         "object_type",
         "grantee",
         "privileges",
+        "database_id",
     ];
     Question::select(
         "default privileges",
         relation::DEFAULT_PRIVILEGES,
         &columns,
         Filter::All,
-        Some("schema_id LIKE 'u%'"),
+        None,
     )
 }
 

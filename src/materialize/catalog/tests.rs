@@ -93,6 +93,7 @@ async fn peeks_see_what_dataflows_see() {
         (schema.grants.len(), schema.default_privileges.len()),
         (4, 2)
     );
+    assert!(!catalog.default_privileges.is_empty());
     let seen = Catalog::read(&stranger).await.expect("a reading");
     assert!(!seen.may_create_schemas && !seen.may_create_clusters && !seen.owns("materialize"));
 }

@@ -31,6 +31,7 @@ fn node(
         persists_relation_comment: false,
         persists_column_comments: false,
         contract: None,
+        refresh: None,
     }
 }
 

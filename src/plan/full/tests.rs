@@ -377,19 +377,27 @@ fn what_has_a_green_name_is_never_reused() {
 
 #[test]
 fn another_deployment_is_recognised_by_its_control_schema() {
-    let control = |environment: &str| {
+    let control = |environment: &str, project: Option<&str>| {
         Tag {
             deployment: "0199".to_owned(),
             environment: environment.to_owned(),
+            project: project.map(str::to_owned),
+            journal: None,
             side: Side::Control,
         }
         .comment(None)
     };
     refused(RefusalName::DeploymentActive, "0199", |world| {
-        world.schema("s9", "cutover_0199_gen_0").comment = Some(control("prod"));
+        world.schema("s9", "cutover_0199_gen_0").comment = Some(control("prod", None));
+    });
+    refused(RefusalName::DeploymentActive, "0199", |world| {
+        world.schema("s9", "cutover_0199_gen_0").comment = Some(control("prod", Some("shop")));
     });
     planned(|world| {
-        world.schema("s9", "cutover_0199_gen_0").comment = Some(control("elsewhere"));
+        world.schema("s9", "cutover_0199_gen_0").comment = Some(control("elsewhere", None));
+    });
+    planned(|world| {
+        world.schema("s9", "cutover_0199_gen_0").comment = Some(control("prod", Some("bank")));
     });
 }
 

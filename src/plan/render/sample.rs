@@ -66,6 +66,7 @@ fn node(
         persists_relation_comment: false,
         persists_column_comments: false,
         stores_failures: false,
+        refresh: None,
         reason: reason.to_owned(),
     }
 }
@@ -184,6 +185,7 @@ pub(crate) fn shop() -> Plan {
         ],
         beside: Vec::new(),
         hooked: Vec::new(),
+        default_privileges: Vec::new(),
         build_selectors: Vec::new(),
         test_selectors: Vec::new(),
         tests: vec![test("not_null_daily_orders_id"), test("unique_revenue_day")],

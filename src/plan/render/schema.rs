@@ -45,6 +45,7 @@ fn every_field_is_described_and_every_description_has_its_field() {
         identifier: "latest".to_owned(),
         node: None,
     }];
+    full.default_privileges = full.schemas[0].default_privileges.clone();
     full.hooked = vec!["model.shop.totals".to_owned()];
     full.building = Building {
         engine: Engine::Native,
@@ -54,6 +55,7 @@ fn every_field_is_described_and_every_description_has_its_field() {
         test_selectors: vec!["totals_add_up".to_owned()],
     };
     full.nodes[0].stores_failures = true;
+    full.nodes[0].refresh = Some(crate::plan::refresh::Refresh::Later);
     let comments = &mut full.schemas[0].objects[0].column_comments;
     comments.push(("day".to_owned(), "in UTC".to_owned()));
     let plans = [

@@ -12,7 +12,7 @@ use super::digest::as_set;
 use super::shared::Shared;
 
 /// The rendered configuration of a node.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
     /// False only for what stands among the disabled.
     pub enabled: bool,

@@ -261,6 +261,87 @@ impl Common {
 }
 
 impl Node {
+    /// Whether all that is written of it is as it was `before`: what its digests are made from, and so much more
+    /// as makes no node that differs equal.
+    #[must_use]
+    pub fn is_as_it_was(&self, before: &Self) -> bool {
+        let Self {
+            unique_id,
+            resource_type,
+            name,
+            package_name,
+            path,
+            original_file_path,
+            patch_path: _,
+            fqn,
+            database,
+            schema,
+            alias,
+            relation_name,
+            checksum,
+            config,
+            unrendered_config,
+            depends_on,
+            columns,
+            description,
+            raw_code,
+            compiled_code: _,
+            language,
+            tags,
+            meta,
+            version,
+            latest_version,
+            deprecation_date,
+            access,
+            group,
+            contract,
+            constraints,
+            test_metadata,
+            attached_node,
+            column_name,
+            refs,
+            sources,
+            defer_relation: _,
+            arguments,
+            returns,
+        } = self;
+        *unique_id == before.unique_id
+            && *resource_type == before.resource_type
+            && *name == before.name
+            && *package_name == before.package_name
+            && *path == before.path
+            && *original_file_path == before.original_file_path
+            && *fqn == before.fqn
+            && *database == before.database
+            && *schema == before.schema
+            && *alias == before.alias
+            && *relation_name == before.relation_name
+            && *checksum == before.checksum
+            && *config == before.config
+            && *unrendered_config == before.unrendered_config
+            && *depends_on == before.depends_on
+            && *columns == before.columns
+            && *description == before.description
+            && *raw_code == before.raw_code
+            && *language == before.language
+            && *tags == before.tags
+            && *meta == before.meta
+            && *version == before.version
+            && *latest_version == before.latest_version
+            && *deprecation_date == before.deprecation_date
+            && *access == before.access
+            && *group == before.group
+            && *contract == before.contract
+            && *constraints == before.constraints
+            && *test_metadata == before.test_metadata
+            && *attached_node == before.attached_node
+            && *column_name == before.column_name
+            && *refs == before.refs
+            && *sources == before.sources
+            && *arguments == before.arguments
+            && *returns == before.returns
+    }
+
     /// The relation that it makes, if it makes one: dbt gives a `relation_name` to nothing else.
     pub fn relation(&self) -> Option<Relation> {
         self.relation_name.as_ref()?;

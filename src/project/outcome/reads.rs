@@ -3,6 +3,7 @@
 //! where a word leaves it open, it counts.
 
 use super::super::manifest::{Macro, Manifest, Node};
+use super::threads::side_by_side;
 use regex::Regex;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -93,21 +94,49 @@ impl Reads {
         let of_a_moment = callers(manifest, |one| {
             !is_of_dbt(&one.package_name) && MOMENT.is_match(&one.macro_sql)
         });
-        for (id, node) in &manifest.nodes {
+        let nodes: Vec<(&String, &Node)> = manifest.nodes.iter().collect();
+        for part in side_by_side(&nodes, |nodes| Self::of_nodes(nodes, &of_a_moment)) {
+            reads.merge(part);
+        }
+        reads
+    }
+
+    fn of_nodes(nodes: &[(&String, &Node)], of_a_moment: &BTreeSet<&str>) -> Self {
+        let mut reads = Self::default();
+        for (id, node) in nodes {
             let mut called = node.depends_on.macros.iter();
             if called.any(|called| of_a_moment.contains(called.as_str()))
                 || compiled_of(node).any(|code| MOMENT.is_match(&code))
             {
-                reads.nodes_of_a_moment.insert(id.clone());
+                reads.nodes_of_a_moment.insert((*id).clone());
             }
             for code in compiled_of(node).chain(hooks_of(node)) {
                 reads.take(&code);
                 if code.contains("graph") && GRAPH.is_match(&code) {
-                    reads.nodes_read_graph.insert(id.clone());
+                    reads.nodes_read_graph.insert((*id).clone());
                 }
             }
         }
         reads
+    }
+
+    fn merge(&mut self, other: Self) {
+        let Self {
+            variables,
+            any_variable,
+            macros_read_graph,
+            nodes_read_graph,
+            nodes_of_a_moment,
+            connection,
+            user,
+        } = other;
+        self.variables.extend(variables);
+        self.any_variable |= any_variable;
+        self.macros_read_graph |= macros_read_graph;
+        self.nodes_read_graph.extend(nodes_read_graph);
+        self.nodes_of_a_moment.extend(nodes_of_a_moment);
+        self.connection |= connection;
+        self.user |= user;
     }
 
     /// Looks through a piece of code that is no node and no macro, such as a variable's text.

@@ -7,6 +7,8 @@ use crate::project::manifest::sample;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+mod known;
+
 /// A manifest with these models, sources and macros.
 fn manifest(nodes: &[Value], sources: &[Value], macros: &[Value]) -> Manifest {
     let by_id = |resources: &[Value]| -> Value {
@@ -69,7 +71,16 @@ fn outcomes_under(manifest: &Manifest, circumstances: &Circumstances) -> Outcome
     let reads = Reads::of(manifest);
     let inputs = Inputs::of(manifest, &reads, &content, circumstances);
     let named = |name: Option<&str>| Some(name.unwrap_or("compute").to_owned());
-    Outcomes::of(manifest, &named, &reads, &content, Some(inputs), false).expect("outcomes")
+    Outcomes::of(
+        manifest,
+        &named,
+        &reads,
+        &content,
+        Some(inputs),
+        false,
+        None,
+    )
+    .expect("outcomes")
 }
 
 fn outcomes(manifest: &Manifest) -> Outcomes {
@@ -455,59 +466,6 @@ fn rows_are_compared_by_file_or_by_checksum_or_not_at_all() {
     let mut unknown = seed("path", "seeds/a.csv");
     unknown.inputs = None;
     assert_eq!(verdict(&unknown, &big(b"1")), Verdict::Unknown);
-}
-
-#[test]
-fn sql_is_taken_from_before_only_where_every_input_is_the_same() {
-    let models = |text: &str, macros: &[Value]| {
-        let a = model(
-            "a",
-            "m",
-            &["model.shop.e"],
-            json!({"raw_code": "select {{ var('x') }}"}),
-        );
-        let b = model("b", "m", &[], json!({}));
-        let ephemeral = json!({"raw_code": text, "config": {"materialized": "ephemeral"}, "relation_name": null});
-        manifest(&[a, b, model("e", "m", &[], ephemeral)], &[], macros)
-    };
-    let known = compiled(&models("select 1", &[]));
-    let left = |manifest: &Manifest, circumstances: &Circumstances| -> Vec<String> {
-        let mut outcomes = outcomes_under(manifest, circumstances);
-        outcomes.take_known(&known);
-        outcomes
-            .uncompiled()
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
-    };
-    let none = Circumstances::default();
-    let (a, both) = (vec!["model.shop.a"], vec!["model.shop.a", "model.shop.b"]);
-    assert_eq!(left(&models("select 1", &[]), &none), Vec::<String>::new());
-    assert_eq!(
-        left(&models("select 2", &[]), &none),
-        a,
-        "an ephemeral parent"
-    );
-    let handed = a_macro("shop", "one", "1", &[]);
-    assert_eq!(
-        left(&models("select 1", &[handed]), &none),
-        both,
-        "any macro"
-    );
-    let variables = Circumstances {
-        variables: json!({"x": 2}),
-        ..Circumstances::default()
-    };
-    assert_eq!(
-        left(&models("select 1", &[]), &variables),
-        both,
-        "a variable"
-    );
-    let mut another = known.clone();
-    another.inputs = None;
-    let mut fresh = outcomes(&models("select 1", &[]));
-    fresh.take_known(&another);
-    assert_eq!(fresh.uncompiled().len(), 2, "unknown inputs are no inputs");
 }
 
 #[test]

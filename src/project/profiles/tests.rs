@@ -242,3 +242,16 @@ fn no_error_shows_what_a_template_renders_to() {
         "{shown}"
     );
 }
+
+#[test]
+fn names_that_come_from_a_secret_are_in_no_message() {
+    let secret = "hunter22";
+    let environment = [("DBT_ENV_SECRET_NAME", secret), ("TGT", secret)];
+    let no_profile = read(Some(secret), None, &environment).unwrap_err();
+    let no_target = read(Some("shop"), None, &environment).unwrap_err();
+    for error in [no_profile, no_target] {
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("*****"), "{text}");
+        assert!(!text.contains(secret), "{text}");
+    }
+}

@@ -65,6 +65,7 @@ fn other(
             server: server.map(str::to_owned),
             cutover_version: "0.1.0".to_owned(),
             manifest_hash: "hash".to_owned(),
+            built_by: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             schemas: text(schemas),
             objects: objects
@@ -75,6 +76,7 @@ fn other(
                     id: (*id).to_owned(),
                     kind: ObjectKind::View,
                     beside: false,
+                    given: None,
                 })
                 .collect(),
             held_back: BTreeMap::new(),

@@ -1,4 +1,5 @@
-//! The lead of an environment: an advisory lock of a connection of its own, and an epoch.
+//! The lead of an environment: an advisory lock of a connection of its own, and an epoch, a number with a
+//! random token.
 //!
 //! The lock ends with its connection, and so with the process, however that ends. It may also end
 //! while the process lives: then it is taken again, unless another process has led meanwhile. What
@@ -14,16 +15,19 @@ use crate::retry::Pauses;
 use crate::store::Proof;
 use crate::store::address::Address;
 use crate::store::error::StoreError;
-use crate::store::lead::Holder;
+use crate::store::lead::{Epoch, Holder};
+use crate::store::subject::host;
+use crate::store::thread::join;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Transaction};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// How long giving the lock back may take; after that the server finds out by itself.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -33,6 +37,10 @@ const BEAT: Duration = Duration::from_secs(2);
 
 /// For how long a leader that says nothing keeps its lock, in seconds of the server's clock.
 const LEASE: f64 = 8.0;
+
+/// How long after its last confirmed word a leader is sure that it leads. What must end by the end of the
+/// lease has the rest of that to do so.
+const CERTAIN: Duration = Duration::from_secs(5);
 
 /// How long a leader that just says nothing, because the server itself was held up, is waited for.
 const GRACE: Duration = Duration::from_millis(300);
@@ -48,14 +56,13 @@ pub(in crate::store) struct Keeper {
 }
 
 impl Keeper {
-    /// Takes the lock, at once or not at all, and counts the epoch up. `lost` is cancelled when
-    /// another process has taken the lead over.
+    /// Takes the lock, at once or not at all, and counts the epoch up.
     pub(super) async fn take(
         address: &Arc<Address>,
         environment: &str,
         answers_at: Option<String>,
-        lost: CancellationToken,
-    ) -> Result<(Self, i64), StoreError> {
+        news: News,
+    ) -> Result<(Self, Epoch), StoreError> {
         let (stop, stopped) = oneshot::channel();
         let (taken, outcome) = oneshot::channel();
         let lock = Lock {
@@ -67,8 +74,8 @@ impl Keeper {
         let thread = link::thread("lead", &address.place(), async move || {
             match lock.take().await {
                 Ok((connected, epoch)) => {
-                    if taken.send(Ok(epoch)).is_ok() {
-                        lock.keep(connected, epoch, stopped, lost).await;
+                    if taken.send(Ok(epoch.clone())).is_ok() {
+                        lock.keep(connected, epoch, stopped, news).await;
                     } else {
                         lock.give_back(connected).await;
                     }
@@ -93,9 +100,18 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join(thread);
         }
     }
+}
+
+/// What the leader is told about its lead.
+#[derive(Debug)]
+pub(super) struct News {
+    /// Cancelled when another process has taken the lead over.
+    pub(super) lost: CancellationToken,
+    /// Whether that may have happened, or is about to.
+    pub(super) doubts: watch::Sender<bool>,
 }
 
 /// The backend that holds the lock $1 although nobody was seen leading the environment $2 for $3
@@ -130,7 +146,7 @@ struct Lock {
 }
 
 impl Lock {
-    async fn take(&self) -> Result<(Connected, i64), Fault> {
+    async fn take(&self) -> Result<(Connected, Epoch), Fault> {
         let connected = link::connect(&self.address).await?;
         if !try_lock(&connected.client, self.key).await? && !self.take_over(&connected).await? {
             let holder = holder(&connected.client, &self.environment).await?;
@@ -139,15 +155,16 @@ impl Lock {
                 holder,
             }));
         }
+        let token = Uuid::now_v7().to_string();
         let row = connected
             .client
             .query_typed_one(
                 "/* store.lead */
-                INSERT INTO leads (environment, epoch, host, pid, since, address, seen_at)
-                VALUES ($1, 1, $2, $3, $4, $5, now())
+                INSERT INTO leads (environment, epoch, host, pid, since, address, token, seen_at)
+                VALUES ($1, 1, $2, $3, $4, $5, $6, now())
                 ON CONFLICT (environment) DO UPDATE SET epoch = leads.epoch + 1,
                     host = excluded.host, pid = excluded.pid, since = excluded.since,
-                    address = excluded.address, seen_at = now()
+                    address = excluded.address, token = excluded.token, seen_at = now()
                 RETURNING epoch",
                 &[
                     (&self.environment, Type::TEXT),
@@ -155,10 +172,12 @@ impl Lock {
                     (&i64::from(std::process::id()), Type::INT8),
                     (&crate::store::stamp(crate::store::now()), Type::TEXT),
                     (&self.answers_at, Type::TEXT),
+                    (&token, Type::TEXT),
                 ],
             )
             .await?;
-        Ok((connected, row.try_get(0)?))
+        let number = row.try_get(0)?;
+        Ok((connected, Epoch { number, token }))
     }
 
     /// Takes the lock from a holder that was not seen alive for the time of the lease.
@@ -221,16 +240,19 @@ impl Lock {
     async fn keep(
         &self,
         first: Connected,
-        epoch: i64,
+        epoch: Epoch,
         mut stopped: oneshot::Receiver<()>,
-        lost: CancellationToken,
+        News { lost, doubts }: News,
     ) {
         let mut current = first;
+        let confirmed = watch::Sender::new(Instant::now());
+        // It ends with what it listens to.
+        tokio::spawn(doubt(confirmed.subscribe(), doubts));
         loop {
             let end = tokio::select! {
                 _ = &mut stopped => End::Stopped,
                 _ = &mut current.driver => End::Away,
-                end = self.beat(&current.client, epoch) => end,
+                end = self.beat(&current.client, &epoch, &confirmed) => end,
             };
             let environment = &self.environment;
             match end {
@@ -246,7 +268,7 @@ impl Lock {
             current.driver.abort();
             let again = tokio::select! {
                 _ = &mut stopped => return,
-                again = self.retake(epoch) => again,
+                again = self.retake(&epoch) => again,
             };
             match again {
                 Some(connected) => current = connected,
@@ -260,21 +282,48 @@ impl Lock {
 
     /// Says again and again that this process lives. Ends when nobody answers for the time of the
     /// lease, or when the lead is another's.
-    async fn beat(&self, client: &impl GenericClient, epoch: i64) -> End {
+    async fn beat(
+        &self,
+        client: &impl GenericClient,
+        epoch: &Epoch,
+        confirmed: &watch::Sender<Instant>,
+    ) -> End {
+        let mut backend: Option<i32> = None;
         let mut beats = tokio::time::interval(BEAT);
         // After a pause of the process one beat is enough.
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
-            let named: [Value<'_>; 2] = [(&self.environment, Type::TEXT), (&epoch, Type::INT8)];
-            let said = client.execute_typed(
+            let named: [Value<'_>; 3] = [
+                (&self.environment, Type::TEXT),
+                (&epoch.number, Type::INT8),
+                (&epoch.token, Type::TEXT),
+            ];
+            let asked = Instant::now();
+            let said = client.query_typed(
                 "/* store.beat */
-                UPDATE leads SET seen_at = now() WHERE environment = $1 AND epoch = $2",
+                UPDATE leads SET seen_at = now()
+                WHERE environment = $1 AND epoch = $2 AND token = $3 RETURNING pg_backend_pid()",
                 &named,
             );
             match tokio::time::timeout(Duration::from_secs_f64(LEASE), said).await {
-                Ok(Ok(0)) => return End::Superseded,
-                Ok(Ok(_)) => {}
+                Ok(Ok(rows)) => {
+                    let now = rows.first().map(|row| row.try_get::<_, i32>(0));
+                    let Some(Ok(now)) = now else {
+                        return End::Superseded;
+                    };
+                    // The lock is of the session that took it; a pooler that gives another one took the
+                    // lock away with it.
+                    if *backend.get_or_insert(now) != now {
+                        let environment = &self.environment;
+                        tracing::error!(
+                            environment,
+                            "a pooler in front of the journal changed the session that holds the lead"
+                        );
+                        return End::Superseded;
+                    }
+                    confirmed.send_replace(asked);
+                }
                 // A connection that is lost is noticed by who drives it; a row that somebody
                 // locks is free at the next beat.
                 Ok(Err(error)) => tracing::debug!(%error, "the lead was not confirmed"),
@@ -284,7 +333,7 @@ impl Lock {
     }
 
     /// The lock on another connection, or nothing when another process has led since.
-    async fn retake(&self, epoch: i64) -> Option<Connected> {
+    async fn retake(&self, epoch: &Epoch) -> Option<Connected> {
         let mut pauses = Pauses::endless(Duration::from_millis(100), Duration::from_secs(5));
         loop {
             match self.locked_again(epoch).await {
@@ -298,10 +347,11 @@ impl Lock {
     }
 
     /// `Some(None)` when it is too late.
-    async fn locked_again(&self, epoch: i64) -> Result<Option<Option<Connected>>, Fault> {
+    async fn locked_again(&self, epoch: &Epoch) -> Result<Option<Option<Connected>>, Fault> {
         let connected = link::connect(&self.address).await?;
         let locked = try_lock(&connected.client, self.key).await?;
-        if stored_epoch(&connected.client, &self.environment, "").await? != Some(epoch) {
+        let stored = stored_epoch(&connected.client, &self.environment, "").await?;
+        if stored.as_ref() != Some(epoch) {
             return Ok(Some(None));
         }
         Ok(locked.then_some(Some(connected)))
@@ -316,6 +366,25 @@ impl Lock {
             tracing::debug!("the lead ends with its connection");
         }
         connected.close().await;
+    }
+}
+
+/// Says whether the lead is in doubt: when it was not confirmed for as long as it is certain.
+async fn doubt(mut confirmed: watch::Receiver<Instant>, doubts: watch::Sender<bool>) {
+    loop {
+        let until = *confirmed.borrow_and_update() + CERTAIN;
+        let is_doubted = *doubts.borrow();
+        tokio::select! {
+            changed = confirmed.changed() => match changed {
+                Ok(()) => {
+                    doubts.send_if_modified(std::mem::take);
+                }
+                Err(_) => return,
+            },
+            () = tokio::time::sleep_until(until), if !is_doubted => {
+                doubts.send_replace(true);
+            }
+        }
     }
 }
 
@@ -347,7 +416,8 @@ fn number_of(words: &[&str]) -> i64 {
 /// lead.
 pub(super) async fn fence(transaction: &Transaction<'_>, proof: &Proof) -> Result<(), Fault> {
     let environment = &proof.environment;
-    if stored_epoch(transaction, environment, "FOR UPDATE").await? == Some(proof.epoch) {
+    let stored = stored_epoch(transaction, environment, "FOR UPDATE").await?;
+    if stored.as_ref() == Some(&proof.epoch) {
         return Ok(());
     }
     Err(Fault::Store(StoreError::Superseded {
@@ -360,14 +430,23 @@ async fn stored_epoch(
     client: &impl GenericClient,
     environment: &str,
     lock: &'static str,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<Epoch>, Fault> {
     let rows = client
         .query_typed(
-            &format!("/* store.epoch */ SELECT epoch FROM leads WHERE environment = $1 {lock}"),
+            &format!(
+                "/* store.epoch */ SELECT epoch, coalesce(token, '') FROM leads
+                WHERE environment = $1 {lock}"
+            ),
             &[(&environment, Type::TEXT)],
         )
         .await?;
-    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    Ok(Some(Epoch {
+        number: row.try_get(0)?,
+        token: row.try_get(1)?,
+    }))
 }
 
 /// Whether somebody holds a lock.
@@ -423,11 +502,4 @@ pub(super) async fn holder(
         }),
         (Err(_), _) | (_, Err(_)) => None,
     })
-}
-
-fn host() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "an unnamed host".to_owned())
 }

@@ -5,22 +5,25 @@ use super::keeper::migration_key;
 use super::link::{self, Connected};
 use crate::store::address::Address;
 use crate::store::error::StoreError;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, GenericClient};
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
 }
 
 /// The tables without which a history of migrations is a lie, by migration.
-const TABLES: [&[&str]; 2] = [
+const TABLES: [&[&str]; 4] = [
     &["deployments", "events", "effects", "leads"],
     &["runs", "outbox", "deliveries", "requests"],
+    &[],
+    &["journal"],
 ];
 
 /// Connects once; makes or migrates the schema where needed.
 pub(super) async fn open(address: &Address) -> Result<Connected, Fault> {
     let mut connected = link::connect(address).await?;
+    keeps_its_session(&connected, address).await?;
     let client = &mut connected.client;
     if pending(client, address).await? {
         // Another process may be at it: the lock is waited for, then everything is looked at again.
@@ -42,6 +45,48 @@ pub(super) async fn open(address: &Address) -> Result<Connected, Fault> {
             .await?;
     }
     Ok(connected)
+}
+
+/// How often a session is asked for; a pooler may give the same one by chance.
+const ROUNDS: u32 = 3;
+
+/// Makes sure that a connection is a session: the lead is a lock of one, and so is everything that is set. A
+/// pooler that gives each transaction whichever session is free is found by two connections at once. Of two
+/// sessions each has a backend of its own and keeps it, so whoever passes for one is told apart by nothing else;
+/// the pid that a pooler announced at the login is its own invention. What a first look may miss, because a busy
+/// pooler gave the same session by chance, the leader finds while it leads.
+async fn keeps_its_session(connected: &Connected, address: &Address) -> Result<(), Fault> {
+    let mut other = link::connect(address).await?;
+    let pooled = || {
+        Fault::Store(StoreError::Pooled {
+            place: address.place(),
+        })
+    };
+    let mut backends = None;
+    for _ in 0..ROUNDS {
+        let first = backend(&connected.client).await?;
+        // Held, so that a pooler has to give it away.
+        let transaction = other.client.transaction().await?;
+        let second = backend(&transaction).await?;
+        // A pool of one session would not answer the first connection meanwhile.
+        if first == second || *backends.get_or_insert((first, second)) != (first, second) {
+            return Err(pooled());
+        }
+        if backend(&connected.client).await? != first {
+            return Err(pooled());
+        }
+        transaction.rollback().await?;
+    }
+    other.close().await;
+    Ok(())
+}
+
+/// The server's process behind a connection, at this moment.
+async fn backend(client: &impl GenericClient) -> Result<i32, Fault> {
+    let row = client
+        .query_typed_one("/* store.backend */ SELECT pg_backend_pid()", &[])
+        .await?;
+    Ok(row.try_get(0)?)
 }
 
 /// Whether migrations are to be applied. Reads only; the runner would write its table before it

@@ -10,7 +10,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
 pub(super) const HEAD: &str =
-    "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason";
+    "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason,
+    (SELECT subject FROM events WHERE deployment_id = deployments.id AND seq = 1)";
 pub(super) const EFFECT: &str =
     "deployment_id, key, attempt, intent, started_at, result, finished_at";
 
@@ -105,7 +106,7 @@ pub(super) async fn events_of(
     let rows = client
         .query_typed(
             "/* store.events */
-            SELECT seq, at, kind, body, state_after FROM events
+            SELECT seq, at, kind, body, state_after, subject FROM events
             WHERE deployment_id = $1 ORDER BY seq",
             &[(&id, Type::TEXT)],
         )
@@ -118,6 +119,7 @@ pub(super) async fn events_of(
                 kind: row.try_get(2)?,
                 body: row.try_get(3)?,
                 state_after: row.try_get(4)?,
+                by: row.try_get(5)?,
             })
         })
         .collect()
@@ -132,8 +134,8 @@ pub(super) async fn add_event(
     client
         .execute_typed(
             "/* store.add_event */
-            INSERT INTO events (deployment_id, seq, at, kind, body, state_after)
-            VALUES ($1, $2, $3, $4, $5, $6)",
+            INSERT INTO events (deployment_id, seq, at, kind, body, state_after, subject)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)",
             &[
                 text(&head.id),
                 (&i64::from(event.seq), Type::INT8),
@@ -141,6 +143,7 @@ pub(super) async fn add_event(
                 text(&event.kind),
                 text(&event.body),
                 text(&event.state_after),
+                (&event.by, Type::TEXT),
             ],
         )
         .await?;
@@ -200,6 +203,7 @@ pub(super) fn head_row(row: &Row) -> Result<Head, Fault> {
         updated_at: row.try_get(6)?,
         finished_at: row.try_get(7)?,
         reason: row.try_get(8)?,
+        by: row.try_get(9)?,
     })
 }
 

@@ -29,8 +29,8 @@ impl Postgres {
                         .execute_typed(
                             "/* store.begin_run */
                             INSERT INTO runs (id, environment, cause, scheduled_for, revision,
-                                started_at, wishes)
-                            VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                                started_at, wishes, subject)
+                            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
                             &[
                                 text(&row.id),
                                 text(&row.environment),
@@ -39,6 +39,7 @@ impl Postgres {
                                 (&row.revision, Type::TEXT),
                                 text(&row.started_at),
                                 (&row.wishes, Type::TEXT),
+                                (&row.by, Type::TEXT),
                             ],
                         )
                         .await?;
@@ -72,7 +73,7 @@ impl Postgres {
                         .execute_typed(
                             "/* store.update_run */
                             UPDATE runs SET finished_at = $2, outcome = $3, deployment = $4,
-                                detail = $5, revision = $6
+                                detail = $5, revision = $6, subject = $7
                             WHERE id = $1",
                             &[
                                 text(&id),
@@ -81,6 +82,7 @@ impl Postgres {
                                 (&row.deployment, Type::TEXT),
                                 (&row.detail, Type::TEXT),
                                 (&row.revision, Type::TEXT),
+                                (&row.by, Type::TEXT),
                             ],
                         )
                         .await?;
@@ -179,7 +181,7 @@ async fn runs_of(
             &format!(
                 "/* store.runs */
                 SELECT id, environment, cause, scheduled_for, revision, started_at, finished_at,
-                    outcome, deployment, detail, wishes
+                    outcome, deployment, detail, wishes, subject
                 FROM runs WHERE {condition} ORDER BY number DESC LIMIT $2"
             ),
             &[(&value, Type::TEXT), (&i64::from(limit), Type::INT8)],
@@ -201,5 +203,6 @@ fn run_row(row: &Row) -> Result<RunRow, Fault> {
         deployment: row.try_get(8)?,
         detail: row.try_get(9)?,
         wishes: row.try_get(10)?,
+        by: row.try_get(11)?,
     })
 }

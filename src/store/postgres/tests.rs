@@ -12,6 +12,8 @@ use proxy::{Mode, Proxy};
 use std::time::{Duration, Instant};
 use tokio_postgres::{Client, NoTls};
 
+/// A pooler that keeps nobody's session.
+mod pooler;
 /// A way to the server that loses what it is told to lose.
 mod proxy;
 
@@ -130,6 +132,50 @@ async fn tables_of_another_product_are_refused() {
     let error = bed.refused_untouched().await;
     assert!(matches!(&error, StoreError::NotAJournal { found, .. } if found.contains("shopping")));
     assert_eq!(error.class(), Class::Usage);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_keeps_no_session_is_refused() {
+    let mut bed = Bed::on(On::Postgres);
+    drop(begun(&bed).await);
+    let direct = bed.url.clone();
+    pooler::before(&mut bed).await;
+    let error = bed.try_open().await.expect_err("no session is kept");
+    assert!(matches!(error, StoreError::Pooled { .. }), "{error:?}");
+    assert_eq!(error.class(), Class::Usage);
+    assert!(error.hint().expect("a hint").contains("session mode"));
+    // What only passes everything on is no pooler.
+    bed.url = direct;
+    let _proxy = Proxy::before(&mut bed).await;
+    bed.open().await.lead("prod").await.expect("nobody leads");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lead_whose_number_was_given_again_is_not_taken_for_the_other() {
+    let bed = Bed::on(On::Postgres);
+    drop(bed.open().await.lead("prod").await);
+    let (store, lead, id) = begun(&bed).await;
+    // The server fell back to what it was before this lead began.
+    bed.run_outside("UPDATE leads SET epoch = epoch - 1, token = NULL")
+        .await;
+    lead.lost().await;
+    let other = bed.open().await;
+    let start = Instant::now();
+    let again = loop {
+        match other.lead("prod").await {
+            Ok(again) => break again,
+            Err(error) => assert!(start.elapsed() < Duration::from_secs(5), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(lead.epoch.number, again.epoch.number);
+    let late = store.apply(&lead, &id, &Event::StagingStarted).await;
+    assert!(
+        matches!(late, Err(StoreError::Superseded { .. })),
+        "{late:?}"
+    );
+    let moved = other.apply(&again, &id, &Event::StagingStarted).await;
+    assert_eq!(moved.expect("leads").state, State::Staging);
 }
 
 #[tokio::test]

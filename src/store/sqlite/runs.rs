@@ -25,8 +25,9 @@ impl Sqlite {
                 .prepare_cached(
                     "/* store.begin_run */
                     INSERT INTO runs
-                        (id, environment, cause, scheduled_for, revision, started_at, wishes)
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                        (id, environment, cause, scheduled_for, revision, started_at, wishes,
+                        subject)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 )?
                 .execute(params![
                     row.id,
@@ -35,7 +36,8 @@ impl Sqlite {
                     row.scheduled_for,
                     row.revision,
                     row.started_at,
-                    row.wishes
+                    row.wishes,
+                    row.by
                 ])?;
             if let Some(answer) = &answer {
                 add_request(&transaction, answer)?;
@@ -61,7 +63,7 @@ impl Sqlite {
                 .prepare_cached(
                     "/* store.update_run */
                     UPDATE runs SET finished_at = ?2, outcome = ?3, deployment = ?4, detail = ?5,
-                        revision = ?6
+                        revision = ?6, subject = ?7
                     WHERE id = ?1",
                 )?
                 .execute(params![
@@ -70,7 +72,8 @@ impl Sqlite {
                     row.outcome,
                     row.deployment,
                     row.detail,
-                    row.revision
+                    row.revision,
+                    row.by
                 ])?;
             if let Some(message) = &message {
                 add_message(&transaction, message)?;
@@ -147,7 +150,7 @@ fn runs_of(
         .prepare_cached(&format!(
             "/* store.runs */
             SELECT id, environment, cause, scheduled_for, revision, started_at, finished_at,
-                outcome, deployment, detail, wishes
+                outcome, deployment, detail, wishes, subject
             FROM runs WHERE {condition} ORDER BY number DESC LIMIT ?2"
         ))?
         .query_map(params![value, limit], run_row)?
@@ -167,5 +170,6 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         deployment: row.get(8)?,
         detail: row.get(9)?,
         wishes: row.get(10)?,
+        by: row.get(11)?,
     })
 }

@@ -68,6 +68,7 @@ pub(super) async fn take_over(
             environment: key.environment.clone(),
             target: release.project.profile.target.clone(),
             cutover_version: env!("CARGO_PKG_VERSION").to_owned(),
+            built_by: None,
             created_at: Timestamp::now(),
             ..bundle.metadata
         },

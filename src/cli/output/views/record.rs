@@ -1,21 +1,22 @@
 //! The record of one deployment: plan, events, effects, and the time it spent in each state.
 
-use super::{DeploymentView, indented};
+use super::{DeploymentView, indented, who};
 use crate::cli::output::clock::between;
 use crate::cli::output::tables::table;
 use crate::cli::output::{Page, View, format};
 use crate::deployment::checks;
 use crate::deployment::checks::Outcome;
+use crate::deployment::dress::clashes;
 use crate::deployment::hydrate::Waiting;
 use crate::deployment::identity::made_beside;
-use crate::deployment::state::{Event, State};
+use crate::deployment::state::{Asker, Event, State};
 use crate::deployment::statements::Statements;
 use crate::deployment::watch::Watched;
 use crate::plan::Plan;
 use crate::plan::render::escape::visible;
 use crate::plan::render::{self, Detail};
 use crate::settings::checks::Moment;
-use crate::store::{Deployment, Effect, RecordedEvent, StoreError};
+use crate::store::{Deployment, Effect, RecordedEvent, StoreError, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,6 +33,9 @@ pub struct EventView {
     pub event: Event,
     /// The state after it.
     pub state_after: State,
+    /// Who is behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
 }
 
 impl From<RecordedEvent> for EventView {
@@ -41,6 +45,7 @@ impl From<RecordedEvent> for EventView {
             at: recorded.at,
             event: recorded.event,
             state_after: recorded.state_after,
+            by: recorded.by,
         }
     }
 }
@@ -168,6 +173,7 @@ impl View for ShowView {
         };
         fact("environment", visible(&deployment.environment).into_owned());
         fact("state", format::state(deployment.state));
+        fact("by", who(deployment.by.as_ref()));
         fact("started", format::moment(deployment.created_at));
         fact(
             "finished",
@@ -195,6 +201,13 @@ impl View for ShowView {
             text.push_str("\nMade beside the plan\n");
             for object in beside {
                 text.push_str(&format!("  {}\n", visible(&object)));
+            }
+        }
+        let meanwhile = self.meanwhile();
+        if !meanwhile.is_empty() {
+            text.push_str("\nChanged in production meanwhile\n");
+            for what in meanwhile {
+                text.push_str(&format!("  {}\n", visible(&what)));
             }
         }
         let stays = self.stays(page.now);
@@ -246,6 +259,12 @@ impl ShowView {
             .unwrap_or_default()
     }
 
+    /// What people changed in production meanwhile, and what the release changed as well.
+    fn meanwhile(&self) -> Vec<String> {
+        let told = |effect: &EffectView| Some(clashes(&effect.key, effect.result.as_ref()?));
+        self.effects.iter().filter_map(told).flatten().collect()
+    }
+
     fn checks_table(&self) -> String {
         let number = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
         let rows = self.checks.iter().map(|check| {
@@ -276,9 +295,10 @@ impl ShowView {
                 format::moment(event.at),
                 visible(&event_sentence(&event.event)).into_owned(),
                 format::state(event.state_after),
+                who(event.by.as_ref()),
             ]
         });
-        table(["EVENT", "AT", "WHAT HAPPENED", "STATE AFTER"], rows)
+        table(["EVENT", "AT", "WHAT HAPPENED", "STATE AFTER", "BY"], rows)
     }
 
     fn effects_table(&self, page: Page) -> String {
@@ -369,12 +389,23 @@ fn event_sentence(event: &Event) -> String {
         Event::AskedTooLate { verb, reason } => format!("{verb} came too late: {reason}"),
         Event::RollbackRequested {
             reason,
-            cause: Some(cause),
-        } => format!("rollback requested ({}): {reason}", cause.as_str()),
-        Event::RollbackRequested {
-            reason,
-            cause: None,
-        } => format!("rollback requested: {reason}"),
+            cause,
+            forced,
+        } => {
+            let by = cause.map(Asker::as_str);
+            let forced = forced.then_some("ready or not");
+            let how: Vec<&str> = by.into_iter().chain(forced).collect();
+            match how.is_empty() {
+                true => format!("rollback requested: {reason}"),
+                false => format!("rollback requested ({}): {reason}", how.join(", ")),
+            }
+        }
+        Event::RollbackPutOff { reason } => {
+            format!("rollback waits, the old side is not ready: {reason}")
+        }
+        Event::RollbackForced { by } => {
+            format!("rollback forced, ready or not ({})", by.as_str())
+        }
         Event::RolledBack => "rolled back".to_owned(),
         Event::StuckAt { state, reason } => {
             format!("stuck while {}: {reason}", format::state(*state))

@@ -163,7 +163,7 @@ fn make(
 }
 
 /// The green name of a cluster.
-fn green_cluster(plan: &Plan, name: &str) -> Result<String, String> {
+pub(super) fn green_cluster(plan: &Plan, name: &str) -> Result<String, String> {
     let mut clusters = plan.clusters.iter().filter(|cluster| !cluster.scratch);
     let found = clusters.find(|cluster| cluster.name == name);
     found
@@ -264,7 +264,7 @@ fn contract(written: &Node) -> Result<Option<Vec<Promise>>, String> {
 }
 
 /// The options of a materialized view, in the adapter's order.
-fn options(written: &Node) -> Result<Vec<ViewOption>, String> {
+pub(super) fn options(written: &Node) -> Result<Vec<ViewOption>, String> {
     let rest = &written.config.rest;
     let given = |key: &str| rest.get(key).filter(|value| !value.is_null());
     let unknown = |key: &str| format!("has a {key} of an unknown form");

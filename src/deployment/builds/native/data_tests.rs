@@ -1,24 +1,24 @@
 //! Which tests run without dbt, and as what.
 
-use super::compose::Ingredients;
+use super::compose::{Ingredients, green_cluster, options};
 use super::qualify::is_plain;
-use crate::build::native::recipe::{Severity, TestItem};
+use crate::build::native::recipe::{Item, Make, Severity, TestItem};
 use crate::build::native::rewrite::Moves;
-use crate::plan::Plan;
+use crate::materialize::identifier::Qualified;
 use crate::plan::candidate::ClusterUse;
+use crate::plan::{ObjectKind, Plan, PlannedNode};
 use crate::project::manifest::{Manifest, Node, ResourceType};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Unique ids of the planned tests that may run without dbt once they are compiled. Where tests store their
-/// failures dbt runs all of them: it then looks at green anew in any case. So it does where it is told to take
-/// warnings for errors, of which there are more kinds than those of tests.
+/// Unique ids of the planned tests that may run without dbt once they are compiled. dbt runs all of them where it is
+/// told to take warnings for errors, of which there are more kinds than those of tests.
 pub(super) fn wanted<'p>(
     manifest: &Manifest,
     plan: &'p Plan,
     warnings_are_errors: bool,
 ) -> BTreeSet<&'p str> {
-    if plan.tests_make() || warnings_are_errors {
+    if warnings_are_errors {
         return BTreeSet::new();
     }
     let tests = plan.tests.iter().map(String::as_str);
@@ -45,8 +45,8 @@ pub(super) fn compose(
         .collect()
 }
 
-/// `None` of a test whose configuration has a form that is not known, or that runs on a cluster which has no green
-/// side: dbt says what is wrong with it.
+/// `None` of a test whose configuration has a form that is not known, or that runs or stores its failures on a
+/// cluster which has no green side: dbt says what is wrong with it.
 fn item(given: Ingredients<'_>, moves: &Moves<'_>, id: &str, node: &Node) -> Option<TestItem> {
     let rest = &node.config.rest;
     let text = |key: &str, default: &str| match rest.get(key) {
@@ -71,14 +71,67 @@ fn item(given: Ingredients<'_>, moves: &Moves<'_>, id: &str, node: &Node) -> Opt
     };
     let mut clusters = given.plan.clusters.iter();
     let cluster = clusters.find(|cluster| cluster.name == named)?;
+    let query = moves.rewrite(given.sql.get(id)?);
+    let stores = given.plan.nodes.iter().find(|it| it.unique_id == id);
+    let stored = match stores {
+        Some(planned) => Some(stored(given, planned, node, query.clone())?),
+        None => None,
+    };
+    let query = match &stored {
+        Some(item) => {
+            let name = Qualified::object(&given.plan.database, &item.schema, &item.name);
+            format!("select *\nfrom {name}")
+        }
+        None => query,
+    };
     Some(TestItem {
         unique_id: id.to_owned(),
-        query: moves.rewrite(given.sql.get(id)?),
+        query,
+        stored,
         cluster: cluster.green.clone(),
         fail_calc: text("fail_calc", "count(*)")?,
         warn_if: text("warn_if", "!= 0")?,
         error_if: text("error_if", "!= 0")?,
         limit,
         severity,
+    })
+}
+
+/// What a test makes of its failures, as the adapter's materialization of tests does: a view, or a materialized view
+/// for everything else, without indexes and comments.
+fn stored(
+    given: Ingredients<'_>,
+    planned: &PlannedNode,
+    node: &Node,
+    query: String,
+) -> Option<Item> {
+    let mut schemas = given.plan.schemas.iter();
+    let schema = schemas.find(|schema| schema.name == planned.schema)?;
+    let make = match planned.kind? {
+        ObjectKind::View => Make::View { query },
+        ObjectKind::MaterializedView => Make::MaterializedView {
+            cluster: green_cluster(given.plan, planned.cluster.as_deref()?).ok()?,
+            options: options(node).ok()?,
+            query,
+        },
+        ObjectKind::Table
+        | ObjectKind::Index
+        | ObjectKind::Source
+        | ObjectKind::Sink
+        | ObjectKind::Connection
+        | ObjectKind::Secret
+        | ObjectKind::Type
+        | ObjectKind::Function => return None,
+    };
+    Some(Item {
+        unique_id: planned.unique_id.clone(),
+        schema: schema.green.clone(),
+        name: planned.identifier.clone(),
+        after: BTreeSet::new(),
+        make,
+        contract: None,
+        indexes: Vec::new(),
+        comment: None,
+        column_comments: Vec::new(),
     })
 }

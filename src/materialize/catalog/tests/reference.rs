@@ -86,7 +86,7 @@ const DEFAULT_PRIVILEGES: &str = "
 SELECT database::text, schema::text, object_owner::text, object_type::text,
        grantee::text, privilege_type::text
 FROM mz_internal.mz_show_default_privileges
-WHERE schema IS NOT NULL AND object_owner IS NOT NULL AND grantee IS NOT NULL
+WHERE object_owner IS NOT NULL AND grantee IS NOT NULL
   AND privilege_type IS NOT NULL";
 
 /// Zero on a server before v26.10, which lacks the relation of [`REPLACEMENTS`].
@@ -350,21 +350,29 @@ impl Catalog {
         const LABEL: &str = "default privileges";
         let public = |name: String| (name != "PUBLIC").then_some(name);
         for row in rows {
-            let (database, schema) = (text(row, LABEL, 0)?, text(row, LABEL, 1)?);
+            let (database, schema) = (optional(row, LABEL, 0)?, optional(row, LABEL, 1)?);
             let privilege = DefaultPrivilege {
                 owner: public(text(row, LABEL, 2)?),
                 object_type: text(row, LABEL, 3)?,
                 grantee: public(text(row, LABEL, 4)?),
                 privilege: text(row, LABEL, 5)?,
             };
+            let Some(schema) = schema else {
+                if database.is_none_or(|database| database == self.database) {
+                    self.default_privileges.push(privilege);
+                }
+                continue;
+            };
             let found = self
                 .schemas
                 .values_mut()
-                .find(|known| known.database == database && known.name == schema);
+                .find(|known| database.as_ref() == Some(&known.database) && known.name == schema);
             if let Some(schema) = found {
                 schema.default_privileges.push(privilege);
             }
         }
+        self.default_privileges.sort();
+        self.default_privileges.dedup();
         for schema in self.schemas.values_mut() {
             schema.default_privileges.sort();
             schema.default_privileges.dedup();

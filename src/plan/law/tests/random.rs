@@ -244,8 +244,8 @@ impl Side {
         let manifest = written(project);
         let clusters = |named: Option<&str>| named.map(str::to_owned);
         let reads = Reads::of(&manifest);
-        let mut outcomes =
-            Outcomes::of(&manifest, &clusters, &reads, "", None, false).expect("it is written");
+        let mut outcomes = Outcomes::of(&manifest, &clusters, &reads, "", None, false, None)
+            .expect("it is written");
         for number in project.keys() {
             outcomes.compiled(&unique_id(*number), &compiled(project, *number));
         }

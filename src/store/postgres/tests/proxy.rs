@@ -25,8 +25,24 @@ pub(super) struct Proxy {
     mode: watch::Sender<Mode>,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A new connection to the server itself.
+pub(super) async fn reach(host: &Host, port: u16) -> Box<dyn Stream> {
+    match host {
+        Host::Unix(folder) => Box::new(
+            UnixStream::connect(folder.join(format!(".s.PGSQL.{port}")))
+                .await
+                .expect("the server is there"),
+        ),
+        Host::Tcp(name) => Box::new(
+            TcpStream::connect((name.as_str(), port))
+                .await
+                .expect("the server is there"),
+        ),
+    }
+}
 
 impl Proxy {
     /// Leads the way of a bed through a new proxy.
@@ -51,18 +67,7 @@ impl Proxy {
                 if *told.borrow() == Mode::Cut {
                     continue;
                 }
-                let server: Box<dyn Stream> = match &host {
-                    Host::Unix(folder) => Box::new(
-                        UnixStream::connect(folder.join(format!(".s.PGSQL.{port}")))
-                            .await
-                            .expect("the server is there"),
-                    ),
-                    Host::Tcp(name) => Box::new(
-                        TcpStream::connect((name.as_str(), port))
-                            .await
-                            .expect("the server is there"),
-                    ),
-                };
+                let server = reach(&host, port).await;
                 tokio::spawn(carry(client, server, told.clone(), teller.clone()));
             }
         });

@@ -39,6 +39,7 @@ fn metadata() -> Metadata {
         server: None,
         cutover_version: "0.1.0".to_owned(),
         manifest_hash: "abc".to_owned(),
+        built_by: None,
         created_at: at(0),
         schemas: vec!["marts".to_owned(), "staging".to_owned()],
         held_back: std::collections::BTreeMap::new(),
@@ -49,6 +50,7 @@ fn metadata() -> Metadata {
             id: "u1".to_owned(),
             kind: ObjectKind::View,
             beside: false,
+            given: None,
         }],
     }
 }

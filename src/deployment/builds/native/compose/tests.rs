@@ -121,6 +121,7 @@ fn a_relation_that_is_not_quoted_is_the_same_only_in_lower_case() {
         persists_relation_comment: false,
         persists_column_comments: false,
         stores_failures: false,
+        refresh: None,
         reason: String::new(),
     };
     let mut written = node(json!({}), json!({}));

@@ -1,0 +1,77 @@
+//! Dropping the objects of a side whose schemas cannot be renamed while they stand.
+
+use super::order::dependents_first;
+use super::{Side, drop_object};
+use crate::deployment::DeploymentError;
+use crate::deployment::context::Context;
+use crate::materialize::Statement;
+use crate::materialize::catalog::{About, Catalog, Object};
+use crate::materialize::ddl;
+use crate::materialize::guarded::{Guarded, Names};
+use crate::materialize::identifier::Qualified;
+use crate::plan::ObjectKind;
+
+/// Gives every object that goes a secret name, in one guarded transaction under its id, and drops them by
+/// these names, dependents first. The schemas keep their names. A foreign swap between the transaction
+/// and a drop puts other objects under the schema's name, and none of these has the secret one.
+///
+/// # Errors
+/// The server's and the journal's. In the result what stands in the way, where an object is not the one
+/// that was recorded; nothing is dropped then.
+pub(super) async fn drop_them(
+    context: &Context<'_>,
+    side: &Side<'_>,
+    catalog: &Catalog,
+    about: &About,
+) -> Result<Result<(), String>, DeploymentError> {
+    let going = match side.objects(catalog) {
+        Ok(going) => going,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    // Indexes of relations that stay are in no schema that goes, and nothing depends on them.
+    let order: Vec<&Object> = dependents_first(catalog, &going)
+        .into_iter()
+        .filter(|object| object.kind != ObjectKind::Index)
+        .collect();
+    let mut renames: Vec<(&str, String, Statement)> = Vec::new();
+    for object in &order {
+        let hidden = side.secret.hidden_object(&object.id);
+        let Some(schema) = catalog.schemas.get(&object.schema_id) else {
+            continue;
+        };
+        if object.name == hidden {
+            continue;
+        }
+        let name = Qualified::object(&schema.database, &schema.name, &object.name);
+        let called = format!("{}.{}", schema.name, object.name);
+        let statement = ddl::rename_object(object.kind, &name, &hidden);
+        renames.push((&object.id, called, statement));
+    }
+    let statements: Vec<Statement> = renames.iter().map(|rename| rename.2.clone()).collect();
+    let check = |names: &Names| {
+        for (id, called, _) in &renames {
+            if names.called.get(*id) != Some(called) {
+                return Err(format!(
+                    "foreign-swap: {called} is not the object that was recorded (id {id}): somebody swapped, renamed or dropped it. Look at both sides"
+                ));
+            }
+        }
+        Ok(())
+    };
+    let about = about
+        .clone()
+        .and_objects(order.iter().map(|object| &object.id));
+    match context.guarded(&statements, false, &about, check).await? {
+        Guarded::Committed => {}
+        Guarded::Declined(reason) => return Ok(Err(reason)),
+        Guarded::Unknown(error) => {
+            context.materialize.forget().await;
+            return Err(error.into());
+        }
+    }
+    for object in order {
+        let hidden = side.secret.hidden_object(&object.id);
+        drop_object(context, &about, catalog, object, &hidden).await?;
+    }
+    Ok(Ok(()))
+}
