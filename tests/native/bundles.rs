@@ -482,20 +482,29 @@ async fn what_needs_dbt_is_refused_when_it_is_compiled_or_planned() {
         .says("model.shop.totals has a post-hook");
     bring_back(&mut world, away);
 
-    // A test that stores its failures is dbt's.
+    // A test that asks the server while it is compiled is dbt's; one that stores its failures is not.
     world.project.write("models/marts/totals.sql", &totals);
+    let stored = "{{ config(store_failures=true, schema='marts', cluster='C') }} select * from {{ ref('totals') }} where total < 0";
+    let stored = stored.replace("'C'", &format!("'{}'", world.name("compute")));
+    world.project.write("tests/stored.sql", &stored);
+    let (bundle, _) = compiled(&world, "bundle").await;
+    let away = take_away(&mut world);
+    world
+        .cutover(&["deploy", "--bundle", &bundle])
+        .await
+        .exits(0);
+    bring_back(&mut world, away);
     world.project.write(
-        "tests/stored.sql",
-        "{{ config(store_failures=true, schema='marts', cluster='C') }} select * from {{ ref('totals') }} where total < 0"
-            .replace("'C'", &format!("'{}'", world.name("compute")))
-            .as_str(),
+        "tests/asking.sql",
+        "{% set found = run_query('select 1') %} select * from {{ ref('totals') }} where total < 0",
     );
     let (bundle, _) = compiled(&world, "bundle").await;
     let away = take_away(&mut world);
     let refused = world.cutover(&["plan", "--bundle", &bundle]).await.exits(3);
-    refused.says("not-native").says("test.shop.stored");
+    refused.says("not-native").says("test.shop.asking");
     bring_back(&mut world, away);
     world.project.remove("tests/stored.sql");
+    world.project.remove("tests/asking.sql");
 
     // Nothing of a project that runs hooks with every build can be released.
     let place = world.home().join("none").display().to_string();

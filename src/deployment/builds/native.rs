@@ -290,7 +290,7 @@ fn refused_bundle(reasons: Vec<String>) -> Refused {
 fn refused_tests(tests: &BTreeSet<&str>) -> Refused {
     Refused(vec![Refusal {
         name: RefusalName::NotNative,
-        message: "a bundle is released without dbt, and only dbt can run these tests: they ask the server while they are compiled, store their failures, run on a cluster without a green side, or warnings are errors"
+        message: "a bundle is released without dbt, and only dbt can run these tests: they ask the server while they are compiled, run or store their failures on a cluster without a green side, or warnings are errors"
             .to_owned(),
         objects: tests.iter().map(ToString::to_string).collect(),
         remedy: "change what is named and compile again, or release without a bundle".to_owned(),
