@@ -5,7 +5,8 @@
 //! and is wholly old or wholly new, the end is the documented one, nothing is left behind, nothing
 //! outside is gone, what is live is what the journal says, and running `resume` again changes nothing.
 //!
-//! `cargo test` visits every [`STRIDE`]th point, `make matrix` (`CUTOVER_TEST_MATRIX=full`) all of them.
+//! `cargo test` visits every [`STRIDE`]th point, others each time; `CUTOVER_TEST_MATRIX_SEED` repeats those of a run
+//! that printed it. `make matrix` (`CUTOVER_TEST_MATRIX=full`) visits all of them.
 
 #![allow(
     clippy::print_stdout,
@@ -26,7 +27,7 @@ use support::{Needs, Outcome, Readers, Replay, Running, Snapshot, World};
 /// Every statement of the program under test and of dbt.
 const STATEMENTS: &str = r"^/\* (cutover|dbt): ";
 /// One of so many points at statements is visited where the matrix is not wanted whole.
-const STRIDE: u32 = 24;
+const STRIDE: u32 = 72;
 
 /// What is asked of the program, and how it must end.
 #[derive(Debug, Clone, Copy)]
@@ -459,8 +460,10 @@ async fn live_by(world: &World) -> Option<String> {
     id.map(str::to_owned)
 }
 
-/// Every point of every scenario on one store, from `first` in steps of `stride`.
+/// Every point of every scenario on one store, in steps of `stride`.
 async fn matrix(store: &str, url: Option<&str>, is_slim: bool, stride: u32) -> Option<Table> {
+    let seed = seed();
+    println!("CUTOVER_TEST_MATRIX_SEED={seed}");
     let mut bench = Bench::start(url, is_slim).await?;
     let readers = Readers::start(&bench.world, 1).await;
     let started = Instant::now();
@@ -470,7 +473,7 @@ async fn matrix(store: &str, url: Option<&str>, is_slim: bool, stride: u32) -> O
             let mut row = Row::default();
             // Sampled columns begin at different points, so that together they see more.
             let stride = kind.stride(stride);
-            let offset = u32::try_from(at * 5 + turn * 3).expect("small") % stride;
+            let offset = (u32::try_from(at * 5 + turn * 3).expect("small") + seed) % stride;
             for nth in (1 + offset..).step_by(stride as usize) {
                 eprintln!("{store}, {}, {} {nth}", scenario.name, kind.name());
                 let Some((ended, state)) = bench.point(scenario, kind, nth).await else {
@@ -523,6 +526,17 @@ impl Table {
         );
         text
     }
+}
+
+/// Which of the points are visited: others in each minute, unless it is said.
+fn seed() -> u32 {
+    let given = std::env::var("CUTOVER_TEST_MATRIX_SEED").ok();
+    let given = given.map(|seed| seed.parse::<u32>().expect("a number"));
+    given.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let minutes = now.map_or(0, |since| since.as_secs() / 60);
+        u32::try_from(minutes % 5_040).expect("small")
+    })
 }
 
 fn stride() -> u32 {

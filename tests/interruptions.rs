@@ -227,11 +227,11 @@ async fn killed_between_commit_and_its_answer_resume_finishes() {
         .await
         .exits(0);
     let green = world.snapshot().await;
-    // COMMIT is executed and its answer lost; the question to the catalog that follows, the fourth
+    // COMMIT is executed and its answer lost; the question to the catalog that follows, the fifth
     // of the promotion, is never answered: here the process is killed.
     for fault in [
         format!("'{ON_THE_SWAP}', 'cut_after', 1, 1"),
-        "'cutover: names and ids', 'hang', 4, NULL".to_owned(),
+        "'cutover: names and ids', 'hang', 5, NULL".to_owned(),
     ] {
         world
             .sql

@@ -117,12 +117,13 @@ async fn a_deployment_of_a_command_in_an_old_journal_is_taken_up() {
     };
     let manual = ["deploy", "prod", "--promotion", "manual"];
     let made = world.cutover(&manual).await.exits(0).deployment();
-    // As the first version left it: no daemon, no revision, no checks.
+    // As the first version left it: no daemon, no revision, no checks, nobody behind an event.
     let journal = world.project.path().join(".cutover/cutover.db");
     let connection = rusqlite::Connection::open(journal).expect("the journal");
     connection
         .execute_batch(
-            "DROP TABLE deliveries; DROP TABLE outbox; DROP TABLE runs; DROP TABLE requests;
+            "DROP TABLE deliveries; DROP TABLE outbox; DROP TABLE runs; DROP TABLE requests; DROP TABLE journal;
+            ALTER TABLE events DROP COLUMN subject;
             DELETE FROM refinery_schema_history WHERE version > 1;
             UPDATE deployments SET request = json_remove(request, '$.revision', '$.checks');",
         )

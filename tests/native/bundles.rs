@@ -489,6 +489,9 @@ async fn what_needs_dbt_is_refused_when_it_is_compiled_or_planned() {
     world.project.write("tests/stored.sql", &stored);
     let (bundle, _) = compiled(&world, "bundle").await;
     let away = take_away(&mut world);
+    let planned = world.cutover(&["plan", "--bundle", &bundle]).await.exits(0);
+    assert_eq!(planned.document()["building"]["engine"], "native");
+    planned.says("test.shop.stored");
     world
         .cutover(&["deploy", "--bundle", &bundle])
         .await

@@ -317,7 +317,7 @@ async fn a_command_that_lost_the_lead_ends_its_dbt() {
     world.set("DBT__STOP_TIMEOUT", "10m");
     let old = building(&world, &replay).await;
     let client = journal.connect().await;
-    let taken = client.execute("UPDATE leads SET epoch = epoch + 1", &[]);
+    let taken = client.execute("UPDATE cutover.leads SET epoch = epoch + 1", &[]);
     assert_eq!(taken.await.expect("taken"), 1);
     let took = dbt_ended(&world).await;
     println!(
