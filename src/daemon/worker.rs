@@ -130,7 +130,7 @@ enum Woken {
     /// The time was up.
     Elapsed,
     /// Somebody asks for something.
-    Asked(Request),
+    Asked(Box<Request>),
     /// The configuration changed.
     Configured,
 }
@@ -410,7 +410,7 @@ impl Leading<'_> {
         match self.wait(pause).await? {
             Woken::Elapsed | Woken::Configured => {}
             Woken::Asked(request) => {
-                self.take(request, Now::Driving).await;
+                self.take(*request, Now::Driving).await;
             }
         }
         Ok(())
@@ -456,7 +456,7 @@ impl Leading<'_> {
         tokio::select! {
             () = worker.stop.cancelled() => Err(Ended::Stopped),
             () = self.lead.lost() => Err(Ended::Lost("another process has taken it".to_owned())),
-            request = worker.requests.recv() => request.map(Woken::Asked).ok_or(Ended::Stopped),
+            request = worker.requests.recv() => request.map(|request| Woken::Asked(Box::new(request))).ok_or(Ended::Stopped),
             changed = worker.settings.changed() => match changed {
                 Ok(()) => Ok(Woken::Configured),
                 Err(_) => Err(Ended::Stopped),

@@ -152,6 +152,8 @@ async fn what_an_ended_deployment_left_is_reported_and_collected() {
     assert_eq!(names(&gone["dropped"]).len(), listed.len() - 1, "{gone}");
     world.serves(1).await;
     world.sql.run(&format!("DROP SCHEMA {foreign}")).await;
+    let elsewhere = world.name("elsewhere");
+    world.sql.run(&format!("DROP SCHEMA {elsewhere}")).await;
     let comment = format!("COMMENT ON SCHEMA {marts} IS NULL");
     world.sql.run(&comment).await;
     world.nothing_left().await;

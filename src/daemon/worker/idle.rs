@@ -25,7 +25,7 @@ const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Debug)]
 pub(super) enum Due {
     /// A release, now.
-    Release(Trigger),
+    Release(Box<Trigger>),
     /// Something, after this time.
     In(Duration),
     /// Nothing.
@@ -42,14 +42,14 @@ impl Leading<'_> {
         self.show_idle().await?;
         loop {
             let pause = match self.due(None).await? {
-                Due::Release(trigger) => return self.launch(trigger).await,
+                Due::Release(trigger) => return self.launch(*trigger).await,
                 Due::In(pause) => pause.min(LONGEST_WAIT),
                 Due::Never => LONGEST_WAIT,
             };
             match self.wait(pause).await? {
                 Woken::Elapsed | Woken::Configured => {}
                 Woken::Asked(request) => {
-                    self.take(request, Now::Driving).await;
+                    self.take(*request, Now::Driving).await;
                 }
             }
         }
@@ -84,7 +84,7 @@ impl Leading<'_> {
             if at <= now {
                 self.worker.memory.next_at = None;
                 if let Some(trigger) = self.worker.memory.next.take() {
-                    return Ok(Due::Release(trigger));
+                    return Ok(Due::Release(Box::new(trigger)));
                 }
             }
             soonest = Some(at);
@@ -101,7 +101,8 @@ impl Leading<'_> {
                 );
                 let late = now.duration_since(schedule.due(firing));
                 if late <= ON_TIME || schedule.missed(Some(handled), now).is_some() {
-                    return Ok(Due::Release(Trigger::by(Cause::Schedule, Some(firing))));
+                    let trigger = Trigger::by(Cause::Schedule, Some(firing));
+                    return Ok(Due::Release(Box::new(trigger)));
                 }
                 let why = "nobody was there when the schedule fired, and schedule.missed is skip";
                 self.record_skipped(Cause::Schedule, Some(firing), why)

@@ -61,7 +61,7 @@ impl Leading<'_> {
             if let Due::Release(trigger) = due {
                 // A new commit is found again, and by the look at what waits; a firing is not.
                 if trigger.cause != Cause::Change {
-                    self.skip(&deployment, trigger).await?;
+                    self.skip(&deployment, *trigger).await?;
                 }
                 continue;
             }
@@ -74,7 +74,7 @@ impl Leading<'_> {
                 None => pause,
             };
             if let Woken::Asked(request) = self.wait(pause).await?
-                && let Taken::Act = self.take(request, Now::Driving).await
+                && let Taken::Act = self.take(*request, Now::Driving).await
             {
                 return Ok(());
             }

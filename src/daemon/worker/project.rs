@@ -69,7 +69,7 @@ impl Leading<'_> {
                 if handled == Some(word.as_str()) {
                     Due::In(poll)
                 } else {
-                    Due::Release(Trigger::by(Cause::Change, None))
+                    Due::Release(Box::new(Trigger::by(Cause::Change, None)))
                 }
             }
             Err(error) => {

@@ -208,7 +208,7 @@ impl Seen {
             seen.look_closely(snapshot).await?;
         }
         if !about.defined.is_empty() && !about.closely {
-            seen.find_replicas(&snapshot).await?;
+            seen.find_replicas(snapshot).await?;
         }
         if about.replacements {
             seen.replacements = Replacements::pending(snapshot).await?;
