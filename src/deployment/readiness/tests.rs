@@ -248,11 +248,17 @@ fn lag_and_freshness_are_held_against_the_threshold() {
     waits_for(&lag(1001), "lags 1.0 s behind its sources");
     let blue = |ms| {
         judge(|_, r| {
+            r.now_ms = 1_000_500;
             r.frontier_ms.insert("b1".to_owned(), Some(ms));
         })
     };
     assert!(blue(1_000_000).ready);
     waits_for(&blue(1_000_001), "staler than in production");
+    // What is in production later than now is read by nobody yet.
+    let later = judge(|_, r| {
+        r.frontier_ms.insert("b1".to_owned(), Some(9_000_000));
+    });
+    assert!(later.ready);
     let ahead = judge(|_, r| {
         r.frontier_ms.insert("g1".to_owned(), Some(2_000_000));
     });
