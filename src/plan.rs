@@ -3,6 +3,7 @@
 //! A [`Plan`] is stored whole before the first effect and is never worked out again on resume.
 //! Same input, same bytes: every list is sorted.
 
+use crate::materialize::catalog::Object;
 use crate::materialize::grants::{DefaultPrivilege, Grant};
 use crate::project::outcome::Inputs;
 use serde::{Deserialize, Serialize};
@@ -443,6 +444,22 @@ pub struct LiveObject {
     pub comment: Option<String>,
     /// Comments on its columns, by column name, sorted.
     pub column_comments: Vec<(String, String)>,
+}
+
+impl LiveObject {
+    /// An object as the catalog has it.
+    #[must_use]
+    pub fn of(object: &Object) -> Self {
+        Self {
+            id: object.id.clone(),
+            name: object.name.clone(),
+            kind: object.kind,
+            owner: object.owner.clone(),
+            grants: object.grants.clone(),
+            comment: object.comment.clone(),
+            column_comments: object.column_comments.clone(),
+        }
+    }
 }
 
 /// What an object is.

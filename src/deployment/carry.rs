@@ -13,7 +13,7 @@ use super::identity::Ids;
 use super::scope;
 use super::stage::grant_changes;
 use crate::materialize::Statement;
-use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::catalog::Catalog;
 use crate::materialize::cluster_options;
 use crate::materialize::ddl::{self, Target};
 use crate::materialize::grants::Grant;
@@ -50,12 +50,12 @@ struct Held {
 }
 
 impl Held {
-    fn planned(owner: Option<&String>, grants: &[Grant], comment: Option<&String>) -> Option<Self> {
-        Some(Self {
-            owner: owner?.clone(),
+    fn of(owner: &str, grants: &[Grant], comment: Option<&str>) -> Self {
+        Self {
+            owner: owner.to_owned(),
             grants: grants.to_vec(),
-            comment: comment.cloned(),
-        })
+            comment: comment.map(str::to_owned),
+        }
     }
 }
 
@@ -74,14 +74,14 @@ impl Carried {
             schemas: schemas
                 .clone()
                 .filter_map(|it| {
-                    let held = Held::planned(it.owner.as_ref(), &it.grants, it.comment.as_ref());
-                    Some((it.name.clone(), held?))
+                    let held = Held::of(it.owner.as_ref()?, &it.grants, it.comment.as_deref());
+                    Some((it.name.clone(), held))
                 })
                 .collect(),
             clusters: clusters
                 .filter_map(|it| {
-                    let held = Held::planned(it.owner.as_ref(), &it.grants, it.comment.as_ref());
-                    Some((it.name.clone(), held?))
+                    let held = Held::of(it.owner.as_ref()?, &it.grants, it.comment.as_deref());
+                    Some((it.name.clone(), held))
                 })
                 .collect(),
             objects: schemas
@@ -253,43 +253,23 @@ fn present(plan: &Plan, ids: &Ids, names: &Names, catalog: &Catalog) -> Carried 
         }
         let id = ids.blue_clusters.get(&cluster.name);
         if let Some(found) = id.and_then(|id| catalog.clusters.get(id)) {
-            let held = Held {
-                owner: found.owner.clone(),
-                grants: found.grants.clone(),
-                comment: found.comment_parts().0.map(str::to_owned),
-            };
+            let held = Held::of(&found.owner, &found.grants, found.comment_parts().0);
             now.clusters.insert(cluster.name.clone(), held);
         }
     }
     for schema in &plan.schemas {
         let id = ids.blue_schemas.get(&schema.name);
         if let Some(found) = id.and_then(|id| catalog.schemas.get(id)) {
-            let held = Held {
-                owner: found.owner.clone(),
-                grants: found.grants.clone(),
-                comment: found.comment_parts().0.map(str::to_owned),
-            };
+            let held = Held::of(&found.owner, &found.grants, found.comment_parts().0);
             now.schemas.insert(schema.name.clone(), held);
         }
         for object in &schema.objects {
             if let Some(found) = catalog.objects.get(&object.id) {
-                now.objects.insert(object.id.clone(), live(found));
+                now.objects.insert(object.id.clone(), LiveObject::of(found));
             }
         }
     }
     now
-}
-
-fn live(object: &Object) -> LiveObject {
-    LiveObject {
-        id: object.id.clone(),
-        name: object.name.clone(),
-        kind: object.kind,
-        owner: object.owner.clone(),
-        grants: object.grants.clone(),
-        comment: object.comment.clone(),
-        column_comments: object.column_comments.clone(),
-    }
 }
 
 /// Objects of production that are not as they were, by id. What is gone or new is for the rehearsal to find.

@@ -14,7 +14,7 @@ use super::{
     Strategy,
 };
 use crate::build::selector::SelectorError;
-use crate::materialize::catalog::{Cluster, Object, Schema};
+use crate::materialize::catalog::{Cluster, Schema};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Plans the release of every schema and cluster that `vars.deployment` lists for the target.
@@ -223,17 +223,8 @@ fn schema_swap(input: &Input<'_>, name: &str, lookup: &Lookup<'_>) -> SchemaSwap
 }
 
 fn live_objects(lookup: &Lookup<'_>, schema: &Schema) -> Vec<LiveObject> {
-    let live = |object: &Object| LiveObject {
-        id: object.id.clone(),
-        name: object.name.clone(),
-        kind: object.kind,
-        owner: object.owner.clone(),
-        grants: object.grants.clone(),
-        comment: object.comment.clone(),
-        column_comments: object.column_comments.clone(),
-    };
     let objects = lookup.objects_in_schema(&schema.id).iter();
-    objects.map(|object| live(object)).collect()
+    objects.map(|object| LiveObject::of(object)).collect()
 }
 
 fn cluster_swap(input: &Input<'_>, name: &str, scratch: bool) -> ClusterSwap {

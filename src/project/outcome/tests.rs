@@ -1,7 +1,7 @@
 //! Outcomes of small manifests, and what differs between them.
 
 use super::reads::{Questions, Reads};
-use super::{Circumstances, Difference, Inputs, MadeFrom, Outcomes, Verdict};
+use super::{Before, Circumstances, Difference, Inputs, MadeFrom, Outcomes, Verdict};
 use crate::project::Manifest;
 use crate::project::manifest::sample;
 use serde_json::{Value, json};
@@ -67,6 +67,15 @@ fn a_macro(package: &str, name: &str, text: &str, calls: &[&str]) -> Value {
 }
 
 fn outcomes_under(manifest: &Manifest, circumstances: &Circumstances) -> Outcomes {
+    outcomes_since(manifest, circumstances, None)
+}
+
+/// The outcomes of a manifest, with the digests of nodes that are as they were taken from before.
+fn outcomes_since(
+    manifest: &Manifest,
+    circumstances: &Circumstances,
+    before: Option<Before<'_>>,
+) -> Outcomes {
     let content = manifest.content_hash().expect("a hash");
     let reads = Reads::of(manifest);
     let inputs = Inputs::of(manifest, &reads, &content, circumstances);
@@ -78,7 +87,7 @@ fn outcomes_under(manifest: &Manifest, circumstances: &Circumstances) -> Outcome
         &content,
         Some(inputs),
         false,
-        None,
+        before,
     )
     .expect("outcomes")
 }

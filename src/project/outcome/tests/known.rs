@@ -1,11 +1,10 @@
 //! What is taken from the outcomes of before, instead of hashed or compiled again.
 
 use super::super::Before;
-use super::{a_macro, compiled, manifest, model, outcomes, outcomes_under, source};
+use super::{a_macro, compiled, manifest, model, outcomes, outcomes_since, outcomes_under, source};
 use crate::project::Manifest;
 use crate::project::manifest::sample;
-use crate::project::outcome::reads::Reads;
-use crate::project::outcome::{Circumstances, Inputs, Outcomes};
+use crate::project::outcome::{Circumstances, Outcomes};
 use serde_json::{Value, json};
 
 #[test]
@@ -61,23 +60,9 @@ fn sql_is_taken_from_before_only_where_every_input_is_the_same() {
     assert_eq!(fresh.uncompiled().len(), 2, "unknown inputs are no inputs");
 }
 
-/// The outcomes of a manifest, with the digests of nodes that are as they were taken from before.
+/// [`outcomes`], with the digests of nodes that are as they were taken from before.
 fn since(manifest: &Manifest, before: Before<'_>) -> Outcomes {
-    let content = manifest.content_hash().expect("a hash");
-    let reads = Reads::of(manifest);
-    let inputs = Inputs::of(manifest, &reads, &content, &Circumstances::default());
-    let named = |name: Option<&str>| Some(name.unwrap_or("compute").to_owned());
-    let before = Some(before);
-    Outcomes::of(
-        manifest,
-        &named,
-        &reads,
-        &content,
-        Some(inputs),
-        false,
-        before,
-    )
-    .expect("outcomes")
+    outcomes_since(manifest, &Circumstances::default(), Some(before))
 }
 
 #[test]
