@@ -8,6 +8,7 @@
 //!                                          run_results.json    as dbt wrote it, where there was one
 //!                                          plan.json           where Cutover made one
 //!                                          outcomes.json       what came out of each node, where that is known
+//!                                          compiled.json       the SQL of its nodes and tests, where that is known
 //!                                          metadata.json       `Metadata`; written last
 //! <project>/<environment>/baseline/00000000000000000001.json   `Pointer`, generation 1
 //!                                  00000000000000000002.json   generation 2: the highest one counts
@@ -29,7 +30,7 @@
 //! what they left and go on. Nothing is ever overwritten; only [`Artifacts::trim`] removes, and never
 //! a pointer.
 
-use crate::project::outcome::Before;
+use crate::project::outcome::{Before, KeptSql};
 use crate::project::{Manifest, RunResults};
 use jiff::Timestamp;
 use object_store::path::Path as ObjectPath;
@@ -104,6 +105,8 @@ pub struct Bundle {
     pub plan: Option<Vec<u8>>,
     /// What came out of each node, as JSON; bundles of earlier versions have none.
     pub outcomes: Option<Vec<u8>>,
+    /// The SQL that was compiled, see [`KeptSql`]; it need not be there.
+    pub compiled: Option<Vec<u8>>,
     /// What it is about.
     pub metadata: Metadata,
 }
@@ -139,6 +142,8 @@ pub struct Baseline {
     pub run_results: Option<RunResults>,
     /// What came out of each node.
     pub outcomes: KeptOutcomes,
+    /// The SQL that was compiled, where it was kept.
+    pub compiled: Option<KeptSql>,
 }
 
 impl Baseline {
@@ -234,6 +239,13 @@ impl Artifacts {
         if let Some(outcomes) = &bundle.outcomes {
             self.put_once(&object(OUTCOMES), outcomes, |_| false)
                 .await?;
+        }
+        if let Some(compiled) = &bundle.compiled {
+            // Another process may have compiled more of the same or less.
+            self.put_once(&object(COMPILED), compiled, |kept| {
+                KeptSql::read(kept).is_some()
+            })
+            .await?;
         }
         let place = self.named(&metadata_path);
         let kept = self
@@ -331,6 +343,7 @@ impl Artifacts {
         Ok(Some(Baseline {
             pointer,
             outcomes,
+            compiled: bundle.compiled.as_deref().and_then(KeptSql::read),
             metadata: bundle.metadata,
             manifest,
             run_results,
@@ -361,6 +374,7 @@ impl Artifacts {
             run_results: self.get(&self.object(key, id, RUN_RESULTS)).await?,
             plan: self.get(&self.object(key, id, PLAN)).await?,
             outcomes: self.get(&self.object(key, id, OUTCOMES)).await?,
+            compiled: self.get(&self.object(key, id, COMPILED)).await?,
             metadata,
         })
     }
@@ -493,6 +507,7 @@ const MANIFEST: &str = "manifest.json";
 const RUN_RESULTS: &str = "run_results.json";
 const PLAN: &str = "plan.json";
 const OUTCOMES: &str = "outcomes.json";
+const COMPILED: &str = "compiled.json";
 const METADATA: &str = "metadata.json";
 
 /// Whether the pointer still stands where it is to be moved from.

@@ -24,6 +24,8 @@ pub mod dbt;
 pub mod environment;
 /// What can go wrong and how it is treated.
 pub mod error;
+/// Folders and files of a run.
+pub mod folder;
 /// Jinja that dbt compiles for us.
 pub mod inline;
 /// `deps`, `parse`, `build` and `test`.

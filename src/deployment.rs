@@ -46,6 +46,8 @@ pub mod readiness;
 mod readings;
 /// Replacing a materialized view in place.
 mod replace;
+/// Giving clusters that were hydrated in another size the size of production.
+mod resize;
 /// What of the catalog a deployment is about.
 mod scope;
 /// What follows the swap: comments and sinks.

@@ -36,6 +36,8 @@ pub mod question;
 pub mod reading;
 /// Replacing one materialized view in place.
 pub mod replacement;
+/// Sizes of replicas and what they cost.
+pub mod replica_sizes;
 /// A server and its present connection.
 pub mod server;
 /// Connections.

@@ -44,7 +44,7 @@ pub mod render;
 /// One changed materialized view, released in place.
 pub mod replace;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 /// What changed since the baseline, and nothing more, as a plan.
 pub mod slim;
 
@@ -395,9 +395,41 @@ pub struct ClusterSwap {
     pub comment: Option<String>,
     /// How to make one like it.
     pub definition: ClusterDefinition,
+    /// The size that green has until it is hydrated, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hydration: Option<HydrationSize>,
     /// Whether the green side only runs tests and is never swapped: the deployment lists no
     /// cluster, and dbt's tests need one.
     pub scratch: bool,
+}
+
+impl ClusterSwap {
+    /// How green is made.
+    #[must_use]
+    pub fn green_definition(&self) -> &ClusterDefinition {
+        let hydration = self.hydration.as_ref();
+        hydration.map_or(&self.definition, |hydration| &hydration.definition)
+    }
+}
+
+/// A size that a green cluster has until it is hydrated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HydrationSize {
+    /// The size, as the server calls it.
+    pub size: String,
+    /// How to make a cluster of that size, otherwise like production's.
+    pub definition: ClusterDefinition,
+    /// What it costs, where the server tells.
+    pub credits: Option<Credits>,
+}
+
+/// Credits for an hour of one replica, as the server writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credits {
+    /// Of the size until it is hydrated.
+    pub hydrating: String,
+    /// Of production's size.
+    pub production: String,
 }
 
 /// How a cluster is made.

@@ -41,6 +41,8 @@ mod conduct;
 mod connection;
 /// What in production is not as it was promoted.
 mod drifts;
+/// The size in which green is hydrated.
+mod hydration;
 /// What earlier deployments say.
 mod learnt;
 /// Which project an environment is.
@@ -413,7 +415,7 @@ impl Release {
             path: run_folder.to_owned(),
             source,
         };
-        crate::build::invocation::private_folder(run_folder).map_err(folder_error)?;
+        crate::build::folder::private_folder(run_folder).map_err(folder_error)?;
         let run_dir = std::path::absolute(run_folder).map_err(folder_error)?;
         let settings = &self.settings.dbt;
         let path = std::env::var_os("PATH");

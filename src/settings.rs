@@ -91,6 +91,8 @@ pub struct Settings {
     pub runs: Runs,
     /// What `--bootstrap` creates.
     pub bootstrap: Bootstrap,
+    /// How green is hydrated.
+    pub hydration: Hydration,
     /// How much a release takes.
     pub scope: Scope,
     /// What a release compares with the baseline.
@@ -307,6 +309,14 @@ pub struct Runs {
 pub struct Bootstrap {
     /// The size of a created cluster.
     pub cluster_size: String,
+}
+
+/// How green is hydrated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hydration {
+    /// The size of green clusters until they are hydrated, where it is not production's.
+    pub size: Option<String>,
 }
 
 /// When green is ready.

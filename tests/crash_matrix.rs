@@ -247,6 +247,8 @@ impl Bench {
         }
         if let Some(url) = store {
             world.set("STORE__URL", url);
+            // Its releases also alter green clusters.
+            world.set("HYDRATION__SIZE", "50cc");
         }
         let replay = if is_slim {
             // An index of a view that stays, on a cluster that is swapped.

@@ -56,6 +56,7 @@ fn bundle(key: &Key, id: &str) -> Bundle {
         manifest: SHOP.to_vec(),
         run_results: None,
         outcomes: None,
+        compiled: None,
         plan: Some(br#"{"version": 1}"#.to_vec()),
         metadata: Metadata {
             version: document::VERSION,

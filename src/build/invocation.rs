@@ -7,6 +7,7 @@
 use crate::build::dbt::Dbt;
 use crate::build::environment::Variables;
 use crate::build::error::BuildError;
+use crate::build::folder::{create, remove, remove_folder};
 use crate::build::inline;
 use crate::build::log::{LogReader, introspected, is_connection_failure};
 use crate::build::process::{Guest, ProcessError};
@@ -15,21 +16,20 @@ use crate::progress::Reporter;
 use crate::project::manifest::Node;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The invocations of a run; each has a folder of its name in the run's folder.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "deps",
     "parse",
     "parse-green",
     "clusters",
     "clusters-green",
     "compile",
+    "compile-beside",
     "hooks",
     "build",
     "test",
@@ -215,6 +215,25 @@ impl Invoker {
     ) -> Result<Invocation, BuildError> {
         let mut order = self.order("compile", "parse", false, None)?;
         self.selected_for_compiling(&mut order, compilation)?;
+        self.run(order).await
+    }
+
+    /// Compiles the selected nodes in a process that parses the project for itself, beside the one of
+    /// [`Invoker::parse_and_compile`] or [`Invoker::parse`]. It writes no artifacts, which would cost about as
+    /// much as reading them: each node's SQL is in the folder [`Invocation::target_dir`]`/compiled` alone.
+    ///
+    /// # Errors
+    /// As [`Invoker::compile`].
+    pub async fn compile_beside(
+        &self,
+        compilation: &Compilation,
+    ) -> Result<Invocation, BuildError> {
+        let mut order = self.order("compile", "compile-beside", false, None)?;
+        // What an earlier attempt wrote is not an answer of this one.
+        let compiled = self.run_dir.join(order.name).join("target/compiled");
+        remove_folder(&compiled)?;
+        self.selected_for_compiling(&mut order, compilation)?;
+        order.push(["--no-write-json"]);
         self.run(order).await
     }
 
@@ -559,38 +578,6 @@ fn too_long(order: &Order, bytes: usize) -> BuildError {
         nodes: order.selected,
         bytes,
         limit: COMMAND_LINE_LIMIT,
-    }
-}
-
-/// Makes a folder that only this user may look into: compiled SQL and logs say more than the project does.
-///
-/// # Errors
-/// The system's.
-pub fn private_folder(folder: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    // An earlier version may have made it.
-    std::fs::set_permissions(folder, Permissions::from_mode(0o700))
-}
-
-fn create(folder: &Path) -> Result<(), BuildError> {
-    private_folder(folder).map_err(|source| BuildError::File {
-        path: folder.to_owned(),
-        action: "created",
-        source,
-    })
-}
-
-fn remove(path: &Path) -> Result<(), BuildError> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(BuildError::File {
-            path: path.to_owned(),
-            action: "removed",
-            source,
-        }),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -117,6 +117,7 @@ async fn keep_as(
         run_results: context.builds.build_results()?,
         plan: Some(written),
         outcomes: planned_outcomes(context, plan).await?,
+        compiled: context.builds.kept_sql()?,
         metadata: metadata(context, deployment, schemas, objects),
     };
     context

@@ -38,7 +38,9 @@ mod predict;
 mod results;
 pub use bundled::CompiledProject;
 pub use compile::Compiled;
+pub use native::Known;
 pub use outcomes::uncompiled;
+use predict::{Predicted, Split};
 use results::all_good;
 
 /// dbt for one deployment.
@@ -131,7 +133,7 @@ impl Builds {
     /// As [`Builds::parse`]. What does not compile is left for later, when it is known whether it must.
     pub async fn parse_and_compile(
         &self,
-        predicted: Option<&Compilation>,
+        predicted: Option<&Predicted>,
         green: Green,
     ) -> Result<Parsed, DeploymentError> {
         let parsed = self.parse_for(predicted, green).await;
@@ -158,7 +160,7 @@ impl Builds {
 
     async fn parse_for(
         &self,
-        predicted: Option<&Compilation>,
+        predicted: Option<&Predicted>,
         green: Green,
     ) -> Result<Parsed, DeploymentError> {
         if let Some(bundle) = &self.bundle {
@@ -171,15 +173,28 @@ impl Builds {
             self.invoker.command_timeout,
             &self.invoker.cancel,
         );
-        let (version, plain, deploy) = tokio::join!(version, self.parse_plain(predicted), async {
-            match green {
-                Green::ByDbt => self.invoker.parse(true).await.map(Some),
-                Green::ByName => Ok(None),
-            }
+        // There is one process that parses for green, or one that compiles what the other does not.
+        let split = predicted.map_or(Split::default(), |predicted| match green {
+            Green::ByDbt => predicted.in_one(),
+            Green::ByName => predicted.in_two(),
         });
+        let (version, plain, beside, deploy) = tokio::join!(
+            version,
+            self.parse_plain(split.inside),
+            self.compile_beside(split.beside),
+            async {
+                match green {
+                    Green::ByDbt => self.invoker.parse(true).await.map(Some),
+                    Green::ByName => Ok(None),
+                }
+            }
+        );
         let version = version?;
-        let ((plain, compiled), deploy) = (plain?, deploy?);
+        let ((plain, mut compiled), beside, deploy) = (plain?, beside?, deploy?);
         let plain = read_manifest(&plain)?;
+        if let Some(beside) = &beside {
+            compiled.take_written(&plain, beside)?;
+        }
         let deploy = deploy.as_ref().map(read_manifest).transpose()?;
         plain
             .graph()
@@ -201,10 +216,10 @@ impl Builds {
 
     async fn parse_plain(
         &self,
-        predicted: Option<&Compilation>,
+        inside: Option<&Compilation>,
     ) -> Result<(Invocation, Compiled), BuildError> {
-        if let Some(predicted) = predicted {
-            match self.invoker.parse_and_compile(predicted).await {
+        if let Some(inside) = inside {
+            match self.invoker.parse_and_compile(inside).await {
                 Ok(invocation) => {
                     let compiled = Compiled::of(&invocation);
                     return Ok((invocation, compiled));
@@ -215,6 +230,21 @@ impl Builds {
             }
         }
         Ok((self.invoker.parse(false).await?, Compiled::default()))
+    }
+
+    async fn compile_beside(
+        &self,
+        beside: Option<&Compilation>,
+    ) -> Result<Option<Invocation>, BuildError> {
+        let Some(beside) = beside else {
+            return Ok(None);
+        };
+        match self.invoker.compile_beside(beside).await {
+            Ok(invocation) => Ok(Some(invocation)),
+            // As for what is compiled where it is parsed.
+            Err(BuildError::Failed { .. } | BuildError::Introspected { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets dbt install packages, where what is installed is not what the project lists.
@@ -395,7 +425,7 @@ impl Builds {
             node.insert("alias".to_owned(), name.into());
             node.insert("relation_name".to_owned(), relation.into());
         }
-        invocation::private_folder(&folder).map_err(|source| run(&folder, source))?;
+        crate::build::folder::private_folder(&folder).map_err(|source| run(&folder, source))?;
         let place = folder.join("manifest.json");
         std::fs::write(&place, document.to_string()).map_err(|source| run(&place, source))?;
         Ok(folder)

@@ -9,6 +9,7 @@
 use super::context::{Context, key};
 use super::dress::{self, Dressing};
 use super::error::DeploymentError;
+use super::hydrate;
 use super::identity::Ids;
 use super::scope;
 use super::stage::grant_changes;
@@ -92,11 +93,12 @@ impl Carried {
         }
     }
 
-    /// Whether production is as it was then, as far as one look at names tells.
+    /// Whether production is as it was then and the clusters of green are made like its own, as far as one look
+    /// at names tells.
     ///
     /// # Errors
     /// What differs, one sentence.
-    pub(super) fn is_as_seen(&self, names: &Names) -> Result<(), String> {
+    pub(super) fn is_as_seen(&self, plan: &Plan, names: &Names) -> Result<(), String> {
         let altered: Vec<&str> = self
             .definitions
             .iter()
@@ -107,6 +109,13 @@ impl Carried {
             return Err(format!(
                 "somebody altered the cluster {} of production",
                 altered.join(", ")
+            ));
+        }
+        let unlike: Vec<&str> = unlike_production(plan, names).collect();
+        if !unlike.is_empty() {
+            return Err(format!(
+                "the cluster {} is not made like its counterpart in production",
+                unlike.join(", ")
             ));
         }
         if self
@@ -134,6 +143,14 @@ fn swapped(plan: &Plan) -> impl Iterator<Item = &ClusterSwap> + Clone {
     plan.clusters.iter().filter(|cluster| !cluster.scratch)
 }
 
+/// Green clusters that are not made like their counterparts in production, by name.
+fn unlike_production<'a>(plan: &'a Plan, names: &'a Names) -> impl Iterator<Item = &'a str> {
+    let definitions = &names.definitions;
+    swapped(plan)
+        .filter(|it| definitions.get(&it.green) != definitions.get(&it.name))
+        .map(|it| it.green.as_str())
+}
+
 /// What is on record; `None` before the first look.
 pub(super) async fn recorded(
     context: &Context<'_>,
@@ -159,19 +176,17 @@ pub(super) async fn over(
     let ids = context.recorded_ids(deployment).await?;
     let before = recorded(context, deployment).await?;
     let about = scope::carried(deployment, &ids);
-    context.materialize.session_patiently().await?;
-    // First, so that what changes from here on is noticed by the next look.
-    let names = Names::read(context.materialize, &about).await?;
-    let catalog = Catalog::look(context.materialize, &about.closely()).await?;
+    let (names, catalog) = Names::with_catalog(context.materialize, &about.closely()).await?;
     let seen = before.clone().unwrap_or_else(|| Carried::planned(plan));
     let mut now = present(plan, &ids, &names, &catalog);
-    if before.as_ref().is_some_and(|before| now.is_like(before)) {
+    let is_alike = unlike_production(plan, &names).next().is_none();
+    if is_alike && before.as_ref().is_some_and(|before| now.is_like(before)) {
         return Ok(());
     }
     // What was told once stays on record.
     now.told.clone_from(&seen.told);
     let mut work = Work::default();
-    clusters(plan, &seen, &now, &catalog, &ids, &mut work)?;
+    clusters(plan, &seen, &now, (&names, &catalog), &ids, &mut work)?;
     schemas(plan, &seen, &now, &catalog, &ids, &mut work);
     let changed = changed_objects(&seen, &now);
     if !changed.is_empty() {
@@ -197,6 +212,9 @@ pub(super) async fn over(
     }
     context.begin(deployment, key::CARRY, &()).await?;
     context.execute_all(deployment, &work.statements).await?;
+    if !work.alterations.is_empty() {
+        hydrate::alter(context, deployment, &work.alterations).await?;
+    }
     if !work.carried.is_empty() {
         let carried: Vec<String> = work.carried.into_iter().collect();
         let told = format!(
@@ -224,6 +242,8 @@ impl Carried {
 #[derive(Default)]
 struct Work {
     statements: Vec<Statement>,
+    /// Of clusters, whose objects hydrate anew.
+    alterations: Vec<Statement>,
     /// What that carries over, for people.
     carried: BTreeSet<String>,
 }
@@ -302,22 +322,28 @@ fn clusters(
     plan: &Plan,
     seen: &Carried,
     now: &Carried,
-    catalog: &Catalog,
+    (names, catalog): (&Names, &Catalog),
     ids: &Ids,
     work: &mut Work,
 ) -> Result<(), DeploymentError> {
     for cluster in swapped(plan) {
         let name = &cluster.name;
-        if let (Some(before), Some(after)) = (seen.definitions.get(name), now.definitions.get(name))
-            && before != after
+        let green = names.definitions.get(&cluster.green);
+        if let (Some(present), Some(wanted)) = (green, now.definitions.get(name))
+            && present != wanted
         {
-            let altered = cluster_options::alteration(&cluster.green, before, after);
-            let statements = altered.map_err(|why| {
+            let is_altered = seen.definitions.get(name) != Some(wanted);
+            let altered = match is_altered {
+                true => name,
+                false => &cluster.green,
+            };
+            let statements = cluster_options::alteration(&cluster.green, present, wanted);
+            let statements = statements.map_err(|why| {
                 DeploymentError::Declined(format!(
-                    "cluster-altered: the cluster {name} of production was altered since the plan, and {why}. Run `cutover abort` and release again, or alter {name} back"
+                    "cluster-altered: the cluster {altered} was altered since the plan, and {why}. Run `cutover abort` and release again, or alter {altered} back"
                 ))
             })?;
-            work.statements.extend(statements);
+            work.alterations.extend(statements);
             work.carried
                 .insert(format!("the options of the cluster {name}"));
         }
@@ -457,14 +483,14 @@ mod tests {
         names
             .raw
             .insert("schema u9".to_owned(), "another".to_owned());
-        assert_eq!(seen.is_as_seen(&names), Ok(()));
+        assert_eq!(seen.is_as_seen(&plan, &names), Ok(()));
         names
             .raw
             .insert("schema u1".to_owned(), "u1 {=U/u1}".to_owned());
-        assert!(seen.is_as_seen(&names).is_err());
+        assert!(seen.is_as_seen(&plan, &names).is_err());
         names.raw.clone_from(&seen.raw);
         names.definitions.insert("c".to_owned(), options("50cc"));
-        let why = seen.is_as_seen(&names).expect_err("it was altered");
+        let why = seen.is_as_seen(&plan, &names).expect_err("it was altered");
         assert!(why.contains("the cluster c"), "{why}");
     }
 }

@@ -67,6 +67,8 @@ pub(super) mod key {
     /// Finding green ready. Result: since when each of its objects is hydrated, by id, in milliseconds since
     /// the epoch.
     pub const HYDRATED: &str = "hydrated";
+    /// Giving green clusters the sizes of production, once they are hydrated. Result: `true`.
+    pub const RESIZE: &str = "resize";
     /// Waiting for readiness. Result: what is waited for, replaced as it changes; none when it is ready.
     pub const WAITING: &str = "wait for readiness";
     /// Statements sent. Result: how many of each class, by state; replaced after each step.

@@ -347,7 +347,9 @@ pub(super) async fn swap(
         let is_whole = expected(deployment, &ids, &green, &moved, &secret, direction);
         let check = |names: &Names| {
             is_whole(names)?;
-            let seen = carried.as_ref().map(|carried| carried.is_as_seen(names));
+            let seen = carried
+                .as_ref()
+                .map(|carried| carried.is_as_seen(&deployment.plan, names));
             seen.unwrap_or(Ok(())).map_err(Mismatch::Altered)
         };
         match context.guarded(&statements, false, &about, &check).await {

@@ -17,6 +17,7 @@ use super::indexes;
 use super::made;
 use super::native;
 use super::replace;
+use super::resize;
 use super::settle::{self, Serving};
 use super::soak::{self, Then};
 use super::stage;
@@ -324,7 +325,7 @@ impl<'a> Engine<'a> {
                 Ok(Event::Built)
             }
             State::Hydrating => {
-                hydrate::wait(context, deployment).await?;
+                resize::hydrate(context, deployment).await?;
                 Ok(Event::Hydrated)
             }
             State::Verifying => {

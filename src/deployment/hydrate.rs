@@ -8,6 +8,7 @@ use super::readiness::{
 };
 use super::readings::Readings;
 use super::state::State;
+use crate::materialize::Statement;
 use crate::materialize::reading::Reading;
 use crate::plan::refresh::Refresh;
 use crate::plan::render::roughly;
@@ -177,6 +178,22 @@ pub(super) async fn until_ready(
             false => (pause * 3 / 2).min(settings.poll_interval_max.0),
         };
     }
+}
+
+/// Sends statements that replace replicas of green, and forgets how ready it was: what was seen before says
+/// nothing any more, neither in the journal nor of the watch.
+pub(super) async fn alter(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    statements: &[Statement],
+) -> Result<(), DeploymentError> {
+    let nothing = BTreeMap::<String, i64>::new();
+    context.begin(deployment, key::HYDRATED, &()).await?;
+    context.finish(deployment, key::HYDRATED, &nothing).await?;
+    let sent = context.execute_all(deployment, statements).await;
+    // Whether they arrived or not: some may have.
+    context.watching.end();
+    sent
 }
 
 /// Since when the objects are hydrated, as far as an earlier wait has recorded it: a sample of the

@@ -74,7 +74,7 @@ pub(super) fn swap(deployment: &Deployment, ids: &Ids, moved: &[GreenObject]) ->
         .and_objects(moved.iter().map(|index| &index.id))
 }
 
-/// Both sides with all that is in and on them, and how the clusters of production are made.
+/// Both sides with all that is in and on them, and how their clusters are made.
 pub(super) fn carried(deployment: &Deployment, ids: &Ids) -> About {
     let mut about = sides(deployment, ids);
     about.names_only = false;
@@ -82,12 +82,12 @@ pub(super) fn carried(deployment: &Deployment, ids: &Ids) -> About {
     about
 }
 
-/// The clusters of production that are swapped, by name.
+/// The clusters that are swapped, of both sides, by name.
 pub(super) fn defined(deployment: &Deployment) -> BTreeSet<String> {
     let clusters = deployment.plan.clusters.iter();
     clusters
         .filter(|cluster| !cluster.scratch)
-        .map(|cluster| cluster.name.clone())
+        .flat_map(|cluster| [cluster.name.clone(), cluster.green.clone()])
         .collect()
 }
 

@@ -82,22 +82,29 @@ pub(super) async fn stage(
     let plan = &deployment.plan;
     let secret = Context::secret(deployment);
     let items = items(plan, &secret);
-    let ids = match context
+    let (ids, catalog) = match context
         .begin(deployment, key::CREATE, &items)
         .await?
         .result_as::<Ids>()?
     {
-        Some(ids) => ids,
+        Some(ids) => (ids, None),
         None => {
-            let ids = create(context, deployment, &secret, &items).await?;
+            let (ids, catalog) = create(context, deployment, &secret, &items).await?;
             context.finish(deployment, key::CREATE, &ids).await?;
-            ids
+            (ids, Some(catalog))
         }
     };
     alone(context, deployment).await?;
     let named = context.begin(deployment, key::NAME, &items).await?;
     if named.result.is_none() {
-        give_names(context, deployment, &items, &ids).await?;
+        let catalog = match catalog {
+            Some(catalog) => catalog,
+            None => {
+                let about = scope::staging(deployment, &ids);
+                Catalog::look(context.materialize, &about).await?
+            }
+        };
+        give_names(context, deployment, &items, &ids, &catalog).await?;
         context.finish(deployment, key::NAME, &true).await?;
     }
     Ok(())
@@ -108,7 +115,7 @@ async fn create(
     deployment: &Deployment,
     secret: &SecretNames,
     items: &[Item],
-) -> Result<Ids, DeploymentError> {
+) -> Result<(Ids, Catalog), DeploymentError> {
     let plan = &deployment.plan;
     let database = plan.database.as_str();
     let about = scope::staging(deployment, &Ids::default());
@@ -156,8 +163,8 @@ async fn create(
             total: items.len(),
         });
     }
-    let after = Names::read(context.materialize, &about).await?;
-    collect_ids(plan, items, &control, &after)
+    let (after, catalog) = Names::with_catalog(context.materialize, &about).await?;
+    Ok((collect_ids(plan, items, &control, &after)?, catalog))
 }
 
 fn creation(plan: &Plan, item: &Item) -> Result<Statement, DeploymentError> {
@@ -165,7 +172,11 @@ fn creation(plan: &Plan, item: &Item) -> Result<Statement, DeploymentError> {
         What::Schema => ddl::create_schema(&plan.database, &item.secret),
         What::Cluster => {
             let cluster = planned_cluster(plan, &item.of)?;
-            ddl::create_cluster(&item.secret, &cluster.definition)
+            let definition = match item.bootstrapped {
+                true => &cluster.definition,
+                false => cluster.green_definition(),
+            };
+            ddl::create_cluster(&item.secret, definition)
         }
     })
 }
@@ -302,15 +313,15 @@ async fn give_names(
     deployment: &Deployment,
     items: &[Item],
     ids: &Ids,
+    catalog: &Catalog,
 ) -> Result<(), DeploymentError> {
     let plan = &deployment.plan;
     let about = scope::staging(deployment, ids);
-    let catalog = Catalog::look(context.materialize, &about).await?;
-    if items.iter().all(|item| has_name(&catalog, item, ids)) {
+    if items.iter().all(|item| has_name(catalog, item, ids)) {
         return Ok(());
     }
     for item in items {
-        dress(context, deployment, &catalog, item, ids).await?;
+        dress(context, deployment, catalog, item, ids).await?;
     }
     let statements: Vec<Statement> = items
         .iter()

@@ -1,6 +1,6 @@
 //! The options of a managed cluster, as `SHOW CREATE CLUSTER` lists them, and how to get from one list to another.
 
-use super::identifier::Ident;
+use super::identifier::{Ident, Literal};
 use super::statement::Statement;
 use crate::plan::ClusterDefinition;
 use std::collections::BTreeMap;
@@ -45,6 +45,31 @@ pub fn alteration(
     Ok(statements)
 }
 
+/// The same options with another size, and the size that they have; `None` where they name none.
+#[must_use]
+pub fn with_size(list: &str, size: &str) -> Option<(String, String)> {
+    let mut before = None;
+    let parts: Vec<String> = split(list)?
+        .into_iter()
+        .map(|part| match part.split_once('=') {
+            Some((name, value)) if name.trim() == "SIZE" => {
+                before = Some(unquoted_literal(value.trim()));
+                format!("{name}= {}", Literal(size))
+            }
+            Some(_) | None => part.to_owned(),
+        })
+        .collect();
+    Some((parts.join(","), before?))
+}
+
+/// The text of a literal in single quotes; what has none is taken as it is.
+fn unquoted_literal(literal: &str) -> String {
+    let inner = literal
+        .strip_prefix('\'')
+        .and_then(|it| it.strip_suffix('\''));
+    inner.map_or_else(|| literal.to_owned(), |inner| inner.replace("''", "'"))
+}
+
 /// Options by name: `SIZE` → `'25cc'`.
 fn options(list: &str) -> Result<BTreeMap<&str, &str>, String> {
     let form = || format!("its options have a form that is not known: {list}");
@@ -83,7 +108,7 @@ fn split(list: &str) -> Option<Vec<&str>> {
 
 #[cfg(test)]
 mod tests {
-    use super::alteration;
+    use super::{alteration, with_size};
     use crate::plan::ClusterDefinition;
 
     fn managed(options: &str) -> ClusterDefinition {
@@ -120,6 +145,16 @@ mod tests {
                 "ALTER CLUSTER \"g\"\"1\" RESET (AUTO SCALING STRATEGY)".to_owned()
             ])
         );
+    }
+
+    #[test]
+    fn another_size_leaves_the_other_options_as_they_are() {
+        let list = "MANAGED = true, SIZE = '25cc', AVAILABILITY ZONES = ['a, SIZE = 1', 'c']";
+        assert_eq!(
+            with_size(list, "1'00cc"),
+            Some((list.replace("'25cc'", "'1''00cc'"), "25cc".to_owned()))
+        );
+        assert_eq!(with_size("MANAGED = true", "25cc"), None);
     }
 
     #[test]

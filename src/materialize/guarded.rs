@@ -7,10 +7,11 @@
 //! between the check and COMMIT makes COMMIT fail. Measured rules: shared server facts on DDL
 //! transactions, kept as recorded conformance scripts in `tests/sandbox/conformance`.
 
-use super::catalog::About;
 use super::catalog::look::Seen;
+use super::catalog::{About, Catalog};
 use super::error::MaterializeError;
 use super::server::Materialize;
+use super::session::Session;
 use super::statement::Statement;
 use crate::plan::ClusterDefinition;
 use std::collections::BTreeMap;
@@ -46,6 +47,24 @@ impl Names {
     pub async fn read(materialize: &Materialize, about: &About) -> Result<Self, MaterializeError> {
         let session = materialize.session().await?;
         let seen = Seen::some(&session, "names and ids", about, false).await?;
+        Self::of(&session, &seen, about).await
+    }
+
+    /// As [`Self::read`], with more of the same moment: what [`Catalog::look`] gives.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub async fn with_catalog(
+        materialize: &Materialize,
+        about: &About,
+    ) -> Result<(Self, Catalog), MaterializeError> {
+        let session = materialize.session_patiently().await?;
+        let seen = Seen::some(&session, "look", about, true).await?;
+        let names = Self::of(&session, &seen, about).await?;
+        Ok((names, Catalog::of(session.version(), seen)?))
+    }
+
+    async fn of(session: &Session, seen: &Seen, about: &About) -> Result<Self, MaterializeError> {
         let mut names = Self::default();
         for (id, schema) in &seen.schemas {
             if seen.is_here(schema) {
@@ -65,8 +84,8 @@ impl Names {
             names.objects.insert(id.clone(), place);
         }
         names.raw = seen.raw();
-        names.definitions = seen.definitions(&session, &about.defined).await?;
-        names.dependencies = seen.dependencies.into_iter().collect();
+        names.definitions = seen.definitions(session, &about.defined).await?;
+        names.dependencies = seen.dependencies.iter().cloned().collect();
         Ok(names)
     }
 

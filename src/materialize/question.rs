@@ -55,6 +55,8 @@ pub(super) mod relation {
     pub(in crate::materialize) const REPLICAS: Relation = indexed("mz_catalog.mz_cluster_replicas");
     pub(in crate::materialize) const REPLICA_HISTORY: Relation =
         indexed("mz_internal.mz_cluster_replica_status_history");
+    pub(in crate::materialize) const REPLICA_SIZES: Relation =
+        indexed("mz_catalog.mz_cluster_replica_sizes");
     pub(in crate::materialize) const REPLICA_STATUSES: Relation =
         indexed("mz_internal.mz_cluster_replica_statuses");
     pub(in crate::materialize) const ROLES: Relation = indexed("mz_catalog.mz_roles");
@@ -72,7 +74,7 @@ pub(super) mod relation {
 
     /// Every relation that has an index.
     #[cfg(test)]
-    pub(in crate::materialize) const INDEXED: [Relation; 18] = [
+    pub(in crate::materialize) const INDEXED: [Relation; 19] = [
         CLUSTERS,
         COLUMNS,
         COMMENTS,
@@ -84,6 +86,7 @@ pub(super) mod relation {
         OBJECTS,
         REPLICAS,
         REPLICA_HISTORY,
+        REPLICA_SIZES,
         REPLICA_STATUSES,
         ROLES,
         SCHEMAS,

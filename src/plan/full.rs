@@ -250,6 +250,7 @@ fn cluster_swap(input: &Input<'_>, name: &str, scratch: bool) -> ClusterSwap {
             .unwrap_or_default(),
         comment: live.and_then(|cluster| cluster.comment_parts().0.map(str::to_owned)),
         definition,
+        hydration: None,
         scratch,
     }
 }

@@ -93,6 +93,8 @@ refusal_names! {
     ClusterNotCloneable => "cluster-not-cloneable", false;
     /// A cluster has no replicas, so that nothing on its green side could ever be ready.
     ClusterWithoutReplicas => "cluster-without-replicas", false;
+    /// The server has no replicas of the size that green is to be hydrated with.
+    HydrationSizeUnknown => "hydration-size-unknown", false;
     /// A materialization that a release cannot swap (snapshot, incremental, unknown ones).
     MaterializationUnsupported => "materialization-unsupported", false;
     /// Stored SQL names the schema in a column reference, so the server refuses the swap.

@@ -5,8 +5,8 @@
 //! makes them harmless for either form.
 
 use super::{
-    ClusterSwap, ColumnChange, ColumnChangeKind, Engine, IndexMove, Mode, ObjectKind, Plan,
-    PlannedNode, Refusal, RefusalName, SchemaSwap, Strategy,
+    ClusterSwap, ColumnChange, ColumnChangeKind, Credits, Engine, HydrationSize, IndexMove, Mode,
+    ObjectKind, Plan, PlannedNode, Refusal, RefusalName, SchemaSwap, Strategy,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -201,9 +201,27 @@ fn cluster_definition(cluster: &ClusterSwap) -> String {
             format!("unmanaged: {}", replicas.join(", "))
         }
     };
-    match cluster.id {
+    let made = match cluster.id {
         Some(_) => made,
         None => format!("created first (bootstrap), {made}"),
+    };
+    match &cluster.hydration {
+        Some(hydration) => format!("{made}; {}", hydration_size(hydration)),
+        None => made,
+    }
+}
+
+/// The size until green is hydrated, and what it costs.
+fn hydration_size(hydration: &HydrationSize) -> String {
+    let HydrationSize { size, credits, .. } = hydration;
+    match credits {
+        Some(Credits {
+            hydrating,
+            production,
+        }) => format!(
+            "of size {size} until it is hydrated, at {hydrating} credits an hour for each replica instead of {production}"
+        ),
+        None => format!("of size {size} until it is hydrated"),
     }
 }
 

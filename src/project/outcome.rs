@@ -13,6 +13,7 @@
 mod compare;
 mod digest;
 mod inputs;
+mod kept;
 mod options;
 /// What the code of a project reads.
 pub mod reads;
@@ -25,6 +26,7 @@ pub mod tokens;
 pub use compare::{Difference, Verdict};
 pub use digest::Digest;
 pub use inputs::{Circumstances, Inputs, counted_target};
+pub use kept::KeptSql;
 pub use options::{Customs, plain_name};
 
 use super::manifest::{Index, Manifest, Node, ResourceType};
@@ -52,6 +54,10 @@ pub struct Outcomes {
     pub nodes: BTreeMap<String, Outcome>,
     /// Sources, by unique id.
     pub sources: BTreeMap<String, SourceOutcome>,
+    /// Data tests that make no relation: the digests of their own inputs, by unique id. They are no outcomes, and
+    /// not kept with them.
+    #[serde(skip)]
+    pub tests: BTreeMap<String, Digest>,
 }
 
 /// Where a source's relation is.
@@ -166,6 +172,17 @@ impl Outcomes {
             .into_iter()
             .collect::<Result<_, serde_json::Error>>()?;
         let nodes = parts.into_iter().flatten().collect();
+        let mut written = Written::new(manifest, reads, content, None);
+        let mut tests = BTreeMap::new();
+        for (id, node) in &manifest.nodes {
+            let is_test = node.resource_type == ResourceType::Test;
+            if is_test
+                && !node.makes_relation(stores_failures)
+                && !reads.nodes_of_a_moment.contains(id)
+            {
+                tests.insert(id.clone(), written.own(id)?);
+            }
+        }
         let sources = manifest
             .sources
             .iter()
@@ -183,6 +200,7 @@ impl Outcomes {
             inputs,
             nodes,
             sources,
+            tests,
         })
     }
 

@@ -4,7 +4,7 @@ use super::compared::Compared;
 use super::{Release, ReleaseError, drifts};
 use crate::artifacts::{Artifacts, Baseline};
 use crate::deployment::DeploymentError;
-use crate::deployment::builds::{Builds, Green, Parsed};
+use crate::deployment::builds::{Builds, Green, Known, Parsed};
 use crate::materialize::Materialize;
 use crate::materialize::catalog::Catalog;
 use crate::materialize::identifier::Qualified;
@@ -141,6 +141,12 @@ impl Release {
             baseline,
             catalog,
         };
+        let kept = found
+            .baseline
+            .as_ref()
+            .and_then(|baseline| baseline.compiled.as_ref());
+        let known = outcomes.as_ref().zip(kept);
+        let known = known.map(|(outcomes, kept)| Known { kept, outcomes });
         let mut plan = loop {
             let planned = Planned {
                 builds,
@@ -157,13 +163,17 @@ impl Release {
                 builds.leave_out_unit_tests(&found.parsed, &mut plan)?;
             }
             plan.building = builds
-                .choose_engine(engine, &found.parsed, &mut compiled, &plan)
+                .choose_engine(engine, &found.parsed, &mut compiled, known, &plan)
                 .await?;
             if found.parsed.green == Green::ByDbt || !plan.needs_green_by_dbt() {
                 break plan;
             }
             builds.parse_green(&mut found.parsed).await?;
         };
+        if let (Some(outcomes), None) = (&outcomes, &self.bundle) {
+            builds.remember_sql(outcomes, &compiled, kept)?;
+        }
+        self.size_for_hydration(materialize, &mut plan).await?;
         plan.baseline = found.used;
         plan.outcomes = planned_outcomes;
         plan.settings = Some(self.settings_of_plans());

@@ -305,6 +305,7 @@ fn what_types_admit_is_checked_too() {
         ("store: {url: \"mysql://h/d\"}", "store.url"),
         ("runs: {directory: \"\"}", "runs.directory"),
         ("bootstrap: {cluster_size: \" \"}", "bootstrap.cluster_size"),
+        ("hydration: {size: \"\"}", "hydration.size"),
         ("environments: {\"\": {}}", "environments."),
         ("environments: {\"a\\nb\": {}}", "environments.a\nb"),
         ("environments: {p: {allow: [x]}}", "environments.p.allow"),

@@ -210,7 +210,9 @@ impl Settings {
                 &self.materialize.application_name,
             ),
         ];
-        for (path, text) in texts {
+        let size = self.hydration.size.as_ref();
+        let size = size.map(|size| ("hydration.size", size));
+        for (path, text) in texts.into_iter().chain(size) {
             faults.unless(
                 !text.trim().is_empty() && !text.contains(char::is_control),
                 path,

@@ -457,3 +457,39 @@ async fn a_project_that_does_not_say_where_green_lies_is_released_all_the_same()
         assert!(!started(name), "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_change_is_built_and_tested_anew_without_being_compiled_again() {
+    let Some(mut world) = World::prepared(Needs::AnyServer).await else {
+        return;
+    };
+    world.set("BUILD__ENGINE", "native");
+    let started = |world: &World, deployment: &str, name: &str| {
+        let runs = world.project.path().join(".cutover/runs");
+        runs.join(deployment)
+            .join(name)
+            .join("output.log")
+            .is_file()
+    };
+    // Nothing was kept of the first release but manifest and outcomes.
+    let whole = world.cutover(&["deploy", "--full"]).await.exits(0);
+    assert!(started(&world, &whole.deployment(), "compile"), "{whole}");
+    world.project.set_release(3);
+    let changed = world.cutover(&["deploy"]).await.exits(0);
+    let deployment = changed.deployment();
+    assert!(!started(&world, &deployment, "compile"), "{changed}");
+    let tested = verdicts(&world, &deployment, "native-test");
+    assert!(!tested.is_empty(), "{changed}");
+    world.serves(3).await;
+    // Under another variable nothing is known any more.
+    world.project.set_release(4);
+    let settings = "vars:\n  another: 1\n";
+    let project = world.project.read("dbt_project.yml");
+    world
+        .project
+        .write("dbt_project.yml", &project.replacen("vars:\n", settings, 1));
+    let recompiled = world.cutover(&["deploy"]).await.exits(0);
+    assert!(started(&world, &recompiled.deployment(), "compile"));
+    world.serves(4).await;
+    world.nothing_left().await;
+}

@@ -2,15 +2,6 @@
 
 use crate::support::{Needs, Replay, World};
 
-async fn replicas(world: &World, cluster: &str) -> String {
-    let name = world.name(cluster);
-    let count = format!(
-        "SELECT count(*)::text FROM mz_catalog.mz_cluster_replicas r \
-         JOIN mz_catalog.mz_clusters c ON c.id = r.cluster_id WHERE c.name = '{name}'"
-    );
-    world.sql.value(&count).await
-}
-
 async fn alter(world: &World, cluster: &str, number: u32) {
     let cluster = world.name(cluster);
     let set = format!("ALTER CLUSTER {cluster} SET (REPLICATION FACTOR = {number})");
@@ -62,7 +53,7 @@ async fn what_is_changed_in_production_while_a_release_waits_is_not_undone_by_it
         .says("Changed in production meanwhile")
         .says("the options of the cluster shop_compute");
     world.serves(2).await;
-    assert_eq!(replicas(&world, "compute").await, "2");
+    assert_eq!(world.replicas("compute").await, "2");
     let reader = ["carried_reader"];
     assert_eq!(may_read(&world, "totals", &reader).await, reader);
     let snapshot = world.snapshot().await;
@@ -86,7 +77,7 @@ async fn what_is_changed_in_production_while_a_release_waits_is_not_undone_by_it
         "{states:?}"
     );
     world.serves(3).await;
-    assert_eq!(replicas(&world, "compute").await, "1");
+    assert_eq!(world.replicas("compute").await, "1");
     assert!(may_read(&world, "totals", &reader).await.is_empty());
     world.nothing_left().await;
 }

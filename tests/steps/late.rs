@@ -35,16 +35,18 @@ async fn a_swap_that_is_taken_up_is_made_after_another_look() {
 }
 
 #[tokio::test]
-async fn green_that_lost_its_replicas_meanwhile_never_goes_live() {
+async fn green_that_lost_its_replicas_meanwhile_does_not_go_live_without_them() {
     let Some((mut world, _replay)) = killed().await else {
         return;
     };
     let cluster = world.name("compute_dbt_deploy");
     let off = format!("ALTER CLUSTER {cluster} SET (REPLICATION FACTOR = 0)");
     world.sql.run(&off).await;
-    let resumed = world.cutover(&["resume"]).await.exits(1);
-    assert!(!resumed.states().contains(&"soaking".to_owned()));
-    world.serves(1).await;
+    // It gets them again, as production has them, and is waited for.
+    let resumed = world.cutover(&["resume"]).await.exits(0);
+    resumed.says("the options of the cluster shop_compute");
+    world.serves(2).await;
+    assert_eq!(world.replicas("compute").await, "1");
     world.nothing_left().await;
     // So it is where the server went away while the swap was sent.
     world.set("READINESS__TIMEOUT", "5s");
@@ -61,7 +63,7 @@ async fn green_that_lost_its_replicas_meanwhile_never_goes_live() {
         "{}",
         ended.all()
     );
-    world.serves(1).await;
+    world.serves(2).await;
     world.hydrates(true).await;
     world.nothing_left().await;
 }

@@ -8,6 +8,7 @@ mod carried;
 mod checks;
 mod collect;
 mod failures;
+mod hydration;
 mod late;
 mod law;
 mod made;

@@ -238,6 +238,16 @@ impl World {
             .insert(format!("CUTOVER__{setting}"), value.to_owned());
     }
 
+    /// How many replicas a cluster has, by its name without the prefix.
+    pub async fn replicas(&self, cluster: &str) -> String {
+        let name = self.name(cluster);
+        let count = format!(
+            "SELECT count(*)::text FROM mz_catalog.mz_cluster_replicas r \
+             JOIN mz_catalog.mz_clusters c ON c.id = r.cluster_id WHERE c.name = '{name}'"
+        );
+        self.sql.value(&count).await
+    }
+
     /// A folder beside the project for files of the test's own.
     pub fn home(&self) -> &Path {
         self.home.path()

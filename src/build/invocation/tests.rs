@@ -175,23 +175,6 @@ async fn thousands_of_selectors_fit_and_too_many_are_refused() {
     invoker.fits(&[], &[]).expect("nothing is run");
 }
 
-#[test]
-fn a_runs_folder_is_its_users_alone() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().expect("a folder");
-    let (old, new) = (folder.path().join("old"), folder.path().join("a/new"));
-    std::fs::create_dir(&old).expect("a folder");
-    let open = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(&old, open).expect("changed");
-    for place in [old, new.clone(), new] {
-        super::private_folder(&place).expect("made");
-        let mode = std::fs::metadata(&place)
-            .expect("it is there")
-            .permissions();
-        assert_eq!(mode.mode() & 0o777, 0o700, "{}", place.display());
-    }
-}
-
 /// Messages that dbt 1.11.16 wrote, all with exit code 2.
 #[tokio::test]
 async fn what_dbt_says_reaches_the_error() {

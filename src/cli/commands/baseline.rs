@@ -131,6 +131,7 @@ pub(super) async fn import(
         plan: None,
         // What the manifest says of them is read from it.
         outcomes: None,
+        compiled: None,
         metadata,
     };
     let (metadata, pointer) = make_live(&artifacts, &key, &bundle, current).await?;

@@ -11,9 +11,11 @@ use crate::build::{BuildError, Invocation};
 use crate::failure::with_causes;
 use crate::plan::candidate::Candidate;
 use crate::project::Manifest;
+use crate::project::manifest::ResourceType;
 use crate::project::outcome::reads::{Questions, texts_of};
 use crate::project::run_results::CompileResults;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 
 /// How often a compilation begins anew without a node that turned out to ask the server, before all that is
 /// left is taken to ask.
@@ -36,6 +38,40 @@ impl Compiled {
             sql: sql.unwrap_or_default(),
             asking: BTreeSet::new(),
         }
+    }
+
+    /// Takes the SQL of models that a process wrote as files (`<package>/<file of the model>`, see
+    /// `ParsedNode.get_target_write_path` in `dbt.contracts.graph.nodes`). What it did not write is not taken.
+    ///
+    /// # Errors
+    /// [`DeploymentError::Run`] where a file cannot be read.
+    pub(super) fn take_written(
+        &mut self,
+        manifest: &Manifest,
+        invocation: &Invocation,
+    ) -> Result<(), DeploymentError> {
+        let folder = invocation.target_dir.join("compiled");
+        for (id, node) in &manifest.nodes {
+            if node.resource_type != ResourceType::Model || node.is_ephemeral() {
+                continue;
+            }
+            let path = folder
+                .join(&node.package_name)
+                .join(&node.original_file_path);
+            match std::fs::read_to_string(&path) {
+                Ok(sql) => {
+                    self.sql.insert(id.clone(), sql);
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(source) => {
+                    return Err(DeploymentError::Run {
+                        path: path.display().to_string(),
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -14,16 +14,25 @@ use crate::failure::with_causes;
 use crate::plan::candidate::Candidate;
 use crate::plan::{Building, Engine, ObjectKind, Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::project::Manifest;
-use crate::project::outcome::Digest;
+use crate::project::outcome::{Digest, KeptSql, Outcomes};
 use crate::settings;
 use compose::Ingredients;
 use qualify::Around;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// SQL that need not be compiled.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// What was kept of an earlier release.
+    pub kept: &'a KeptSql,
+    /// What comes out now: what it was compiled from must be the same.
+    pub outcomes: &'a Outcomes,
+}
+
 impl Builds {
     /// Who builds a plan, and with dbt left out, the recipe, which is written into the run's folder. `compiled`
-    /// is what was compiled already; what has to be compiled besides is added.
+    /// is what was compiled already; what is `known` besides, or has to be compiled, is added.
     ///
     /// # Errors
     /// dbt's; a refusal where a native build is asked for and is not possible.
@@ -32,6 +41,7 @@ impl Builds {
         wanted: settings::Engine,
         parsed: &Parsed,
         compiled: &mut Compiled,
+        known: Option<Known<'_>>,
         plan: &Plan,
     ) -> Result<Building, DeploymentError> {
         // Without dbt somebody has to run the tests, also where nothing is built.
@@ -43,7 +53,7 @@ impl Builds {
             return Ok(Building::default());
         }
         let reasons = match self
-            .compose(&parsed.manifest, &parsed.candidate, compiled, plan)
+            .compose(&parsed.manifest, &parsed.candidate, compiled, known, plan)
             .await?
         {
             Ok(recipe) => {
@@ -93,6 +103,7 @@ impl Builds {
         manifest: &Manifest,
         candidate: &Candidate,
         compiled: &mut Compiled,
+        known: Option<Known<'_>>,
         plan: &Plan,
     ) -> Result<Result<Recipe, BTreeSet<String>>, DeploymentError> {
         let reasons =
@@ -103,13 +114,20 @@ impl Builds {
             return Ok(Err(found));
         }
         let warnings_are_errors = self.has_warnings_as_errors();
-        let missing: BTreeSet<&str> = plan
+        let mut missing: BTreeSet<&str> = plan
             .built()
             .filter(|node| node.kind != Some(ObjectKind::Table))
             .map(|node| node.unique_id.as_str())
             .chain(data_tests::wanted(manifest, plan, warnings_are_errors))
             .filter(|id| !compiled.sql.contains_key(*id) && !compiled.asking.contains(*id))
             .collect();
+        if let Some(Known { kept, outcomes }) = known {
+            missing.retain(|id| {
+                let sql = kept.sql(outcomes, id).map(str::to_owned);
+                let sql = sql.map(|sql| compiled.sql.insert((*id).to_owned(), sql));
+                sql.is_none()
+            });
+        }
         if !missing.is_empty() && self.bundle.is_some() {
             let missing = missing.into_iter();
             let missing = missing.map(|id| format!("{id} is not compiled in the bundle"));
@@ -160,6 +178,7 @@ impl Builds {
                 &parsed.manifest,
                 &parsed.candidate,
                 &mut parsed.compiled,
+                None,
                 plan,
             )
             .await?;
@@ -192,7 +211,7 @@ impl Builds {
     ) -> Result<(), DeploymentError> {
         let folder = self.folder().join(run).join("target");
         let path = folder.join("run_results.json");
-        crate::build::invocation::private_folder(&folder)
+        crate::build::folder::private_folder(&folder)
             .and_then(|()| std::fs::write(&path, document.to_string()))
             .map_err(|source| {
                 let path = path.display().to_string();

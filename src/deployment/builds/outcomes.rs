@@ -15,7 +15,7 @@ use crate::project::dbt_project::with_packages;
 use crate::project::file;
 use crate::project::manifest::{Node, ResourceType};
 use crate::project::outcome::reads::Reads;
-use crate::project::outcome::{self, Before, Circumstances, Hooks, Inputs, Outcomes};
+use crate::project::outcome::{self, Before, Circumstances, Hooks, Inputs, KeptSql, Outcomes};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -214,6 +214,36 @@ impl Builds {
         let path = self.outcomes_file();
         std::fs::write(&path, &bytes).map_err(|source| self.or_full(run(&path, source)))?;
         Ok(outcomes.digest().map_err(not_json)?.to_string())
+    }
+
+    /// Writes the SQL that is known of these outcomes into the run's folder.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remember_sql(
+        &self,
+        outcomes: &Outcomes,
+        compiled: &Compiled,
+        kept: Option<&KeptSql>,
+    ) -> Result<(), DeploymentError> {
+        let Some(known) = KeptSql::of(outcomes, &compiled.sql, kept) else {
+            return Ok(());
+        };
+        let bytes = serde_json::to_vec(&known).map_err(not_json)?;
+        let path = self.sql_file();
+        std::fs::write(&path, &bytes).map_err(|source| self.or_full(run(&path, source)))
+    }
+
+    /// The SQL that was known when the plan was made, as JSON, where this machine has it still.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn kept_sql(&self) -> Result<Option<Vec<u8>>, DeploymentError> {
+        super::written(&self.sql_file())
+    }
+
+    fn sql_file(&self) -> PathBuf {
+        self.folder().join("compiled.json")
     }
 
     /// The outcomes that a plan was made from, as JSON; `None` where it was made without any. Where the file

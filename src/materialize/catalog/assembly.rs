@@ -16,7 +16,7 @@ impl Catalog {
     ///
     /// # Errors
     /// Rows that do not fit each other or have a form that is not known.
-    pub(super) fn of(version: &str, seen: Seen) -> Result<Self, MaterializeError> {
+    pub(in crate::materialize) fn of(version: &str, seen: Seen) -> Result<Self, MaterializeError> {
         let mine = roles_of(&seen);
         let mut catalog = Self {
             version: version.to_owned(),

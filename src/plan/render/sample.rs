@@ -41,6 +41,7 @@ fn cluster(name: &str, id: Option<&str>, definition: ClusterDefinition) -> Clust
         grants: Vec::new(),
         comment: None,
         definition,
+        hydration: None,
         scratch: false,
     }
 }
