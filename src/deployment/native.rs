@@ -1,8 +1,8 @@
 //! Building green without dbt: the items of a recipe, one after the other, since the server carries out one
 //! statement that changes the catalog at a time.
 //!
-//! Durable: one effect for each item, begun before its first statement and finished after its last. A build that
-//! begins in an untouched green asks nothing. One that goes on looks at green once and finds out by name in
+//! Durable: one effect for each item, begun before its first statement (while the one before is made) and finished
+//! after its last (while the next one is). A build that begins in an untouched green asks nothing. One that goes on looks at green once and finds out by name in
 //! green's own schemas, which are known by id, what of an unfinished item is there: a relation that is there was
 //! made by the statement whose answer was lost, indexes are made in order, comments are written again, and a table
 //! of which nobody knows which rows it has is made anew.
@@ -84,25 +84,54 @@ pub(super) async fn build(
     let total = recipe.items.len();
     let mut ended: Vec<Ended> = Vec::with_capacity(total);
     let mut missing: BTreeSet<&str> = BTreeSet::new();
+    let journal = Journal {
+        context,
+        deployment,
+    };
+    // The server should have something to do all the time: while it makes an item, the one before is recorded as
+    // done and the next one as begun.
+    let mut unrecorded: Option<(&Item, Done)> = None;
+    let mut is_begun = false;
     for (at, item) in recipe.items.iter().enumerate() {
-        context.interrupted(deployment)?;
+        if let Err(stop) = context.interrupted(deployment) {
+            journal.finish(unrecorded.take()).await?;
+            return Err(stop);
+        }
         let id = item.unique_id.as_str();
-        if item
-            .after
-            .iter()
-            .any(|parent| missing.contains(parent.as_str()))
-        {
+        let was_begun = std::mem::take(&mut is_begun);
+        if waits_for(item, &missing) {
             missing.insert(id);
             ended.push(entry(plan, item, Status::Skipped, None, 0.0));
             tell(context, id, Status::Skipped, at + 1, total, None);
             continue;
         }
-        match made(context, deployment, &session, item, &begun, &present).await? {
-            Made::Before(done) => ended.push(of_done(plan, item, &done)),
+        let found = present.get(id).copied();
+        if let (Some(Some(done)), Some(_)) = (begun.get(id), found) {
+            ended.push(of_done(plan, item, done));
+            continue;
+        }
+        if !was_begun {
+            journal.begin(Some(item)).await?;
+        }
+        let next = recipe.items.get(at + 1);
+        let next = next.filter(|next| {
+            let was_made = matches!(begun.get(&next.unique_id), Some(Some(_)));
+            !was_made && !waits_for(next, &missing)
+        });
+        let (made, recorded, begun_next) = tokio::join!(
+            made(context, deployment, &session, item, &begun, found),
+            journal.finish(unrecorded.take()),
+            journal.begin(next)
+        );
+        recorded?;
+        begun_next?;
+        is_begun = next.is_some();
+        match made? {
             Made::Now(done) => {
                 let seconds = Some(done.seconds);
                 tell(context, id, Status::Success, at + 1, total, seconds);
                 ended.push(of_done(plan, item, &done));
+                unrecorded = Some((item, done));
             }
             Made::Refused { message, seconds } => {
                 missing.insert(id);
@@ -111,6 +140,7 @@ pub(super) async fn build(
             }
         }
     }
+    journal.finish(unrecorded).await?;
     let dbt = dbt_version(plan);
     let document = results::document(&ended, dbt, &deployment.id, "build", Timestamp::now());
     context.builds.write_results("build", &document)?;
@@ -131,10 +161,40 @@ async fn begun(
     Ok(begun)
 }
 
+/// The effects of items.
+struct Journal<'a> {
+    context: &'a Context<'a>,
+    deployment: &'a Deployment,
+}
+
+impl Journal<'_> {
+    async fn begin(&self, item: Option<&Item>) -> Result<(), DeploymentError> {
+        let Some(item) = item else {
+            return Ok(());
+        };
+        let key = key_of(&item.unique_id);
+        let intent = json!([item.schema, item.name]);
+        self.context.begin(self.deployment, &key, &intent).await?;
+        Ok(())
+    }
+
+    async fn finish(&self, done: Option<(&Item, Done)>) -> Result<(), DeploymentError> {
+        let Some((item, done)) = done else {
+            return Ok(());
+        };
+        let key = key_of(&item.unique_id);
+        self.context.finish(self.deployment, &key, &done).await
+    }
+}
+
+/// Whether an item reads one that is missing.
+fn waits_for(item: &Item, missing: &BTreeSet<&str>) -> bool {
+    let mut after = item.after.iter();
+    after.any(|parent| missing.contains(parent.as_str()))
+}
+
 /// What came of an item.
 enum Made {
-    /// An earlier attempt made it.
-    Before(Done),
     /// It is there now.
     Now(Done),
     /// The server refused it.
@@ -148,17 +208,9 @@ async fn made(
     session: &Session,
     item: &Item,
     begun: &BTreeMap<String, Option<Done>>,
-    there: &BTreeMap<String, Present>,
+    found: Option<Present>,
 ) -> Result<Made, DeploymentError> {
     let id = item.unique_id.as_str();
-    let found = there.get(id).copied();
-    if let (Some(Some(done)), Some(_)) = (begun.get(id), found) {
-        return Ok(Made::Before(done.clone()));
-    }
-    let key = key_of(id);
-    context
-        .begin(deployment, &key, &json!([item.schema, item.name]))
-        .await?;
     let began = Instant::now();
     let plan = &deployment.plan;
     let mut answer = making::make(context, session, plan, item, found).await;
@@ -174,16 +226,12 @@ async fn made(
         }
     }
     match answer {
-        Ok((message, rows)) => {
-            let done = Done {
-                message,
-                rows,
-                seconds: began.elapsed().as_secs_f64(),
-                at: Timestamp::now(),
-            };
-            context.finish(deployment, &key, &done).await?;
-            Ok(Made::Now(done))
-        }
+        Ok((message, rows)) => Ok(Made::Now(Done {
+            message,
+            rows,
+            seconds: began.elapsed().as_secs_f64(),
+            at: Timestamp::now(),
+        })),
         Err(error) if error.class() == Class::Permanent => Ok(Made::Refused {
             message: with_causes(&error),
             seconds: began.elapsed().as_secs_f64(),

@@ -10,6 +10,8 @@
 //! its objects can be renamed all the same. Where the server refuses to hide a side, its objects get the
 //! secret names instead, are dropped first, and the empty schemas are hidden then.
 
+/// Single statements that drop.
+mod dropping;
 /// Secret names for what goes.
 mod hide;
 /// Objects that go before their schema can be hidden.
@@ -34,6 +36,7 @@ use crate::materialize::{MaterializeError, Statement};
 use crate::plan::{ObjectKind, Plan};
 use crate::progress::Progress;
 use crate::store::Deployment;
+use dropping::{drop_objects, drop_unless_gone};
 use hide::hide;
 use order::dependents_first;
 use std::collections::{BTreeMap, BTreeSet};
@@ -452,7 +455,8 @@ async fn take_down(
     let catalog = Catalog::look(context.materialize, &about).await?;
     let going = side.objects(&catalog).map_err(stuck)?;
     let order = dependents_first(&catalog, &going);
-    let total = order.len() + side.schemas.len() + side.clusters.len();
+    let objects: usize = order.iter().map(Vec::len).sum();
+    let total = objects + side.schemas.len() + side.clusters.len();
     let mut done = 0;
     let mut dropped = |item: String| {
         done += 1;
@@ -463,10 +467,13 @@ async fn take_down(
             total,
         });
     };
-    for object in order {
+    let named = |object: &Object| object.name.clone();
+    for objects in order {
         context.interrupted(deployment)?;
-        drop_object(context, &about, &catalog, object, &object.name).await?;
-        dropped(object.name.clone());
+        drop_objects(context, &about, &catalog, &objects, named).await?;
+        for object in objects {
+            dropped(object.name.clone());
+        }
     }
     for (id, name) in &side.schemas {
         context.interrupted(deployment)?;
@@ -491,61 +498,6 @@ async fn take_down(
         dropped(format!("cluster {name}"));
     }
     Ok(())
-}
-
-/// Drops an object of this catalog by the name that it has now. One that is gone already is as good as
-/// dropped.
-async fn drop_object(
-    context: &Context<'_>,
-    about: &About,
-    catalog: &Catalog,
-    object: &Object,
-    name: &str,
-) -> Result<(), DeploymentError> {
-    let Some(schema) = catalog.schemas.get(&object.schema_id) else {
-        return Ok(());
-    };
-    let qualified = Qualified::object(&schema.database, &schema.name, name);
-    let statement = ddl::drop_object(object.kind, &qualified);
-    let answer = context.execute(&statement).await;
-    if !matches!(
-        answer,
-        Err(DeploymentError::Materialize(
-            MaterializeError::Refused { .. }
-        ))
-    ) {
-        return answer;
-    }
-    let now = Catalog::look(context.materialize, about).await?;
-    let Some(present) = now.objects.get(&object.id) else {
-        return Ok(());
-    };
-    let place = now.schemas.get(&present.schema_id);
-    if place.map(|schema| &schema.name) == Some(&schema.name) && present.name == name {
-        return answer;
-    }
-    Err(DeploymentError::Stuck(format!(
-        "foreign-swap: what was to be dropped as {}.{name} is now {}: somebody swapped or renamed it. Look at both sides, restore the recorded names, then run `cutover resume`",
-        schema.name,
-        now.name_of(present)
-    )))
-}
-
-/// A drop that is refused because somebody else was quicker is as good as done.
-async fn drop_unless_gone(
-    context: &Context<'_>,
-    about: &About,
-    statement: &Statement,
-    is_gone: impl Fn(&Catalog) -> bool,
-) -> Result<(), DeploymentError> {
-    match context.execute(statement).await {
-        Err(DeploymentError::Materialize(MaterializeError::Refused { .. }))
-            if is_gone(&Catalog::look(context.materialize, about).await?) =>
-        {
-            Ok(())
-        }
-        other => other,
-    }
 }
 
 /// The control schema goes last: as long as it stands, the deployment is under way.

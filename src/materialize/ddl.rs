@@ -265,6 +265,14 @@ pub fn drop_object(kind: ObjectKind, name: &Qualified<'_>) -> Statement {
     Statement::new("drop object", format!("DROP {} {name}", keyword(kind)))
 }
 
+/// Drops objects of one kind by their qualified names; refused as a whole where anything depends on one of them
+/// (`plan_drop_objects` in `src/sql/src/plan/statement/ddl.rs` of MaterializeInc/materialize looks at each name).
+#[must_use]
+pub fn drop_objects(kind: ObjectKind, names: &[String]) -> Statement {
+    let names = names.join(", ");
+    Statement::new("drop object", format!("DROP {} {names}", keyword(kind)))
+}
+
 /// Creates an index. `key` is what follows the relation's name, as [`index_key`] gives it.
 #[must_use]
 pub fn create_index(name: &str, cluster: &str, on: &Qualified<'_>, key: &str) -> Statement {

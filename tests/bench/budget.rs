@@ -46,7 +46,7 @@ pub const SMALL: Limits = Limits {
     times_the_macros_without_await: None,
     times_dbt_build: None,
     dataflows: 4,
-    times_the_ddl: 1.6,
+    times_the_ddl: 1.75,
 };
 
 /// The limits of a full release of the large project.
@@ -60,7 +60,7 @@ pub const LARGE: Limits = Limits {
     times_the_macros_without_await: Some(0.5),
     times_dbt_build: Some(1.0 / 3.0),
     dataflows: 4,
-    times_the_ddl: 1.6,
+    times_the_ddl: 1.75,
 };
 
 /// The costs to start the stand-in with.
@@ -87,8 +87,8 @@ pub fn options(costs: Option<Costs>) -> Options {
     }
 }
 
-/// What the server cannot be spared for a project. Relations of the old side are dropped one by one: a DROP with
-/// CASCADE would take with it what nobody planned to lose.
+/// What the server cannot be spared for a project. Relations of the old side are dropped without CASCADE, which would
+/// take with it what nobody planned to lose; so one statement drops no more than what nothing depends on.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Floor {
     pub schemas: u32,
@@ -97,6 +97,8 @@ pub struct Floor {
     pub views: u32,
     pub materialized_views: u32,
     pub indexes: u32,
+    /// Statements that drop all relations.
+    pub drops: u32,
 }
 
 impl Floor {
@@ -104,8 +106,8 @@ impl Floor {
     pub fn ddl(&self) -> u32 {
         let made = self.relations() + self.indexes;
         let sides = self.schemas + self.clusters;
-        // Each schema and cluster is made, swapped and dropped, each relation made and dropped; one COMMIT.
-        made + self.relations() + 3 * sides + 1
+        // Each schema and cluster is made, swapped and dropped; one COMMIT.
+        made + self.drops + 3 * sides + 1
     }
 
     fn relations(&self) -> u32 {
@@ -133,7 +135,7 @@ impl Floor {
         ) + of(
             self.clusters,
             prices::CREATE_CLUSTER + prices::REPLICA + prices::SWAP + prices::DROP_CLUSTER,
-        ) + of(self.relations(), prices::DROP)
+        ) + of(self.drops, prices::DROP)
             + prices::BEGIN
             + prices::COMMIT
             + prices::LAG_KNOWN;

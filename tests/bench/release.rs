@@ -56,11 +56,13 @@ fn released(shop: Shop, limits: &Limits) -> Vec<String> {
     let bench = Bench::new(shop, folder.path(), sandbox.port());
     let client = runtime.block_on(bench.prepare(&sandbox.url()));
     bench.dbt(&["build"]);
+    // From then on there is a baseline, as in production.
+    bench.cutover(0);
     let mut releases = Vec::new();
     let mut counters = Counters::default();
     for n in 0..limits.releases {
         runtime.block_on(Counters::begin(&client));
-        releases.push(bench.cutover(n));
+        releases.push(bench.cutover(n + 1));
         counters = runtime.block_on(Counters::read(&client));
     }
     let mut macros = Vec::new();

@@ -56,6 +56,8 @@ impl Shop {
                 views: 6,
                 materialized_views: 4,
                 indexes: 7,
+                // A chain.
+                drops: 11,
             },
             Self::Large => Floor {
                 schemas: 8,
@@ -64,6 +66,8 @@ impl Shop {
                 views: 100,
                 materialized_views: 100,
                 indexes: 100,
+                // A tree of eight levels, each of two kinds but the first and the last ones.
+                drops: 15,
             },
         }
     }

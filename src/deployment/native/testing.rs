@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::error::DeploymentError;
-use super::Made;
+use super::{Journal, Made};
 use crate::build::native::recipe::TestItem;
 use crate::build::native::results::{self, Ended};
 use crate::build::native::verdict::Counted;
@@ -78,10 +78,19 @@ async fn store(
     let present = super::present(context, deployment, items(), &begun).await?;
     let limit = context.settings.dbt.build_timeout.0;
     let session = context.materialize.own_session_within(limit).await?;
+    let journal = Journal {
+        context,
+        deployment,
+    };
     for item in items() {
         context.interrupted(deployment)?;
-        match super::made(context, deployment, &session, item, &begun, &present).await? {
-            Made::Before(_) | Made::Now(_) => {}
+        let found = present.get(&item.unique_id).copied();
+        if matches!(begun.get(&item.unique_id), Some(Some(_))) && found.is_some() {
+            continue;
+        }
+        journal.begin(Some(item)).await?;
+        match super::made(context, deployment, &session, item, &begun, found).await? {
+            Made::Now(done) => journal.finish(Some((item, done))).await?,
             Made::Refused { message, .. } => {
                 refused.insert(item.unique_id.clone(), message);
             }

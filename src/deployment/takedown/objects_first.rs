@@ -1,7 +1,8 @@
 //! Dropping the objects of a side whose schemas cannot be renamed while they stand.
 
+use super::Side;
+use super::dropping::drop_objects;
 use super::order::dependents_first;
-use super::{Side, drop_object};
 use crate::deployment::DeploymentError;
 use crate::deployment::context::Context;
 use crate::materialize::Statement;
@@ -29,12 +30,12 @@ pub(super) async fn drop_them(
         Err(reason) => return Ok(Err(reason)),
     };
     // Indexes of relations that stay are in no schema that goes, and nothing depends on them.
-    let order: Vec<&Object> = dependents_first(catalog, &going)
+    let order: Vec<Vec<&Object>> = dependents_first(catalog, &going)
         .into_iter()
-        .filter(|object| object.kind != ObjectKind::Index)
+        .filter(|objects| objects.iter().all(|it| it.kind != ObjectKind::Index))
         .collect();
     let mut renames: Vec<(&str, String, Statement)> = Vec::new();
-    for object in &order {
+    for object in order.iter().flatten() {
         let hidden = side.secret.hidden_object(&object.id);
         let Some(schema) = catalog.schemas.get(&object.schema_id) else {
             continue;
@@ -60,7 +61,7 @@ pub(super) async fn drop_them(
     };
     let about = about
         .clone()
-        .and_objects(order.iter().map(|object| &object.id));
+        .and_objects(order.iter().flatten().map(|object| &object.id));
     match context.guarded(&statements, false, &about, check).await? {
         Guarded::Committed => {}
         Guarded::Declined(reason) => return Ok(Err(reason)),
@@ -69,9 +70,9 @@ pub(super) async fn drop_them(
             return Err(error.into());
         }
     }
-    for object in order {
-        let hidden = side.secret.hidden_object(&object.id);
-        drop_object(context, &about, catalog, object, &hidden).await?;
+    let hidden = |object: &Object| side.secret.hidden_object(&object.id);
+    for objects in order {
+        drop_objects(context, &about, catalog, &objects, hidden).await?;
     }
     Ok(Ok(()))
 }
