@@ -460,9 +460,10 @@ async fn a_project_that_does_not_say_where_green_lies_is_released_all_the_same()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_did_not_change_is_built_and_tested_anew_without_being_compiled_again() {
-    let Some(mut world) = World::prepared(Needs::AnyServer).await else {
+    let Some(mut world) = World::start(Needs::AnyServer).await else {
         return;
     };
+    world.produce_by_sql().await;
     world.set("BUILD__ENGINE", "native");
     let started = |world: &World, deployment: &str, name: &str| {
         let runs = world.project.path().join(".cutover/runs");
