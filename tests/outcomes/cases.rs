@@ -232,7 +232,7 @@ fn changed_sql() -> Vec<Case> {
         ),
         begins(
             "an ephemeral model's text: its reader",
-            true,
+            false,
             &[("model parts", SQL)],
             |world| {
                 world
@@ -311,7 +311,7 @@ fn moved() -> Vec<Case> {
         ),
         begins(
             "a name that generate_alias_name makes",
-            false,
+            true,
             &[("model columns", "moved from P_extra.columns")],
             |world| {
                 world.project.write("macros/alias.sql",

@@ -18,6 +18,7 @@ mod support;
 mod unknown;
 
 use cases::{Case, Expected, cases};
+use cutover::plan::RefusalName;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use support::{Needs, World};
@@ -52,11 +53,10 @@ async fn plan(world: &World) -> (Said, Value) {
     let outcome = world.cutover(&["plan"]).await;
     if outcome.code == Some(3) {
         let error = outcome.error();
-        let refusals = error["refusals"].as_array().cloned().unwrap_or_default();
-        let names = refusals
-            .iter()
-            .filter_map(|refusal| refusal["name"].as_str().map(str::to_owned));
-        return (Said::Refused(names.collect()), error);
+        let message = error["message"].as_str().unwrap_or_default();
+        let names = RefusalName::ALL.iter().map(|name| name.as_str().to_owned());
+        let said = names.filter(|name| message.contains(&format!("{name}: ")));
+        return (Said::Refused(said.collect()), error);
     }
     let plan = outcome.exits(0).document();
     let plan = plan.get("plan").cloned().unwrap_or(plan);
