@@ -219,8 +219,8 @@ impl Invoker {
     }
 
     /// Compiles the selected nodes in a process that parses the project for itself, beside the one of
-    /// [`Invoker::parse_and_compile`] or [`Invoker::parse`]. It writes no artifacts, which would cost about as
-    /// much as reading them: each node's SQL is in the folder [`Invocation::target_dir`]`/compiled` alone.
+    /// [`Invoker::parse_and_compile`] or [`Invoker::parse`]. It writes no artifacts, which takes longer than
+    /// compiling a few nodes: each node's SQL is in the folder [`Invocation::target_dir`]`/compiled` alone.
     ///
     /// # Errors
     /// As [`Invoker::compile`].

@@ -2,10 +2,10 @@
 //! statement that changes the catalog at a time.
 //!
 //! Durable: one effect for each item, begun before its first statement (while the one before is made) and finished
-//! after its last (while the next one is). A build that begins in an untouched green asks nothing. One that goes on looks at green once and finds out by name in
-//! green's own schemas, which are known by id, what of an unfinished item is there: a relation that is there was
-//! made by the statement whose answer was lost, indexes are made in order, comments are written again, and a table
-//! of which nobody knows which rows it has is made anew.
+//! after its last (while the next one is). A build that begins in an untouched green asks nothing. One that goes on
+//! looks at green once and finds out by name in green's own schemas, which are known by id, what of an unfinished
+//! item is there: a relation that is there was made by the statement whose answer was lost, indexes are made in
+//! order, comments are written again, and a table of which nobody knows which rows it has is made anew.
 //!
 //! An item that the server refuses does not end the build: what does not read it is made all the same, so that all
 //! that is wrong is told at once, and so that little is left when the cause is gone.
@@ -105,8 +105,7 @@ pub(super) async fn build(
             tell(context, id, Status::Skipped, at + 1, total, None);
             continue;
         }
-        let found = present.get(id).copied();
-        if let (Some(Some(done)), Some(_)) = (begun.get(id), found) {
+        if let Some(done) = made_before(item, &begun, &present) {
             ended.push(of_done(plan, item, done));
             continue;
         }
@@ -115,9 +114,9 @@ pub(super) async fn build(
         }
         let next = recipe.items.get(at + 1);
         let next = next.filter(|next| {
-            let was_made = matches!(begun.get(&next.unique_id), Some(Some(_)));
-            !was_made && !waits_for(next, &missing)
+            made_before(next, &begun, &present).is_none() && !waits_for(next, &missing)
         });
+        let found = present.get(id).copied();
         let (made, recorded, begun_next) = tokio::join!(
             made(context, deployment, &session, item, &begun, found),
             journal.finish(unrecorded.take()),
@@ -191,6 +190,16 @@ impl Journal<'_> {
 fn waits_for(item: &Item, missing: &BTreeSet<&str>) -> bool {
     let mut after = item.after.iter();
     after.any(|parent| missing.contains(parent.as_str()))
+}
+
+/// What an earlier attempt finished of an item that is still there.
+fn made_before<'b>(
+    item: &Item,
+    begun: &'b BTreeMap<String, Option<Done>>,
+    present: &BTreeMap<String, Present>,
+) -> Option<&'b Done> {
+    let done = begun.get(&item.unique_id)?.as_ref()?;
+    present.contains_key(&item.unique_id).then_some(done)
 }
 
 /// What came of an item.

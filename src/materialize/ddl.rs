@@ -262,7 +262,7 @@ pub fn rename_cluster(from: &str, to: &str) -> Statement {
 /// Drops one object; the server refuses while anything depends on it.
 #[must_use]
 pub fn drop_object(kind: ObjectKind, name: &Qualified<'_>) -> Statement {
-    Statement::new("drop object", format!("DROP {} {name}", keyword(kind)))
+    drop_objects(kind, &[name.to_string()])
 }
 
 /// Drops objects of one kind by their qualified names; refused as a whole where anything depends on one of them

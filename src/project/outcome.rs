@@ -154,34 +154,32 @@ impl Outcomes {
     ) -> Result<Self, serde_json::Error> {
         let customs = Customs::of(manifest, inputs.as_ref());
         let before = before.filter(|before| before.outcomes.form == FORM);
-        let made = manifest.nodes.iter();
-        let made = made.filter(|(_, node)| node.makes_relation(stores_failures));
-        let made: Vec<(&String, &Node)> = made.collect();
-        let parts = side_by_side(&made, |some| {
-            let mut written = Written::new(manifest, reads, content, before);
-            let mut outcomes = Vec::with_capacity(some.len());
-            for (id, node) in some {
-                let own = written.own(id)?;
-                let mut outcome = outcome(node, clusters, &customs, own);
-                outcome.is_of_a_moment = reads.nodes_of_a_moment.contains(*id);
-                outcomes.push(((*id).clone(), outcome));
-            }
-            Ok(outcomes)
+        let wanted = manifest.nodes.iter();
+        let wanted = wanted.filter(|(_, node)| {
+            node.makes_relation(stores_failures) || node.resource_type == ResourceType::Test
         });
-        let parts: Vec<Vec<(String, Outcome)>> = parts
-            .into_iter()
-            .collect::<Result<_, serde_json::Error>>()?;
-        let nodes = parts.into_iter().flatten().collect();
-        let mut written = Written::new(manifest, reads, content, None);
-        let mut tests = BTreeMap::new();
-        for (id, node) in &manifest.nodes {
-            let is_test = node.resource_type == ResourceType::Test;
-            if is_test
-                && !node.makes_relation(stores_failures)
-                && !reads.nodes_of_a_moment.contains(id)
-            {
-                tests.insert(id.clone(), written.own(id)?);
+        let wanted: Vec<(&String, &Node)> = wanted.collect();
+        let parts = side_by_side(&wanted, |some| {
+            let mut written = Written::new(manifest, reads, content, before);
+            let (mut outcomes, mut tests) = (Vec::with_capacity(some.len()), Vec::new());
+            for (id, node) in some {
+                let is_of_a_moment = reads.nodes_of_a_moment.contains(*id);
+                if node.makes_relation(stores_failures) {
+                    let own = written.own(id)?;
+                    let mut outcome = outcome(node, clusters, &customs, own);
+                    outcome.is_of_a_moment = is_of_a_moment;
+                    outcomes.push(((*id).clone(), outcome));
+                } else if !is_of_a_moment {
+                    tests.push(((*id).clone(), written.own(id)?));
+                }
             }
+            Ok::<_, serde_json::Error>((outcomes, tests))
+        });
+        let (mut nodes, mut tests) = (BTreeMap::new(), BTreeMap::new());
+        for part in parts {
+            let (outcomes, digests) = part?;
+            nodes.extend(outcomes);
+            tests.extend(digests);
         }
         let sources = manifest
             .sources

@@ -84,10 +84,10 @@ async fn store(
     };
     for item in items() {
         context.interrupted(deployment)?;
-        let found = present.get(&item.unique_id).copied();
-        if matches!(begun.get(&item.unique_id), Some(Some(_))) && found.is_some() {
+        if super::made_before(item, &begun, &present).is_some() {
             continue;
         }
+        let found = present.get(&item.unique_id).copied();
         journal.begin(Some(item)).await?;
         match super::made(context, deployment, &session, item, &begun, found).await? {
             Made::Now(done) => journal.finish(Some((item, done))).await?,
