@@ -303,43 +303,14 @@ pub(super) async fn swap(
         return Ok(Swapped::Yes);
     }
     let sides = scope::sides(deployment, &ids);
+    // Nobody can have sent this swap before; the guarded transaction looks anyway.
+    let mut is_first = direction == Direction::Forward && effect.attempt == 1;
     loop {
-        let names = read_names(context, &sides).await?;
-        let generation = ids.generation(&secret, &names);
-        match ids.live(&deployment.plan, &names) {
-            // The fence stands where it stood, so whatever happened, it was not our transaction.
-            Live::Neither(reason) if generation == Some(direction.generation()) => {
-                return Ok(Swapped::No(format!("foreign-swap: {reason}")));
-            }
-            Live::Neither(reason) => {
-                // Our swap committed when the fence moved on; the other side may be gone since.
-                let swapped = generation == Some(direction.generation() + 1)
-                    && ids
-                        .serves(&deployment.plan, &names, &direction.after())
-                        .is_ok();
-                if !swapped {
-                    return Err(foreign_swap(&reason));
-                }
-                context.finish(deployment, direction.key(), &true).await?;
-                return Ok(Swapped::Yes);
-            }
-            live if direction.is_before(&live) => {
-                match generation {
-                    Some(generation) if generation == direction.generation() => {}
-                    Some(_) => return Err(foreign_swap(&fence_moved(&ids, &secret, &names))),
-                    // Without the fence nothing is ever swapped, and nobody can restore its id.
-                    None => return Ok(Swapped::No(fence_moved(&ids, &secret, &names))),
-                }
-            }
-            Live::Blue | Live::Green if generation == Some(direction.generation()) => {
-                return Ok(Swapped::No(
-                    "foreign-swap: the other side is live: it was not this deployment that swapped"
-                        .to_owned(),
-                ));
-            }
-            Live::Blue | Live::Green => {
-                return settled(context, deployment, direction, &ids, &secret, &names).await;
-            }
+        if !std::mem::take(&mut is_first)
+            && let Some(ended) =
+                outcome(context, deployment, direction, (&ids, &secret, &sides)).await?
+        {
+            return Ok(ended);
         }
         if let Some(stale) = Ready::is_stale(ready) {
             return Ok(Swapped::NotYet(stale));
@@ -353,7 +324,10 @@ pub(super) async fn swap(
             seen.unwrap_or(Ok(())).map_err(Mismatch::Altered)
         };
         match context.guarded(&statements, false, &about, &check).await {
-            Ok(Guarded::Committed) => {}
+            Ok(Guarded::Committed) => {
+                context.finish(deployment, direction.key(), &true).await?;
+                return Ok(Swapped::Yes);
+            }
             Ok(Guarded::Unknown(error)) => {
                 tracing::warn!(%error, "the answer of COMMIT was lost; asking the ids");
                 context.materialize.forget().await;
@@ -388,6 +362,50 @@ pub(super) async fn swap(
             },
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// How an earlier attempt ended, as the ids say; `None` where both sides are as before the swap.
+async fn outcome(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    direction: Direction,
+    (ids, secret, sides): (&Ids, &SecretNames, &About),
+) -> Result<Option<Swapped>, DeploymentError> {
+    let names = read_names(context, sides).await?;
+    let generation = ids.generation(secret, &names);
+    match ids.live(&deployment.plan, &names) {
+        // The fence stands where it stood, so whatever happened, it was not our transaction.
+        Live::Neither(reason) if generation == Some(direction.generation()) => {
+            Ok(Some(Swapped::No(format!("foreign-swap: {reason}"))))
+        }
+        Live::Neither(reason) => {
+            // Our swap committed when the fence moved on; the other side may be gone since.
+            let swapped = generation == Some(direction.generation() + 1)
+                && ids
+                    .serves(&deployment.plan, &names, &direction.after())
+                    .is_ok();
+            if !swapped {
+                return Err(foreign_swap(&reason));
+            }
+            context.finish(deployment, direction.key(), &true).await?;
+            Ok(Some(Swapped::Yes))
+        }
+        live if direction.is_before(&live) => match generation {
+            Some(generation) if generation == direction.generation() => Ok(None),
+            Some(_) => Err(foreign_swap(&fence_moved(ids, secret, &names))),
+            // Without the fence nothing is ever swapped, and nobody can restore its id.
+            None => Ok(Some(Swapped::No(fence_moved(ids, secret, &names)))),
+        },
+        Live::Blue | Live::Green if generation == Some(direction.generation()) => {
+            Ok(Some(Swapped::No(
+                "foreign-swap: the other side is live: it was not this deployment that swapped"
+                    .to_owned(),
+            )))
+        }
+        Live::Blue | Live::Green => settled(context, deployment, direction, ids, secret, &names)
+            .await
+            .map(Some),
     }
 }
 

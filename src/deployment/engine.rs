@@ -456,7 +456,7 @@ impl<'a> Engine<'a> {
             Some(ids) => ids,
             None => stage::unrecorded(context, deployment).await?,
         };
-        takedown::drop_control(context, deployment, &ids).await
+        takedown::drop_control(context, deployment, &ids, None).await
     }
 
     async fn build(&self) -> Result<(), DeploymentError> {

@@ -37,7 +37,7 @@ use crate::plan::{ObjectKind, Plan};
 use crate::progress::Progress;
 use crate::store::Deployment;
 use dropping::{drop_objects, drop_unless_gone};
-use hide::hide;
+use hide::{Hidden, hide};
 use order::dependents_first;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,11 +79,12 @@ pub(super) async fn drop_side(
     let effect = context
         .begin(deployment, effect_key, &(&side.schemas, &side.clusters))
         .await?;
+    let mut control = None;
     if effect.result.is_none() {
-        take_down(context, deployment, &side, goes).await?;
+        control = take_down(context, deployment, &side, goes).await?;
         context.finish(deployment, effect_key, &true).await?;
     }
-    drop_control(context, deployment, &ids).await
+    drop_control(context, deployment, &ids, control).await
 }
 
 /// Drops what an ended deployment left of the side that was to go: of the recorded ids those that are
@@ -123,10 +124,11 @@ pub(super) async fn drop_left(
     let mut side = Side::new(plan, &ids, recorded.as_deref(), made, goes, secret);
     side.schemas.retain(|(id, _)| schemas.contains(id));
     side.clusters.retain(|(id, _)| clusters.contains(id));
+    let mut control = None;
     if !side.schemas.is_empty() || !side.clusters.is_empty() {
-        take_down(context, deployment, &side, goes).await?;
+        control = take_down(context, deployment, &side, goes).await?;
     }
-    drop_control(context, deployment, &ids).await
+    drop_control(context, deployment, &ids, control).await
 }
 
 /// What goes, by id.
@@ -143,7 +145,19 @@ struct Side<'a> {
     created: &'a BTreeSet<String>,
     /// Every recorded green schema, ids: also those that do not go, because somebody swapped them.
     green: BTreeSet<&'a str>,
+    /// The control schema, which goes last; its id.
+    control: &'a str,
     goes: Goes,
+}
+
+/// A rename of an index of a relation that stays.
+struct IndexRename {
+    id: String,
+    /// `schema.name` before.
+    called: String,
+    /// The name afterwards.
+    to: String,
+    statement: Statement,
 }
 
 impl<'a> Side<'a> {
@@ -175,6 +189,7 @@ impl<'a> Side<'a> {
                 ),
                 created: &ids.created,
                 green: green_schemas,
+                control: &ids.control,
                 goes,
                 secret,
             },
@@ -192,6 +207,7 @@ impl<'a> Side<'a> {
                 },
                 created: &ids.created,
                 green: green_schemas,
+                control: &ids.control,
                 goes,
                 secret,
             },
@@ -222,10 +238,12 @@ impl<'a> Side<'a> {
         side
     }
 
-    /// What of the catalog it is about: all that is in and on what goes, and indexes beside it.
+    /// What of the catalog it is about: all that is in and on what goes, indexes beside it, and the control schema.
     fn about(&self, deployment: &Deployment) -> About {
+        let schemas = self.schemas.iter().map(|(id, _)| id.as_str());
+        let control = Some(self.control).filter(|id| !id.is_empty());
         About {
-            schema_ids: self.schemas.iter().map(|(id, _)| id.clone()).collect(),
+            schema_ids: schemas.chain(control).map(str::to_owned).collect(),
             cluster_ids: self.clusters.iter().map(|(id, _)| id.clone()).collect(),
             ..scope::moved_indexes(deployment)
         }
@@ -324,9 +342,8 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// The renames by which the new indexes of relations that stay take the names of the old ones:
-    /// id, present `schema.name`, statement.
-    fn index_renames(&self, catalog: &Catalog) -> Vec<(String, String, Statement)> {
+    /// The renames by which the new indexes of relations that stay take the names of the old ones.
+    fn index_renames(&self, catalog: &Catalog) -> Vec<IndexRename> {
         let mut renames = Vec::new();
         if self.goes == Goes::Green {
             return renames;
@@ -335,8 +352,12 @@ impl<'a> Side<'a> {
             if object.name != to {
                 let name = Qualified::object(&self.plan.database, schema, &object.name);
                 let statement = ddl::rename_object(ObjectKind::Index, &name, to);
-                let called = format!("{schema}.{}", object.name);
-                renames.push((object.id.clone(), called, statement));
+                renames.push(IndexRename {
+                    id: object.id.clone(),
+                    called: format!("{schema}.{}", object.name),
+                    to: to.to_owned(),
+                    statement,
+                });
             }
         };
         for (number, index) in self.plan.indexes.iter().enumerate() {
@@ -422,14 +443,16 @@ impl<'a> Side<'a> {
     }
 }
 
+/// Takes a side down. Gives the name of the control schema, where there is one.
 async fn take_down(
     context: &Context<'_>,
     deployment: &Deployment,
     side: &Side<'_>,
     goes: Goes,
-) -> Result<(), DeploymentError> {
+) -> Result<Option<String>, DeploymentError> {
     let about = side.about(deployment);
-    let catalog = Catalog::look(context.materialize, &about).await?;
+    let look = async || Names::with_catalog(context.materialize, &about).await;
+    let (names, mut catalog) = look().await?;
     let stuck = |what: String| {
         DeploymentError::Stuck(format!(
             "{what}, then run `cutover {}`",
@@ -440,19 +463,24 @@ async fn take_down(
         ))
     };
     side.objects(&catalog).map_err(stuck)?;
-    match hide(context, deployment, side, &catalog, &about).await {
+    let hidden = match hide(context, deployment, side, (&names, &catalog), &about).await {
         Err(DeploymentError::Materialize(MaterializeError::Refused { .. })) => {
             objects_first::drop_them(context, side, &catalog, &about)
                 .await?
                 .map_err(stuck)?;
-            let catalog = Catalog::look(context.materialize, &about).await?;
-            side.objects(&catalog).map_err(stuck)?;
-            hide(context, deployment, side, &catalog, &about).await?;
+            let (names, rest) = look().await?;
+            side.objects(&rest).map_err(stuck)?;
+            let hidden = hide(context, deployment, side, (&names, &rest), &about).await?;
+            catalog = rest;
+            hidden
         }
         other => other?,
+    };
+    // Under the secret names: these are what is dropped.
+    match hidden {
+        Hidden::Seen(renamed) => renamed.apply(&mut catalog),
+        Hidden::LookAgain => catalog = Catalog::look(context.materialize, &about).await?,
     }
-    // Again under the secret names: these are what is dropped.
-    let catalog = Catalog::look(context.materialize, &about).await?;
     let going = side.objects(&catalog).map_err(stuck)?;
     let order = dependents_first(&catalog, &going);
     let objects: usize = order.iter().map(Vec::len).sum();
@@ -497,23 +525,32 @@ async fn take_down(
         }
         dropped(format!("cluster {name}"));
     }
-    Ok(())
+    let control = catalog.schemas.get(side.control);
+    Ok(control.map(|control| control.name.clone()))
 }
 
-/// The control schema goes last: as long as it stands, the deployment is under way.
+/// The control schema goes last: as long as it stands, the deployment is under way. `seen` is the name that it had a
+/// moment ago, where somebody looked.
 pub(super) async fn drop_control(
     context: &Context<'_>,
     deployment: &Deployment,
     ids: &Ids,
+    seen: Option<String>,
 ) -> Result<(), DeploymentError> {
     let secret = Context::secret(deployment);
+    let database = &deployment.plan.database;
+    if let Some(name) = seen.filter(|seen| secret.controls().any(|name| name == *seen)) {
+        match context.execute(&ddl::drop_schema(database, &name)).await {
+            // Somebody was quicker, or it holds something: the ids tell.
+            Err(DeploymentError::Materialize(MaterializeError::Refused { .. })) => {}
+            other => return other,
+        }
+    }
     let about = scope::control(deployment, ids);
     let names = Names::read(context.materialize, &about).await?;
     if let Some(generation) = ids.generation(&secret, &names) {
         let name = secret.control(generation);
-        context
-            .execute(&ddl::drop_schema(&deployment.plan.database, &name))
-            .await?;
+        context.execute(&ddl::drop_schema(database, &name)).await?;
     }
     Ok(())
 }

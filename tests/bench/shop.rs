@@ -118,21 +118,33 @@ impl Shop {
 
     /// Writes the models so that each comes out differently in each version.
     pub fn write_models(self, project: &Path, version: usize) {
-        let count = match self {
+        for n in 0..self.models() {
+            self.write_model(project, version, n);
+        }
+    }
+
+    /// Writes the last model, which nothing reads, so that it comes out differently in each version.
+    pub fn write_last(self, project: &Path, version: usize) {
+        self.write_model(project, version, self.models() - 1);
+    }
+
+    fn write_model(self, project: &Path, version: usize, n: usize) {
+        let (config, from) = match self {
+            Self::Small => (chained(n), chained_from(n)),
+            Self::Large => (planted(n), planted_from(n)),
+        };
+        let mut text = format!("{{{{ config({config}) }}}}\n");
+        let _ = writeln!(
+            text,
+            "select id, customer, amount + {version} - {version} as amount from {from}"
+        );
+        fs::write(project.join(format!("models/m{n}.sql")), text).unwrap();
+    }
+
+    fn models(self) -> usize {
+        match self {
             Self::Small => 10,
             Self::Large => MANY,
-        };
-        for n in 0..count {
-            let (config, from) = match self {
-                Self::Small => (chained(n), chained_from(n)),
-                Self::Large => (planted(n), planted_from(n)),
-            };
-            let mut text = format!("{{{{ config({config}) }}}}\n");
-            let _ = writeln!(
-                text,
-                "select id, customer, amount + {version} - {version} as amount from {from}"
-            );
-            fs::write(project.join(format!("models/m{n}.sql")), text).unwrap();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Giving what goes names that only this deployment knows, in one guarded transaction.
 
-use super::Side;
+use super::{IndexRename, Side};
 use crate::deployment::DeploymentError;
 use crate::deployment::context::Context;
 use crate::materialize::Statement;
@@ -8,15 +8,80 @@ use crate::materialize::catalog::{About, Catalog};
 use crate::materialize::ddl;
 use crate::materialize::guarded::{Guarded, Names};
 use crate::store::Deployment;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Gives everything that goes a secret name, unless it has one.
+/// How things stand once everything that goes is hidden.
+pub(super) enum Hidden {
+    /// As they were seen before, but for these names: the transaction saw nothing else that differs, and had anything
+    /// changed from then on it would not have been committed.
+    Seen(Renamed),
+    /// Something changed, or nothing was sent: only another look tells.
+    LookAgain,
+}
+
+/// The names that schemas, clusters and indexes have got, by id.
+#[derive(Default)]
+pub(super) struct Renamed {
+    schemas: BTreeMap<String, String>,
+    clusters: BTreeMap<String, String>,
+    objects: BTreeMap<String, String>,
+}
+
+impl Renamed {
+    /// Gives these names in a catalog that was read before.
+    pub(super) fn apply(self, catalog: &mut Catalog) {
+        for (id, name) in self.schemas {
+            if let Some(schema) = catalog.schemas.get_mut(&id) {
+                schema.name = name;
+            }
+        }
+        for (id, name) in self.clusters {
+            if let Some(cluster) = catalog.clusters.get_mut(&id) {
+                cluster.name = name;
+            }
+        }
+        for (id, name) in self.objects {
+            if let Some(object) = catalog.objects.get_mut(&id) {
+                object.name = name;
+            }
+        }
+    }
+}
+
+/// Whether what goes, and who depends on it, is now as it was before.
+fn is_same(about: &About, before: &Names, now: &Names) -> bool {
+    let of_side = |names: &Names| -> BTreeMap<String, (String, Option<String>, String)> {
+        let objects = names.objects.iter();
+        let objects = objects.filter(|(id, (schema, cluster))| {
+            let is_on = |cluster: &String| about.cluster_ids.contains(cluster);
+            about.objects.contains(*id)
+                || about.schema_ids.contains(schema)
+                || cluster.as_ref().is_some_and(is_on)
+        });
+        objects
+            .map(|(id, (schema, cluster))| {
+                let what = (
+                    schema.clone(),
+                    cluster.clone(),
+                    names.name_of(id).to_owned(),
+                );
+                (id.clone(), what)
+            })
+            .collect()
+    };
+    let known: BTreeSet<&(String, String)> = before.dependencies.iter().collect();
+    of_side(before) == of_side(now) && now.dependencies.iter().all(|it| known.contains(it))
+}
+
+/// Gives everything that goes a secret name, unless it has one. `names` and `catalog` are of one moment.
 pub(super) async fn hide(
     context: &Context<'_>,
     deployment: &Deployment,
     side: &Side<'_>,
-    catalog: &Catalog,
+    (names, catalog): (&Names, &Catalog),
     about: &About,
-) -> Result<(), DeploymentError> {
+) -> Result<Hidden, DeploymentError> {
     // (is a cluster, id, present name, hidden name)
     let mut renames: Vec<(bool, &str, &str, String)> = Vec::new();
     for (index, (id, _)) in side.schemas.iter().enumerate() {
@@ -46,13 +111,12 @@ pub(super) async fn hide(
                 ddl::rename_schema(&side.plan.database, from, to)
             }
         })
-        .chain(
-            index_renames
-                .iter()
-                .map(|(_, _, statement)| statement.clone()),
-        )
+        .chain(index_renames.iter().map(|rename| rename.statement.clone()))
         .collect();
+    let before = names;
+    let is_as_seen = AtomicBool::new(false);
     let check = |names: &Names| {
+        is_as_seen.store(is_same(about, before, names), Ordering::Relaxed);
         for (is_cluster, id, name, _) in &renames {
             let by_name = if *is_cluster {
                 &names.clusters
@@ -65,7 +129,7 @@ pub(super) async fn hide(
                 ));
             }
         }
-        for (id, called, _) in &index_renames {
+        for IndexRename { id, called, .. } in &index_renames {
             if names.called.get(id) != Some(called) {
                 return Err(format!(
                     "foreign-swap: {called} is not the index that was recorded (id {id}): somebody renamed or dropped it. Look at both"
@@ -74,10 +138,25 @@ pub(super) async fn hide(
         }
         Ok(())
     };
-    let about = about.clone();
-    let about = about.and_objects(index_renames.iter().map(|(id, _, _)| id));
-    match context.guarded(&statements, false, &about, check).await? {
-        Guarded::Committed => Ok(()),
+    let wider = about.clone();
+    let wider = wider.and_objects(index_renames.iter().map(|rename| &rename.id));
+    match context.guarded(&statements, false, &wider, check).await? {
+        Guarded::Committed if is_as_seen.load(Ordering::Relaxed) => {
+            let mut renamed = Renamed::default();
+            for (is_cluster, id, _, to) in &renames {
+                let things = match is_cluster {
+                    true => &mut renamed.clusters,
+                    false => &mut renamed.schemas,
+                };
+                things.insert((*id).to_owned(), to.clone());
+            }
+            let indexes = index_renames
+                .iter()
+                .map(|rename| (rename.id.clone(), rename.to.clone()));
+            renamed.objects.extend(indexes);
+            Ok(Hidden::Seen(renamed))
+        }
+        Guarded::Committed => Ok(Hidden::LookAgain),
         Guarded::Declined(reason) => Err(DeploymentError::Stuck(format!(
             "{reason}, then run `cutover resume`"
         ))),
@@ -117,4 +196,126 @@ fn refuse_what_moved(
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Renamed, is_same};
+    use crate::materialize::catalog::{About, Catalog, Schema};
+    use crate::materialize::guarded::Names;
+    use std::collections::BTreeMap;
+
+    fn names(objects: &[(&str, &str, Option<&str>)], read: &[(&str, &str)]) -> Names {
+        let own = |text: &str| text.to_owned();
+        Names {
+            objects: objects
+                .iter()
+                .map(|(id, schema, cluster)| (own(id), (own(schema), cluster.map(own))))
+                .collect(),
+            called: objects
+                .iter()
+                .map(|(id, schema, _)| (own(id), format!("{schema}.{id}")))
+                .collect(),
+            dependencies: read.iter().map(|(by, on)| (own(by), own(on))).collect(),
+            ..Names::default()
+        }
+    }
+
+    #[test]
+    fn what_appeared_moved_or_reads_is_no_more_the_same() {
+        let about = About {
+            schema_ids: ["s1".to_owned()].into(),
+            cluster_ids: ["c1".to_owned()].into(),
+            ..About::default()
+        };
+        let before = names(
+            &[
+                ("u1", "s1", None),
+                ("u2", "s1", Some("c1")),
+                ("u9", "s9", None),
+            ],
+            &[("u2", "u1"), ("u9", "u1")],
+        );
+        assert!(is_same(&about, &before, &before));
+        // What is read by it and lies elsewhere was looked at before, and only then.
+        let narrower = names(
+            &[("u1", "s1", None), ("u2", "s1", Some("c1"))],
+            &[("u2", "u1")],
+        );
+        assert!(is_same(&about, &before, &narrower));
+        for (what, now) in [
+            ("gone", names(&[("u1", "s1", None)], &[])),
+            (
+                "new in the schema",
+                names(
+                    &[
+                        ("u1", "s1", None),
+                        ("u2", "s1", Some("c1")),
+                        ("u3", "s1", None),
+                    ],
+                    &[],
+                ),
+            ),
+            (
+                "new on the cluster",
+                names(
+                    &[
+                        ("u1", "s1", None),
+                        ("u2", "s1", Some("c1")),
+                        ("u3", "s2", Some("c1")),
+                    ],
+                    &[],
+                ),
+            ),
+            (
+                "moved",
+                names(&[("u1", "s1", None), ("u2", "s2", Some("c1"))], &[]),
+            ),
+            (
+                "read by something else",
+                names(
+                    &[("u1", "s1", None), ("u2", "s1", Some("c1"))],
+                    &[("u7", "u1")],
+                ),
+            ),
+        ] {
+            assert!(!is_same(&about, &before, &now), "{what}");
+        }
+        let mut renamed = before.clone();
+        renamed
+            .called
+            .insert("u1".to_owned(), "s1.other".to_owned());
+        assert!(!is_same(&about, &before, &renamed));
+    }
+
+    #[test]
+    fn new_names_are_given_by_id() {
+        let schema = |id: &str| Schema {
+            id: id.to_owned(),
+            name: format!("name of {id}"),
+            database: "materialize".to_owned(),
+            owner: "mz".to_owned(),
+            grants: Vec::new(),
+            default_privileges: Vec::new(),
+            comment: None,
+        };
+        let mut catalog = Catalog::default();
+        for id in ["s1", "s2"] {
+            catalog.schemas.insert(id.to_owned(), schema(id));
+        }
+        let renamed = Renamed {
+            schemas: BTreeMap::from([
+                ("s1".to_owned(), "hidden".to_owned()),
+                ("s3".to_owned(), "nowhere".to_owned()),
+            ]),
+            ..Renamed::default()
+        };
+        renamed.apply(&mut catalog);
+        let names: Vec<&str> = catalog
+            .schemas
+            .values()
+            .map(|it| it.name.as_str())
+            .collect();
+        assert_eq!(names, ["hidden", "name of s2"]);
+    }
 }

@@ -88,6 +88,10 @@ struct Session {
     portals: HashMap<String, extended::Portal>,
     cursors: BTreeMap<String, Cursor>,
     next_statement: u64,
+    /// When the present statement reached this session.
+    arrived: tokio::time::Instant,
+    /// Writes the present statement into the log.
+    logging: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Serves one connection from its first byte to its last.
@@ -185,6 +189,8 @@ async fn run(
         portals: HashMap::new(),
         cursors: BTreeMap::new(),
         next_statement: 0,
+        arrived: tokio::time::Instant::now(),
+        logging: None,
     };
     let result = session.begin(&parameters).await;
     let result = match result {
@@ -263,6 +269,7 @@ impl Session {
 
     async fn serve(&mut self) -> Result<(), End> {
         while let Some(frame) = self.client.next().await? {
+            self.arrived = tokio::time::Instant::now();
             let result = match frame.tag {
                 b'Q' => {
                     let text = Fields::new(&frame.body).text()?;
@@ -341,6 +348,8 @@ impl Session {
 
     /// Reads the steering tables again if this session may have changed them.
     async fn settle_steering(&mut self) {
+        // Of a statement that failed.
+        self.logged().await;
         if self.steered && self.transaction.as_ref().is_none_or(|t| !t.backend) {
             self.steered = false;
             self.engine.steering.reload().await;

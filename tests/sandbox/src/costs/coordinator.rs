@@ -24,28 +24,27 @@ pub struct Coordinator {
 impl Coordinator {
     /// Waits for a statement's turn, and then until little of its price is left. Answers when the rest is over; the
     /// turn ends at that moment too, whatever becomes of the statement. A statement that is given up while it waits has
-    /// had no turn, or ends it.
-    pub async fn charge(&self, priced: &Priced, factor: f64) -> Instant {
+    /// had no turn, or ends it. The price is paid from when the statement arrived, or from the end of its wait for others.
+    pub async fn charge(&self, priced: &Priced, factor: f64, arrived: Instant) -> Instant {
         let price = Duration::from_secs_f64((priced.ms * factor / 1000.0).max(0.0));
         match priced.class {
             Class::Ddl => {
-                let turn = Arc::clone(&self.ddl).lock_owned().await;
-                Self::spend(turn, price).await
+                let (turn, began) = Self::turn(&self.ddl, arrived).await;
+                Self::spend(turn, began, price).await
             }
             Class::Dataflow | Class::Subscribe => {
-                let cluster = if priced.reads == "user" {
-                    None
+                let (cluster, began) = if priced.reads == "user" {
+                    (None, arrived)
                 } else {
-                    Some(Arc::clone(&self.catalog_server).lock_owned().await)
+                    let (cluster, began) = Self::turn(&self.catalog_server, arrived).await;
+                    (Some(cluster), began)
                 };
-                let turn = Arc::clone(&self.ddl).lock_owned().await;
-                let planning = price.mul_f64(PLANNING);
-                tokio::time::sleep(planning).await;
+                let (turn, began) = Self::turn(&self.ddl, began).await;
+                tokio::time::sleep_until(began + price.mul_f64(PLANNING)).await;
                 drop(turn);
-                let rest = price - planning;
                 match cluster {
-                    Some(cluster) => Self::spend(cluster, rest).await,
-                    None => Self::wait(rest).await,
+                    Some(cluster) => Self::spend(cluster, began, price).await,
+                    None => Self::wait(began, price).await,
                 }
             }
             Class::Session
@@ -54,18 +53,29 @@ impl Coordinator {
             | Class::Peek
             | Class::SlowPeek
             | Class::Write
-            | Class::NoChange => Self::wait(price).await,
+            | Class::NoChange => Self::wait(arrived, price).await,
         }
     }
 
-    async fn wait(price: Duration) -> Instant {
-        let due = Instant::now() + price;
+    /// A turn, and since when it is this statement's: since it arrived, unless others had it.
+    async fn turn(of: &Arc<Mutex<()>>, arrived: Instant) -> (OwnedMutexGuard<()>, Instant) {
+        match Arc::clone(of).try_lock_owned() {
+            Ok(turn) => (turn, arrived),
+            Err(_) => {
+                let turn = Arc::clone(of).lock_owned().await;
+                (turn, Instant::now())
+            }
+        }
+    }
+
+    async fn wait(began: Instant, price: Duration) -> Instant {
+        let due = began + price;
         tokio::time::sleep_until(due - OWN.min(price)).await;
         due
     }
 
-    async fn spend(turn: OwnedMutexGuard<()>, price: Duration) -> Instant {
-        let due = Self::wait(price).await;
+    async fn spend(turn: OwnedMutexGuard<()>, began: Instant, price: Duration) -> Instant {
+        let due = Self::wait(began, price).await;
         // Held by a task of its own: a statement that hangs, or whose client leaves, holds nobody up.
         tokio::spawn(async move {
             tokio::time::sleep_until(due).await;

@@ -121,13 +121,22 @@ impl Session {
 
     async fn fault(&mut self, text: &str, priced: Option<&Priced>) -> Result<Afterwards, Stop> {
         let application = self.variables.known("application_name").to_owned();
-        self.engine
-            .steering
-            .log(&application, &self.role_name, text, priced)
-            .await;
+        if self.engine.steering.is_logging() {
+            let engine = Arc::clone(&self.engine);
+            let (application, role) = (application.clone(), self.role_name.clone());
+            let (text, priced) = (text.to_owned(), priced.cloned());
+            // Beside its execution, and done before it is answered.
+            self.logging = Some(tokio::spawn(async move {
+                let steering = &engine.steering;
+                steering
+                    .log(&application, &role, &text, priced.as_ref())
+                    .await;
+            }));
+        }
         let Some((id, action)) = self.engine.steering.strike(&application, text).await else {
             return Ok(Afterwards::Answer);
         };
+        self.logged().await;
         match action {
             Action::Error(code) => {
                 return Err(SqlError::new(&code, "injected by the sandbox").into());
@@ -152,6 +161,23 @@ impl Session {
     /// The rest of a statement's price, which nothing but the end of the session cuts short: it has run, and its answer
     /// is only late. Then what a fault does to a statement that has run.
     pub(super) async fn struck(&mut self, struck: Struck) -> Result<(), Stop> {
+        let late = self.late(struck).await;
+        // The next one of the same message.
+        self.arrived = tokio::time::Instant::now();
+        late
+    }
+
+    /// The log has what was last logged.
+    pub(super) async fn logged(&mut self) {
+        if let Some(logging) = self.logging.take()
+            && let Err(error) = logging.await
+        {
+            tracing::warn!(%error, "a statement was not logged");
+        }
+    }
+
+    async fn late(&mut self, struck: Struck) -> Result<(), Stop> {
+        self.logged().await;
         if let Some(due) = struck.due {
             let mut interrupt = self.client.interrupt.clone();
             tokio::select! {

@@ -81,8 +81,9 @@ impl Session {
             return Ok(None);
         };
         let engine = std::sync::Arc::clone(&self.engine);
+        let arrived = self.arrived;
         let due = self
-            .wait(async move { engine.coordinator.charge(priced, factor).await })
+            .wait(async move { engine.coordinator.charge(priced, factor, arrived).await })
             .await?;
         Ok(Some(due))
     }
