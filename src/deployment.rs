@@ -39,7 +39,7 @@ mod made;
 /// What an object of green is to have of owner, grants and comments.
 mod merge;
 /// Building green without dbt.
-mod native;
+pub mod native;
 /// Judging one reading.
 pub mod readiness;
 /// Where readings of readiness come from.
@@ -61,7 +61,7 @@ pub mod state;
 /// How much was sent to the server, by state.
 pub mod statements;
 /// Dropping one side by recorded ids.
-mod takedown;
+pub mod takedown;
 /// What can be asked of a deployment under way, and when.
 pub mod verb;
 /// Watching what serves since the swap.

@@ -5,6 +5,7 @@ use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     Global, History, Ls, Plan, Rollback, Show, Status, Step,
 };
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
 use super::output::views::{RunsView, StatusView};
@@ -379,6 +380,22 @@ impl Handlers for Remote {
 
     async fn baseline_forget(&self, _: &BaselineForget, _: &Output, _: &Stop) -> Answer {
         not_here("baseline forget")
+    }
+
+    async fn ci_build(&self, _: &CiBuild, _: &Output, _: &Stop) -> Answer {
+        not_here("ci build")
+    }
+
+    async fn ci_list(&self, _: &CiList, _: &Output, _: &Stop) -> Answer {
+        not_here("ci list")
+    }
+
+    async fn ci_teardown(&self, _: &CiTeardown, _: &Output, _: &Stop) -> Answer {
+        not_here("ci teardown")
+    }
+
+    async fn ci_gc(&self, _: &CiGc, _: &Output, _: &Stop) -> Answer {
+        not_here("ci gc")
     }
 
     async fn serve(&self, _: &Output, _: &CancellationToken) -> Answer {
