@@ -81,7 +81,12 @@ impl Handlers for Fake {
     async fn ci_list(&self, _: &super::arguments::ci::CiList, _: &Output, _: &Stop) -> Answer {
         self.note("ci list")
     }
-    async fn ci_teardown(&self, _: &super::arguments::ci::CiTeardown, _: &Output, _: &Stop) -> Answer {
+    async fn ci_teardown(
+        &self,
+        _: &super::arguments::ci::CiTeardown,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
         self.note("ci teardown")
     }
     async fn ci_gc(&self, _: &super::arguments::ci::CiGc, _: &Output, _: &Stop) -> Answer {
@@ -176,6 +181,7 @@ async fn each_command_reaches_its_handler() {
                 .replace("export d", "export")
                 .replace("forget e", "forget")
                 .replace("compile o", "compile")
+                .replace(" --name pr-1", "")
         })
         .to_vec();
     assert_eq!(asked, expected);

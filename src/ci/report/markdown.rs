@@ -51,7 +51,8 @@ impl Report {
             ("Left out", &self.left_out),
             ("Tests that did not run", &self.not_run),
         ] {
-            let row = |(id, why): (&String, &String)| format!("| {} | {} |\n", code(id), prose(why));
+            let row =
+                |(id, why): (&String, &String)| format!("| {} | {} |\n", code(id), prose(why));
             page.folded(
                 &format!("{title} ({})", of.len()),
                 "| node | why |\n|---|---|\n",
