@@ -10,6 +10,7 @@ pub use handlers::{Answer, Ending, Handlers};
 pub use output::Output;
 
 use crate::failure::Class;
+use arguments::ci::CiCommand;
 use arguments::{BaselineCommand, Command, ConfigCommand};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +70,14 @@ async fn dispatch<H: Handlers>(
         Command::Ls(arguments) => handlers.ls(arguments, output, stop).await,
         Command::Check(arguments) => handlers.check(arguments, output, stop).await,
         Command::Gc(arguments) => handlers.gc(arguments, output, stop).await,
+        Command::Ci(CiCommand::Build(arguments)) => {
+            handlers.ci_build(arguments, output, stop).await
+        }
+        Command::Ci(CiCommand::List(arguments)) => handlers.ci_list(arguments, output, stop).await,
+        Command::Ci(CiCommand::Teardown(arguments)) => {
+            handlers.ci_teardown(arguments, output, stop).await
+        }
+        Command::Ci(CiCommand::Gc(arguments)) => handlers.ci_gc(arguments, output, stop).await,
         Command::Serve => handlers.serve(output, stop).await,
         Command::Baseline(BaselineCommand::Show(arguments)) => {
             handlers.baseline_show(arguments, output, stop).await

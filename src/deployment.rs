@@ -18,6 +18,8 @@ mod carry;
 pub mod checks;
 /// What every step works with.
 pub mod context;
+/// Corners of pull requests make way for a release.
+mod corners;
 /// The swap, forwards and backwards.
 mod cutover;
 /// Owners, grants and comments of the objects that dbt built.
@@ -39,7 +41,7 @@ mod made;
 /// What an object of green is to have of owner, grants and comments.
 mod merge;
 /// Building green without dbt.
-mod native;
+pub mod native;
 /// Judging one reading.
 pub mod readiness;
 /// Where readings of readiness come from.
@@ -61,7 +63,7 @@ pub mod state;
 /// How much was sent to the server, by state.
 pub mod statements;
 /// Dropping one side by recorded ids.
-mod takedown;
+pub mod takedown;
 /// What can be asked of a deployment under way, and when.
 pub mod verb;
 /// Watching what serves since the swap.

@@ -11,6 +11,8 @@ pub mod artifacts;
 pub mod build;
 /// A compiled project in a folder, released without dbt.
 pub mod bundle;
+/// What a pull request builds, in a corner of its own.
+pub mod ci;
 /// The command line: arguments, output, signals, exit codes.
 pub mod cli;
 /// A client of the daemon's HTTP API.

@@ -12,6 +12,8 @@ pub mod catalog;
 pub mod checks;
 /// The options of a managed cluster.
 pub mod cluster_options;
+/// Comments that mark what belongs to a pull request's corner.
+pub mod corner;
 /// What a statement costs, and how many were sent.
 pub mod cost;
 /// Statements that create, alter and drop.

@@ -49,6 +49,8 @@ mod learnt;
 mod opening;
 /// Environments over one set of schemas.
 pub mod overlap;
+/// What a pull request would change.
+pub mod proposal;
 /// What a project is at.
 mod revision;
 /// Whether anything could be to release.
@@ -75,6 +77,8 @@ pub struct Wanted {
     pub loaded: Option<Arc<Loaded>>,
     /// Whether the project itself is wanted, whatever bundle the configuration names.
     pub ignores_bundle: bool,
+    /// Whether the project in the working directory is wanted, whatever repository or bundle the configuration names.
+    pub is_here: bool,
 }
 
 /// An environment, opened. Nothing of it was touched.

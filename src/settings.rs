@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use checks::Check;
+pub use ci::{Ci, CornerCluster};
 pub use connection::Connection;
 pub use daemon::Daemon;
 pub use fault::{Fault, SettingsError};
@@ -23,6 +24,8 @@ pub use source::Source;
 
 /// Checks by SQL.
 pub mod checks;
+/// Corners of pull requests.
+pub mod ci;
 /// The connection without a `profiles.yml`.
 pub mod connection;
 mod daemon;
@@ -125,6 +128,8 @@ pub struct Settings {
     pub allow: Vec<String>,
     /// What is kept of what has ended.
     pub retention: Retention,
+    /// Corners of pull requests.
+    pub ci: Ci,
     /// How the daemon itself behaves.
     pub daemon: Daemon,
     /// Whether SIGUSR1 and SIGUSR2 to the daemon are for the environment.

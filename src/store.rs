@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+pub use corners::{Corner, CornerState, corner_lead};
 pub use error::StoreError;
 pub use lead::{Holder, Lead};
 pub use location::{Location, masked};
@@ -49,6 +50,7 @@ macro_rules! written {
 
 mod address;
 mod change;
+mod corners;
 mod error;
 #[cfg(feature = "fault-points")]
 mod fault;

@@ -6,11 +6,14 @@ use crate::plan::RefusalName;
 use crate::project::manifest::ResourceType;
 use crate::project::select::{IndirectSelection, Selection};
 use crate::settings::{Policy, Span, Strategy};
+use ci::CiCommand;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use values::{parse_allow, parse_kind, parse_name, parse_span, parse_vars};
 
+/// `ci`
+pub mod ci;
 /// From words to values.
 mod values;
 
@@ -164,6 +167,9 @@ pub enum Command {
     /// Clear up after deployments that ended: old records, artifacts and files, and what they left in
     /// Materialize
     Gc(Gc),
+    /// Build what a pull request changes, in a corner of its own
+    #[command(subcommand)]
+    Ci(CiCommand),
     /// Run the daemon: releases on schedule, promotions by signal, an HTTP API
     ///
     /// SIGUSR1 promotes what is ready, SIGUSR2 releases now, SIGHUP reads the configuration again,

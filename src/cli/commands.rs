@@ -1,5 +1,6 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
     Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
@@ -19,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 mod baseline;
 /// `check`
 mod check;
+/// `ci`
+mod ci;
 /// `compile`
 mod compile;
 /// `plan` and `deploy`
@@ -65,6 +68,7 @@ impl Commands {
                 environment: None,
                 loaded: None,
                 ignores_bundle: false,
+                is_here: false,
                 working_directory: global
                     .project_dir
                     .as_ref()
@@ -264,6 +268,32 @@ impl Handlers for Commands {
 
     async fn gc(&self, arguments: &Gc, output: &Output, stop: &CancellationToken) -> Answer {
         gc::gc(self, arguments, output, stop).await
+    }
+
+    async fn ci_build(
+        &self,
+        arguments: &CiBuild,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        ci::build(self, arguments, output, stop).await
+    }
+
+    async fn ci_list(&self, arguments: &CiList, output: &Output, _: &CancellationToken) -> Answer {
+        ci::list(self, arguments, output).await
+    }
+
+    async fn ci_teardown(
+        &self,
+        arguments: &CiTeardown,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        ci::teardown(self, arguments, output, stop).await
+    }
+
+    async fn ci_gc(&self, arguments: &CiGc, output: &Output, stop: &CancellationToken) -> Answer {
+        ci::gc(self, arguments, output, stop).await
     }
 
     async fn serve(&self, output: &Output, stop: &CancellationToken) -> Answer {

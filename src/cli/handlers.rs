@@ -1,6 +1,7 @@
 //! What each command does. The real implementation opens files, the store and the connection; the
 //! tests' one only notes what was asked.
 
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     History, Ls, Plan, Rollback, Show, Status, Step,
@@ -76,6 +77,29 @@ pub trait Handlers {
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover gc`
     async fn gc(&self, arguments: &Gc, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover ci build`
+    async fn ci_build(
+        &self,
+        arguments: &CiBuild,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover ci list`
+    async fn ci_list(
+        &self,
+        arguments: &CiList,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover ci teardown`
+    async fn ci_teardown(
+        &self,
+        arguments: &CiTeardown,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover ci gc`
+    async fn ci_gc(&self, arguments: &CiGc, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover serve`
     async fn serve(&self, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover baseline show`

@@ -1,6 +1,7 @@
 //! The commands over a daemon: `--server`. What a daemon does is asked of it; what needs the
 //! project's files is refused.
 
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     Global, History, Ls, Plan, Rollback, Show, Status, Step,
@@ -379,6 +380,22 @@ impl Handlers for Remote {
 
     async fn baseline_forget(&self, _: &BaselineForget, _: &Output, _: &Stop) -> Answer {
         not_here("baseline forget")
+    }
+
+    async fn ci_build(&self, _: &CiBuild, _: &Output, _: &Stop) -> Answer {
+        not_here("ci build")
+    }
+
+    async fn ci_list(&self, _: &CiList, _: &Output, _: &Stop) -> Answer {
+        not_here("ci list")
+    }
+
+    async fn ci_teardown(&self, _: &CiTeardown, _: &Output, _: &Stop) -> Answer {
+        not_here("ci teardown")
+    }
+
+    async fn ci_gc(&self, _: &CiGc, _: &Output, _: &Stop) -> Answer {
+        not_here("ci gc")
     }
 
     async fn serve(&self, _: &Output, _: &CancellationToken) -> Answer {

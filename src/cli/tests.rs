@@ -75,6 +75,23 @@ impl Handlers for Fake {
     async fn check(&self, _: &Check, _: &Output, _: &Stop) -> Answer {
         self.note("check")
     }
+    async fn ci_build(&self, _: &super::arguments::ci::CiBuild, _: &Output, _: &Stop) -> Answer {
+        self.note("ci build")
+    }
+    async fn ci_list(&self, _: &super::arguments::ci::CiList, _: &Output, _: &Stop) -> Answer {
+        self.note("ci list")
+    }
+    async fn ci_teardown(
+        &self,
+        _: &super::arguments::ci::CiTeardown,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
+        self.note("ci teardown")
+    }
+    async fn ci_gc(&self, _: &super::arguments::ci::CiGc, _: &Output, _: &Stop) -> Answer {
+        self.note("ci gc")
+    }
     async fn serve(&self, _: &Output, _: &Stop) -> Answer {
         self.note("serve")
     }
@@ -137,6 +154,10 @@ async fn each_command_reaches_its_handler() {
         "ls",
         "check",
         "gc",
+        "ci build --name pr-1",
+        "ci list",
+        "ci teardown --name pr-1",
+        "ci gc",
         "baseline show",
         "baseline import --manifest m",
         "baseline export d",
@@ -160,6 +181,7 @@ async fn each_command_reaches_its_handler() {
                 .replace("export d", "export")
                 .replace("forget e", "forget")
                 .replace("compile o", "compile")
+                .replace(" --name pr-1", "")
         })
         .to_vec();
     assert_eq!(asked, expected);

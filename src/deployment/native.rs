@@ -10,9 +10,11 @@
 //! An item that the server refuses does not end the build: what does not read it is made all the same, so that all
 //! that is wrong is told at once, and so that little is left when the cause is gone.
 
-mod making;
+/// One item of a recipe.
+pub mod making;
 mod old;
-mod testing;
+/// Tests without dbt.
+pub mod testing;
 
 use super::context::{Context, key};
 use super::error::DeploymentError;
@@ -60,9 +62,11 @@ struct Done {
 
 /// What of an item is in green already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Present {
-    kind: ObjectKind,
-    indexes: usize,
+pub struct Present {
+    /// What stands under its name.
+    pub kind: ObjectKind,
+    /// How many indexes are on it.
+    pub indexes: usize,
 }
 
 /// Makes whatever of the plan is not there yet.
@@ -222,7 +226,7 @@ async fn made(
     let id = item.unique_id.as_str();
     let began = Instant::now();
     let plan = &deployment.plan;
-    let mut answer = making::make(context, session, plan, item, found).await;
+    let mut answer = making::make(context.builds, session, &plan.database, item, found).await;
     // An earlier attempt, the answer to which was lost, may have arrived since the look.
     if let Err(error) = &answer
         && error.class() == Class::Permanent
@@ -231,7 +235,7 @@ async fn made(
     {
         let now = present(context, deployment, std::iter::once(item), begun).await?;
         if let Some(now) = now.get(id) {
-            answer = making::make(context, session, plan, item, Some(*now)).await;
+            answer = making::make(context.builds, session, &plan.database, item, Some(*now)).await;
         }
     }
     match answer {

@@ -17,7 +17,7 @@ mod hide;
 /// Objects that go before their schema can be hidden.
 mod objects_first;
 /// In which order objects are dropped.
-mod order;
+pub mod order;
 
 use super::context::{Context, key};
 use super::dress::is_planned;

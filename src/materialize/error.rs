@@ -4,7 +4,7 @@
 //! catalog is asked before a statement is sent, and what the server then refuses is final.
 
 use crate::failure::{Class, Classify};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{ErrorPosition, SqlState};
 
 /// An error of a connection or a statement.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,8 @@ pub enum MaterializeError {
         message: String,
         /// Detail and hint, each on a line of its own, or empty.
         detail: String,
+        /// Where in the statement as it was sent, in characters from 1, where the server said so.
+        position: Option<u32>,
     },
     /// An answer that this program does not understand.
     #[error("Materialize answered {label} with something unexpected: {what}")]
@@ -119,6 +121,10 @@ impl MaterializeError {
                 code: code.code().to_owned(),
                 message: db.message().to_owned(),
                 detail,
+                position: match db.position() {
+                    Some(ErrorPosition::Original(at)) => Some(*at),
+                    Some(ErrorPosition::Internal { .. }) | None => None,
+                },
             }
         }
     }

@@ -317,7 +317,8 @@ fn swaps_views_alone(schema: &str, input: &Input<'_>) -> bool {
 }
 
 /// `changed: body, config cluster`, or `new`.
-pub(super) fn phrase(comparison: &Comparison<'_>, id: &str) -> String {
+#[must_use]
+pub fn phrase(comparison: &Comparison<'_>, id: &str) -> String {
     let words: Vec<String> = comparison
         .changes(id)
         .iter()

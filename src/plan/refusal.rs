@@ -111,6 +111,12 @@ refusal_names! {
     NotReplaceable => "not-replaceable", false;
     /// A native build is asked for, and a planned node does not qualify for it.
     NotNative => "not-native", false;
+    /// A schema or cluster with a name of a pull request's corner exists and is not the corner's.
+    CornerTaken => "corner-taken", false;
+    /// As many corners stand as are allowed, and the wait is over.
+    CornerLimit => "corner-limit", false;
+    /// What a pull request builds reads a source that production does not have.
+    CornerSource => "corner-source", false;
     /// Nothing of the project lies in the deployment.
     NothingToDeploy => "nothing-to-deploy", false;
 }

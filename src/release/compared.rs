@@ -4,12 +4,13 @@ use super::{Release, ReleaseError};
 use crate::artifacts::{Baseline, KeptOutcomes};
 use crate::deployment::builds::{Builds, Parsed, uncompiled};
 use crate::plan::candidate::Input;
-use crate::plan::changes::Changes;
+use crate::plan::changes::{self, Changes};
 use crate::plan::clusters::ClusterNames;
 use crate::plan::replace::Difference;
+use crate::project::Manifest;
 use crate::project::outcome::{self, Outcomes, Verdict};
 use crate::project::select;
-use crate::project::state::Comparison;
+use crate::project::state::{Comparison, StateValue};
 use std::borrow::Cow;
 
 /// The project beside the baseline.
@@ -33,6 +34,31 @@ impl Compared<'_> {
         changes
     }
 
+    /// In which words what comes out of a node differs; `None` where it does not. Where that is not known, the texts
+    /// are compared.
+    pub(super) fn differs(&self, id: &str) -> Option<String> {
+        let by_text = || {
+            let is_rewritten = self.texts.matches(id, StateValue::Modified);
+            is_rewritten.then(|| changes::phrase(&self.texts, id))
+        };
+        let Some((old, new)) = &self.outcomes else {
+            return by_text();
+        };
+        match new.verdict(id, old) {
+            Verdict::Same => None,
+            Verdict::Differs(differences) => {
+                let words: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                Some(words.join(", "))
+            }
+            Verdict::Unknown => by_text(),
+        }
+    }
+
+    /// What an operator should know of the comparison.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// How a node that changed differs.
     pub(super) fn difference(&self, id: &str, has_hooks: bool) -> Difference {
         if let Some((old, new)) = &self.outcomes
@@ -47,35 +73,53 @@ impl Compared<'_> {
 /// What came out of a baseline, as far as its manifest says: all but the SQL, and that too where dbt had
 /// compiled it.
 fn of_manifest(
-    baseline: &Baseline,
+    old: Old<'_>,
     builds: &Builds,
     names: &ClusterNames,
 ) -> Result<Outcomes, ReleaseError> {
-    let content = &baseline.metadata.manifest_hash;
     let clusters = |named: Option<&str>| builds.final_cluster(names, named);
     let mut outcomes = uncompiled(
-        &baseline.manifest,
-        content,
+        old.manifest,
+        old.content,
         &clusters,
         None,
         builds.switches,
         None,
     )?;
-    outcomes.take_compiled(&baseline.manifest);
+    outcomes.take_compiled(old.manifest);
     Ok(outcomes)
 }
 
+/// A project as it was.
+#[derive(Clone, Copy)]
+pub(super) struct Old<'a> {
+    pub(super) manifest: &'a Manifest,
+    /// The content hash of the manifest.
+    pub(super) content: &'a str,
+    pub(super) outcomes: &'a KeptOutcomes,
+}
+
+impl<'a> Old<'a> {
+    pub(super) fn of(baseline: &'a Baseline) -> Self {
+        Self {
+            manifest: &baseline.manifest,
+            content: &baseline.metadata.manifest_hash,
+            outcomes: &baseline.outcomes,
+        }
+    }
+}
+
 impl Release {
-    /// The project beside the baseline.
+    /// The project beside another state of it.
     pub(super) fn compared<'a>(
         &self,
-        baseline: &'a Baseline,
+        old: Old<'a>,
         parsed: &'a Parsed,
         builds: &Builds,
         outcomes: Option<&'a Outcomes>,
     ) -> Result<Compared<'a>, ReleaseError> {
         let rules = select::rules(&self.project.dbt.flags, &parsed.manifest.metadata);
-        let texts = Comparison::with(&baseline.manifest, &parsed.manifest, rules);
+        let texts = Comparison::with(old.manifest, &parsed.manifest, rules);
         let mut notes = Vec::new();
         let Some(new) = outcomes else {
             return Ok(Compared {
@@ -85,15 +129,15 @@ impl Release {
             });
         };
         let names = &parsed.candidate.cluster_names;
-        let old = match &baseline.outcomes {
+        let old = match old.outcomes {
             KeptOutcomes::Known(known) => Cow::Borrowed(&**known),
-            KeptOutcomes::Absent => Cow::Owned(of_manifest(baseline, builds, names)?),
+            KeptOutcomes::Absent => Cow::Owned(of_manifest(old, builds, names)?),
             KeptOutcomes::OtherForm { found } => {
                 notes.push(format!(
                     "what came out of the baseline was recorded by another version of Cutover (form {found}, this one compares form {}), so it is not compared",
                     outcome::FORM
                 ));
-                Cow::Owned(of_manifest(baseline, builds, names)?)
+                Cow::Owned(of_manifest(old, builds, names)?)
             }
         };
         Ok(Compared {

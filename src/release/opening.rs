@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::project::dbt_project;
 use crate::project::locate::PROFILES_FILE;
 use crate::project::{Arguments, Environment, Project};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::source::{Checkout, Source};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -95,6 +95,9 @@ impl Opening {
         }
         if wanted.ignores_bundle {
             settings.source.bundle = None;
+        }
+        if wanted.is_here {
+            settings.source = settings::Source::default();
         }
         let variables = Environment::of_process();
         let mut opening = Self {

@@ -1,6 +1,6 @@
 //! From the project, the baseline and the server to a plan. Nothing is touched.
 
-use super::compared::Compared;
+use super::compared::{Compared, Old};
 use super::{Release, ReleaseError, drifts};
 use crate::artifacts::{Artifacts, Baseline};
 use crate::deployment::DeploymentError;
@@ -238,7 +238,7 @@ impl Release {
         let is_full = wishes.full || (self.settings.scope == Scope::Full && selectors.is_none());
         let mut plan = match &found.baseline {
             Some(baseline) if !is_full => {
-                let compared = self.compared(baseline, &found.parsed, builds, outcomes)?;
+                let compared = self.compared(Old::of(baseline), &found.parsed, builds, outcomes)?;
                 let (changes, tests) = self.changes(
                     &input,
                     baseline,
@@ -281,7 +281,7 @@ impl Release {
     }
 
     /// `selectors.yml`, when something is selected.
-    fn selectors(&self, wishes: &Wishes) -> Result<Option<Selectors>, ReleaseError> {
+    pub(super) fn selectors(&self, wishes: &Wishes) -> Result<Option<Selectors>, ReleaseError> {
         let project = &self.project.dbt;
         let Some(selection) = &wishes.selection else {
             return Ok(None);
@@ -326,7 +326,7 @@ impl Release {
     }
 
     /// Unique ids of the nodes that a selection means.
-    fn selected(
+    pub(super) fn selected(
         &self,
         selection: &Selection,
         selectors: &Selectors,

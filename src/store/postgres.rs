@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) use keeper::Keeper;
 use keeper::News;
 
+/// Corners of pull requests.
+mod corners;
 /// What the server said, told apart.
 mod fault;
 /// The connection that holds a lead.

@@ -18,6 +18,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
+/// Corners of pull requests.
+mod corners;
 /// Checks, migrations and pragmas on the way to a connection.
 mod open;
 /// What others are to be told.

@@ -94,6 +94,7 @@ macro_rules! on_every_backend {
     };
 }
 
+mod corners;
 mod deployments;
 mod fold;
 mod leads;

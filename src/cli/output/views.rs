@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use baseline::{BaselineLive, BaselineView, ExportView, ForgetView, ImportView, PointerView};
+pub use ci::{CornerView, CornersView, TakenDownView};
 pub use compiled::CompiledView;
 pub use gc::GcView;
 pub use list::{ListView, ListedView};
@@ -24,6 +25,7 @@ pub use record::{CheckedView, EffectView, EventView, ShowView};
 pub use tested::{TestVerdict, TestedView};
 
 mod baseline;
+mod ci;
 mod compiled;
 mod gc;
 mod list;

@@ -97,7 +97,6 @@ impl Builds {
         }
     }
 
-    /// The recipe of a plan, or why there is none.
     async fn compose(
         &self,
         manifest: &Manifest,
@@ -105,6 +104,20 @@ impl Builds {
         compiled: &mut Compiled,
         known: Option<Known<'_>>,
         plan: &Plan,
+    ) -> Result<Result<Recipe, BTreeSet<String>>, DeploymentError> {
+        self.compose_with(manifest, candidate, compiled, known, plan, None)
+            .await
+    }
+
+    /// The recipe of a plan, or why there is none. `otherwise` is the cluster where nobody names one.
+    async fn compose_with(
+        &self,
+        manifest: &Manifest,
+        candidate: &Candidate,
+        compiled: &mut Compiled,
+        known: Option<Known<'_>>,
+        plan: &Plan,
+        otherwise: Option<&str>,
     ) -> Result<Result<Recipe, BTreeSet<String>>, DeploymentError> {
         let reasons =
             |asking: &BTreeSet<String>| qualify::reasons(manifest, plan, self.around(asking));
@@ -152,12 +165,36 @@ impl Builds {
             manifest,
             candidate,
             plan,
-            target_cluster: target_cluster.as_deref(),
+            target_cluster: target_cluster.as_deref().or(otherwise),
             sql: &compiled.sql,
             warnings_are_errors,
             file: &read,
         };
         Ok(compose::compose(ingredients, &compiled.asking))
+    }
+
+    /// What a build of this plan makes on one cluster, in whatever order of releases: the recipe, or why there is
+    /// none, one clause for each reason. Relations for which neither a node nor the profile names a cluster are planned
+    /// under the name `""`. What had to be compiled for it is added to `compiled`.
+    ///
+    /// # Errors
+    /// dbt's, with the node and its file.
+    pub async fn recipe_in_corner(
+        &self,
+        parsed: &Parsed,
+        compiled: &mut Compiled,
+        known: Option<Known<'_>>,
+        plan: &Plan,
+    ) -> Result<Result<Recipe, BTreeSet<String>>, DeploymentError> {
+        self.compose_with(
+            &parsed.manifest,
+            &parsed.candidate,
+            compiled,
+            known,
+            plan,
+            Some(""),
+        )
+        .await
     }
 
     /// What a native build of this plan makes.

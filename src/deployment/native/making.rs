@@ -1,6 +1,6 @@
 //! One item of a recipe.
 
-use super::super::context::Context;
+use super::super::builds::Builds;
 use super::super::error::DeploymentError;
 use super::Present;
 use crate::build::native::recipe::{Item, Make, Promise};
@@ -8,7 +8,7 @@ use crate::build::native::seed::{self, Value};
 use crate::materialize::describe::{self, Columns};
 use crate::materialize::identifier::{Literal, Qualified};
 use crate::materialize::{MaterializeError, Session, Statement, ddl, native_ddl};
-use crate::plan::{ObjectKind, Plan};
+use crate::plan::ObjectKind;
 use std::collections::BTreeSet;
 
 /// How many rows go into one statement, as with dbt (`default__get_batch_size`).
@@ -18,14 +18,14 @@ const ROWS: usize = 10_000;
 ///
 /// # Errors
 /// The server's; [`DeploymentError::Failed`] when a contract is not kept, or a seed is not as planned.
-pub(super) async fn make(
-    context: &Context<'_>,
+pub async fn make(
+    builds: &Builds,
     session: &Session,
-    plan: &Plan,
+    database: &str,
     item: &Item,
     found: Option<Present>,
 ) -> Result<(String, Option<usize>), DeploymentError> {
-    let name = Qualified::object(&plan.database, &item.schema, &item.name);
+    let name = Qualified::object(database, &item.schema, &item.name);
     let kind = kind(&item.make);
     if let Some(found) = found
         && found.kind != kind
@@ -58,7 +58,7 @@ pub(super) async fn make(
             ("CREATE MATERIALIZED VIEW".to_owned(), None, columns, found)
         }
         Make::Seed { quotes, .. } => {
-            let mut seed = context.builds.rows(&item.make)?;
+            let mut seed = builds.rows(&item.make)?;
             if !quotes {
                 for column in &mut seed.columns {
                     column.name = column.name.to_lowercase();
@@ -101,7 +101,9 @@ pub(super) async fn make(
     Ok((message, rows))
 }
 
-fn kind(make: &Make) -> ObjectKind {
+/// The kind of object that is made.
+#[must_use]
+pub fn kind(make: &Make) -> ObjectKind {
     match make {
         Make::View { .. } => ObjectKind::View,
         Make::MaterializedView { .. } => ObjectKind::MaterializedView,
@@ -110,7 +112,10 @@ fn kind(make: &Make) -> ObjectKind {
 }
 
 /// The names of a query's columns, where anything is to be done with them: compared with a contract, or commented.
-async fn columns(
+///
+/// # Errors
+/// The server's, what is wrong with the query among them; [`DeploymentError::Failed`] when a contract is not kept.
+pub async fn columns(
     session: &Session,
     item: &Item,
     query: &str,

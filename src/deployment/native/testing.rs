@@ -8,15 +8,15 @@ use crate::build::native::results::{self, Ended};
 use crate::build::native::verdict::Counted;
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::identifier::Qualified;
-use crate::materialize::{MaterializeError, Session, native_ddl};
-use crate::progress::Progress;
+use crate::materialize::{Materialize, MaterializeError, Session, native_ddl};
+use crate::progress::{Progress, Reporter};
 use crate::project::run_results::Status;
 use crate::store::Deployment;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The most tests that run at once.
 const AT_ONCE: usize = 8;
@@ -33,20 +33,15 @@ pub(in super::super) async fn test(
     if recipe.tests.is_empty() {
         return Ok(());
     }
-    let queue = Queue {
-        tests: &recipe.tests,
-        refused: store(context, deployment, &recipe.tests).await?,
-        next: AtomicUsize::new(0),
-        ended: Mutex::new(Vec::new()),
+    let refused = store(context, deployment, &recipe.tests).await?;
+    let running = Running {
+        materialize: context.materialize,
+        limit: context.settings.dbt.build_timeout.0,
+        database: &deployment.plan.database,
+        reporter: &context.reporter,
+        interrupted: &|| context.interrupted(deployment),
     };
-    let workers = AT_ONCE.min(recipe.tests.len());
-    let workers = (0..workers).map(|_| work(context, deployment, &queue));
-    futures_util::future::try_join_all(workers).await?;
-    let mut ended = queue
-        .ended
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    ended.sort_by(|a, b| a.unique_id.cmp(&b.unique_id));
+    let ended = running.all(&recipe.tests, refused).await?;
     let dbt = super::dbt_version(&deployment.plan);
     let document = results::document(&ended, dbt, &deployment.id, "test", Timestamp::now());
     context.builds.write_results("native-test", &document)?;
@@ -99,6 +94,20 @@ async fn store(
     Ok(refused)
 }
 
+/// What tests are run with.
+pub struct Running<'a> {
+    /// The server.
+    pub materialize: &'a Materialize,
+    /// The longest time for one test.
+    pub limit: Duration,
+    /// The database of relations with stored failures.
+    pub database: &'a str,
+    /// Whom each end is told.
+    pub reporter: &'a Reporter,
+    /// Whether to stop, asked before each test.
+    pub interrupted: &'a (dyn Fn() -> Result<(), DeploymentError> + Sync),
+}
+
 struct Queue<'a> {
     tests: &'a [TestItem],
     /// Why the relation for a test's failures is not there, by unique id.
@@ -107,60 +116,83 @@ struct Queue<'a> {
     ended: Mutex<Vec<Ended>>,
 }
 
-/// Runs one test after the other, over one connection.
-async fn work(
-    context: &Context<'_>,
-    deployment: &Deployment,
-    queue: &Queue<'_>,
-) -> Result<(), DeploymentError> {
-    let limit = context.settings.dbt.build_timeout.0;
-    let session = context.materialize.own_session_within(limit).await?;
-    let mut on = None;
-    loop {
-        context.interrupted(deployment)?;
-        let Some(test) = queue.tests.get(queue.next.fetch_add(1, Ordering::Relaxed)) else {
-            return Ok(());
+impl Running<'_> {
+    /// Runs tests, several at once, each on the cluster that it is for; gives what became of them, sorted by unique
+    /// id. `refused` says why the relation for a test's failures is not there.
+    ///
+    /// # Errors
+    /// The server's, when it does not answer. A test that fails, or that the server refuses, is none.
+    pub async fn all(
+        &self,
+        tests: &[TestItem],
+        refused: BTreeMap<String, String>,
+    ) -> Result<Vec<Ended>, DeploymentError> {
+        let queue = Queue {
+            tests,
+            refused,
+            next: AtomicUsize::new(0),
+            ended: Mutex::new(Vec::new()),
         };
-        let began = Instant::now();
-        let found = match queue.refused.get(&test.unique_id) {
-            Some(why) => Ok((Status::Error, Some(why.clone()), None)),
-            None => run(&session, test, &mut on).await,
-        };
-        let (status, message, failures) = match found {
-            Ok(found) => found,
-            // What the server says of a test is its result, as with dbt.
-            Err(error) if error.class() == Class::Permanent => {
-                (Status::Error, Some(with_causes(&error)), None)
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let seconds = began.elapsed().as_secs_f64();
-        let ended = Ended {
-            unique_id: test.unique_id.clone(),
-            status,
-            message,
-            seconds,
-            at: Timestamp::now(),
-            failures,
-            relation: test.stored.as_ref().map(|item| {
-                let database = &deployment.plan.database;
-                Qualified::object(database, &item.schema, &item.name).to_string()
-            }),
-            sql: Some(test.query.clone()),
-            rows: None,
-        };
-        let mut all = queue
+        let workers = AT_ONCE.min(tests.len());
+        let workers = (0..workers).map(|_| self.work(&queue));
+        futures_util::future::try_join_all(workers).await?;
+        let mut ended = queue
             .ended
-            .lock()
+            .into_inner()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.push(ended);
-        context.reporter.send(Progress::Node {
-            unique_id: test.unique_id.clone(),
-            status: status.as_str().to_owned(),
-            done: all.len(),
-            total: queue.tests.len(),
-            seconds: Some(seconds),
-        });
+        ended.sort_by(|a, b| a.unique_id.cmp(&b.unique_id));
+        Ok(ended)
+    }
+
+    /// Runs one test after the other, over one connection.
+    async fn work(&self, queue: &Queue<'_>) -> Result<(), DeploymentError> {
+        let session = self.materialize.own_session_within(self.limit).await?;
+        let mut on = None;
+        loop {
+            (self.interrupted)()?;
+            let Some(test) = queue.tests.get(queue.next.fetch_add(1, Ordering::Relaxed)) else {
+                return Ok(());
+            };
+            let began = Instant::now();
+            let found = match queue.refused.get(&test.unique_id) {
+                Some(why) => Ok((Status::Error, Some(why.clone()), None)),
+                None => run(&session, test, &mut on).await,
+            };
+            let (status, message, failures) = match found {
+                Ok(found) => found,
+                // What the server says of a test is its result, as with dbt.
+                Err(error) if error.class() == Class::Permanent => {
+                    (Status::Error, Some(with_causes(&error)), None)
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let seconds = began.elapsed().as_secs_f64();
+            let ended = Ended {
+                unique_id: test.unique_id.clone(),
+                status,
+                message,
+                seconds,
+                at: Timestamp::now(),
+                failures,
+                relation: test.stored.as_ref().map(|item| {
+                    Qualified::object(self.database, &item.schema, &item.name).to_string()
+                }),
+                sql: Some(test.query.clone()),
+                rows: None,
+            };
+            let mut all = queue
+                .ended
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            all.push(ended);
+            self.reporter.send(Progress::Node {
+                unique_id: test.unique_id.clone(),
+                status: status.as_str().to_owned(),
+                done: all.len(),
+                total: queue.tests.len(),
+                seconds: Some(seconds),
+            });
+        }
     }
 }
 

@@ -13,11 +13,13 @@ mod embedded {
 }
 
 /// The tables without which a history of migrations is a lie, by migration.
-const TABLES: [&[&str]; 4] = [
+const TABLES: [&[&str]; 6] = [
     &["deployments", "events", "effects", "leads"],
     &["runs", "outbox", "deliveries", "requests"],
     &[],
     &["journal"],
+    &[],
+    &["corners"],
 ];
 
 /// Connects once; makes or migrates the schema where needed.

@@ -15,11 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CHECKED_SIZE: u64 = 32 << 20;
 
 /// The tables without which a history of migrations is a lie, by migration.
-const TABLES: [&[&str]; 4] = [
+const TABLES: [&[&str]; 5] = [
     &["deployments", "events", "effects"],
     &["runs", "outbox", "deliveries", "requests"],
     &[],
     &["journal"],
+    &["corners"],
 ];
 
 mod embedded {

@@ -1,0 +1,736 @@
+//! From a proposal to a verdict: describe, build, hydrate, test, measure.
+
+use super::choice::{self, Choice};
+use super::collect;
+use super::describe::{Described, Looking};
+use super::error::CiError;
+use super::hold::{self, Work};
+use super::make::{self, Made};
+use super::measure::{self, Standing};
+use super::merge_base;
+use super::name::CornerName;
+use super::place::{self, Place};
+use super::record::Record;
+use super::report::{CornerReport, Kind, NodeReport, NodeState, Report, TestReport, Verdict};
+use super::turn::{self, Ask};
+use super::wait;
+use crate::build::native::recipe::{Recipe, TestItem};
+use crate::deployment::DeploymentError;
+use crate::deployment::builds::{Builds, Known};
+use crate::deployment::native::testing::Running;
+use crate::failure::{Classify, with_causes};
+use crate::materialize::Materialize;
+use crate::materialize::catalog::{About, Catalog};
+use crate::materialize::corner::CornerMark;
+use crate::plan::{Plan, Refusal, RefusalName, Refused};
+use crate::progress::Reporter;
+use crate::project::manifest::ResourceType;
+use crate::project::select::Selection;
+use crate::release::proposal::Proposal;
+use crate::release::{self, Release};
+use crate::settings::Override;
+use crate::store::{CornerState, Lead, Store};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long what a look makes is left alone by whoever collects.
+const LOOK: SignedDuration = SignedDuration::from_hours(1);
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Whether it stops after every node was described.
+    pub kind: Kind,
+    /// The corner.
+    pub name: CornerName,
+    /// Whether what only differs because production moved on is built, too.
+    pub all: bool,
+    /// The branch or commit that the request goes to, where it is known.
+    pub base: Option<String>,
+    /// A manifest to compare with, in the place of what is live.
+    pub state: Option<PathBuf>,
+    /// What is built, in the place of everything that changed.
+    pub selection: Option<Selection>,
+    /// Who asks.
+    pub owner: String,
+    /// The commit, where it is known.
+    pub revision: Option<String>,
+}
+
+/// One build.
+#[derive(Debug)]
+pub struct Build<'a> {
+    /// The environment, with the project as it is here.
+    pub release: &'a Release,
+    /// How it was opened.
+    pub wanted: &'a release::Wanted,
+    /// The journal.
+    pub store: &'a Store,
+    /// What is asked for.
+    pub request: &'a Request,
+    /// Who is told.
+    pub reporter: &'a Reporter,
+    /// When to stop.
+    pub stop: &'a CancellationToken,
+}
+
+/// What is built, worked out.
+struct Worked {
+    proposal: Proposal,
+    choice: Choice,
+    place: Place,
+    recipe: Recipe,
+    /// The same for a look.
+    scratch: (Place, Recipe),
+}
+
+impl Build<'_> {
+    /// Builds, and says how it ended; also of an error there is a report.
+    pub async fn run(&self) -> (Report, Option<CiError>) {
+        let began = Instant::now();
+        let name = self.request.name.as_str();
+        let mut report = Report::begun(self.request.kind, name, Timestamp::now());
+        report.environment.clone_from(&self.release.environment);
+        report.project.clone_from(&self.release.project.dbt.name);
+        report.revision.clone_from(&self.request.revision);
+        let ended = match self.request.kind {
+            Kind::Check => self.check(&mut report).await,
+            Kind::Build => self.in_turn(&mut report).await,
+        };
+        let error = match ended {
+            Ok(()) => {
+                report.judge();
+                None
+            }
+            Err(error) => {
+                report.verdict = Verdict::of(error.class());
+                report.error = Some(with_causes(&error));
+                Some(error)
+            }
+        };
+        report.seconds = began.elapsed().as_secs_f64();
+        (report, error)
+    }
+
+    /// Describes every node, and no more.
+    async fn check(&self, report: &mut Report) -> Result<(), CiError> {
+        let build = Uuid::now_v7().to_string();
+        let folder = self.release.runs().join(format!("planning-{build}"));
+        let builds = self.release.builds(&folder, self.reporter, self.stop)?;
+        let materialize = self.release.materialize();
+        let ended = async {
+            let place = Record::default();
+            let worked = self
+                .work_out(&builds, &materialize, &place, &build, report)
+                .await?;
+            let described = self
+                .describe(&builds, &materialize, &worked, &build, self.stop)
+                .await?;
+            told_described(report, &described);
+            report.columns = columns(&worked, &described);
+            Ok(())
+        };
+        let ended = ended.await;
+        // A folder that stays is collected later.
+        let _ = std::fs::remove_dir_all(&folder);
+        ended
+    }
+
+    /// Takes the corner from whoever builds it now, and gives it up to whoever comes later.
+    async fn in_turn(&self, report: &mut Report) -> Result<(), CiError> {
+        let build = Uuid::now_v7().to_string();
+        let ci = &self.release.settings.ci;
+        let ask = Ask {
+            environment: &self.release.environment,
+            name: self.request.name.as_str(),
+            build: &build,
+            wait: ci.wait.0,
+        };
+        let lead = turn::lead(self.store, &ask, self.reporter, self.stop).await?;
+        let stop = self.stop.child_token();
+        let mut working = pin!(self.led(&lead, &ask, &stop, report));
+        tokio::select! {
+            ended = &mut working => ended,
+            error = turn::superseded(self.store, &ask) => {
+                stop.cancel();
+                // What was begun is brought to a boundary first; why it ended is known.
+                let _ = working.await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn led(
+        &self,
+        lead: &Lead,
+        ask: &Ask<'_>,
+        stop: &CancellationToken,
+        report: &mut Report,
+    ) -> Result<(), CiError> {
+        let materialize = self.release.materialize();
+        let ttl = self.release.settings.ci.ttl.0;
+        let (corner, mut record) = turn::corner(self.store, lead, ask, ttl).await?;
+        record.project.clone_from(&self.release.project.dbt.name);
+        materialize.database().clone_into(&mut record.database);
+        record.owner.clone_from(&self.request.owner);
+        record.revision.clone_from(&self.request.revision);
+        let previous = std::mem::replace(&mut record.build, ask.build.to_owned());
+        let mut work = Work {
+            store: self.store,
+            lead,
+            materialize: &materialize,
+            reporter: self.reporter,
+            stop,
+            limit: self.release.settings.dbt.build_timeout.0,
+            corner,
+            record,
+        };
+        let folder = self.release.runs().join(format!("planning-{}", ask.build));
+        let builds = self.release.builds(&folder, self.reporter, stop)?;
+        // Before anything is made: whoever follows knows what this one may have left.
+        work.write().await?;
+        let ended = self
+            .build(&mut work, &builds, (ask, &previous), report)
+            .await;
+        let _ = std::fs::remove_dir_all(&folder);
+        if ended.is_ok() {
+            report.judge();
+        }
+        let shared = self.release.settings.ci.cluster.shared.as_deref();
+        report.corner = standing_report(&work, shared);
+        work.record.report = Some(Box::new(Report {
+            verdict: match &ended {
+                Ok(()) => report.verdict,
+                Err(error) => Verdict::of(error.class()),
+            },
+            ..report.clone()
+        }));
+        let next = match work.corner.state {
+            // Nothing of it was made.
+            CornerState::Waiting => CornerState::Gone,
+            CornerState::Building | CornerState::Standing => CornerState::Standing,
+            state @ (CornerState::Leaving | CornerState::Gone) => state,
+        };
+        let recorded = work.enter(next).await;
+        ended?;
+        recorded
+    }
+
+    async fn build(
+        &self,
+        work: &mut Work<'_>,
+        builds: &Builds,
+        (ask, previous): (&Ask<'_>, &str),
+        report: &mut Report,
+    ) -> Result<(), CiError> {
+        let materialize = work.materialize;
+        let worked = self
+            .work_out(builds, materialize, &work.record, ask.build, report)
+            .await?;
+        collect::clear_looks(work, previous, &worked.proposal.catalog).await?;
+        if worked.choice.nodes.is_empty() && worked.choice.tests.is_empty() {
+            if work.corner.state != CornerState::Waiting {
+                report.dropped = collect::leave(work).await?;
+            }
+            return Ok(());
+        }
+        let described = self
+            .describe(builds, materialize, &worked, ask.build, work.stop)
+            .await?;
+        told_described(report, &described);
+        report.columns = columns(&worked, &described);
+        if !described.failed.is_empty() {
+            return Ok(());
+        }
+        let production = self.production()?;
+        let before = Standing::of(&worked.proposal.catalog, &production);
+        turn::room(work, ask, self.release.settings.ci.max_environments).await?;
+        work.enter(CornerState::Building).await?;
+        let cluster = &self.release.settings.ci.cluster;
+        hold::hold(work, &worked.place, cluster, &production).await?;
+        apart(work, &before)?;
+        let manifest = &worked.proposal.parsed.manifest;
+        let made = make::bring_up(work, builds, manifest, &worked.recipe).await?;
+        told_made(report, &made);
+        report.dropped.clone_from(&made.dropped);
+        apart(work, &before)?;
+        let waits = wait::until_ready(work, &worked.recipe, &self.release.settings.readiness);
+        let waits = waits.await?;
+        if !waits.is_empty() {
+            return Err(CiError::Failed(format!(
+                "it was not hydrated in time: {}",
+                waits.join("; ")
+            )));
+        }
+        self.test(work, &worked, &made, report).await?;
+        if self.release.settings.ci.count_rows {
+            self.count(work, &worked, &made, report).await?;
+        }
+        let about = About {
+            schemas: production.clone(),
+            clusters: production.clone(),
+            ..About::default()
+        };
+        let after = Standing::of(&Catalog::look(materialize, &about).await?, &production);
+        apart(work, &after)?;
+        for change in after.changed_since(&before) {
+            report.notes.push(format!(
+                "somebody changed production meanwhile: {change}; what was built here read it as it was"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The names of production's schemas and clusters.
+    fn production(&self) -> Result<BTreeSet<String>, CiError> {
+        let listed = self.release.project.deployment();
+        let listed = listed.map_err(release::ReleaseError::from)?;
+        Ok(listed.schemas.into_iter().chain(listed.clusters).collect())
+    }
+
+    /// What is built, and where.
+    async fn work_out(
+        &self,
+        builds: &Builds,
+        materialize: &Materialize,
+        record: &Record,
+        build: &str,
+        report: &mut Report,
+    ) -> Result<Worked, CiError> {
+        let release = self.release;
+        let mut proposal = release
+            .proposal(
+                builds,
+                materialize,
+                &release.artifacts()?,
+                self.request.state.as_deref(),
+                self.request.selection.as_ref(),
+            )
+            .await?;
+        self.keep_own(&mut proposal, build, report).await?;
+        let choice = choice::choose(&proposal)?;
+        report.left_out.extend(choice.left_out.clone());
+        report.deleted.clone_from(&proposal.deleted);
+        report.notes.extend(proposal.notes.iter().cloned());
+        let nodes = &proposal.parsed.candidate.nodes;
+        let chosen = choice.nodes.keys().filter_map(|id| nodes.get(id));
+        let schemas: BTreeSet<&str> = chosen.map(|node| node.schema.as_str()).collect();
+        let mut place = Place::of(&release.settings.ci, &self.request.name, &schemas)?;
+        // A corner keeps its names while it stands.
+        for (schema, held) in &record.schemas {
+            place.schemas.insert(schema.clone(), held.name.clone());
+        }
+        if let (Some(held), None) = (&record.cluster, &release.settings.ci.cluster.shared) {
+            place.cluster.clone_from(&held.name);
+        }
+        let scratch = place.scratch(&Record::secret(build, "look_"));
+        let mut compiled = proposal.compiled.clone();
+        let mut recipes = Vec::new();
+        for place in [&place, &scratch] {
+            let plan = self.plan(&proposal, &choice, place, builds);
+            let known = proposal.kept.as_ref().zip(proposal.outcomes.as_ref());
+            let known = known.map(|(kept, outcomes)| Known { kept, outcomes });
+            let recipe = builds.recipe_in_corner(&proposal.parsed, &mut compiled, known, &plan);
+            recipes.push(recipe.await?.map_err(not_native)?);
+        }
+        let (Some(of_scratch), Some(recipe)) = (recipes.pop(), recipes.pop()) else {
+            return Err(CiError::Failed("there is no recipe".to_owned()));
+        };
+        report.nodes = nodes_of(&proposal, &choice, &recipe);
+        report.not_run = not_run(&proposal, &choice, &recipe);
+        let has_hooks = proposal.parsed.manifest.nodes.values();
+        if has_hooks
+            .into_iter()
+            .any(|node| node.resource_type == ResourceType::Operation)
+        {
+            let note = "hooks of the project (on-run-start, on-run-end) are not run in a corner";
+            report.notes.push(note.to_owned());
+        }
+        Ok(Worked {
+            scratch: (scratch, of_scratch),
+            proposal,
+            choice,
+            place,
+            recipe,
+        })
+    }
+
+    fn plan(&self, proposal: &Proposal, choice: &Choice, place: &Place, builds: &Builds) -> Plan {
+        let candidate = &proposal.parsed.candidate;
+        let target_cluster = builds.final_cluster(&candidate.cluster_names, None);
+        let profile = &self.release.project.profile;
+        place::plan(
+            candidate,
+            choice,
+            place,
+            (
+                &self.release.environment,
+                &profile.target,
+                &proposal.catalog.database,
+            ),
+            target_cluster.as_deref(),
+        )
+    }
+
+    /// Tells what the request changes from what only differs because production moved on, where it can be told.
+    async fn keep_own(
+        &self,
+        proposal: &mut Proposal,
+        build: &str,
+        report: &mut Report,
+    ) -> Result<(), CiError> {
+        let differs = !(proposal.changed.is_empty()
+            && proposal.changed_tests.is_empty()
+            && proposal.deleted.is_empty());
+        if self.request.all || !differs || proposal.selected.is_some() {
+            return Ok(());
+        }
+        let Some(now) = &proposal.outcomes else {
+            report.notes.push(
+                "texts are compared, so that what only differs because production moved on is built, too"
+                    .to_owned(),
+            );
+            return Ok(());
+        };
+        let base = self.request.base.as_ref();
+        let Some(base) = base.or(self.release.settings.ci.base.as_ref()) else {
+            report.notes.push(
+                "it is not known where the request goes to (--base, ci.base), so that what only differs because production moved on is built, too"
+                    .to_owned(),
+            );
+            return Ok(());
+        };
+        let folder = self.release.runs().join(format!("planning-{build}-began"));
+        let ended = self.began(base, &folder, now).await;
+        let _ = std::fs::remove_dir_all(&folder);
+        let (commit, began) = ended?;
+        for (id, how) in proposal.keep_own(&began) {
+            let why = format!(
+                "as it was where the request began ({}); production moved on: {how}",
+                commit.chars().take(12).collect::<String>()
+            );
+            report.left_out.insert(id, why);
+        }
+        Ok(())
+    }
+
+    /// What came out of the project where the request began.
+    async fn began(
+        &self,
+        base: &str,
+        folder: &std::path::Path,
+        now: &crate::project::outcome::Outcomes,
+    ) -> Result<(String, crate::project::outcome::Outcomes), CiError> {
+        let here = self.release.folder();
+        let place = folder.join("git");
+        let began = merge_base::written(here, base, &place, self.stop).await?;
+        let packages = &self.release.project.dbt.packages_install_path;
+        merge_base::share_packages(here, packages, &began.project)?;
+        let mut wanted = self.wanted.clone();
+        wanted.environment = Some(self.release.environment.clone());
+        wanted.is_here = true;
+        let profiles = self.release.project.locations.profiles_dir.clone();
+        for (path, value) in [
+            ("project.directory", &began.project),
+            ("project.profiles_directory", &profiles),
+        ] {
+            wanted.overrides.push(Override {
+                flag: "--base".to_owned(),
+                path: path.to_owned(),
+                value: serde_json::json!(value),
+            });
+        }
+        let release = Release::open(&wanted)?;
+        let builds = release.builds(&folder.join("run"), self.reporter, self.stop)?;
+        let outcomes = release.outcomes_before(&builds, now).await?;
+        Ok((began.commit, outcomes))
+    }
+
+    async fn describe(
+        &self,
+        builds: &Builds,
+        materialize: &Materialize,
+        worked: &Worked,
+        build: &str,
+        stop: &CancellationToken,
+    ) -> Result<Described, CiError> {
+        let expires = Timestamp::now().checked_add(LOOK);
+        let expires = expires.unwrap_or(Timestamp::MAX);
+        let mark = CornerMark {
+            corner: build.to_owned(),
+            name: self.request.name.to_string(),
+            environment: self.release.environment.clone(),
+            project: self.release.project.dbt.name.clone(),
+            journal: self.store.id().to_owned(),
+            expires: expires.as_second(),
+        };
+        let name = self.request.name.as_str();
+        let looking = Looking {
+            materialize,
+            builds,
+            manifest: &worked.proposal.parsed.manifest,
+            database: &worked.proposal.catalog.database,
+            mark: &mark,
+            limit: self.release.settings.materialize.statement_timeout.0,
+            reporter: self.reporter,
+            interrupted: &|| match stop.is_cancelled() {
+                true => Err(CiError::Interrupted(name.to_owned())),
+                false => Ok(()),
+            },
+        };
+        let (place, recipe) = &worked.scratch;
+        match recipe.items.is_empty() {
+            true => Ok(Described::default()),
+            false => looking.describe(recipe, place).await,
+        }
+    }
+
+    /// Runs the tests whose relations are there.
+    async fn test(
+        &self,
+        work: &Work<'_>,
+        worked: &Worked,
+        made: &Made,
+        report: &mut Report,
+    ) -> Result<(), CiError> {
+        let candidate = &worked.proposal.parsed.candidate;
+        let is_missing = |id: &str| made.failed.contains_key(id) || made.skipped.contains_key(id);
+        let waits_for = |test: &TestItem| {
+            let parents = candidate
+                .tests
+                .get(&test.unique_id)
+                .map(|test| &test.parents);
+            let reads = parents.map(|parents| candidate.reads(parents));
+            let missing = reads.into_iter().flatten().find(|id| is_missing(id));
+            missing.map(str::to_owned)
+        };
+        let (mut ready, mut refused) = (Vec::new(), BTreeMap::new());
+        for test in &worked.recipe.tests {
+            match waits_for(test) {
+                Some(parent) => {
+                    refused.insert(test.unique_id.clone(), parent);
+                }
+                None => ready.push(test.clone()),
+            }
+        }
+        let running = Running {
+            materialize: work.materialize,
+            limit: work.limit,
+            database: &work.record.database,
+            reporter: self.reporter,
+            interrupted: &|| match work.stop.is_cancelled() {
+                true => Err(DeploymentError::Failed("interrupted".to_owned())),
+                false => Ok(()),
+            },
+        };
+        let ended = running.all(&ready, BTreeMap::new()).await;
+        work.interrupted()?;
+        let manifest = &worked.proposal.parsed.manifest;
+        let test = |id: &str| {
+            let node = manifest.nodes.get(id);
+            TestReport {
+                unique_id: id.to_owned(),
+                file: node
+                    .map(|node| node.original_file_path.clone())
+                    .unwrap_or_default(),
+                model: node.and_then(|node| node.attached_node.clone()),
+                status: "skipped".to_owned(),
+                message: None,
+                failures: None,
+                seconds: 0.0,
+            }
+        };
+        for ended in ended? {
+            report.tests.push(TestReport {
+                status: ended.status.as_str().to_owned(),
+                message: ended.message,
+                failures: ended.failures,
+                seconds: ended.seconds,
+                ..test(&ended.unique_id)
+            });
+        }
+        for (id, parent) in refused {
+            report.tests.push(TestReport {
+                message: Some(format!("reads {parent}, which is missing")),
+                ..test(&id)
+            });
+        }
+        report.tests.sort_by(|a, b| a.unique_id.cmp(&b.unique_id));
+        Ok(())
+    }
+
+    async fn count(
+        &self,
+        work: &Work<'_>,
+        worked: &Worked,
+        made: &Made,
+        report: &mut Report,
+    ) -> Result<(), CiError> {
+        let there: BTreeSet<String> = made.built.keys().chain(&made.kept).cloned().collect();
+        let counted = measure::rows(
+            work.materialize,
+            self.release.settings.materialize.statement_timeout.0,
+            &worked.place.cluster,
+            (&worked.proposal.parsed.candidate, &worked.proposal.catalog),
+            &worked.recipe,
+            &there,
+        );
+        let counted = counted.await?;
+        for node in &mut report.nodes {
+            if let Some((here, production)) = counted.get(&node.unique_id) {
+                node.rows = *here;
+                node.production_rows = *production;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes sure that nothing that the corner holds is production's.
+fn apart(work: &Work<'_>, production: &Standing) -> Result<(), CiError> {
+    let record = &work.record;
+    let schemas = record
+        .schemas
+        .values()
+        .map(|held| ("schema", held.id.as_ref()));
+    let cluster = record
+        .cluster
+        .iter()
+        .map(|held| ("cluster", held.id.as_ref()));
+    let objects = record
+        .objects
+        .values()
+        .map(|thing| ("object", Some(&thing.id)));
+    let mut all = schemas.chain(cluster).chain(objects);
+    match all.find(|(kind, id)| id.is_some_and(|id| production.has(kind, id))) {
+        None => Ok(()),
+        Some((kind, id)) => Err(CiError::Failed(format!(
+            "the {kind} {} of the corner stands in production: somebody swapped or renamed it. Nothing more is done to it",
+            id.map_or("", String::as_str)
+        ))),
+    }
+}
+
+fn not_native(reasons: BTreeSet<String>) -> CiError {
+    Refused(vec![Refusal {
+        name: RefusalName::NotNative,
+        message: "a corner is built without dbt, and this cannot be".to_owned(),
+        objects: reasons.into_iter().collect(),
+        remedy: "change what is named, or leave it out with --exclude".to_owned(),
+    }])
+    .into()
+}
+
+fn nodes_of(proposal: &Proposal, choice: &Choice, recipe: &Recipe) -> Vec<NodeReport> {
+    let parsed = &proposal.parsed;
+    let items = recipe.items.iter();
+    items
+        .filter_map(|item| {
+            let id = &item.unique_id;
+            let (node, written) = (
+                parsed.candidate.nodes.get(id)?,
+                parsed.manifest.nodes.get(id)?,
+            );
+            Some(NodeReport {
+                unique_id: id.clone(),
+                relation: format!("{}.{}", node.schema, node.identifier),
+                materialized: node.materialized.clone(),
+                file: written.original_file_path.clone(),
+                reason: choice.nodes.get(id).cloned().unwrap_or_default(),
+                state: NodeState::Missing,
+                message: None,
+                line: None,
+                seconds: 0.0,
+                rows: None,
+                production_rows: None,
+            })
+        })
+        .collect()
+}
+
+fn not_run(proposal: &Proposal, choice: &Choice, recipe: &Recipe) -> BTreeMap<String, String> {
+    let runs: BTreeSet<&str> = recipe.tests.iter().map(|test| &*test.unique_id).collect();
+    let units = &proposal.parsed.manifest.unit_tests;
+    let left = choice.tests.iter().filter(|id| !runs.contains(id.as_str()));
+    left.map(|id| {
+        let why = match units.contains_key(id) {
+            true => "a unit test, which dbt runs with a view in production's schema",
+            false => "only dbt can run it: it asks the server while it is compiled, its configuration has an unknown form, or warnings are errors",
+        };
+        (id.clone(), why.to_owned())
+    })
+    .collect()
+}
+
+fn columns(worked: &Worked, described: &Described) -> Vec<super::report::ColumnReport> {
+    let candidate = &worked.proposal.parsed.candidate;
+    measure::columns(candidate, &worked.proposal.catalog, &described.columns)
+}
+
+fn told_described(report: &mut Report, described: &Described) {
+    for node in &mut report.nodes {
+        let id = &node.unique_id;
+        node.seconds = described.seconds.get(id).copied().unwrap_or_default();
+        if let Some(failure) = described.failed.get(id) {
+            node.state = NodeState::Failed;
+            node.message = Some(failure.message.clone());
+            node.line = failure.line;
+        } else if let Some(parent) = described.skipped.get(id) {
+            node.state = NodeState::Skipped;
+            node.message = Some(format!("waits for {parent}"));
+        } else {
+            node.state = NodeState::Described;
+        }
+    }
+}
+
+fn told_made(report: &mut Report, made: &Made) {
+    for node in &mut report.nodes {
+        let id = &node.unique_id;
+        if let Some((message, line)) = made.failed.get(id) {
+            node.state = NodeState::Failed;
+            node.message = Some(message.clone());
+            node.line = *line;
+        } else if let Some(parent) = made.skipped.get(id) {
+            node.state = NodeState::Skipped;
+            node.message = Some(format!("waits for {parent}"));
+        } else if let Some(seconds) = made.built.get(id) {
+            node.state = NodeState::Built;
+            node.seconds += seconds;
+        } else if made.kept.contains(id) {
+            node.state = NodeState::Kept;
+        } else {
+            node.state = NodeState::Missing;
+        }
+    }
+}
+
+fn standing_report(work: &Work<'_>, shared: Option<&str>) -> Option<CornerReport> {
+    let record = &work.record;
+    let is_there = match work.corner.state {
+        CornerState::Building | CornerState::Standing => true,
+        CornerState::Waiting | CornerState::Leaving | CornerState::Gone => false,
+    };
+    let now = Timestamp::now();
+    let schemas = record.schemas.iter();
+    is_there.then(|| CornerReport {
+        database: record.database.clone(),
+        schemas: schemas
+            .map(|(schema, held)| (schema.clone(), held.name.clone()))
+            .collect(),
+        cluster: match (&record.cluster, shared) {
+            (_, Some(shared)) => shared.to_owned(),
+            (Some(held), None) => held.name.clone(),
+            (None, None) => String::new(),
+        },
+        size: record.size.clone(),
+        cluster_seconds: record.cluster_seconds(now),
+        credits: record.credits(now),
+        expires_at: work.corner.expires_at,
+    })
+}

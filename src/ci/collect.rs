@@ -1,0 +1,485 @@
+//! What has expired, or nobody wants any more: dropped by id, never by CASCADE, one corner after the other. One that
+//! cannot be dropped keeps no other from going.
+//!
+//! What the journal has, goes by the recorded ids. What it does not have is found by its mark, or by a secret name that
+//! only corners have, and goes when its mark has expired, whichever journal made it. Everything that goes is first
+//! given a secret name, in a transaction that compares ids, so that nothing of production can be under the name that is
+//! dropped.
+
+use super::describe::drop_all;
+use super::error::CiError;
+use super::hold::{Work, send};
+use super::record::{Held, Record, named_after};
+use super::turn;
+use crate::failure::{Class, Classify, with_causes};
+use crate::materialize::catalog::{About, Catalog, Object};
+use crate::materialize::corner::CornerMark;
+use crate::materialize::guarded::{self, Guarded, Names};
+use crate::materialize::{Materialize, MaterializeError, Statement, ddl};
+use crate::plan::ObjectKind;
+use crate::progress::Reporter;
+use crate::retry::Pauses;
+use crate::store::{Corner, CornerState, Lead, Store, StoreError, corner_lead};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long what has no mark yet may be in the making.
+const IN_THE_MAKING: SignedDuration = SignedDuration::from_hours(1);
+
+/// How long the record of a corner that is gone is kept.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What a collection works with.
+#[derive(Debug, Clone, Copy)]
+pub struct Collecting<'a> {
+    /// The journal.
+    pub store: &'a Store,
+    /// The server.
+    pub materialize: &'a Materialize,
+    /// The environment.
+    pub environment: &'a str,
+    /// The dbt project.
+    pub project: &'a str,
+    /// Who is told.
+    pub reporter: &'a Reporter,
+    /// When to stop.
+    pub stop: &'a CancellationToken,
+    /// The longest time for one statement.
+    pub limit: Duration,
+    /// Whether it is only said what would go.
+    pub dry_run: bool,
+}
+
+/// What a collection came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// The names of the corners that are gone, or would be.
+    pub dropped: Vec<String>,
+    /// What kept a corner from going, by name.
+    pub problems: BTreeMap<String, String>,
+}
+
+impl Collecting<'_> {
+    /// Drops what has expired, and what was begun to be dropped.
+    ///
+    /// # Errors
+    /// When the journal or the server does not answer at all.
+    pub async fn expired(&self) -> Result<Collected, CiError> {
+        let now = Timestamp::now();
+        let mut collected = Collected::default();
+        let corners = self.store.corners(self.environment).await?;
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        for corner in corners {
+            known.insert(corner.id.clone());
+            let goes = corner.expires_at <= now || corner.state == CornerState::Leaving;
+            // What somebody builds, waits for or drops now is theirs.
+            let key = corner_lead(&corner.environment, &corner.name);
+            if goes && !self.store.is_led(&key).await? {
+                let (name, taken) = (corner.name.clone(), self.take_down(corner).await);
+                self.note(&mut collected, name, taken)?;
+            }
+        }
+        let catalog = Catalog::read(self.materialize).await?;
+        for stray in self.strays(&catalog, &known) {
+            if stray.expires > now.as_second() {
+                continue;
+            }
+            let (name, taken) = (stray.name.clone(), self.drop_stray(stray).await);
+            self.note(&mut collected, name, taken)?;
+        }
+        if !self.dry_run {
+            let before = now.checked_sub(REMEMBERED).unwrap_or(Timestamp::MIN);
+            self.store.forget_corners(self.environment, before).await?;
+        }
+        Ok(collected)
+    }
+
+    /// Drops one corner, whether it has expired or not, known to the journal or only marked.
+    ///
+    /// # Errors
+    /// [`CiError::NoCorner`]; what keeps it from going.
+    pub async fn named(&self, name: &str) -> Result<Collected, CiError> {
+        let corner = self.store.corner(self.environment, name).await?;
+        let mut known = BTreeSet::new();
+        let mut collected = Collected::default();
+        if let Some(corner) = corner {
+            known.insert(corner.id.clone());
+            self.take_down(corner).await?;
+            collected.dropped.push(name.to_owned());
+        }
+        let catalog = Catalog::read(self.materialize).await?;
+        for stray in self.strays(&catalog, &known) {
+            if stray.name == name {
+                self.drop_stray(stray).await?;
+                collected.dropped.push(name.to_owned());
+            }
+        }
+        collected.dropped.dedup();
+        match collected.dropped.is_empty() {
+            true => Err(CiError::NoCorner {
+                name: name.to_owned(),
+                environment: self.environment.to_owned(),
+            }),
+            false => Ok(collected),
+        }
+    }
+
+    fn note(
+        &self,
+        collected: &mut Collected,
+        name: String,
+        taken: Result<(), CiError>,
+    ) -> Result<(), CiError> {
+        match taken {
+            Ok(()) => collected.dropped.push(name),
+            Err(error @ CiError::Interrupted(_)) => return Err(error),
+            Err(error) => {
+                let said = with_causes(&error);
+                self.reporter
+                    .warning(format!("the corner {name} stays: {said}"));
+                collected.problems.insert(name, said);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a corner of the journal down.
+    async fn take_down(&self, corner: Corner) -> Result<(), CiError> {
+        if self.dry_run {
+            return Ok(());
+        }
+        let lead = self.led(&corner.name).await?;
+        // Somebody may have built it since.
+        let Some(corner) = self.store.corner(&corner.environment, &corner.name).await? else {
+            return Ok(());
+        };
+        let record = turn::read(&corner)?;
+        let mut work = self.work(&lead, corner, record);
+        leave(&mut work).await.map(|_| ())
+    }
+
+    /// The lead of a corner. A build under way is asked to end when its corner is torn down.
+    async fn led(&self, name: &str) -> Result<Lead, CiError> {
+        let build = Uuid::now_v7().to_string();
+        let ask = turn::Ask {
+            environment: self.environment,
+            name,
+            build: &build,
+            wait: Duration::from_secs(60),
+        };
+        turn::lead(self.store, &ask, self.reporter, self.stop).await
+    }
+
+    fn work<'w>(&'w self, lead: &'w Lead, corner: Corner, record: Record) -> Work<'w> {
+        Work {
+            store: self.store,
+            lead,
+            materialize: self.materialize,
+            reporter: self.reporter,
+            stop: self.stop,
+            limit: self.limit,
+            corner,
+            record,
+        }
+    }
+
+    /// What is marked as a corner's, or has a name that only corners have, and is none of the journal's.
+    fn strays(&self, catalog: &Catalog, known: &BTreeSet<String>) -> Vec<Stray> {
+        let mut strays: BTreeMap<String, Stray> = BTreeMap::new();
+        let schemas = catalog
+            .schemas
+            .values()
+            .filter(|it| it.database == catalog.database);
+        let schemas = schemas.map(|it| (false, &it.id, &it.name, &it.comment));
+        let clusters = catalog.clusters.values();
+        let clusters = clusters.map(|it| (true, &it.id, &it.name, &it.comment));
+        for (is_cluster, id, name, comment) in schemas.chain(clusters) {
+            let mark = comment.as_deref().and_then(CornerMark::parse);
+            let Some(stray) = Stray::of(name, mark, self.project, self.environment) else {
+                continue;
+            };
+            if known.contains(&stray.corner) {
+                continue;
+            }
+            let stray = strays.entry(stray.corner.clone()).or_insert(stray);
+            let held = Held {
+                name: name.clone(),
+                id: Some(id.clone()),
+            };
+            match is_cluster {
+                true => stray.cluster = Some(held),
+                false => {
+                    stray.schemas.insert(name.clone(), held);
+                }
+            }
+        }
+        strays.into_values().collect()
+    }
+
+    async fn drop_stray(&self, stray: Stray) -> Result<(), CiError> {
+        if self.dry_run {
+            return Ok(());
+        }
+        // Nobody builds a corner of this name over this journal meanwhile.
+        let lead = self
+            .store
+            .lead(&corner_lead(self.environment, &stray.name))
+            .await;
+        let lead = lead.map_err(|error| {
+            if let StoreError::Led { .. } = error {
+                return CiError::Failed("it is being built".to_owned());
+            }
+            error.into()
+        })?;
+        let now = Timestamp::now();
+        let corner = Corner {
+            id: stray.corner,
+            environment: self.environment.to_owned(),
+            name: stray.name,
+            state: CornerState::Leaving,
+            created_at: now,
+            updated_at: now,
+            expires_at: now,
+            ended_at: None,
+            wanted: None,
+            document: serde_json::Value::Null,
+        };
+        let record = Record {
+            project: self.project.to_owned(),
+            database: self.materialize.database().to_owned(),
+            schemas: stray.schemas,
+            cluster: stray.cluster,
+            ..Record::default()
+        };
+        drop_corner(&self.work(&lead, corner, record)).await
+    }
+}
+
+/// Schemas and a cluster that belong together and to no corner of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stray {
+    corner: String,
+    name: String,
+    expires: i64,
+    schemas: BTreeMap<String, Held>,
+    cluster: Option<Held>,
+}
+
+impl Stray {
+    fn of(name: &str, mark: Option<CornerMark>, project: &str, environment: &str) -> Option<Self> {
+        let (corner, called, expires) = match mark {
+            Some(mark) if (&*mark.project, &*mark.environment) == (project, environment) => {
+                (mark.corner, mark.name, mark.expires)
+            }
+            Some(_) => return None,
+            None => {
+                let id = named_after(name)?;
+                let (seconds, _) = id.get_timestamp()?.to_unix();
+                let made = Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
+                let until = made.checked_add(IN_THE_MAKING).ok()?;
+                (
+                    id.hyphenated().to_string(),
+                    name.to_owned(),
+                    until.as_second(),
+                )
+            }
+        };
+        Some(Self {
+            corner,
+            name: called,
+            expires,
+            schemas: BTreeMap::new(),
+            cluster: None,
+        })
+    }
+}
+
+/// Drops everything of a corner that is still there.
+///
+/// # Errors
+/// The server's, what stands in the way among them; it may be called again.
+async fn drop_corner(work: &Work<'_>) -> Result<(), CiError> {
+    let catalog = Catalog::look(work.materialize, &work.about()).await?;
+    hide(work, &catalog).await?;
+    let catalog = Catalog::look(work.materialize, &work.about()).await?;
+    let session = work.materialize.own_session_within(work.limit).await?;
+    let mut schemas = Vec::new();
+    for (name, held) in &work.record.schemas {
+        let secret = work.secret_schema(name);
+        let by_id = held.id.as_ref().and_then(|id| catalog.schemas.get(id));
+        schemas.extend(by_id.or_else(|| catalog.schema(&secret)));
+    }
+    let objects: Vec<&Object> = schemas
+        .iter()
+        .flat_map(|schema| catalog.objects_in_schema(&schema.id))
+        .filter(|object| object.kind != ObjectKind::Index)
+        .collect();
+    drop_all(&session, &catalog, &objects).await?;
+    for schema in schemas {
+        send(&session, &ddl::drop_schema(&schema.database, &schema.name)).await?;
+    }
+    if let Some(held) = &work.record.cluster {
+        let by_id = held.id.as_ref().and_then(|id| catalog.clusters.get(id));
+        let found = by_id.or_else(|| catalog.cluster(&work.secret_cluster()));
+        if let Some(cluster) = found {
+            send(&session, &ddl::drop_cluster(&cluster.name)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives everything that goes a secret name, if it still stands under the recorded one.
+///
+/// # Errors
+/// [`CiError::Failed`] when something has another name by now; the server's.
+async fn hide(work: &Work<'_>, catalog: &Catalog) -> Result<(), CiError> {
+    let mut renames: Vec<(bool, String, String, Statement)> = Vec::new();
+    let mut moved = Vec::new();
+    let mut add = |is_cluster: bool, held: &Held, now: Option<&String>, secret: String| {
+        let Some(now) = now else { return };
+        let Some(id) = &held.id else { return };
+        if *now == secret {
+            return;
+        }
+        if *now != held.name {
+            moved.push(format!("{} is called {now} now", held.name));
+            return;
+        }
+        let statement = match is_cluster {
+            true => ddl::rename_cluster(now, &secret),
+            false => ddl::rename_schema(&work.record.database, now, &secret),
+        };
+        renames.push((is_cluster, id.clone(), now.clone(), statement));
+    };
+    for (name, held) in &work.record.schemas {
+        let found = held.id.as_ref().and_then(|id| catalog.schemas.get(id));
+        add(
+            false,
+            held,
+            found.map(|it| &it.name),
+            work.secret_schema(name),
+        );
+    }
+    if let Some(held) = &work.record.cluster {
+        let found = held.id.as_ref().and_then(|id| catalog.clusters.get(id));
+        add(true, held, found.map(|it| &it.name), work.secret_cluster());
+    }
+    if !moved.is_empty() {
+        return Err(CiError::Failed(format!(
+            "somebody renamed or swapped what is to go: {}; nothing of it was dropped",
+            moved.join(", ")
+        )));
+    }
+    let Some(((_, _, _, first), rest)) = renames.split_first() else {
+        return Ok(());
+    };
+    let rest: Vec<Statement> = rest
+        .iter()
+        .map(|(_, _, _, statement)| statement.clone())
+        .collect();
+    let about = work.about();
+    let mut pauses = Pauses::for_at_most(
+        Duration::from_millis(20),
+        Duration::from_secs(1),
+        Duration::from_secs(30),
+    );
+    loop {
+        // The first rename is made already when it is looked.
+        let check = |names: &Names| is_as_recorded(&renames, names);
+        let answer =
+            guarded::transaction(work.materialize, first, &rest, false, &about, check).await;
+        match answer {
+            Ok(Guarded::Committed) => return Ok(()),
+            Ok(Guarded::Declined(why)) => return Err(CiError::Failed(why)),
+            Ok(Guarded::Unknown(error)) => {
+                work.materialize.forget().await;
+                return Err(error.into());
+            }
+            Err(error) if error.class() == Class::Conflict => match pauses.next_pause() {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(error.into()),
+            },
+            // Stored SQL that names the schema in a column reference keeps it from being renamed. What is dropped is
+            // then found by id right before.
+            Err(MaterializeError::Refused { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whether the recorded names still are those of the recorded ids.
+fn is_as_recorded(
+    renames: &[(bool, String, String, Statement)],
+    names: &Names,
+) -> Result<(), String> {
+    for (is_cluster, id, name, _) in renames {
+        let by_name = match is_cluster {
+            true => &names.clusters,
+            false => &names.schemas,
+        };
+        if by_name.get(name) != Some(id) {
+            return Err(format!(
+                "{name} is not the one that was recorded (id {id}); nothing was dropped"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Drops all of a corner whose work is led already, because nothing is to be in it any more; gives what left,
+/// `schema.name`, sorted.
+///
+/// # Errors
+/// As of a collection; it may be called again.
+pub(super) async fn leave(work: &mut Work<'_>) -> Result<Vec<String>, CiError> {
+    let objects = work.record.objects.values();
+    let mut left: Vec<String> = objects
+        .map(|it| format!("{}.{}", it.schema, it.name))
+        .collect();
+    left.sort_unstable();
+    work.enter(CornerState::Leaving).await?;
+    drop_corner(work).await?;
+    work.record.schemas.clear();
+    work.record.objects.clear();
+    work.record.cluster = None;
+    work.enter(CornerState::Gone).await?;
+    Ok(left)
+}
+
+/// Drops what a killed build of this corner left of its look at the nodes.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn clear_looks(
+    work: &Work<'_>,
+    build: &str,
+    catalog: &Catalog,
+) -> Result<(), CiError> {
+    if build.is_empty() {
+        return Ok(());
+    }
+    let prefix = Record::secret(build, "");
+    let left = catalog.schemas.values();
+    let left = left.filter(|it| it.database == catalog.database && it.name.starts_with(&prefix));
+    let schemas: BTreeSet<String> = left.map(|schema| schema.id.clone()).collect();
+    if schemas.is_empty() {
+        return Ok(());
+    }
+    let about = About {
+        schema_ids: schemas.clone(),
+        ..About::default()
+    };
+    let catalog = Catalog::look(work.materialize, &about).await?;
+    let session = work.materialize.own_session_within(work.limit).await?;
+    let objects = schemas.iter().flat_map(|id| catalog.objects_in_schema(id));
+    let objects: Vec<&Object> = objects.collect();
+    drop_all(&session, &catalog, &objects).await?;
+    for schema in schemas.iter().filter_map(|id| catalog.schemas.get(id)) {
+        send(&session, &ddl::drop_schema(&schema.database, &schema.name)).await?;
+    }
+    Ok(())
+}

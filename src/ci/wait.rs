@@ -1,0 +1,110 @@
+//! Waiting until a corner is hydrated, judged as a release is judged, without a counterpart.
+
+use super::error::CiError;
+use super::hold::Work;
+use super::make;
+use crate::build::native::recipe::Recipe;
+use crate::deployment::readiness::{
+    Counterparts, Expectation, ExpectedCluster, ExpectedObject, Judge,
+};
+use crate::materialize::catalog::Catalog;
+use crate::materialize::reading::Reading;
+use crate::progress::Progress;
+use crate::settings::Readiness;
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
+
+/// Waits until everything of the corner that a cluster computes is hydrated and close behind its sources; gives why it
+/// is not when the time is over, a sentence each, or nothing.
+///
+/// # Errors
+/// The server's; [`CiError::Interrupted`].
+pub async fn until_ready(
+    work: &Work<'_>,
+    recipe: &Recipe,
+    settings: &Readiness,
+) -> Result<Vec<String>, CiError> {
+    let catalog = Catalog::look(work.materialize, &work.about()).await?;
+    let mut clusters: BTreeMap<String, ExpectedCluster> = BTreeMap::new();
+    let scheduled: BTreeSet<(&str, &str)> = recipe
+        .items
+        .iter()
+        .filter(|item| make::is_scheduled(item))
+        .map(|item| (item.schema.as_str(), item.name.as_str()))
+        .collect();
+    for held in work.record.schemas.values() {
+        let Some(id) = &held.id else { continue };
+        for object in catalog.objects_in_schema(id) {
+            let Some(cluster) = &object.cluster_id else {
+                continue;
+            };
+            let name = catalog.clusters.get(cluster).map(|it| it.name.clone());
+            let expected = clusters.entry(cluster.clone());
+            let expected = expected.or_insert_with(|| ExpectedCluster {
+                name: name.unwrap_or_default(),
+                is_on_refresh: false,
+                objects: Vec::new(),
+            });
+            expected.objects.push(ExpectedObject {
+                id: object.id.clone(),
+                name: format!("{}.{}", held.name, object.name),
+                counterpart: None,
+                is_scheduled: scheduled.contains(&(&*held.name, &*object.name)),
+            });
+        }
+    }
+    if clusters.is_empty() {
+        return Ok(Vec::new());
+    }
+    let expectation = Expectation {
+        threshold_ms: i64::try_from(settings.lag_threshold.0.as_millis()).unwrap_or(i64::MAX),
+        strict: false,
+        oom_kill_limit: i64::from(settings.oom_kill_limit),
+        counterparts: Counterparts::InProduction,
+        clusters,
+    };
+    judged(work, &expectation, settings).await
+}
+
+async fn judged(
+    work: &Work<'_>,
+    expectation: &Expectation,
+    settings: &Readiness,
+) -> Result<Vec<String>, CiError> {
+    let objects: BTreeSet<String> = expectation
+        .clusters
+        .values()
+        .flat_map(|cluster| cluster.objects.iter().map(|object| object.id.clone()))
+        .collect();
+    let clusters: BTreeSet<String> = expectation.clusters.keys().cloned().collect();
+    let mut judge = Judge::default();
+    let started = Instant::now();
+    let mut pause = settings.poll_interval_min.0;
+    loop {
+        work.interrupted()?;
+        let session = work.materialize.session_patiently().await?;
+        let reading = Reading::take(&session, &objects, &clusters).await?;
+        let verdict = judge.judge(expectation, &reading);
+        work.reporter.send(Progress::Readiness {
+            clusters: verdict.clusters.clone(),
+        });
+        if verdict.ready {
+            return Ok(Vec::new());
+        }
+        let reasons = || {
+            let clusters = verdict.clusters.iter();
+            clusters.flat_map(|cluster| cluster.reasons()).collect()
+        };
+        if let Some(gone) = objects.difference(&reading.existing).next() {
+            return Ok(vec![format!("somebody dropped an object of it ({gone})")]);
+        }
+        if verdict.hopeless.is_some() || started.elapsed() >= settings.timeout.0 {
+            return Ok(reasons());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = work.stop.cancelled() => {}
+        }
+        pause = (pause * 3 / 2).min(settings.poll_interval_max.0);
+    }
+}

@@ -1,0 +1,96 @@
+//! `cutover ci`
+
+use super::values::parse_name;
+use super::{Selecting, Target};
+use crate::ci::name::CornerName;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// `cutover ci`
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum CiCommand {
+    /// Build what a pull request changes, in schemas and on a cluster of its own, and test it
+    Build(CiBuild),
+    /// List the corners that stand, are built or wait
+    List(CiList),
+    /// Drop the corner of a pull request
+    Teardown(CiTeardown),
+    /// Drop the corners that have expired, and what killed builds left
+    Gc(CiGc),
+}
+
+/// `cutover ci build`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover ci build                      in a CI job of a pull request: its name is found
+  cutover ci build --name pr-123 --base main --markdown report.md --junit report.xml
+  cutover ci build --check              every model as the server sees it, in seconds; no cluster
+  cutover ci build --name mine --select +orders
+
+Everything that is not built is read from production. Nothing of production is changed.")]
+pub struct CiBuild {
+    /// Environment whose production is compared with and read [default: ci.against, or the only one]
+    #[command(flatten)]
+    pub target: Target,
+    /// Name of the corner [default: as the CI platform tells it, for example pr-123]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<CornerName>,
+    /// Stop after the server has looked at every node; nothing is built
+    #[arg(long)]
+    pub check: bool,
+    /// Compare with this manifest.json, or the folder with one, instead of what is live
+    #[arg(long, value_name = "PATH")]
+    pub state: Option<PathBuf>,
+    /// Build these nodes instead of everything that changed.
+    #[command(flatten)]
+    pub selection: Selecting,
+    /// Also build what only differs because production moved on
+    #[arg(long, conflicts_with_all = ["select", "selector"])]
+    pub all: bool,
+    /// Branch or commit that the request goes to [default: as the CI platform tells it, or ci.base]
+    #[arg(long, value_name = "REF", value_parser = parse_name)]
+    pub base: Option<String>,
+    /// Write the report as Markdown into this file
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write the report as JSON into this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the report as JUnit into this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// `cutover ci list`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct CiList {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `cutover ci teardown`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct CiTeardown {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// Name of the corner [default: as the CI platform tells it]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<CornerName>,
+    /// Say what would go; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `cutover ci gc`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct CiGc {
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// Say what would go; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}

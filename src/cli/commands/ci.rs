@@ -1,0 +1,290 @@
+//! `ci build`, `list`, `teardown` and `gc`.
+
+use super::{Commands, success};
+use crate::ci::build::{Build, Request};
+use crate::ci::collect::Collecting;
+use crate::ci::detect::{self, Detected};
+use crate::ci::error::CiError;
+use crate::ci::merge_base;
+use crate::ci::name::CornerName;
+use crate::ci::report::{Kind, Report, Verdict};
+use crate::ci::turn;
+use crate::cli::arguments::Target;
+use crate::cli::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
+use crate::cli::handlers::{Answer, Ending};
+use crate::cli::output::views::{CornerView, CornersView, TakenDownView};
+use crate::cli::{CommandError, Output};
+use crate::failure::Class;
+use crate::progress::Reporter;
+use crate::release::{self, Release, ReleaseError};
+use crate::settings::Settings;
+use crate::store::{CornerState, Store, Subject};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// What the platform says of this job; nothing where there is none.
+fn detected() -> Option<Detected> {
+    let variables: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    detect::detect(&variables)
+}
+
+/// The corner that is meant.
+fn named(given: Option<&CornerName>, found: Option<&Detected>) -> Result<CornerName, CiError> {
+    match given {
+        Some(name) => Ok(name.clone()),
+        None => {
+            let name = found.and_then(|found| found.name.as_ref());
+            Ok(name.ok_or(CiError::Nameless)?.parse()?)
+        }
+    }
+}
+
+/// The environment that is meant, opened with the project as it is here.
+fn opened(
+    commands: &Commands,
+    target: &Target,
+) -> Result<(Release, release::Wanted), CommandError> {
+    if commands.global.bundle.is_some() {
+        let error =
+            anyhow::anyhow!("a corner is built from the project's files, not from a bundle");
+        return Err(CommandError::new(Class::Usage, error).with_hint("leave out --bundle"));
+    }
+    let mut wanted = commands.wanted(target, Vec::new());
+    wanted.is_here = true;
+    if wanted.environment.is_none() {
+        let settings = Settings::load(&release::sources(&wanted))?.settings;
+        let mut names = settings.environments.keys();
+        wanted.environment = match (&settings.ci.against, names.len()) {
+            (Some(against), _) => Some(against.clone()),
+            (None, 0) => None,
+            (None, 1) => names.next().cloned(),
+            (None, _) => return Err(CiError::Against(names.cloned().collect()).into()),
+        };
+    }
+    Ok((Release::open(&wanted)?, wanted))
+}
+
+async fn journal(release: &Release) -> Result<Store, CommandError> {
+    Ok(release.store().await?)
+}
+
+pub(super) async fn build(
+    commands: &Commands,
+    arguments: &CiBuild,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let found = detected();
+    let name = named(arguments.name.as_ref(), found.as_ref())?;
+    let (release, wanted) = opened(commands, &arguments.target)?;
+    super::warn(&release, output);
+    let store = journal(&release).await?;
+    let told = found.as_ref();
+    let revision = match told.and_then(|found| found.revision.clone()) {
+        Some(revision) => Some(revision),
+        // It is told and nothing else; a project need not be in a repository.
+        None => merge_base::head(release.folder(), stop)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::info!(%error, "the commit is not known");
+                None
+            }),
+    };
+    let kind = match arguments.check {
+        true => Kind::Check,
+        false => Kind::Build,
+    };
+    let request = Request {
+        kind,
+        name,
+        all: arguments.all,
+        base: arguments
+            .base
+            .clone()
+            .or_else(|| told.and_then(|found| found.base.clone())),
+        state: arguments.state.clone(),
+        selection: selection(arguments),
+        owner: told
+            .and_then(|found| found.owner.clone())
+            .unwrap_or_else(|| Subject::of_process().to_string()),
+        revision,
+    };
+    let (reporter, news) = Reporter::channel();
+    let renderer = output.render(news);
+    if let Some(found) = told {
+        reporter.note(format!("the job is one of {}", found.platform.as_str()));
+    }
+    let build = Build {
+        release: &release,
+        wanted: &wanted,
+        store: &store,
+        request: &request,
+        reporter: &reporter,
+        stop,
+    };
+    let (report, error) = build.run().await;
+    drop(reporter);
+    renderer.finish().await;
+    written(arguments, &report)?;
+    if let Some(error) = error {
+        return Err(error.into());
+    }
+    output.result(&report);
+    Ok(match report.verdict {
+        Verdict::Passed => Ending::Success,
+        Verdict::Failed
+        | Verdict::Wrong
+        | Verdict::Refused
+        | Verdict::Away
+        | Verdict::Cancelled => Ending::Reported(Class::Permanent),
+    })
+}
+
+/// What is selected; what is only excluded is taken out of what changed.
+fn selection(arguments: &CiBuild) -> Option<crate::project::select::Selection> {
+    let given = &arguments.selection;
+    let is_given =
+        !given.select.is_empty() || !given.exclude.is_empty() || given.selector.is_some();
+    is_given.then(|| given.of_tests())
+}
+
+/// Writes the files that were asked for.
+fn written(arguments: &CiBuild, report: &Report) -> Result<(), CiError> {
+    let write = |path: &Path, text: std::io::Result<String>| {
+        text.and_then(|text| std::fs::write(path, text))
+            .map_err(|source| CiError::Report {
+                path: path.display().to_string(),
+                source,
+            })
+    };
+    if let Some(path) = &arguments.markdown {
+        write(path, Ok(report.markdown()))?;
+    }
+    if let Some(path) = &arguments.json {
+        let json = serde_json::to_string_pretty(report).map_err(std::io::Error::from);
+        write(path, json)?;
+    }
+    if let Some(path) = &arguments.junit {
+        write(path, report.junit())?;
+    }
+    Ok(())
+}
+
+pub(super) async fn list(commands: &Commands, arguments: &CiList, output: &Output) -> Answer {
+    let (release, _) = opened(commands, &arguments.target)?;
+    let store = journal(&release).await?;
+    let now = Timestamp::now();
+    let mut corners = Vec::new();
+    let mut position = 0;
+    let listed = store.corners(&release.environment).await;
+    for corner in listed.map_err(ReleaseError::from)? {
+        let record = turn::read(&corner)?;
+        let key = crate::store::corner_lead(&corner.environment, &corner.name);
+        let is_led = store.is_led(&key).await.map_err(ReleaseError::from)?;
+        let waits = corner.state == CornerState::Waiting && is_led;
+        position += usize::from(waits);
+        corners.push(CornerView {
+            name: corner.name,
+            id: corner.id,
+            state: corner.state,
+            is_worked_on: is_led,
+            position: waits.then_some(position),
+            owner: record.owner.clone(),
+            revision: record.revision.clone(),
+            verdict: record.report.as_ref().map(|report| report.verdict),
+            created_at: corner.created_at,
+            expires_at: corner.expires_at,
+            objects: record.objects.len(),
+            schemas: record
+                .schemas
+                .values()
+                .map(|held| held.name.clone())
+                .collect(),
+            cluster: record.cluster.as_ref().map(|held| held.name.clone()),
+            cluster_seconds: record.cluster_seconds(now),
+            credits: record.credits(now),
+        });
+    }
+    output.document(&CornersView {
+        environment: release.environment.clone(),
+        corners,
+    });
+    success()
+}
+
+pub(super) async fn teardown(
+    commands: &Commands,
+    arguments: &CiTeardown,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let name = named(arguments.name.as_ref(), detected().as_ref())?;
+    collected(
+        commands,
+        &arguments.target,
+        Some(&name),
+        arguments.dry_run,
+        output,
+        stop,
+    )
+    .await
+}
+
+pub(super) async fn gc(
+    commands: &Commands,
+    arguments: &CiGc,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    collected(
+        commands,
+        &arguments.target,
+        None,
+        arguments.dry_run,
+        output,
+        stop,
+    )
+    .await
+}
+
+async fn collected(
+    commands: &Commands,
+    target: &Target,
+    name: Option<&CornerName>,
+    dry_run: bool,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let (release, _) = opened(commands, target)?;
+    let store = journal(&release).await?;
+    let materialize = release.materialize();
+    let reporter = Reporter::silent();
+    let collecting = Collecting {
+        store: &store,
+        materialize: &materialize,
+        environment: &release.environment,
+        project: &release.project.dbt.name,
+        reporter: &reporter,
+        stop,
+        limit: release.settings.dbt.build_timeout.0,
+        dry_run,
+    };
+    let collected = match name {
+        Some(name) => collecting.named(name.as_str()).await?,
+        None => collecting.expired().await?,
+    };
+    let is_whole = collected.problems.is_empty();
+    output.document(&TakenDownView {
+        environment: release.environment.clone(),
+        dry_run,
+        collected,
+    });
+    match is_whole {
+        true => success(),
+        false => Ok(Ending::Reported(Class::Permanent)),
+    }
+}

@@ -1,0 +1,131 @@
+//! What `ci` prints.
+
+use super::super::{Page, View};
+use crate::ci::collect::Collected;
+use crate::ci::report::{Report, Verdict};
+use crate::plan::render::escape::visible;
+use crate::plan::render::roughly;
+use crate::store::CornerState;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::fmt::Write;
+use std::time::Duration;
+
+impl View for Report {
+    fn text(&self, page: Page) -> String {
+        Report::text(self, page.verbose)
+    }
+}
+
+/// `ci list`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CornersView {
+    /// Whose production they read.
+    pub environment: String,
+    /// In the order in which they were asked for.
+    pub corners: Vec<CornerView>,
+}
+
+/// A corner.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CornerView {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// How far it is.
+    pub state: CornerState,
+    /// Whether a process works on it now.
+    pub is_worked_on: bool,
+    /// Where in line it waits, from 1.
+    pub position: Option<usize>,
+    /// Who asked for the last build.
+    pub owner: String,
+    /// The commit of the last build.
+    pub revision: Option<String>,
+    /// How the last build ended.
+    pub verdict: Option<Verdict>,
+    /// When it was asked for first.
+    pub created_at: Timestamp,
+    /// From when on anybody may collect it.
+    pub expires_at: Timestamp,
+    /// How many relations stand there.
+    pub objects: usize,
+    /// Its schemas.
+    pub schemas: Vec<String>,
+    /// Its own cluster.
+    pub cluster: Option<String>,
+    /// How long that has been there, in seconds.
+    pub cluster_seconds: Option<f64>,
+    /// What that has cost, in credits.
+    pub credits: Option<f64>,
+}
+
+impl View for CornersView {
+    fn text(&self, page: Page) -> String {
+        if self.corners.is_empty() {
+            return format!("no corner of {} stands\n", visible(&self.environment));
+        }
+        let mut text = String::new();
+        for corner in &self.corners {
+            let _ = write!(text, "{} {}", visible(&corner.name), corner.state);
+            if let Some(position) = corner.position {
+                let _ = write!(text, " at position {position}");
+            }
+            if let Some(verdict) = corner.verdict {
+                let _ = write!(text, ", last build {}", verdict.as_str());
+            }
+            let _ = write!(text, ", {} relations", corner.objects);
+            if let Some(cluster) = &corner.cluster {
+                let _ = write!(text, " on {}", visible(cluster));
+            }
+            let since = corner.cluster_seconds.map(Duration::try_from_secs_f64);
+            if let Some(Ok(since)) = since {
+                let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+                let _ = write!(text, " for {}", roughly(since));
+            }
+            if let Some(credits) = corner.credits {
+                let _ = write!(text, " ({credits:.3} credits)");
+            }
+            let word = match corner.expires_at <= page.now {
+                true => "expired",
+                false => "until",
+            };
+            let owner = visible(&corner.owner);
+            let _ = writeln!(text, ", {word} {:.0}, of {owner}", corner.expires_at);
+        }
+        text
+    }
+}
+
+/// `ci teardown` and `ci gc`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TakenDownView {
+    /// Whose production they read.
+    pub environment: String,
+    /// Whether it is only said what would go.
+    pub dry_run: bool,
+    /// What went and what did not.
+    #[serde(flatten)]
+    pub collected: Collected,
+}
+
+impl View for TakenDownView {
+    fn text(&self, _page: Page) -> String {
+        let word = match self.dry_run {
+            true => "would drop",
+            false => "dropped",
+        };
+        let mut text = String::new();
+        for name in &self.collected.dropped {
+            let _ = writeln!(text, "{word} the corner {}", visible(name));
+        }
+        for (name, why) in &self.collected.problems {
+            let _ = writeln!(text, "the corner {} stays: {}", visible(name), visible(why));
+        }
+        if text.is_empty() {
+            return "no corner is to be dropped\n".to_owned();
+        }
+        text
+    }
+}

@@ -1,0 +1,80 @@
+//! Comments that mark what belongs to a pull request's corner.
+//!
+//! They say whose it is without the journal, and until when: whoever finds one that has expired may collect it.
+//! They are no marks of deployments ([`super::tag`]), and nothing that looks for those sees them.
+
+use serde::{Deserialize, Serialize};
+
+/// The mark of a corner on a schema or cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CornerMark {
+    /// The corner's id.
+    pub corner: String,
+    /// What the pull request is called.
+    pub name: String,
+    /// The environment whose production it reads.
+    pub environment: String,
+    /// The dbt project.
+    pub project: String,
+    /// The journal that knows it.
+    pub journal: String,
+    /// From when on anybody may collect it: seconds since the epoch.
+    pub expires: i64,
+}
+
+const OPENING: &str = "[cutover-ci {";
+
+impl CornerMark {
+    /// The comment to write.
+    #[must_use]
+    pub fn comment(&self) -> String {
+        format!("[cutover-ci {}]", serde_json::json!(self))
+    }
+
+    /// The mark in a comment, where there is one.
+    #[must_use]
+    pub fn parse(comment: &str) -> Option<Self> {
+        let at = comment.rfind(OPENING)?;
+        let json = comment[at..].strip_prefix("[cutover-ci ")?;
+        serde_json::from_str(json.strip_suffix(']')?).ok()
+    }
+
+    /// Whether it is of this name, environment and project, whichever journal knows it.
+    #[must_use]
+    pub fn is_of(&self, project: &str, environment: &str, name: &str) -> bool {
+        (&*self.project, &*self.environment, &*self.name) == (project, environment, name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CornerMark;
+    use crate::materialize::tag::Tag;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn marks_round_trip_and_are_no_tags(name in "[^\\x00]{1,100}", expires in any::<i64>()) {
+            let mark = CornerMark {
+                corner: "0199".to_owned(),
+                name: name.clone(),
+                environment: "prod".to_owned(),
+                project: "shop".to_owned(),
+                journal: "0".repeat(32),
+                expires,
+            };
+            let comment = mark.comment();
+            prop_assert_eq!(Tag::parse(&comment).1, None);
+            let found = CornerMark::parse(&comment);
+            prop_assert!(found.as_ref().is_some_and(|found| found.is_of("shop", "prod", &name)));
+            prop_assert_eq!(found, Some(mark));
+        }
+    }
+
+    #[test]
+    fn a_users_comment_is_no_mark() {
+        for comment in ["", "[cutover-ci is great]", "[cutover-ci {\"corner\":1}]"] {
+            assert_eq!(CornerMark::parse(comment), None);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What a pull request would change: the project as it is here beside what is live, and beside what it was where
+//! the request began. Nothing is touched.
+
+use super::compared::{Compared, Old};
+use super::{Release, ReleaseError, Wishes};
+use crate::artifacts::{Artifacts, Baseline, KeptOutcomes};
+use crate::deployment::DeploymentError;
+use crate::deployment::builds::{Builds, Compiled, Green, Parsed};
+use crate::failure::with_causes;
+use crate::materialize::Materialize;
+use crate::materialize::catalog::Catalog;
+use crate::plan::{Refusal, RefusalName, Refused, changed_tests};
+use crate::project::Manifest;
+use crate::project::manifest::Resource;
+use crate::project::outcome::{KeptSql, Outcomes, Verdict};
+use crate::project::select::Selection;
+
+use crate::settings::Compare;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The project beside what is live.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The project as it is here.
+    pub parsed: Parsed,
+    /// What comes out of it; `None` where texts are compared.
+    pub outcomes: Option<Outcomes>,
+    /// What was compiled already.
+    pub compiled: Compiled,
+    /// SQL that an earlier release kept.
+    pub kept: Option<KeptSql>,
+    /// The server, with all that users made.
+    pub catalog: Catalog,
+    /// What comes out differently: unique id → how.
+    pub changed: BTreeMap<String, String>,
+    /// Tests that are new or changed: unique id → how.
+    pub changed_tests: BTreeMap<String, String>,
+    /// Relations that the project does not make any more: unique id → `schema.name`.
+    pub deleted: BTreeMap<String, String>,
+    /// The nodes and tests that a selection means; `None` where nothing was selected.
+    pub selected: Option<BTreeSet<String>>,
+    /// The nodes that a selection leaves out.
+    pub excluded: BTreeSet<String>,
+    /// The generation of the baseline that it was compared with; `None` of a given state.
+    pub generation: Option<u64>,
+    /// What people should know.
+    pub notes: Vec<String>,
+}
+
+/// What a proposal is compared with.
+struct Before {
+    manifest: Manifest,
+    content: String,
+    outcomes: KeptOutcomes,
+    kept: Option<KeptSql>,
+    baseline: Option<Baseline>,
+}
+
+impl Before {
+    fn of(baseline: Baseline) -> Self {
+        Self {
+            manifest: baseline.manifest.clone(),
+            content: baseline.metadata.manifest_hash.clone(),
+            outcomes: baseline.outcomes.clone(),
+            kept: baseline.compiled.clone(),
+            baseline: Some(baseline),
+        }
+    }
+
+    /// A manifest that dbt wrote: a file, or a folder with one.
+    fn read(state: &Path) -> Result<Self, ReleaseError> {
+        let file = match state.is_dir() {
+            true => state.join("manifest.json"),
+            false => state.to_owned(),
+        };
+        let wrong = |text: String| DeploymentError::Manifest(text);
+        let manifest = Manifest::read(&file).map_err(|error| wrong(with_causes(&error)))?;
+        let content = manifest.content_hash();
+        Ok(Self {
+            content: content.map_err(|error| wrong(error.to_string()))?,
+            manifest,
+            outcomes: KeptOutcomes::Absent,
+            kept: None,
+            baseline: None,
+        })
+    }
+
+    fn generation(&self) -> Option<u64> {
+        let baseline = self.baseline.as_ref();
+        baseline.map(|baseline| baseline.pointer.generation)
+    }
+}
+
+impl Release {
+    /// Compares the project with what is live, or with a given state: a folder with a manifest, or that file.
+    ///
+    /// # Errors
+    /// The project's, dbt's and the server's; [`RefusalName::BaselineMissing`] where nothing is live; a baseline or a
+    /// state that cannot be trusted or is of another project.
+    pub async fn proposal(
+        &self,
+        builds: &Builds,
+        materialize: &Materialize,
+        artifacts: &Artifacts,
+        state: Option<&Path>,
+        selection: Option<&Selection>,
+    ) -> Result<Proposal, ReleaseError> {
+        // What is said wrong is not worth waiting for the server or dbt.
+        self.project.deployment()?;
+        let excludes = selection.and_then(only_excludes);
+        let wishes = Wishes {
+            selection: excludes.clone().or_else(|| selection.cloned()),
+            ..Wishes::default()
+        };
+        let selectors = self.selectors(&wishes)?;
+        let before = match state {
+            Some(state) => Before::read(state)?,
+            None => {
+                let baseline = artifacts.baseline(&self.artifact_key()).await?;
+                Before::of(baseline.ok_or_else(without_baseline)?)
+            }
+        };
+        // The server first: it answers at once whether it is there, dbt takes seconds.
+        materialize.session().await?;
+        let looked = async { Ok::<_, ReleaseError>(Catalog::read(materialize).await?) };
+        let parsed = async {
+            let known = before.outcomes.known();
+            let predicted = known.and_then(|known| builds.predict(&before.manifest, known));
+            let predicted = predicted.filter(|_| self.settings.compare == Compare::Outcome);
+            let parsed = builds.parse_and_compile(predicted.as_ref(), Green::ByName);
+            Ok(parsed.await?)
+        };
+        let (catalog, parsed) = tokio::try_join!(looked, parsed)?;
+        if state.is_some() {
+            let same = before.manifest.is_state_of(&parsed.manifest);
+            same.map_err(|error| DeploymentError::Manifest(with_causes(&error)))?;
+        }
+        let (outcomes, compiled) = match self.settings.compare {
+            Compare::Text => (None, parsed.compiled.clone()),
+            Compare::Outcome => {
+                let known = before.baseline.as_ref().and_then(Baseline::before);
+                let (outcomes, compiled) = builds.outcomes(&parsed, known).await?;
+                (Some(outcomes), compiled)
+            }
+        };
+        let old = Old {
+            manifest: &before.manifest,
+            content: &before.content,
+            outcomes: &before.outcomes,
+        };
+        let compared = self.compared(old, &parsed, builds, outcomes.as_ref())?;
+        let named = match (&selectors, &wishes.selection) {
+            (Some(selectors), Some(selection)) => {
+                let results = before.baseline.as_ref();
+                let results = results.and_then(|baseline| baseline.run_results.as_ref());
+                Some(self.selected(selection, selectors, &parsed, &compared.texts, results)?)
+            }
+            _ => None,
+        };
+        let (selected, excluded) = match excludes.is_some() {
+            true => (None, named.unwrap_or_default()),
+            false => (named, BTreeSet::new()),
+        };
+        Ok(Proposal {
+            changed: changed(&compared, &parsed),
+            changed_tests: changed_tests::found(&compared.texts, &parsed.candidate),
+            deleted: deleted(&compared, &parsed),
+            notes: compared.notes().to_vec(),
+            generation: before.generation(),
+            kept: before.kept.clone(),
+            selected,
+            excluded,
+            catalog,
+            compiled,
+            outcomes: outcomes.clone(),
+            parsed,
+        })
+    }
+
+    /// What comes out of the project as it was where a pull request began. `now` is what comes out of the request: SQL
+    /// of nodes with the same inputs is not compiled again.
+    ///
+    /// # Errors
+    /// dbt's.
+    pub async fn outcomes_before(
+        &self,
+        builds: &Builds,
+        now: &Outcomes,
+    ) -> Result<Outcomes, ReleaseError> {
+        let parsed = builds.parse_and_compile(None, Green::ByName).await?;
+        let known = crate::project::outcome::Before {
+            manifest: None,
+            outcomes: now,
+        };
+        let (outcomes, _) = builds.outcomes(&parsed, Some(known)).await?;
+        Ok(outcomes)
+    }
+}
+
+impl Proposal {
+    /// Takes out what is as it was where the request began: it differs from production because production moved on.
+    /// Gives it, unique id → how it differs from production.
+    pub fn keep_own(&mut self, began: &Outcomes) -> BTreeMap<String, String> {
+        let Some(now) = &self.outcomes else {
+            return BTreeMap::new();
+        };
+        let is_own = |id: &String| now.verdict(id, began) != Verdict::Same;
+        let all = std::mem::take(&mut self.changed);
+        let (own, others) = all.into_iter().partition(|(id, _)| is_own(id));
+        self.changed = own;
+        self.changed_tests.retain(|id, _| {
+            let (here, there) = (now.tests.get(id), began.tests.get(id));
+            here.is_none() || here != there
+        });
+        self.deleted.retain(|id, _| began.nodes.contains_key(id));
+        others
+    }
+}
+
+/// What a selection leaves out, where it does nothing else.
+fn only_excludes(selection: &Selection) -> Option<Selection> {
+    let is_it = selection.select.is_empty()
+        && selection.selector.is_none()
+        && !selection.exclude.is_empty();
+    is_it.then(|| Selection {
+        select: selection.exclude.clone(),
+        exclude: Vec::new(),
+        ..selection.clone()
+    })
+}
+
+fn changed(compared: &Compared<'_>, parsed: &Parsed) -> BTreeMap<String, String> {
+    let nodes = parsed.candidate.nodes.iter();
+    nodes
+        .filter(|(_, node)| !node.stores_failures)
+        .filter_map(|(id, _)| Some((id.clone(), compared.differs(id)?)))
+        .collect()
+}
+
+fn deleted(compared: &Compared<'_>, parsed: &Parsed) -> BTreeMap<String, String> {
+    let mut deleted = BTreeMap::new();
+    for (id, old) in compared.texts.deleted() {
+        if let Resource::Node(old) = old
+            && old.resource_type.makes_relations()
+            && !parsed.candidate.nodes.contains_key(id)
+        {
+            let schema = old.schema.clone().unwrap_or_default();
+            deleted.insert(id.to_owned(), format!("{schema}.{}", old.identifier()));
+        }
+    }
+    deleted
+}
+
+fn without_baseline() -> DeploymentError {
+    Refused(vec![Refusal {
+        name: RefusalName::BaselineMissing,
+        message: "a pull request is compared with what is live, and nothing that is live is known"
+            .to_owned(),
+        objects: Vec::new(),
+        remedy: "release everything once with `cutover deploy --full`, take over what is live with `cutover baseline import`, or name a folder with its manifest by --state"
+            .to_owned(),
+    }])
+    .into()
+}
