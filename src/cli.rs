@@ -73,6 +73,9 @@ async fn dispatch<H: Handlers>(
         Command::Ci(CiCommand::Build(arguments)) => {
             handlers.ci_build(arguments, output, stop).await
         }
+        Command::Ci(CiCommand::Report(arguments)) => {
+            handlers.ci_report(arguments, output, stop).await
+        }
         Command::Ci(CiCommand::List(arguments)) => handlers.ci_list(arguments, output, stop).await,
         Command::Ci(CiCommand::Teardown(arguments)) => {
             handlers.ci_teardown(arguments, output, stop).await

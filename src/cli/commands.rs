@@ -4,7 +4,7 @@ use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
     Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
 };
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiTeardown};
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
 use crate::daemon;
@@ -32,6 +32,8 @@ mod gc;
 mod leader;
 /// `ls`
 mod ls;
+/// `ci report`
+pub(super) mod publish;
 /// `status`, `history` and `show`
 mod report;
 /// `promote`, `rollback`, `abort`, `resume` and `cleanup`
@@ -277,6 +279,15 @@ impl Handlers for Commands {
         stop: &CancellationToken,
     ) -> Answer {
         ci::build(self, arguments, output, stop).await
+    }
+
+    async fn ci_report(
+        &self,
+        arguments: &CiReport,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        publish::report(arguments, output, stop).await
     }
 
     async fn ci_list(&self, arguments: &CiList, output: &Output, _: &CancellationToken) -> Answer {

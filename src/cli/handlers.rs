@@ -5,7 +5,7 @@ use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     History, Ls, Plan, Rollback, Show, Status, Step,
 };
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiTeardown};
 use super::{CommandError, Output};
 use crate::failure::Class;
 use tokio_util::sync::CancellationToken;
@@ -81,6 +81,13 @@ pub trait Handlers {
     async fn ci_build(
         &self,
         arguments: &CiBuild,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover ci report`
+    async fn ci_report(
+        &self,
+        arguments: &CiReport,
         output: &Output,
         stop: &CancellationToken,
     ) -> Answer;

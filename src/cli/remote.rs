@@ -5,7 +5,8 @@ use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     Global, History, Ls, Plan, Rollback, Show, Status, Step,
 };
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiTeardown};
+use super::commands::publish;
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
 use super::output::views::{RunsView, StatusView};
@@ -384,6 +385,11 @@ impl Handlers for Remote {
 
     async fn ci_build(&self, _: &CiBuild, _: &Output, _: &Stop) -> Answer {
         not_here("ci build")
+    }
+
+    /// The report is a file here; no daemon is asked.
+    async fn ci_report(&self, arguments: &CiReport, output: &Output, stop: &Stop) -> Answer {
+        publish::report(arguments, output, stop).await
     }
 
     async fn ci_list(&self, _: &CiList, _: &Output, _: &Stop) -> Answer {

@@ -78,6 +78,9 @@ impl Handlers for Fake {
     async fn ci_build(&self, _: &super::arguments::ci::CiBuild, _: &Output, _: &Stop) -> Answer {
         self.note("ci build")
     }
+    async fn ci_report(&self, _: &super::arguments::ci::CiReport, _: &Output, _: &Stop) -> Answer {
+        self.note("ci report")
+    }
     async fn ci_list(&self, _: &super::arguments::ci::CiList, _: &Output, _: &Stop) -> Answer {
         self.note("ci list")
     }
@@ -150,6 +153,7 @@ async fn each_command_reaches_its_handler() {
         "check",
         "gc",
         "ci build --name pr-1",
+        "ci report r",
         "ci list",
         "ci teardown --name pr-1",
         "ci gc",
@@ -176,6 +180,8 @@ async fn each_command_reaches_its_handler() {
                 .replace("export d", "export")
                 .replace("forget e", "forget")
                 .replace("compile o", "compile")
+                .replace("report r", "report")
+                .replace(" --name pr-1", "")
         })
         .to_vec();
     assert_eq!(asked, expected);

@@ -20,16 +20,12 @@ use crate::release::{self, Release, ReleaseError};
 use crate::settings::Settings;
 use crate::store::{CornerState, Store, Subject};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// What the platform says of this job; nothing where there is none.
 fn detected() -> Option<Detected> {
-    let variables: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    detect::detect(&variables)
+    detect::detect(&super::publish::variables())
 }
 
 /// The corner that is meant.
