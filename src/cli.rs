@@ -81,6 +81,9 @@ async fn dispatch<H: Handlers>(
             handlers.ci_teardown(arguments, output, stop).await
         }
         Command::Ci(CiCommand::Gc(arguments)) => handlers.ci_gc(arguments, output, stop).await,
+        Command::Ci(CiCommand::State(arguments)) => {
+            handlers.ci_state(arguments, output, stop).await
+        }
         Command::Serve => handlers.serve(output, stop).await,
         Command::Baseline(BaselineCommand::Show(arguments)) => {
             handlers.baseline_show(arguments, output, stop).await

@@ -5,7 +5,7 @@ use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     History, Ls, Plan, Rollback, Show, Status, Step,
 };
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiTeardown};
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::{CommandError, Output};
 use crate::failure::Class;
 use tokio_util::sync::CancellationToken;
@@ -107,6 +107,13 @@ pub trait Handlers {
     ) -> Answer;
     /// `cutover ci gc`
     async fn ci_gc(&self, arguments: &CiGc, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover ci state`
+    async fn ci_state(
+        &self,
+        arguments: &CiState,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover serve`
     async fn serve(&self, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover baseline show`

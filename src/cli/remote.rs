@@ -5,7 +5,7 @@ use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     Global, History, Ls, Plan, Rollback, Show, Status, Step,
 };
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiTeardown};
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::commands::publish;
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
@@ -402,6 +402,10 @@ impl Handlers for Remote {
 
     async fn ci_gc(&self, _: &CiGc, _: &Output, _: &Stop) -> Answer {
         not_here("ci gc")
+    }
+
+    async fn ci_state(&self, _: &CiState, _: &Output, _: &Stop) -> Answer {
+        not_here("ci state")
     }
 
     async fn serve(&self, _: &Output, _: &CancellationToken) -> Answer {

@@ -90,6 +90,9 @@ impl Handlers for Fake {
     async fn ci_gc(&self, _: &super::arguments::ci::CiGc, _: &Output, _: &Stop) -> Answer {
         self.note("ci gc")
     }
+    async fn ci_state(&self, _: &super::arguments::ci::CiState, _: &Output, _: &Stop) -> Answer {
+        self.note("ci state")
+    }
     async fn serve(&self, _: &Output, _: &Stop) -> Answer {
         self.note("serve")
     }
@@ -157,6 +160,7 @@ async fn each_command_reaches_its_handler() {
         "ci list",
         "ci teardown --name pr-1",
         "ci gc",
+        "ci state d",
         "baseline show",
         "baseline import --manifest m",
         "baseline export d",
@@ -181,6 +185,7 @@ async fn each_command_reaches_its_handler() {
                 .replace("forget e", "forget")
                 .replace("compile o", "compile")
                 .replace("report r", "report")
+                .replace("state d", "state")
                 .replace(" --name pr-1", "")
         })
         .to_vec();

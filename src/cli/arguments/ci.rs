@@ -20,6 +20,8 @@ pub enum CiCommand {
     Teardown(CiTeardown),
     /// Drop the corners that have expired, and what killed builds left
     Gc(CiGc),
+    /// Write what is live as dbt's artifacts, for `dbt build --select state:modified+ --defer --state DIR`
+    State(CiState),
 }
 
 /// `cutover ci build`
@@ -127,4 +129,24 @@ pub struct CiGc {
     /// Say what would go; change nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `cutover ci state`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover ci state production-state
+  dbt build --select state:modified+ --defer --state production-state
+
+It is refused when something that the manifest names is not there any more, or is another: dbt would read it.")]
+pub struct CiState {
+    /// Folder for manifest.json and run_results.json
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// Overwrite files that are there
+    #[arg(long)]
+    pub force: bool,
 }

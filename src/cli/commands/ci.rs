@@ -10,7 +10,7 @@ use crate::ci::name::CornerName;
 use crate::ci::report::{Kind, Report, Verdict};
 use crate::ci::turn;
 use crate::cli::arguments::Target;
-use crate::cli::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
+use crate::cli::arguments::ci::{CiBuild, CiGc, CiList, CiState, CiTeardown};
 use crate::cli::handlers::{Answer, Ending};
 use crate::cli::output::views::{CornerView, CornersView, TakenDownView};
 use crate::cli::{CommandError, Output};
@@ -63,6 +63,14 @@ async fn journal(release: &Release) -> Result<Store, CommandError> {
     Ok(release.store().await?)
 }
 
+/// What a build needs before it can begin.
+struct Prepared {
+    release: Release,
+    wanted: release::Wanted,
+    store: Store,
+    request: Request,
+}
+
 pub(super) async fn build(
     commands: &Commands,
     arguments: &CiBuild,
@@ -71,36 +79,32 @@ pub(super) async fn build(
 ) -> Answer {
     let found = detected();
     let name = named(arguments.name.as_ref(), found.as_ref())?;
-    let (release, wanted) = opened(commands, &arguments.target)?;
-    super::warn(&release, output);
-    let store = journal(&release).await?;
-    let told = found.as_ref();
-    let revision = match told.and_then(|found| found.revision.clone()) {
-        Some(revision) => Some(revision),
-        None => merge_base::head(release.folder(), stop).await?,
-    };
     let kind = match arguments.check {
         true => Kind::Check,
         false => Kind::Build,
     };
-    let request = Request {
-        kind,
-        name,
-        all: arguments.all,
-        base: arguments
-            .base
-            .clone()
-            .or_else(|| told.and_then(|found| found.base.clone())),
-        state: arguments.state.clone(),
-        selection: selection(arguments),
-        owner: told
-            .and_then(|found| found.owner.clone())
-            .unwrap_or_else(|| Subject::of_process().to_string()),
-        revision,
+    let mut early = Report::begun(kind, name.as_str(), Timestamp::now());
+    let prepared = prepared(commands, arguments, (kind, name), found.as_ref(), output, stop).await;
+    let Prepared {
+        release,
+        wanted,
+        store,
+        request,
+    } = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // What keeps a build from beginning is what its readers look for.
+            let environment = arguments.target.environment.clone();
+            early.environment = environment.unwrap_or_default();
+            early.verdict = Verdict::of(error.class());
+            early.error = Some(error.messages().join(": "));
+            written(arguments, &early)?;
+            return Err(error);
+        }
     };
     let (reporter, news) = Reporter::channel();
     let renderer = output.render(news);
-    if let Some(found) = told {
+    if let Some(found) = &found {
         reporter.note(format!("the job is one of {}", found.platform.as_str()));
     }
     let build = Build {
@@ -126,6 +130,44 @@ pub(super) async fn build(
         | Verdict::Refused
         | Verdict::Away
         | Verdict::Cancelled => Ending::Reported(Class::Permanent),
+    })
+}
+
+async fn prepared(
+    commands: &Commands,
+    arguments: &CiBuild,
+    (kind, name): (Kind, CornerName),
+    told: Option<&Detected>,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Result<Prepared, CommandError> {
+    let (release, wanted) = opened(commands, &arguments.target)?;
+    super::warn(&release, output);
+    let store = journal(&release).await?;
+    let revision = match told.and_then(|found| found.revision.clone()) {
+        Some(revision) => Some(revision),
+        None => merge_base::head(release.folder(), stop).await?,
+    };
+    let request = Request {
+        kind,
+        name,
+        all: arguments.all,
+        base: arguments
+            .base
+            .clone()
+            .or_else(|| told.and_then(|found| found.base.clone())),
+        state: arguments.state.clone(),
+        selection: selection(arguments),
+        owner: told
+            .and_then(|found| found.owner.clone())
+            .unwrap_or_else(|| Subject::of_process().to_string()),
+        revision,
+    };
+    Ok(Prepared {
+        release,
+        wanted,
+        store,
+        request,
     })
 }
 
@@ -157,6 +199,12 @@ fn written(arguments: &CiBuild, report: &Report) -> Result<(), CiError> {
         write(path, report.junit())?;
     }
     Ok(())
+}
+
+/// Writes what is live as dbt knows it, after a look at whether it is.
+pub(super) async fn state(commands: &Commands, arguments: &CiState, output: &Output) -> Answer {
+    let (release, _) = opened(commands, &arguments.target)?;
+    super::baseline::state(&release, &arguments.directory, arguments.force, output).await
 }
 
 pub(super) async fn list(commands: &Commands, arguments: &CiList, output: &Output) -> Answer {
