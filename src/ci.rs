@@ -18,10 +18,10 @@ pub mod build;
 pub mod choice;
 /// What has expired, or nobody wants any more.
 pub mod collect;
-/// Names and places as the platforms tell them.
-pub mod detect;
 /// Every node as a view, so that the server finds what is wrong.
 pub mod describe;
+/// Names and places as the platforms tell them.
+pub mod detect;
 /// What can go wrong with a corner.
 pub mod error;
 /// Schemas and cluster of a corner.

@@ -18,6 +18,8 @@ mod carry;
 pub mod checks;
 /// What every step works with.
 pub mod context;
+/// Corners of pull requests make way for a release.
+mod corners;
 /// The swap, forwards and backwards.
 mod cutover;
 /// Owners, grants and comments of the objects that dbt built.

@@ -125,8 +125,12 @@ impl Build<'_> {
         let materialize = self.release.materialize();
         let ended = async {
             let place = Record::default();
-            let worked = self.work_out(&builds, &materialize, &place, &build, report).await?;
-            let described = self.describe(&builds, &materialize, &worked, &build, self.stop).await?;
+            let worked = self
+                .work_out(&builds, &materialize, &place, &build, report)
+                .await?;
+            let described = self
+                .describe(&builds, &materialize, &worked, &build, self.stop)
+                .await?;
             told_described(report, &described);
             report.columns = columns(&worked, &described);
             Ok(())
@@ -175,7 +179,7 @@ impl Build<'_> {
         materialize.database().clone_into(&mut record.database);
         record.owner.clone_from(&self.request.owner);
         record.revision.clone_from(&self.request.revision);
-        ask.build.clone_into(&mut record.build);
+        let previous = std::mem::replace(&mut record.build, ask.build.to_owned());
         let mut work = Work {
             store: self.store,
             lead,
@@ -188,12 +192,17 @@ impl Build<'_> {
         };
         let folder = self.release.runs().join(format!("planning-{}", ask.build));
         let builds = self.release.builds(&folder, self.reporter, stop)?;
-        let ended = self.build(&mut work, &builds, ask, report).await;
+        // Before anything is made: whoever follows knows what this one may have left.
+        work.write().await?;
+        let ended = self
+            .build(&mut work, &builds, (ask, &previous), report)
+            .await;
         let _ = std::fs::remove_dir_all(&folder);
         if ended.is_ok() {
             report.judge();
         }
-        report.corner = standing_report(&work);
+        let shared = self.release.settings.ci.cluster.shared.as_deref();
+        report.corner = standing_report(&work, shared);
         work.record.report = Some(Box::new(Report {
             verdict: match &ended {
                 Ok(()) => report.verdict,
@@ -216,13 +225,14 @@ impl Build<'_> {
         &self,
         work: &mut Work<'_>,
         builds: &Builds,
-        ask: &Ask<'_>,
+        (ask, previous): (&Ask<'_>, &str),
         report: &mut Report,
     ) -> Result<(), CiError> {
         let materialize = work.materialize;
         let worked = self
             .work_out(builds, materialize, &work.record, ask.build, report)
             .await?;
+        collect::clear_looks(work, previous, &worked.proposal.catalog).await?;
         if worked.choice.nodes.is_empty() && worked.choice.tests.is_empty() {
             if work.corner.state != CornerState::Waiting {
                 report.dropped = collect::leave(work).await?;
@@ -334,7 +344,10 @@ impl Build<'_> {
         report.nodes = nodes_of(&proposal, &choice, &recipe);
         report.not_run = not_run(&proposal, &choice, &recipe);
         let has_hooks = proposal.parsed.manifest.nodes.values();
-        if has_hooks.into_iter().any(|node| node.resource_type == ResourceType::Operation) {
+        if has_hooks
+            .into_iter()
+            .any(|node| node.resource_type == ResourceType::Operation)
+        {
             let note = "hooks of the project (on-run-start, on-run-end) are not run in a corner";
             report.notes.push(note.to_owned());
         }
@@ -488,7 +501,10 @@ impl Build<'_> {
         let candidate = &worked.proposal.parsed.candidate;
         let is_missing = |id: &str| made.failed.contains_key(id) || made.skipped.contains_key(id);
         let waits_for = |test: &TestItem| {
-            let parents = candidate.tests.get(&test.unique_id).map(|test| &test.parents);
+            let parents = candidate
+                .tests
+                .get(&test.unique_id)
+                .map(|test| &test.parents);
             let reads = parents.map(|parents| candidate.reads(parents));
             let missing = reads.into_iter().flatten().find(|id| is_missing(id));
             missing.map(str::to_owned)
@@ -519,7 +535,9 @@ impl Build<'_> {
             let node = manifest.nodes.get(id);
             TestReport {
                 unique_id: id.to_owned(),
-                file: node.map(|node| node.original_file_path.clone()).unwrap_or_default(),
+                file: node
+                    .map(|node| node.original_file_path.clone())
+                    .unwrap_or_default(),
                 model: node.and_then(|node| node.attached_node.clone()),
                 status: "skipped".to_owned(),
                 message: None,
@@ -576,9 +594,18 @@ impl Build<'_> {
 /// Makes sure that nothing that the corner holds is production's.
 fn apart(work: &Work<'_>, production: &Standing) -> Result<(), CiError> {
     let record = &work.record;
-    let schemas = record.schemas.values().map(|held| ("schema", held.id.as_ref()));
-    let cluster = record.cluster.iter().map(|held| ("cluster", held.id.as_ref()));
-    let objects = record.objects.values().map(|thing| ("object", Some(&thing.id)));
+    let schemas = record
+        .schemas
+        .values()
+        .map(|held| ("schema", held.id.as_ref()));
+    let cluster = record
+        .cluster
+        .iter()
+        .map(|held| ("cluster", held.id.as_ref()));
+    let objects = record
+        .objects
+        .values()
+        .map(|thing| ("object", Some(&thing.id)));
     let mut all = schemas.chain(cluster).chain(objects);
     match all.find(|(kind, id)| id.is_some_and(|id| production.has(kind, id))) {
         None => Ok(()),
@@ -605,7 +632,10 @@ fn nodes_of(proposal: &Proposal, choice: &Choice, recipe: &Recipe) -> Vec<NodeRe
     items
         .filter_map(|item| {
             let id = &item.unique_id;
-            let (node, written) = (parsed.candidate.nodes.get(id)?, parsed.manifest.nodes.get(id)?);
+            let (node, written) = (
+                parsed.candidate.nodes.get(id)?,
+                parsed.manifest.nodes.get(id)?,
+            );
             Some(NodeReport {
                 unique_id: id.clone(),
                 relation: format!("{}.{}", node.schema, node.identifier),
@@ -680,7 +710,7 @@ fn told_made(report: &mut Report, made: &Made) {
     }
 }
 
-fn standing_report(work: &Work<'_>) -> Option<CornerReport> {
+fn standing_report(work: &Work<'_>, shared: Option<&str>) -> Option<CornerReport> {
     let record = &work.record;
     let is_there = match work.corner.state {
         CornerState::Building | CornerState::Standing => true,
@@ -693,7 +723,11 @@ fn standing_report(work: &Work<'_>) -> Option<CornerReport> {
         schemas: schemas
             .map(|(schema, held)| (schema.clone(), held.name.clone()))
             .collect(),
-        cluster: record.cluster.as_ref().map(|held| held.name.clone()).unwrap_or_default(),
+        cluster: match (&record.cluster, shared) {
+            (_, Some(shared)) => shared.to_owned(),
+            (Some(held), None) => held.name.clone(),
+            (None, None) => String::new(),
+        },
         size: record.size.clone(),
         cluster_seconds: record.cluster_seconds(now),
         credits: record.credits(now),

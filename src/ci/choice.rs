@@ -105,7 +105,11 @@ fn wanted(proposal: &Proposal, candidate: &Candidate) -> BTreeMap<String, String
     }
     let changed: BTreeSet<String> = proposal.changed.keys().cloned().collect();
     for id in candidate.downstream(&changed) {
-        if candidate.nodes.get(&id).is_some_and(|node| node.stores_failures) {
+        if candidate
+            .nodes
+            .get(&id)
+            .is_some_and(|node| node.stores_failures)
+        {
             continue;
         }
         let parents = candidate.nodes.get(&id).map(|node| &node.parents);

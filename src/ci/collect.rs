@@ -12,7 +12,7 @@ use super::hold::{Work, send};
 use super::record::{Held, Record, named_after};
 use super::turn;
 use crate::failure::{Class, Classify, with_causes};
-use crate::materialize::catalog::{Catalog, Object};
+use crate::materialize::catalog::{About, Catalog, Object};
 use crate::materialize::corner::CornerMark;
 use crate::materialize::guarded::{self, Guarded, Names};
 use crate::materialize::{Materialize, MaterializeError, Statement, ddl};
@@ -137,7 +137,8 @@ impl Collecting<'_> {
             Err(error @ CiError::Interrupted(_)) => return Err(error),
             Err(error) => {
                 let said = with_causes(&error);
-                self.reporter.warning(format!("the corner {name} stays: {said}"));
+                self.reporter
+                    .warning(format!("the corner {name} stays: {said}"));
                 collected.problems.insert(name, said);
             }
         }
@@ -187,7 +188,10 @@ impl Collecting<'_> {
     /// What is marked as a corner's, or has a name that only corners have, and is none of the journal's.
     fn strays(&self, catalog: &Catalog, known: &BTreeSet<String>) -> Vec<Stray> {
         let mut strays: BTreeMap<String, Stray> = BTreeMap::new();
-        let schemas = catalog.schemas.values().filter(|it| it.database == catalog.database);
+        let schemas = catalog
+            .schemas
+            .values()
+            .filter(|it| it.database == catalog.database);
         let schemas = schemas.map(|it| (false, &it.id, &it.name, &it.comment));
         let clusters = catalog.clusters.values();
         let clusters = clusters.map(|it| (true, &it.id, &it.name, &it.comment));
@@ -219,10 +223,15 @@ impl Collecting<'_> {
             return Ok(());
         }
         // Nobody builds a corner of this name over this journal meanwhile.
-        let lead = self.store.lead(&corner_lead(self.environment, &stray.name)).await;
-        let lead = lead.map_err(|error| match error {
-            StoreError::Led { .. } => CiError::Failed("it is being built".to_owned()),
-            error => error.into(),
+        let lead = self
+            .store
+            .lead(&corner_lead(self.environment, &stray.name))
+            .await;
+        let lead = lead.map_err(|error| {
+            if let StoreError::Led { .. } = error {
+                return CiError::Failed("it is being built".to_owned());
+            }
+            error.into()
         })?;
         let now = Timestamp::now();
         let corner = Corner {
@@ -259,12 +268,7 @@ struct Stray {
 }
 
 impl Stray {
-    fn of(
-        name: &str,
-        mark: Option<CornerMark>,
-        project: &str,
-        environment: &str,
-    ) -> Option<Self> {
+    fn of(name: &str, mark: Option<CornerMark>, project: &str, environment: &str) -> Option<Self> {
         let (corner, called, expires) = match mark {
             Some(mark) if (&*mark.project, &*mark.environment) == (project, environment) => {
                 (mark.corner, mark.name, mark.expires)
@@ -275,7 +279,11 @@ impl Stray {
                 let (seconds, _) = id.get_timestamp()?.to_unix();
                 let made = Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
                 let until = made.checked_add(IN_THE_MAKING).ok()?;
-                (id.hyphenated().to_string(), name.to_owned(), until.as_second())
+                (
+                    id.hyphenated().to_string(),
+                    name.to_owned(),
+                    until.as_second(),
+                )
             }
         };
         Some(Self {
@@ -347,7 +355,12 @@ async fn hide(work: &Work<'_>, catalog: &Catalog) -> Result<(), CiError> {
     };
     for (name, held) in &work.record.schemas {
         let found = held.id.as_ref().and_then(|id| catalog.schemas.get(id));
-        add(false, held, found.map(|it| &it.name), work.secret_schema(name));
+        add(
+            false,
+            held,
+            found.map(|it| &it.name),
+            work.secret_schema(name),
+        );
     }
     if let Some(held) = &work.record.cluster {
         let found = held.id.as_ref().and_then(|id| catalog.clusters.get(id));
@@ -362,7 +375,10 @@ async fn hide(work: &Work<'_>, catalog: &Catalog) -> Result<(), CiError> {
     let Some(((_, _, _, first), rest)) = renames.split_first() else {
         return Ok(());
     };
-    let rest: Vec<Statement> = rest.iter().map(|(_, _, _, statement)| statement.clone()).collect();
+    let rest: Vec<Statement> = rest
+        .iter()
+        .map(|(_, _, _, statement)| statement.clone())
+        .collect();
     let about = work.about();
     let mut pauses = Pauses::for_at_most(
         Duration::from_millis(20),
@@ -419,7 +435,9 @@ fn is_as_recorded(
 /// As of a collection; it may be called again.
 pub(super) async fn leave(work: &mut Work<'_>) -> Result<Vec<String>, CiError> {
     let objects = work.record.objects.values();
-    let mut left: Vec<String> = objects.map(|it| format!("{}.{}", it.schema, it.name)).collect();
+    let mut left: Vec<String> = objects
+        .map(|it| format!("{}.{}", it.schema, it.name))
+        .collect();
     left.sort_unstable();
     work.enter(CornerState::Leaving).await?;
     drop_corner(work).await?;
@@ -428,4 +446,38 @@ pub(super) async fn leave(work: &mut Work<'_>) -> Result<Vec<String>, CiError> {
     work.record.cluster = None;
     work.enter(CornerState::Gone).await?;
     Ok(left)
+}
+
+/// Drops what a killed build of this corner left of its look at the nodes.
+///
+/// # Errors
+/// The server's.
+pub(super) async fn clear_looks(
+    work: &Work<'_>,
+    build: &str,
+    catalog: &Catalog,
+) -> Result<(), CiError> {
+    if build.is_empty() {
+        return Ok(());
+    }
+    let prefix = Record::secret(build, "");
+    let left = catalog.schemas.values();
+    let left = left.filter(|it| it.database == catalog.database && it.name.starts_with(&prefix));
+    let schemas: BTreeSet<String> = left.map(|schema| schema.id.clone()).collect();
+    if schemas.is_empty() {
+        return Ok(());
+    }
+    let about = About {
+        schema_ids: schemas.clone(),
+        ..About::default()
+    };
+    let catalog = Catalog::look(work.materialize, &about).await?;
+    let session = work.materialize.own_session_within(work.limit).await?;
+    let objects = schemas.iter().flat_map(|id| catalog.objects_in_schema(id));
+    let objects: Vec<&Object> = objects.collect();
+    drop_all(&session, &catalog, &objects).await?;
+    for schema in schemas.iter().filter_map(|id| catalog.schemas.get(id)) {
+        send(&session, &ddl::drop_schema(&schema.database, &schema.name)).await?;
+    }
+    Ok(())
 }

@@ -198,7 +198,10 @@ impl Looking<'_> {
         for item in &recipe.items {
             let schema = catalog.schema(&item.schema);
             let objects = schema.map(|schema| catalog.objects_in_schema(&schema.id));
-            let found = objects.into_iter().flatten().find(|object| object.name == item.name);
+            let found = objects
+                .into_iter()
+                .flatten()
+                .find(|object| object.name == item.name);
             if let Some(object) = found
                 && !described.failed.contains_key(&item.unique_id)
             {

@@ -70,7 +70,9 @@ pub fn detect(variables: &BTreeMap<String, String>) -> Option<Detected> {
     let detected = if is_true("GITHUB_ACTIONS") {
         let reference = get("GITHUB_REF").unwrap_or_default();
         let pull = reference.strip_prefix("refs/pull/");
-        let pull = pull.and_then(|rest| rest.split('/').next()).map(str::to_owned);
+        let pull = pull
+            .and_then(|rest| rest.split('/').next())
+            .map(str::to_owned);
         Detected {
             platform: Platform::GitHub,
             name: number("pr", pull),
@@ -148,7 +150,9 @@ mod tests {
 
     fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         let pairs = pairs.iter();
-        pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -166,7 +170,10 @@ mod tests {
             ),
             (
                 Platform::GitHub,
-                &[("GITHUB_ACTIONS", "true"), ("GITHUB_REF", "refs/heads/main")],
+                &[
+                    ("GITHUB_ACTIONS", "true"),
+                    ("GITHUB_REF", "refs/heads/main"),
+                ],
                 None,
                 None,
             ),
@@ -229,7 +236,11 @@ mod tests {
         ] {
             let found = detect(&variables(set)).expect("a platform");
             assert_eq!(found.platform, platform);
-            assert_eq!((found.name.as_deref(), found.base.as_deref()), (name, base), "{platform:?}");
+            assert_eq!(
+                (found.name.as_deref(), found.base.as_deref()),
+                (name, base),
+                "{platform:?}"
+            );
         }
         assert_eq!(detect(&variables(&[("CI", "true")])), None);
     }

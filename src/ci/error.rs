@@ -13,7 +13,7 @@ use crate::store::StoreError;
 pub enum CiError {
     /// The environment, its project, dbt or the plan.
     #[error(transparent)]
-    Release(#[from] ReleaseError),
+    Release(Box<ReleaseError>),
     /// The name.
     #[error(transparent)]
     Name(#[from] NotAName),
@@ -73,6 +73,12 @@ pub enum CiError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<ReleaseError> for CiError {
+    fn from(error: ReleaseError) -> Self {
+        Self::Release(Box::new(error))
+    }
 }
 
 impl Classify for CiError {

@@ -112,7 +112,11 @@ impl Work<'_> {
     #[must_use]
     pub fn secret_schema(&self, schema: &str) -> String {
         let digest = Digest::of(schema.as_bytes()).to_string();
-        let short: String = digest.chars().filter(char::is_ascii_hexdigit).take(12).collect();
+        let short: String = digest
+            .chars()
+            .filter(char::is_ascii_hexdigit)
+            .take(12)
+            .collect();
         Record::secret(&self.corner.id, &short)
     }
 
@@ -193,7 +197,9 @@ pub async fn hold(
         held.id = catalog.schema(&held.name).map(|schema| schema.id.clone());
     }
     if let Some(held) = &mut work.record.cluster {
-        held.id = catalog.cluster(&held.name).map(|cluster| cluster.id.clone());
+        held.id = catalog
+            .cluster(&held.name)
+            .map(|cluster| cluster.id.clone());
         work.record.cluster_since.get_or_insert_with(Timestamp::now);
         work.record.size = Some(cluster.size.clone());
         let sizes = BTreeSet::from([cluster.size.as_str()]);
@@ -215,7 +221,10 @@ pub async fn hold(
 /// What is to be done for each schema, in the order of the record, and last for the cluster.
 fn steps(work: &Work<'_>, catalog: &Catalog) -> Vec<Step> {
     let mark = work.mark();
-    let step = |held: &Held, secret: &str, found: &dyn Fn(&str) -> Option<Option<String>>, named: Option<&str>| {
+    let step = |held: &Held,
+                secret: &str,
+                found: &dyn Fn(&str) -> Option<Option<String>>,
+                named: Option<&str>| {
         // What the journal has an id of is that, wherever it is now.
         if let Some(name) = named {
             return match name {
@@ -235,9 +244,9 @@ fn steps(work: &Work<'_>, catalog: &Catalog) -> Vec<Step> {
             None => Step::Make,
             Some(comment) => {
                 let found = comment.as_deref().and_then(CornerMark::parse);
-                let is_ours = found.as_ref().is_some_and(|found| {
-                    found.is_of(&mark.project, &mark.environment, &mark.name)
-                });
+                let is_ours = found
+                    .as_ref()
+                    .is_some_and(|found| found.is_of(&mark.project, &mark.environment, &mark.name));
                 match is_ours {
                     true => Step::There {
                         is_marked: found.as_ref() == Some(&mark),
@@ -269,9 +278,9 @@ fn refuse_taken(
     production: &BTreeSet<String>,
 ) -> Result<(), CiError> {
     let held = work.record.schemas.values().chain(&work.record.cluster);
-    let taken = held.zip(steps).filter(|(held, step)| {
-        matches!(step, Step::Taken) || production.contains(&held.name)
-    });
+    let taken = held
+        .zip(steps)
+        .filter(|(held, step)| matches!(step, Step::Taken) || production.contains(&held.name));
     let taken: Vec<String> = taken.map(|(held, _)| held.name.clone()).collect();
     if taken.is_empty() {
         return Ok(());
@@ -345,7 +354,10 @@ async fn carry_out(
         work.interrupted()?;
         let secret = work.secret_schema(schema);
         let statements = match step {
-            Step::There { is_marked: true, .. } | Step::Taken => Vec::new(),
+            Step::There {
+                is_marked: true, ..
+            }
+            | Step::Taken => Vec::new(),
             Step::There { .. } => vec![ddl::comment_on_schema(database, &held.name, comment)],
             Step::Make => vec![
                 ddl::create_schema(database, &secret),
@@ -362,12 +374,14 @@ async fn carry_out(
         }
         told(&held.name);
     }
-    if let (Some(held), Some(step)) = (&work.record.cluster, steps.get(work.record.schemas.len()))
-    {
+    if let (Some(held), Some(step)) = (&work.record.cluster, steps.get(work.record.schemas.len())) {
         work.interrupted()?;
         let secret = work.secret_cluster();
         let statements = match step {
-            Step::There { is_marked: true, .. } | Step::Taken => Vec::new(),
+            Step::There {
+                is_marked: true, ..
+            }
+            | Step::Taken => Vec::new(),
             Step::There { .. } => vec![ddl::comment_on_cluster(&held.name, comment)],
             Step::Make => vec![
                 ddl::create_cluster(&secret, &definition(cluster)),

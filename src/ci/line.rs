@@ -22,7 +22,11 @@ pub fn of(error: &MaterializeError, sent: &str, raw: &str) -> Option<u32> {
         let line = sent.lines().nth(before.matches('\n').count())?;
         alone(line, raw)
     });
-    by_place.or_else(|| quoted(message).into_iter().find_map(|word| first(&word, raw)))
+    by_place.or_else(|| {
+        quoted(message)
+            .into_iter()
+            .find_map(|word| first(&word, raw))
+    })
 }
 
 /// The line that is this one, when it is the only one.
@@ -82,12 +86,15 @@ mod tests {
         }
     }
 
-    const RAW: &str = "{{ config(materialized='view') }}\nselect customer,\n  totall\nfrom {{ ref('x') }}\n";
+    const RAW: &str =
+        "{{ config(materialized='view') }}\nselect customer,\n  totall\nfrom {{ ref('x') }}\n";
     const SENT: &str = "CREATE VIEW v AS (\n\nselect customer,\n  totall\nfrom d.s.x\n)";
 
     #[test]
     fn the_line_is_the_one_of_the_file() {
-        let at = SENT.find("totall").map(|at| u32::try_from(at + 1).expect("short"));
+        let at = SENT
+            .find("totall")
+            .map(|at| u32::try_from(at + 1).expect("short"));
         assert_eq!(of(&error("no such column", at), SENT, RAW), Some(3));
         let told = error("column \"totall\" does not exist", None);
         assert_eq!(of(&told, SENT, RAW), Some(3));
@@ -98,7 +105,10 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_told() {
         assert_eq!(of(&error("something else", Some(9999)), SENT, RAW), None);
-        assert_eq!(of(&error("column \"tot\" does not exist", None), SENT, RAW), None);
+        assert_eq!(
+            of(&error("column \"tot\" does not exist", None), SENT, RAW),
+            None
+        );
         // A line that stands there twice says nothing.
         assert_eq!(of(&error("no", Some(1)), "a\nb", "a\na\n"), None);
     }

@@ -11,8 +11,8 @@ use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
 use crate::deployment::native::making;
 use crate::failure::{Class, Classify, with_causes};
-use crate::materialize::catalog::{About, Catalog, Object};
 use crate::materialize::Session;
+use crate::materialize::catalog::{About, Catalog, Object};
 use crate::plan::ObjectKind;
 use crate::progress::Progress;
 use crate::project::Manifest;
@@ -95,7 +95,9 @@ pub async fn bring_up(
         let schema = found.and_then(|object| catalog.schemas.get(&object.schema_id));
         found.is_some_and(|object| object.name == thing.name && object.kind == thing.kind)
             && schema.is_some_and(|schema| schema.name == thing.schema)
-            && reads.get(&thing.id).is_some_and(|reads| *reads == thing.reads)
+            && reads
+                .get(&thing.id)
+                .is_some_and(|reads| *reads == thing.reads)
     });
     let session = work.materialize.own_session_within(work.limit).await?;
     let mut made = Made {
@@ -178,8 +180,9 @@ async fn make_all(
             continue;
         }
         let began = Instant::now();
-        let is_missing =
-            |parent: &&String| made.failed.contains_key(*parent) || made.skipped.contains_key(*parent);
+        let is_missing = |parent: &&String| {
+            made.failed.contains_key(*parent) || made.skipped.contains_key(*parent)
+        };
         let status = match item.after.iter().find(is_missing) {
             Some(parent) => {
                 made.skipped.insert(id.to_owned(), parent.clone());
@@ -187,7 +190,8 @@ async fn make_all(
             }
             None => match make(work, session, builds, manifest, item).await? {
                 None => {
-                    made.built.insert(id.to_owned(), began.elapsed().as_secs_f64());
+                    made.built
+                        .insert(id.to_owned(), began.elapsed().as_secs_f64());
                     Status::Success
                 }
                 Some(failure) => {
@@ -293,9 +297,15 @@ async fn reads(
     let about = About::default().and_objects(pairs.iter().map(|(_, on)| *on));
     let outside = Catalog::look(work.materialize, &about).await?;
     for (reader, on) in pairs {
-        let name = outside.objects.get(on).map(|object| outside.name_of(object));
+        let name = outside
+            .objects
+            .get(on)
+            .map(|object| outside.name_of(object));
         let name = name.unwrap_or_default();
-        reads.entry(reader.clone()).or_default().insert(on.clone(), name);
+        reads
+            .entry(reader.clone())
+            .or_default()
+            .insert(on.clone(), name);
     }
     Ok(reads)
 }
@@ -376,7 +386,8 @@ mod tests {
     #[test]
     fn what_is_made_anew_is_what_differs_and_what_reads_it() {
         let (old, new) = (recipe("select 2"), recipe("select 22"));
-        let set = |ids: &[&str]| -> BTreeSet<String> { ids.iter().map(ToString::to_string).collect() };
+        let set =
+            |ids: &[&str]| -> BTreeSet<String> { ids.iter().map(ToString::to_string).collect() };
         assert_eq!(kept(&old, &old, ""), set(&["a", "b", "c", "d"]));
         assert_eq!(kept(&new, &old, ""), set(&["a", "d"]));
         // What is gone takes its readers with it.

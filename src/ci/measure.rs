@@ -215,7 +215,12 @@ mod tests {
         let new = columns(&[("a", "int"), ("c", "bigint"), ("d", "date")]);
         let found = changes(&old, &new);
         let expected = BTreeMap::from([
-            ("b".to_owned(), ColumnChange::Lost { from: "text".to_owned() }),
+            (
+                "b".to_owned(),
+                ColumnChange::Lost {
+                    from: "text".to_owned(),
+                },
+            ),
             (
                 "c".to_owned(),
                 ColumnChange::Retyped {
@@ -223,7 +228,12 @@ mod tests {
                     to: "bigint".to_owned(),
                 },
             ),
-            ("d".to_owned(), ColumnChange::Gained { to: "date".to_owned() }),
+            (
+                "d".to_owned(),
+                ColumnChange::Gained {
+                    to: "date".to_owned(),
+                },
+            ),
         ]);
         assert_eq!(found, expected);
     }

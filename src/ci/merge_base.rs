@@ -111,7 +111,16 @@ pub async fn written(
     for named in [format!("refs/remotes/origin/{base}"), base.to_owned()] {
         let named = format!("{named}^{{commit}}");
         let found = git
-            .ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &named], None)
+            .ask(
+                &[
+                    "rev-parse",
+                    "--verify",
+                    "--quiet",
+                    "--end-of-options",
+                    &named,
+                ],
+                None,
+            )
             .await?;
         if let Some(found) = found {
             commit = Some(found);
@@ -134,7 +143,10 @@ pub async fn written(
     // It must end with a slash.
     let place = format!("--prefix={}/", tree.display());
     let wrote = git
-        .ask(&["checkout-index", "--all", "--force", &place], Some(&index))
+        .ask(
+            &["checkout-index", "--all", "--force", &place],
+            Some(&index),
+        )
         .await?;
     if read.is_none() || wrote.is_none() {
         return Err(not(format!("the files of {common} cannot be written")));
@@ -157,7 +169,10 @@ pub async fn written(
 pub fn share_packages(here: &Path, packages: &Path, there: &Path) -> Result<(), CiError> {
     let lists = ["packages.yml", "dependencies.yml", "package-lock.yml"];
     let is_same = lists.iter().all(|file| {
-        let (here, there) = (std::fs::read(here.join(file)), std::fs::read(there.join(file)));
+        let (here, there) = (
+            std::fs::read(here.join(file)),
+            std::fs::read(there.join(file)),
+        );
         here.ok() == there.ok()
     });
     let Ok(inside) = packages.strip_prefix(here) else {

@@ -51,7 +51,10 @@ mod tests {
     #[test]
     fn a_name_is_a_plain_word() {
         for name in ["pr-123", "7", "Feature_x", &"a".repeat(200)] {
-            assert_eq!(name.parse::<CornerName>().map(|it| it.to_string()), Ok(name.to_owned()));
+            assert_eq!(
+                name.parse::<CornerName>().map(|it| it.to_string()),
+                Ok(name.to_owned())
+            );
         }
         for text in ["", "-x", "_x", "a b", "a\"b", "é", "a.b", &"a".repeat(201)] {
             assert!(text.parse::<CornerName>().is_err(), "{text}");

@@ -49,9 +49,7 @@ impl Place {
         }
         Err(Refused(vec![Refusal {
             name: RefusalName::NameTooLong,
-            message: format!(
-                "a corner's names would be longer than {MAX_IDENTIFIER_BYTES} bytes"
-            ),
+            message: format!("a corner's names would be longer than {MAX_IDENTIFIER_BYTES} bytes"),
             objects: long,
             remedy: "choose a shorter --name, or shorter templates ci.schema and ci.cluster.name"
                 .to_owned(),
@@ -108,7 +106,7 @@ pub fn plan(
             persists_relation_comment: node.persists_relation_comment,
             persists_column_comments: node.persists_column_comments,
             stores_failures: false,
-            refresh: node.refresh.clone(),
+            refresh: node.refresh,
             reason: reason.clone(),
         });
     }

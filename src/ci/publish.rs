@@ -160,7 +160,10 @@ pub fn read(path: &Path) -> Result<Report, PublishError> {
     };
     let mut text = Vec::new();
     let read = match path == Path::new("-") {
-        true => std::io::stdin().lock().take(LONGEST_REPORT + 1).read_to_end(&mut text),
+        true => std::io::stdin()
+            .lock()
+            .take(LONGEST_REPORT + 1)
+            .read_to_end(&mut text),
         false => {
             let file = File::open(path).map_err(failed)?;
             file.take(LONGEST_REPORT + 1).read_to_end(&mut text)
@@ -168,7 +171,10 @@ pub fn read(path: &Path) -> Result<Report, PublishError> {
     };
     read.map_err(failed)?;
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > LONGEST_REPORT {
-        return Err(no(format!("it is longer than {} MiB", LONGEST_REPORT >> 20)));
+        return Err(no(format!(
+            "it is longer than {} MiB",
+            LONGEST_REPORT >> 20
+        )));
     }
     let value: serde_json::Value =
         serde_json::from_slice(&text).map_err(|error| no(error.to_string()))?;
@@ -280,7 +286,10 @@ impl Publishing<'_> {
     /// The outputs of the step, a line each. GitLab's are variables of later jobs, so their names say whose they are.
     fn output_lines(&self) -> Result<String, PublishError> {
         let path = self.path.map(|path| path.display().to_string());
-        if path.as_ref().is_some_and(|path| path.contains(['\n', '\r'])) {
+        if path
+            .as_ref()
+            .is_some_and(|path| path.contains(['\n', '\r']))
+        {
             return Err(PublishError::NotAReport {
                 path: path.unwrap_or_default(),
                 problem: "a path of several lines cannot be an output".to_owned(),
@@ -351,8 +360,7 @@ mod tests {
     #[test]
     fn the_platform_is_found_or_asked_for() {
         let of = |name: &str| {
-            let variables: BTreeMap<String, String> =
-                [(name.to_owned(), "true".to_owned())].into();
+            let variables: BTreeMap<String, String> = [(name.to_owned(), "true".to_owned())].into();
             Place::of(&variables).ok()
         };
         assert_eq!(of("GITHUB_ACTIONS"), Some(Place::GitHub));

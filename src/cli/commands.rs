@@ -1,10 +1,10 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
+use super::arguments::ci::{CiBuild, CiCommand, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
     Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
 };
-use super::arguments::ci::{CiBuild, CiCommand, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
 use crate::daemon;

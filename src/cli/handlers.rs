@@ -1,11 +1,11 @@
 //! What each command does. The real implementation opens files, the store and the connection; the
 //! tests' one only notes what was asked.
 
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     History, Ls, Plan, Rollback, Show, Status, Step,
 };
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::{CommandError, Output};
 use crate::failure::Class;
 use tokio_util::sync::CancellationToken;

@@ -1,11 +1,11 @@
 //! The commands over a daemon: `--server`. What a daemon does is asked of it; what needs the
 //! project's files is refused.
 
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     Global, History, Ls, Plan, Rollback, Show, Status, Step,
 };
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::commands::publish;
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;

@@ -84,7 +84,12 @@ impl Handlers for Fake {
     async fn ci_list(&self, _: &super::arguments::ci::CiList, _: &Output, _: &Stop) -> Answer {
         self.note("ci list")
     }
-    async fn ci_teardown(&self, _: &super::arguments::ci::CiTeardown, _: &Output, _: &Stop) -> Answer {
+    async fn ci_teardown(
+        &self,
+        _: &super::arguments::ci::CiTeardown,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
         self.note("ci teardown")
     }
     async fn ci_gc(&self, _: &super::arguments::ci::CiGc, _: &Output, _: &Stop) -> Answer {

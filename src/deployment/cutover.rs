@@ -6,6 +6,7 @@
 
 use super::carry;
 use super::context::{Context, key};
+use super::corners;
 use super::error::DeploymentError;
 use super::identity::{GreenObject, Ids, Live, SecretNames, unchanged};
 use super::scope;
@@ -152,7 +153,13 @@ pub(super) async fn rehearse(
         &secret,
         Direction::Forward,
     );
-    match context.guarded(&statements, true, &about, &check).await {
+    let mut answer = context.guarded(&statements, true, &about, &check).await;
+    if let Ok(Guarded::Declined(Mismatch::Changed(_))) = &answer
+        && corners::make_way(context, deployment, &about).await?
+    {
+        answer = context.guarded(&statements, true, &about, &check).await;
+    }
+    match answer {
         Ok(Guarded::Committed) => Ok(()),
         Ok(Guarded::Declined(mismatch)) => Err(not_rehearsed(&mismatch)),
         Err(DeploymentError::Materialize(error @ MaterializeError::Conflict { .. })) => Err(
@@ -193,7 +200,13 @@ pub(super) async fn is_unchanged(
         &secret,
         Direction::Forward,
     );
-    check(&read_names(context, &about).await?).map_err(|mismatch| not_rehearsed(&mismatch))
+    let mut found = check(&read_names(context, &about).await?);
+    if let Err(Mismatch::Changed(_)) = &found
+        && corners::make_way(context, deployment, &about).await?
+    {
+        found = check(&read_names(context, &about).await?);
+    }
+    found.map_err(|mismatch| not_rehearsed(&mismatch))
 }
 
 /// What ended the last of the attempts that the settings allow.
@@ -359,6 +372,10 @@ pub(super) async fn swap(
                 context.materialize.forget().await;
                 ready = None;
             }
+            // Each time something made way; a corner that is built meanwhile does so again.
+            Ok(Guarded::Declined(Mismatch::Changed(_)))
+                if direction == Direction::Forward
+                    && corners::make_way(context, deployment, &about).await? => {}
             Ok(Guarded::Declined(Mismatch::Changed(reason))) => return Ok(Swapped::No(reason)),
             Ok(Guarded::Declined(Mismatch::Altered(reason))) => return Ok(Swapped::NotYet(reason)),
             // A moment ago the ids were right: look again, which names what happened.

@@ -10,6 +10,7 @@ mod index_key;
 pub(super) mod look;
 mod queries;
 
+use super::corner::CornerMark;
 use super::error::MaterializeError;
 use super::grants::{DefaultPrivilege, Grant};
 use super::replacement::Replacements;
@@ -129,6 +130,15 @@ impl Schema {
     #[must_use]
     pub fn comment_parts(&self) -> (Option<&str>, Option<Tag>) {
         self.comment.as_deref().map_or((None, None), Tag::parse)
+    }
+}
+
+impl Schema {
+    /// Whether it is of a pull request's corner, by its mark.
+    #[must_use]
+    pub fn is_of_corner(&self) -> bool {
+        let comment = self.comment.as_deref();
+        comment.and_then(CornerMark::parse).is_some()
     }
 }
 

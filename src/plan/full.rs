@@ -185,7 +185,10 @@ pub(super) fn assemble(
         columns: Vec::new(),
         estimated_hydration_ms: None,
         sinks: sinks(input, lookup),
-        notes: notes(input, planned, &tests),
+        notes: notes(input, planned, &tests)
+            .into_iter()
+            .chain(made_way(input))
+            .collect(),
         schemas,
         clusters,
         nodes,
@@ -332,6 +335,34 @@ fn sinks(input: &Input<'_>, lookup: &Lookup<'_>) -> Vec<SinkRepoint> {
     }
     sinks.sort_by(|a, b| (&a.name, &a.object).cmp(&(&b.name, &b.object)));
     sinks
+}
+
+/// What pull requests built on production's objects of these schemas, which goes before the swap.
+fn made_way(input: &Input<'_>) -> Option<String> {
+    let catalog = input.catalog;
+    let home = |id: &str| {
+        let object = catalog.objects.get(id)?;
+        catalog.schemas.get(&object.schema_id)
+    };
+    let is_swapped = |id: &str| {
+        home(id).is_some_and(|schema| {
+            schema.database == catalog.database && input.schemas.contains(&schema.name)
+        })
+    };
+    let readers = catalog
+        .dependencies
+        .iter()
+        .filter(|(reader, on)| home(reader).is_some_and(Schema::is_of_corner) && is_swapped(on));
+    let readers: BTreeSet<String> = readers
+        .filter_map(|(reader, _)| Some(catalog.name_of(catalog.objects.get(reader)?)))
+        .collect();
+    (!readers.is_empty()).then(|| {
+        let names: Vec<String> = readers.into_iter().collect();
+        format!(
+            "corners of pull requests read what is swapped, and make way before it: {}",
+            names.join(", ")
+        )
+    })
 }
 
 fn notes(input: &Input<'_>, planned: &BTreeSet<String>, tests: &[String]) -> Vec<String> {

@@ -65,11 +65,7 @@ impl Ci {
         }
     }
 
-    pub(super) fn check(
-        &self,
-        environments: &BTreeMap<String, Environment>,
-        faults: &mut Faults,
-    ) {
+    pub(super) fn check(&self, environments: &BTreeMap<String, Environment>, faults: &mut Faults) {
         for (path, template, wanted) in [
             ("ci.schema", &self.schema, &[SCHEMA, NAME][..]),
             ("ci.cluster.name", &self.cluster.name, &[NAME][..]),
@@ -143,7 +139,8 @@ mod tests {
 
     #[test]
     fn names_are_made_from_templates_and_never_from_each_other() {
-        let ci = load("ci: {schema: 'x_{name}_{schema}', cluster: {name: 'k_{name}'}}").map(|s| s.ci);
+        let ci =
+            load("ci: {schema: 'x_{name}_{schema}', cluster: {name: 'k_{name}'}}").map(|s| s.ci);
         let ci = ci.expect("settings");
         assert_eq!(ci.schema_of("marts", "pr-1"), "x_pr-1_marts");
         assert_eq!(ci.schema_of("{name}", "pr-1"), "x_pr-1_{name}");

@@ -116,7 +116,11 @@ impl Scope<'_> {
 }
 
 /// Declared inputs with what is given; what is given and not declared is a mistake.
-fn inputs(declared: &Value, given: &Map<String, Value>, names: Option<&Scope<'_>>) -> Map<String, Value> {
+fn inputs(
+    declared: &Value,
+    given: &Map<String, Value>,
+    names: Option<&Scope<'_>>,
+) -> Map<String, Value> {
     let declared = declared.as_object().expect("inputs");
     for name in given.keys() {
         assert!(declared.contains_key(name), "no input {name}");
@@ -127,7 +131,10 @@ fn inputs(declared: &Value, given: &Map<String, Value>, names: Option<&Scope<'_>
             Value::String(names.map_or(text.to_owned(), |names| interpolate(text, names)))
         });
         let value = given.get(name).cloned().or(default);
-        (name.clone(), value.unwrap_or_else(|| panic!("no input {name}")))
+        (
+            name.clone(),
+            value.unwrap_or_else(|| panic!("no input {name}")),
+        )
     };
     declared.iter().map(value).collect()
 }
@@ -159,7 +166,11 @@ impl Runner {
 
     /// Something happens to the pull request 7, from a branch of the same repository or of a fork.
     pub fn pull_request(&mut self, action: &str, is_of_fork: bool) {
-        let repository = if is_of_fork { "mallory/shop" } else { "acme/shop" };
+        let repository = if is_of_fork {
+            "mallory/shop"
+        } else {
+            "acme/shop"
+        };
         "pull_request".clone_into(&mut self.event_name);
         // A request that was merged is not at its own reference any more.
         match action {
@@ -190,7 +201,8 @@ impl Runner {
     pub fn dispatch(&mut self, command: &str) {
         "workflow_dispatch".clone_into(&mut self.event_name);
         "refs/heads/main".clone_into(&mut self.reference);
-        self.event = json!({"inputs": {"command": command}, "repository": {"default_branch": "main"}});
+        self.event =
+            json!({"inputs": {"command": command}, "repository": {"default_branch": "main"}});
         self.inputs.insert("command".to_owned(), command.to_owned());
     }
 
@@ -199,7 +211,11 @@ impl Runner {
         let workflow = yaml("deploy/ci/github/cutover.yml");
         let given = self.inputs.iter();
         let given = given.map(|(name, value)| (name.clone(), Value::String(value.clone())));
-        let inputs = inputs(&workflow["on"]["workflow_call"]["inputs"], &given.collect(), None);
+        let inputs = inputs(
+            &workflow["on"]["workflow_call"]["inputs"],
+            &given.collect(),
+            None,
+        );
         let mut done = BTreeMap::new();
         for (name, job) in workflow["jobs"].as_object().expect("jobs") {
             let temp = self.folder.path().join(format!("temp-{name}"));
@@ -228,7 +244,9 @@ impl Runner {
         let temp = self.folder.path().join("temp");
         std::fs::create_dir_all(&temp).expect("a folder");
         let environment = self.environment(&temp);
-        self.composite(with.as_object().expect("inputs"), environment, &temp).await.0
+        self.composite(with.as_object().expect("inputs"), environment, &temp)
+            .await
+            .0
     }
 
     fn environment(&self, temp: &Path) -> BTreeMap<String, String> {
@@ -246,7 +264,14 @@ impl Runner {
             ("GITHUB_REPOSITORY", "acme/shop"),
             ("GITHUB_REF", &self.reference),
             // Empty where the job is of no pull request, as on the platform.
-            ("GITHUB_BASE_REF", if self.event_name == "pull_request" { "main" } else { "" }),
+            (
+                "GITHUB_BASE_REF",
+                if self.event_name == "pull_request" {
+                    "main"
+                } else {
+                    ""
+                },
+            ),
             ("GITHUB_SHA", "mergesha"),
             ("GITHUB_EVENT_NAME", &self.event_name),
             ("GITHUB_EVENT_PATH", &event.display().to_string()),
@@ -279,9 +304,13 @@ impl Runner {
                 has_failed,
                 temp,
             };
-            let name = ["id", "name", "uses"].iter().find_map(|key| step[*key].as_str());
+            let name = ["id", "name", "uses"]
+                .iter()
+                .find_map(|key| step[*key].as_str());
             let name = name.expect("a name").to_owned();
-            let condition = step.get("if").map_or("success()", |text| text.as_str().expect("a condition"));
+            let condition = step
+                .get("if")
+                .map_or("success()", |text| text.as_str().expect("a condition"));
             let is_wanted =
                 holds(condition, &scope) && (asks_for_success(condition) || !has_failed);
             let mut ended = Step {
@@ -314,7 +343,8 @@ impl Runner {
                     }
                 } else {
                     let files = tempfile::tempdir_in(temp).expect("a folder");
-                    self.script(step, &scope, own, files.path(), &mut ended).await;
+                    self.script(step, &scope, own, files.path(), &mut ended)
+                        .await;
                     let added = files.path().join("path");
                     let added = std::fs::read_to_string(added).unwrap_or_default();
                     for folder in added.lines() {
@@ -342,7 +372,10 @@ impl Runner {
         ended: &mut Step,
     ) {
         let script = step["run"].as_str().expect("a script");
-        assert!(!script.contains("${{"), "an expression stands in a script: {script}");
+        assert!(
+            !script.contains("${{"),
+            "an expression stands in a script: {script}"
+        );
         for (name, file) in [
             ("GITHUB_OUTPUT", "output"),
             ("GITHUB_PATH", "path"),
@@ -357,8 +390,12 @@ impl Runner {
         ended.code = done.code;
         ended.output = format!("{}{}", done.output, read("summary"));
         let outputs = read("output");
-        let pairs = outputs.lines().map(|line| line.split_once('=').expect("an output"));
-        ended.outputs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let pairs = outputs
+            .lines()
+            .map(|line| line.split_once('=').expect("an output"));
+        ended.outputs = pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
     }
 
     /// Runs the action: its steps, and its outputs.
@@ -388,10 +425,15 @@ impl Runner {
             has_failed,
             temp,
         };
-        let outputs = action["outputs"].as_object().expect("outputs").iter().map(|(name, output)| {
-            let value = interpolate(output["value"].as_str().expect("a value"), &scope);
-            (name.clone(), value)
-        });
+        let outputs =
+            action["outputs"]
+                .as_object()
+                .expect("outputs")
+                .iter()
+                .map(|(name, output)| {
+                    let value = interpolate(output["value"].as_str().expect("a value"), &scope);
+                    (name.clone(), value)
+                });
         let outputs = outputs.collect();
         (steps, outputs)
     }

@@ -30,7 +30,9 @@ pub fn holds(text: &str, names: &impl Names) -> bool {
 
 /// Whether a condition asks itself how the steps before ended.
 pub fn asks_for_success(text: &str) -> bool {
-    ["always()", "success()", "failure()", "cancelled()"].iter().any(|name| text.contains(name))
+    ["always()", "success()", "failure()", "cancelled()"]
+        .iter()
+        .any(|name| text.contains(name))
 }
 
 /// A text with its `${{ … }}` replaced.
@@ -165,7 +167,9 @@ impl<N: Names> Parser<'_, N> {
             Some(Token::Name(name)) if self.takes("(") => {
                 assert!(self.takes(")"), "{name} has arguments");
                 let called = self.names.call(&name);
-                Value::Bool(called.unwrap_or_else(|| panic!("no function {name} in {:?}", self.text)))
+                Value::Bool(
+                    called.unwrap_or_else(|| panic!("no function {name} in {:?}", self.text)),
+                )
             }
             Some(Token::Name(name)) => {
                 let value = self.names.value(&name);
@@ -204,7 +208,10 @@ fn expressions_are_worth_what_the_platforms_say() {
     ] {
         assert_eq!(holds(text, &Sample), expected, "{text}");
     }
-    assert_eq!(interpolate("<${{ a.b-c }}${{ none || 'y' }}>", &Sample), "<xy>");
+    assert_eq!(
+        interpolate("<${{ a.b-c }}${{ none || 'y' }}>", &Sample),
+        "<xy>"
+    );
 }
 
 #[test]

@@ -44,19 +44,35 @@ fn jobs_have_the_least_rights_and_do_not_run_side_by_side() {
     let build = json!({"contents": "read", "pull-requests": "write", "statuses": "write"});
     let jobs = workflow["jobs"].as_object().expect("jobs");
     for (name, job) in jobs {
-        let expected = if name == "build" { build.clone() } else { json!({"contents": "read"}) };
+        let expected = if name == "build" {
+            build.clone()
+        } else {
+            json!({"contents": "read"})
+        };
         assert_eq!(job["permissions"], expected, "{name}");
         let is_of_request = matches!(name.as_str(), "build" | "teardown");
-        assert_eq!(job["concurrency"]["cancel-in-progress"], is_of_request, "{name}");
+        assert_eq!(
+            job["concurrency"]["cancel-in-progress"], is_of_request,
+            "{name}"
+        );
         assert!(job["timeout-minutes"].is_u64(), "{name} has no end");
         for step in job["steps"].as_array().expect("steps") {
             let is_checkout = step["uses"] == "actions/checkout@v4";
-            assert!(!is_checkout || step["with"]["persist-credentials"] == false, "{name}");
+            assert!(
+                !is_checkout || step["with"]["persist-credentials"] == false,
+                "{name}"
+            );
         }
     }
-    assert_eq!(jobs["build"]["concurrency"]["group"], jobs["teardown"]["concurrency"]["group"]);
+    assert_eq!(
+        jobs["build"]["concurrency"]["group"],
+        jobs["teardown"]["concurrency"]["group"]
+    );
     let example = yaml("deploy/ci/example/.github/workflows/cutover.yml");
-    assert_eq!(example["permissions"], build, "what the called workflow needs is granted");
+    assert_eq!(
+        example["permissions"], build,
+        "what the called workflow needs is granted"
+    );
     assert!(example["on"].get("pull_request_target").is_none());
 }
 
@@ -66,7 +82,9 @@ fn the_example_calls_what_there_is() {
     let example = yaml("deploy/ci/example/.github/workflows/cutover.yml");
     let call = &example["jobs"]["cutover"];
     for (what, given) in [("inputs", "with"), ("secrets", "secrets")] {
-        let declared = workflow["on"]["workflow_call"][what].as_object().expect("a declaration");
+        let declared = workflow["on"]["workflow_call"][what]
+            .as_object()
+            .expect("a declaration");
         let given = call[given].as_object().expect("what is given");
         for name in given.keys() {
             assert!(declared.contains_key(name), "no {name} in {what}");
@@ -78,16 +96,22 @@ fn the_example_calls_what_there_is() {
     }
     let include = yaml("deploy/ci/example/.gitlab-ci.yml");
     let inputs = include["include"][0]["inputs"].as_object().expect("inputs");
-    let given = inputs.iter().map(|(name, value)| {
-        (name.clone(), value.as_str().expect("a text").to_owned())
-    });
+    let given = inputs
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().expect("a text").to_owned()));
     let (_, jobs) = component(&given.collect());
-    assert_eq!(jobs["cutover-build"]["environment"]["on_stop"], "cutover-teardown");
+    assert_eq!(
+        jobs["cutover-build"]["environment"]["on_stop"],
+        "cutover-teardown"
+    );
     assert_eq!(
         jobs["cutover-build"]["environment"]["name"],
         jobs["cutover-teardown"]["environment"]["name"]
     );
-    assert_eq!(jobs["cutover-build"]["resource_group"], jobs["cutover-teardown"]["resource_group"]);
+    assert_eq!(
+        jobs["cutover-build"]["resource_group"],
+        jobs["cutover-teardown"]["resource_group"]
+    );
 }
 
 #[test]
@@ -100,7 +124,10 @@ fn the_example_is_a_project_and_a_configuration() {
     let loaded = Settings::load(&sources).expect("a configuration");
     assert_eq!(loaded.settings.ci.against.as_deref(), Some("production"));
     for path in ["dbt_project.yml", "profiles.yml", "models/sources.yml"] {
-        assert!(yaml(&format!("deploy/ci/example/{path}")).is_object(), "{path}");
+        assert!(
+            yaml(&format!("deploy/ci/example/{path}")).is_object(),
+            "{path}"
+        );
     }
     let project = yaml("deploy/ci/example/dbt_project.yml");
     assert!(project["vars"]["deployment"]["production"].is_object());

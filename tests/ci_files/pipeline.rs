@@ -26,8 +26,14 @@ pub struct Job {
 impl Names for BTreeMap<String, String> {
     fn value(&self, name: &str) -> Option<Value> {
         let name = name.strip_prefix('$')?;
-        assert!(name.starts_with("CI_"), "{name} is no variable of the platform");
-        Some(self.get(name).map_or(Value::Null, |value| Value::String(value.clone())))
+        assert!(
+            name.starts_with("CI_"),
+            "{name} is no variable of the platform"
+        );
+        Some(
+            self.get(name)
+                .map_or(Value::Null, |value| Value::String(value.clone())),
+        )
     }
 
     fn call(&self, _: &str) -> Option<bool> {
@@ -46,7 +52,9 @@ pub fn component(given: &BTreeMap<String, String>) -> (Value, Value) {
     }
     let mut jobs = jobs.to_owned();
     for (name, input) in declared {
-        let default = input.get("default").map(|it| it.as_str().expect("a text").to_owned());
+        let default = input
+            .get("default")
+            .map(|it| it.as_str().expect("a text").to_owned());
         let value = given.get(name).cloned().or(default);
         let value = value.unwrap_or_else(|| panic!("no input {name}"));
         let place = format!("$[[ inputs.{name} ]]");
@@ -60,8 +68,13 @@ pub fn component(given: &BTreeMap<String, String>) -> (Value, Value) {
 
 /// A job with what it extends.
 fn extended(jobs: &Value, name: &str) -> Map<String, Value> {
-    let own = jobs[name].as_object().unwrap_or_else(|| panic!("no job {name}"));
-    let mut whole = match own.get("extends").map(|parent| parent.as_str().expect("a name")) {
+    let own = jobs[name]
+        .as_object()
+        .unwrap_or_else(|| panic!("no job {name}"));
+    let mut whole = match own
+        .get("extends")
+        .map(|parent| parent.as_str().expect("a name"))
+    {
         Some(parent) => extended(jobs, parent),
         None => Map::new(),
     };
@@ -122,7 +135,9 @@ impl Pipeline {
             ("GITLAB_TOKEN", WRITER),
         ];
         let all = always.iter().chain(more);
-        self.variables = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.variables = all
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
     }
 
     /// The jobs that the pipeline has, by their rules.
@@ -138,7 +153,13 @@ impl Pipeline {
                 .find(|rule| holds(rule["if"].as_str().expect("a condition"), &self.variables));
             if let Some(rule) = rule {
                 let is_manual = rule["when"] == "manual";
-                wanted.insert(name.clone(), Job { is_manual, definition });
+                wanted.insert(
+                    name.clone(),
+                    Job {
+                        is_manual,
+                        definition,
+                    },
+                );
             }
         }
         wanted
@@ -154,7 +175,10 @@ impl Pipeline {
             environment.insert(name.clone(), value.as_str().expect("a text").to_owned());
         }
         let script = job.definition["script"].as_array().expect("a script");
-        let lines: Vec<&str> = script.iter().map(|line| line.as_str().expect("a line")).collect();
+        let lines: Vec<&str> = script
+            .iter()
+            .map(|line| line.as_str().expect("a line"))
+            .collect();
         bash(&lines.join("\n"), self.folder.path(), &environment).await
     }
 }

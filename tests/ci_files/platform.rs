@@ -90,7 +90,9 @@ pub struct Platform {
 
 impl Platform {
     pub async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let platform = Self {
             known: Arc::default(),
@@ -120,14 +122,21 @@ impl Platform {
     /// The comments that the token wrote.
     pub fn own(&self) -> Vec<Comment> {
         let known = self.known();
-        let own = known.comments.iter().filter(|comment| comment.author == Who::Token);
+        let own = known
+            .comments
+            .iter()
+            .filter(|comment| comment.author == Who::Token);
         own.cloned().collect()
     }
 
     /// How many requests had this method.
     pub fn count(&self, method: &str) -> usize {
         let known = self.known();
-        known.asked.iter().filter(|asked| asked.starts_with(method)).count()
+        known
+            .asked
+            .iter()
+            .filter(|asked| asked.starts_with(method))
+            .count()
     }
 }
 
@@ -196,7 +205,10 @@ async fn answer(State(platform): State<Platform>, request: Request) -> Response 
         return respond(fault.status, &fault.headers, fault.body);
     }
     let text = |name: header::HeaderName| {
-        let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let value = parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok());
         value.map(str::to_owned).unwrap_or_default()
     };
     let is_github = path.first() == Some(&"repos") || path == ["user"];
@@ -214,7 +226,14 @@ async fn answer(State(platform): State<Platform>, request: Request) -> Response 
         token => return refuse(401, &format!("Bad credentials {token}")),
     }
     let done = match is_github {
-        true => github(&mut known, &platform.address, &parts.method, &path, &query, &body),
+        true => github(
+            &mut known,
+            &platform.address,
+            &parts.method,
+            &path,
+            &query,
+            &body,
+        ),
         false => gitlab(&mut known, &parts.method, &path, &query, &body),
     };
     match fault {
@@ -225,7 +244,9 @@ async fn answer(State(platform): State<Platform>, request: Request) -> Response 
 
 /// One page, and the number of the next.
 fn page<'a>(known: &'a Known, query: &BTreeMap<String, String>) -> (&'a [Comment], Option<usize>) {
-    let number: usize = query.get("page").map_or(1, |page| page.parse().expect("a page"));
+    let number: usize = query
+        .get("page")
+        .map_or(1, |page| page.parse().expect("a page"));
     let from = ((number - 1) * PAGE).min(known.comments.len());
     let to = (from + PAGE).min(known.comments.len());
     let next = (to < known.comments.len()).then_some(number + 1);
@@ -280,7 +301,10 @@ fn github(
         },
         ("PATCH", ["repos", "acme", "shop", "issues", "comments", id]) => {
             let wanted: u64 = id.parse().expect("a number");
-            let found = known.comments.iter_mut().find(|comment| comment.id == wanted);
+            let found = known
+                .comments
+                .iter_mut()
+                .find(|comment| comment.id == wanted);
             match (found, body_of(body)) {
                 (Some(comment), Some(text)) if text.chars().count() <= 65_536 => {
                     comment.body = text;
@@ -297,7 +321,10 @@ fn github(
                 return refuse(422, "description is too long (maximum is 140 characters)");
             }
             known.statuses.push(((*sha).to_owned(), body.clone()));
-            document(201, &json!({"id": known.statuses.len(), "state": body["state"]}))
+            document(
+                201,
+                &json!({"id": known.statuses.len(), "state": body["state"]}),
+            )
         }
         _ => refuse(404, "Not Found"),
     }
@@ -334,9 +361,24 @@ fn gitlab(
             known.add(&text, Who::Token);
             document(201, &known.comments.last().map(shown).expect("a note"))
         }
-        ("PUT", ["api", "v4", "projects", "5", "merge_requests", "7", "notes", id]) => {
+        (
+            "PUT",
+            [
+                "api",
+                "v4",
+                "projects",
+                "5",
+                "merge_requests",
+                "7",
+                "notes",
+                id,
+            ],
+        ) => {
             let wanted: u64 = id.parse().expect("a number");
-            let found = known.comments.iter_mut().find(|comment| comment.id == wanted);
+            let found = known
+                .comments
+                .iter_mut()
+                .find(|comment| comment.id == wanted);
             match (found, body_of(body)) {
                 (Some(note), Some(text)) => {
                     note.body = text;
@@ -348,7 +390,10 @@ fn gitlab(
         }
         ("POST", ["api", "v4", "projects", "5", "statuses", sha]) => {
             known.statuses.push(((*sha).to_owned(), body.clone()));
-            document(201, &json!({"id": known.statuses.len(), "status": body["state"]}))
+            document(
+                201,
+                &json!({"id": known.statuses.len(), "status": body["state"]}),
+            )
         }
         _ => refuse(404, "404 Not Found"),
     }

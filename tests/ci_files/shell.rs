@@ -36,7 +36,9 @@ pub async fn run(
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(PATIENCE, child).await;
-    let output = output.expect("an end in time").expect("a program that starts");
+    let output = output
+        .expect("an end in time")
+        .expect("a program that starts");
     let text = [output.stdout, output.stderr].concat();
     Ended {
         code: output.status.code(),
@@ -45,11 +47,7 @@ pub async fn run(
 }
 
 /// Runs a script as GitHub's `shell: bash` and GitLab's runner do: the first command that fails ends it.
-pub async fn bash(
-    script: &str,
-    folder: &Path,
-    environment: &BTreeMap<String, String>,
-) -> Ended {
+pub async fn bash(script: &str, folder: &Path, environment: &BTreeMap<String, String>) -> Ended {
     let arguments = ["--noprofile", "--norc", "-eo", "pipefail", "-c", script];
     run("bash", &arguments, folder, environment).await
 }
@@ -135,8 +133,13 @@ if [ "$1" = --version ]; then echo 'cutover 0.0.0-noted'; fi
         let lines = text.lines().map(|line| {
             let (arguments, server) = line.rsplit_once('\u{1f}').expect("a line");
             let arguments = arguments.split('\u{1f}').map(str::to_owned).collect();
-            (arguments, server.strip_prefix("server=").expect("a daemon").to_owned())
+            (
+                arguments,
+                server.strip_prefix("server=").expect("a daemon").to_owned(),
+            )
         });
-        lines.filter(|(arguments, _): &(Vec<String>, String)| arguments[0] != "--version").collect()
+        lines
+            .filter(|(arguments, _): &(Vec<String>, String)| arguments[0] != "--version")
+            .collect()
     }
 }

@@ -42,9 +42,14 @@ async fn a_request_is_checked_out_built_reported_closed_and_released() {
     runner.programs = Programs::real(&runner.folder.path().join("real"));
     runner.workspace = world.project.path().to_owned();
     runner.variables = world.environment.clone();
-    let quiet = ("DBT_SEND_ANONYMOUS_USAGE_STATS".to_owned(), "false".to_owned());
+    let quiet = (
+        "DBT_SEND_ANONYMOUS_USAGE_STATS".to_owned(),
+        "false".to_owned(),
+    );
     runner.variables.extend([quiet]);
-    runner.secrets.insert("journal-url", "sqlite://.cutover/cutover.db".to_owned());
+    runner
+        .secrets
+        .insert("journal-url", "sqlite://.cutover/cutover.db".to_owned());
     runner.platform.chatter(3);
 
     // A model that the server does not take.
@@ -54,13 +59,19 @@ async fn a_request_is_checked_out_built_reported_closed_and_released() {
     git(&world, "git commit --quiet --all --message broken").await;
     runner.pull_request("opened", false);
     let jobs = runner.run().await;
-    let build = jobs["build"].iter().find(|step| step.name == "cutover").expect("the build");
+    let build = jobs["build"]
+        .iter()
+        .find(|step| step.name == "cutover")
+        .expect("the build");
     assert_eq!(build.code, Some(1), "{}", build.output);
     assert_eq!(build.outputs["verdict"], "failed", "{}", build.output);
     let own = runner.platform.own();
     assert_eq!(own.len(), 1);
     let body = &own[0].body;
-    assert!(body.contains("pr-7") && body.contains(report_sql) && body.contains("nn"), "{body}");
+    assert!(
+        body.contains("pr-7") && body.contains(report_sql) && body.contains("nn"),
+        "{body}"
+    );
 
     // The next push corrects it, and takes a column from production.
     world.project.write(report_sql, &good);
@@ -68,19 +79,37 @@ async fn a_request_is_checked_out_built_reported_closed_and_released() {
     git(&world, "git commit --quiet --all --message better").await;
     runner.pull_request("synchronize", false);
     let jobs = runner.run().await;
-    let build = jobs["build"].iter().find(|step| step.name == "cutover").expect("the build");
+    let build = jobs["build"]
+        .iter()
+        .find(|step| step.name == "cutover")
+        .expect("the build");
     assert_eq!(build.code, Some(0), "{}", build.output);
     let after = runner.platform.own();
     assert_eq!((after.len(), after[0].id), (1, own[0].id));
     let body = &after[0].body;
-    for said in ["passed", "Columns that a release would change", "extra", "lost, was bigint"] {
+    for said in [
+        "passed",
+        "Columns that a release would change",
+        "extra",
+        "lost, was bigint",
+    ] {
         assert!(body.contains(said), "it does not say {said:?}: {body}");
     }
-    let states: Vec<_> = runner.platform.known().statuses.iter().map(|(_, it)| it["state"].clone()).collect();
+    let states: Vec<_> = runner
+        .platform
+        .known()
+        .statuses
+        .iter()
+        .map(|(_, it)| it["state"].clone())
+        .collect();
     assert_eq!(states, ["failure", "success"]);
     assert_ne!(corners(&world).await, "0");
 
-    git(&world, "git checkout --quiet main; git merge --quiet request").await;
+    git(
+        &world,
+        "git checkout --quiet main; git merge --quiet request",
+    )
+    .await;
     runner.pull_request("closed", false);
     let jobs = runner.run().await;
     let teardown = jobs["teardown"].last().expect("a step");
@@ -91,7 +120,10 @@ async fn a_request_is_checked_out_built_reported_closed_and_released() {
     let jobs = runner.run().await;
     let release = jobs["release"].last().expect("a step");
     assert_eq!(release.code, Some(0), "{}", release.output);
-    let query = format!("SELECT max(extra)::text FROM {}.report", world.name("serving"));
+    let query = format!(
+        "SELECT max(extra)::text FROM {}.report",
+        world.name("serving")
+    );
     assert_eq!(world.sql.value(&query).await, "5");
     world.nothing_left().await;
 }

@@ -17,10 +17,12 @@ fn asked(programs: &super::shell::Programs) -> Vec<String> {
         if let Err(error) = Arguments::try_parse_from(whole) {
             panic!("{arguments:?}: {error}");
         }
-        let short = arguments.iter().map(|argument| match argument.starts_with('/') {
-            true => argument.rsplit('/').next().unwrap_or_default().to_owned(),
-            false => argument.clone(),
-        });
+        let short = arguments
+            .iter()
+            .map(|argument| match argument.starts_with('/') {
+                true => argument.rsplit('/').next().unwrap_or_default().to_owned(),
+                false => argument.clone(),
+            });
         let line = short.collect::<Vec<_>>().join(" ");
         match server.as_str() {
             "" => line,
@@ -49,22 +51,39 @@ const BUILD: &str = "ci build --json report.json --markdown report.md --junit re
 #[tokio::test]
 async fn a_pull_request_from_opening_to_release() {
     let mut runner = Runner::new(WRITER).await;
-    runner.inputs.insert("environment".to_owned(), "production".to_owned());
+    runner
+        .inputs
+        .insert("environment".to_owned(), "production".to_owned());
     runner.platform.chatter(3);
 
     runner.programs.builds(&sample::report(false), 1);
     runner.pull_request("opened", false);
     let jobs = runner.run().await;
     let steps = only(&jobs, "build");
-    let build = steps.iter().find(|step| step.name == "cutover").expect("the build");
-    assert_eq!((build.outcome, build.code), ("failure", Some(1)), "{}", build.output);
+    let build = steps
+        .iter()
+        .find(|step| step.name == "cutover")
+        .expect("the build");
+    assert_eq!(
+        (build.outcome, build.code),
+        ("failure", Some(1)),
+        "{}",
+        build.output
+    );
     assert_eq!(build.outputs["verdict"], "failed");
     assert_eq!(build.outputs["corner"], "pr-7");
     assert!(build.outputs["report"].ends_with("/cutover/report.json"));
-    assert!(build.output.contains("### "), "no summary: {}", build.output);
+    assert!(
+        build.output.contains("### "),
+        "no summary: {}",
+        build.output
+    );
     assert_eq!(
         asked(&runner.programs),
-        [format!("{BUILD} -- production"), "ci report report.json --github".to_owned()]
+        [
+            format!("{BUILD} -- production"),
+            "ci report report.json --github".to_owned()
+        ]
     );
     let own = runner.platform.own();
     assert_eq!(own.len(), 1);
@@ -77,28 +96,50 @@ async fn a_pull_request_from_opening_to_release() {
     let after = runner.platform.own();
     assert_eq!((after.len(), after[0].id), (1, own[0].id));
     assert!(after[0].body.contains("passed"));
-    let states: Vec<_> = runner.platform.known().statuses.iter().map(|(_, it)| it["state"].clone()).collect();
+    let states: Vec<_> = runner
+        .platform
+        .known()
+        .statuses
+        .iter()
+        .map(|(_, it)| it["state"].clone())
+        .collect();
     assert_eq!(states, ["failure", "success"]);
     asked(&runner.programs);
 
     runner.pull_request("closed", false);
     let jobs = runner.run().await;
     all_went_well(only(&jobs, "teardown"));
-    assert_eq!(asked(&runner.programs), ["ci teardown --name pr-7 -- production"]);
+    assert_eq!(
+        asked(&runner.programs),
+        ["ci teardown --name pr-7 -- production"]
+    );
 
     runner.push("main");
     let jobs = runner.run().await;
     let steps = only(&jobs, "release");
     all_went_well(steps);
-    assert!(steps.iter().any(|step| step.name == "Install dbt" && step.outcome == "success"));
+    assert!(
+        steps
+            .iter()
+            .any(|step| step.name == "Install dbt" && step.outcome == "success")
+    );
     assert_eq!(asked(&runner.programs), ["deploy -- production"]);
 
-    runner.inputs.insert("server".to_owned(), "https://cutover.test".to_owned());
+    runner
+        .inputs
+        .insert("server".to_owned(), "https://cutover.test".to_owned());
     let jobs = runner.run().await;
     let steps = only(&jobs, "release");
     all_went_well(steps);
-    assert!(steps.iter().any(|step| step.name == "Install dbt" && step.outcome == "skipped"));
-    assert_eq!(asked(&runner.programs), ["deploy -- production @ https://cutover.test"]);
+    assert!(
+        steps
+            .iter()
+            .any(|step| step.name == "Install dbt" && step.outcome == "skipped")
+    );
+    assert_eq!(
+        asked(&runner.programs),
+        ["deploy -- production @ https://cutover.test"]
+    );
 
     for command in ["promote", "rollback"] {
         runner.dispatch(command);
@@ -125,7 +166,11 @@ async fn what_is_not_ours_does_nothing() {
     let jobs = runner.run().await;
     let step = jobs["operate"].last().expect("a step");
     assert_eq!(step.code, Some(2));
-    assert!(step.output.contains("::error::the command is none of"), "{}", step.output);
+    assert!(
+        step.output.contains("::error::the command is none of"),
+        "{}",
+        step.output
+    );
     assert!(runner.programs.asked().is_empty());
 }
 
@@ -137,9 +182,20 @@ async fn a_read_only_token_does_not_fail_the_job() {
     let jobs = runner.run().await;
     let steps = only(&jobs, "build");
     all_went_well(steps);
-    let build = steps.iter().find(|step| step.name == "cutover").expect("the build");
-    assert!(build.output.contains("the token may not"), "{}", build.output);
-    assert!(build.output.contains("### "), "no summary: {}", build.output);
+    let build = steps
+        .iter()
+        .find(|step| step.name == "cutover")
+        .expect("the build");
+    assert!(
+        build.output.contains("the token may not"),
+        "{}",
+        build.output
+    );
+    assert!(
+        build.output.contains("### "),
+        "no summary: {}",
+        build.output
+    );
     assert!(runner.platform.known().comments.is_empty());
 }
 
@@ -148,12 +204,16 @@ async fn the_action_takes_arguments_a_line_each() {
     let mut runner = Runner::new(WRITER).await;
     runner.pull_request("opened", false);
     runner.programs.builds(&sample::report(true), 0);
-    let with = json!({"name": "mine", "arguments": "--select\n+totals staging.*\n--all-by-mistake"});
+    let with =
+        json!({"name": "mine", "arguments": "--select\n+totals staging.*\n--all-by-mistake"});
     runner.action(&with).await;
     let asked = runner.programs.asked();
     let build = &asked[0].0;
     assert_eq!(build[..4], ["ci", "build", "--name", "mine"]);
-    assert_eq!(build[build.len() - 3..], ["--select", "+totals staging.*", "--all-by-mistake"]);
+    assert_eq!(
+        build[build.len() - 3..],
+        ["--select", "+totals staging.*", "--all-by-mistake"]
+    );
 }
 
 #[tokio::test]
@@ -168,21 +228,36 @@ async fn the_released_binary_is_installed_when_its_checksum_is_right() {
          sha256sum {file} >{file}.sha256; rm cutover"
     );
     let environment = super::shell::plain(&release, &release);
-    assert_eq!(super::shell::bash(&script, &release, &environment).await.code, Some(0));
+    assert_eq!(
+        super::shell::bash(&script, &release, &environment)
+            .await
+            .code,
+        Some(0)
+    );
     let sum = std::fs::read_to_string(release.join(format!("{file}.sha256"))).expect("a sum");
     let sum = sum.split_whitespace().next().expect("a sum").to_owned();
     let place = format!("file://{}", release.display());
     let with = |more: serde_json::Value| {
         let mut with = json!({"command": "teardown", "version": "1.2.3", "download-url": place});
-        with.as_object_mut().expect("inputs").extend(more.as_object().expect("inputs").clone());
+        with.as_object_mut()
+            .expect("inputs")
+            .extend(more.as_object().expect("inputs").clone());
         with
     };
     for good in [json!({}), json!({"sha256": sum.to_uppercase()})] {
         let steps = runner.action(&with(good)).await;
         all_went_well(&steps);
-        assert!(steps[0].output.contains("installed --version"), "{}", steps[0].output);
+        assert!(
+            steps[0].output.contains("installed --version"),
+            "{}",
+            steps[0].output
+        );
         // The steps after it find the installed one.
-        assert!(steps[1].output.contains("installed ci teardown"), "{}", steps[1].output);
+        assert!(
+            steps[1].output.contains("installed ci teardown"),
+            "{}",
+            steps[1].output
+        );
     }
     for (bad, code, said) in [
         (json!({"sha256": "0".repeat(64)}), 2, "its checksum differs"),
@@ -191,23 +266,41 @@ async fn the_released_binary_is_installed_when_its_checksum_is_right() {
         (json!({"version": "9.9.9"}), 37, "curl"),
     ] {
         let steps = runner.action(&with(bad)).await;
-        assert_eq!((steps[0].outcome, steps[0].code), ("failure", Some(code)), "{}", steps[0].output);
+        assert_eq!(
+            (steps[0].outcome, steps[0].code),
+            ("failure", Some(code)),
+            "{}",
+            steps[0].output
+        );
         assert!(steps[0].output.contains(said), "{}", steps[0].output);
         assert!(steps[1..].iter().all(|step| step.outcome == "skipped"));
     }
-    runner.variables.insert("RUNNER_ARCH".to_owned(), "ARM".to_owned());
+    runner
+        .variables
+        .insert("RUNNER_ARCH".to_owned(), "ARM".to_owned());
     let steps = runner.action(&with(json!({}))).await;
-    assert!(steps[0].output.contains("nothing is released for Linux on ARM"), "{}", steps[0].output);
+    assert!(
+        steps[0]
+            .output
+            .contains("nothing is released for Linux on ARM"),
+        "{}",
+        steps[0].output
+    );
     assert!(runner.programs.asked().is_empty());
 }
 
 #[tokio::test]
 async fn a_merge_request_from_opening_to_release() {
     let mut pipeline = Pipeline::new().await;
-    pipeline.inputs.insert("environment".to_owned(), "production".to_owned());
+    pipeline
+        .inputs
+        .insert("environment".to_owned(), "production".to_owned());
     pipeline.merge_request(false);
     let jobs = pipeline.jobs();
-    let jobs: Vec<(&str, bool)> = jobs.iter().map(|(name, job)| (name.as_str(), job.is_manual)).collect();
+    let jobs: Vec<(&str, bool)> = jobs
+        .iter()
+        .map(|(name, job)| (name.as_str(), job.is_manual))
+        .collect();
     assert_eq!(jobs, [("cutover-build", false), ("cutover-teardown", true)]);
 
     pipeline.programs.builds(&sample::report(false), 1);
@@ -233,14 +326,24 @@ async fn a_merge_request_from_opening_to_release() {
     asked(&pipeline.programs);
     let ended = pipeline.run("cutover-teardown").await;
     assert_eq!(ended.code, Some(0), "{}", ended.output);
-    assert_eq!(asked(&pipeline.programs), ["ci teardown --name mr-7 -- production"]);
+    assert_eq!(
+        asked(&pipeline.programs),
+        ["ci teardown --name mr-7 -- production"]
+    );
 
     pipeline.push("main");
     let jobs = pipeline.jobs();
-    let jobs: Vec<(&str, bool)> = jobs.iter().map(|(name, job)| (name.as_str(), job.is_manual)).collect();
+    let jobs: Vec<(&str, bool)> = jobs
+        .iter()
+        .map(|(name, job)| (name.as_str(), job.is_manual))
+        .collect();
     assert_eq!(
         jobs,
-        [("cutover-promote", true), ("cutover-release", false), ("cutover-rollback", true)]
+        [
+            ("cutover-promote", true),
+            ("cutover-release", false),
+            ("cutover-rollback", true)
+        ]
     );
     for (job, expected) in [
         ("cutover-release", "deploy -- production"),
@@ -251,10 +354,18 @@ async fn a_merge_request_from_opening_to_release() {
         assert_eq!(ended.code, Some(0), "{}", ended.output);
         assert_eq!(asked(&pipeline.programs), [expected]);
     }
-    pipeline.inputs.insert("server".to_owned(), "https://cutover.test".to_owned());
+    pipeline
+        .inputs
+        .insert("server".to_owned(), "https://cutover.test".to_owned());
     pipeline.run("cutover-release").await;
-    assert_eq!(asked(&pipeline.programs), ["deploy -- production @ https://cutover.test"]);
-    assert!(!pipeline.folder.path().join("owned").exists(), "a title was run");
+    assert_eq!(
+        asked(&pipeline.programs),
+        ["deploy -- production @ https://cutover.test"]
+    );
+    assert!(
+        !pipeline.folder.path().join("owned").exists(),
+        "a title was run"
+    );
 
     pipeline.merge_request(true);
     assert!(pipeline.jobs().is_empty(), "a fork's request");
@@ -267,8 +378,14 @@ async fn a_report_that_cannot_be_published_fails_the_job_in_gitlab() {
     let mut pipeline = Pipeline::new().await;
     pipeline.merge_request(false);
     pipeline.programs.builds(&sample::report(true), 0);
-    pipeline.variables.insert("GITLAB_TOKEN".to_owned(), "no-such-token".to_owned());
+    pipeline
+        .variables
+        .insert("GITLAB_TOKEN".to_owned(), "no-such-token".to_owned());
     let ended = pipeline.run("cutover-build").await;
     assert_eq!(ended.code, Some(2), "{}", ended.output);
-    assert!(ended.output.contains("does not accept the token"), "{}", ended.output);
+    assert!(
+        ended.output.contains("does not accept the token"),
+        "{}",
+        ended.output
+    );
 }

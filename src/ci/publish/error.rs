@@ -160,7 +160,9 @@ impl Classify for PublishError {
             Self::Event { .. } => "see whether GITHUB_EVENT_PATH names the event of this job",
             Self::Exposed { .. } => "use an address with https://",
             Self::Token(_) => "put the token alone into the variable",
-            Self::Unknown { .. } => "see whether the token has expired, or is that of another platform",
+            Self::Unknown { .. } => {
+                "see whether the token has expired, or is that of another platform"
+            }
             Self::Denied { .. } => "give the token the permissions that docs/ci-platforms.md names",
             Self::Refused { .. } => "remove the cause that is named, then publish again",
             Self::Away { .. } | Self::Limited { .. } => {

@@ -175,10 +175,7 @@ pub(super) async fn comment<F: Forge>(
 }
 
 /// Sets the status.
-pub(super) async fn status<F: Forge>(
-    forge: &F,
-    status: &Status<'_>,
-) -> Result<Told, PublishError> {
+pub(super) async fn status<F: Forge>(forge: &F, status: &Status<'_>) -> Result<Told, PublishError> {
     let call = forge.status(status);
     let answer = forge.api().send(&call).await;
     denied(answer.and_then(|answer| {
@@ -216,8 +213,14 @@ mod tests {
         assert_eq!(marks("a").fit(&body), Fit::No);
         assert_eq!(marks("a").fit(&marker("pr-1", "")), Fit::Near);
         assert_eq!(marks("a").fit(&marker("pr-11", "a")), Fit::No);
-        assert_eq!(marks("a").fit(&format!("> {}", marker("pr-1", "a"))), Fit::No);
-        assert_eq!(marks("a").fit(&format!("\n{}", marker("pr-1", "a"))), Fit::No);
+        assert_eq!(
+            marks("a").fit(&format!("> {}", marker("pr-1", "a"))),
+            Fit::No
+        );
+        assert_eq!(
+            marks("a").fit(&format!("\n{}", marker("pr-1", "a"))),
+            Fit::No
+        );
         assert_eq!(marks("a").fit(""), Fit::No);
     }
 

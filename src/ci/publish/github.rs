@@ -85,7 +85,9 @@ impl Job {
             Some(request) => request.head.sha.clone(),
             None => variables.needed("GITHUB_SHA")?.to_owned(),
         };
-        let run = variables.get("GITHUB_SERVER_URL").zip(variables.get("GITHUB_RUN_ID"));
+        let run = variables
+            .get("GITHUB_SERVER_URL")
+            .zip(variables.get("GITHUB_RUN_ID"));
         Ok(Self {
             owner: owner.to_owned(),
             repository: name.to_owned(),
@@ -294,8 +296,14 @@ pub(super) fn token(variables: Variables<'_>) -> Option<SecretString> {
 }
 
 /// The file of a step to which something is added, where the platform has one.
-pub(super) fn file(variables: Variables<'_>, name: &str) -> Result<Option<std::path::PathBuf>, PublishError> {
-    variables.get(name).map(|path| parsed(name, path)).transpose()
+pub(super) fn file(
+    variables: Variables<'_>,
+    name: &str,
+) -> Result<Option<std::path::PathBuf>, PublishError> {
+    variables
+        .get(name)
+        .map(|path| parsed(name, path))
+        .transpose()
 }
 
 #[cfg(test)]
@@ -305,7 +313,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Job, String> {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let variables: BTreeMap<String, String> = pairs.collect();
         Job::read(Variables(&variables)).map_err(|error| error.to_string())
     }
@@ -340,11 +350,20 @@ mod tests {
     fn what_is_missing_is_named() {
         for (set, named) in [
             (&[][..], "GITHUB_REPOSITORY"),
-            (&[("GITHUB_REPOSITORY", "o"), ("GITHUB_SHA", "s")], "OWNER/NAME"),
-            (&[("GITHUB_REPOSITORY", "o/r/x"), ("GITHUB_SHA", "s")], "OWNER/NAME"),
+            (
+                &[("GITHUB_REPOSITORY", "o"), ("GITHUB_SHA", "s")],
+                "OWNER/NAME",
+            ),
+            (
+                &[("GITHUB_REPOSITORY", "o/r/x"), ("GITHUB_SHA", "s")],
+                "OWNER/NAME",
+            ),
             (&[("GITHUB_REPOSITORY", "o/r")], "GITHUB_SHA"),
             (
-                &[("GITHUB_REPOSITORY", "o/r"), ("GITHUB_EVENT_PATH", "/nowhere.json")],
+                &[
+                    ("GITHUB_REPOSITORY", "o/r"),
+                    ("GITHUB_EVENT_PATH", "/nowhere.json"),
+                ],
                 "/nowhere.json",
             ),
         ] {

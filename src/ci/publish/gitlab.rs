@@ -42,7 +42,12 @@ impl Job {
     /// As the variables say.
     pub(super) fn read(variables: Variables<'_>) -> Result<Self, PublishError> {
         let project = parsed("CI_PROJECT_ID", variables.needed("CI_PROJECT_ID")?)?;
-        let number = |name: &str| variables.get(name).map(|text| parsed(name, text)).transpose();
+        let number = |name: &str| {
+            variables
+                .get(name)
+                .map(|text| parsed(name, text))
+                .transpose()
+        };
         let target = number("CI_MERGE_REQUEST_PROJECT_ID")?;
         let request = number("CI_MERGE_REQUEST_IID")?;
         Ok(Self {
@@ -104,7 +109,10 @@ impl GitLab {
     }
 
     fn notes(&self, number: u64, note: Option<u64>, query: &[(&str, &str)]) -> Url {
-        let project = self.job.request.map_or(self.job.project, |(project, _)| project);
+        let project = self
+            .job
+            .request
+            .map_or(self.job.project, |(project, _)| project);
         let (project, number) = (project.to_string(), number.to_string());
         let note = note.map(|id| id.to_string());
         let mut path = vec!["projects", &project, "merge_requests", &number, "notes"];
@@ -201,7 +209,9 @@ impl Forge for GitLab {
         let project = self.job.project.to_string();
         Call {
             method: Method::POST,
-            url: self.api.url(&["projects", &project, "statuses", &self.job.sha], &[]),
+            url: self
+                .api
+                .url(&["projects", &project, "statuses", &self.job.sha], &[]),
             body: Some(body),
         }
     }
@@ -235,7 +245,9 @@ mod tests {
 
     fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         let pairs = pairs.iter();
-        pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -253,9 +265,15 @@ mod tests {
         assert_eq!((job.request, job.project), (Some((9, 7)), 5));
         set.insert("CI_MERGE_REQUEST_IID".to_owned(), "7/../8".to_owned());
         let error = Job::read(Variables(&set)).expect_err("no number");
-        assert!(error.to_string().contains("CI_MERGE_REQUEST_IID"), "{error}");
+        assert!(
+            error.to_string().contains("CI_MERGE_REQUEST_IID"),
+            "{error}"
+        );
         let branch = variables(&[("CI_PROJECT_ID", "5"), ("CI_COMMIT_SHA", "s")]);
-        assert_eq!(Job::read(Variables(&branch)).map(|job| job.number()).ok(), Some(None));
+        assert_eq!(
+            Job::read(Variables(&branch)).map(|job| job.number()).ok(),
+            Some(None)
+        );
     }
 
     #[test]

@@ -122,8 +122,7 @@ impl Api {
             variable,
         } = credentials;
         let value = format!("{before}{}", token.expose_secret());
-        let mut value =
-            HeaderValue::from_str(&value).map_err(|_| PublishError::Token(variable))?;
+        let mut value = HeaderValue::from_str(&value).map_err(|_| PublishError::Token(variable))?;
         value.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert(header, value);
@@ -162,7 +161,10 @@ impl Api {
     pub(super) fn next(&self, link: &str) -> Result<Url, PublishError> {
         let problem = || PublishError::Unreadable {
             place: self.base.to_string(),
-            problem: format!("the next page is said to be elsewhere, at {}", visible(link)),
+            problem: format!(
+                "the next page is said to be elsewhere, at {}",
+                visible(link)
+            ),
         };
         let url = self.base.join(link).map_err(|_| problem())?;
         match url.origin() == self.base.origin() {
@@ -321,11 +323,17 @@ impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, PublishError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let kind = self.headers.get(header::CONTENT_TYPE);
-            let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
+            let kind = kind
+                .and_then(|kind| kind.to_str().ok())
+                .unwrap_or("no content type");
             let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 << 10)]);
             let problem = match serde_json::from_slice::<Value>(&self.body) {
                 Ok(_) => format!("the JSON is not the API's: {error}"),
-                Err(_) => format!("no JSON but {}, beginning {:?}", visible(kind), beginning(&text)),
+                Err(_) => format!(
+                    "no JSON but {}, beginning {:?}",
+                    visible(kind),
+                    beginning(&text)
+                ),
             };
             PublishError::Unreadable {
                 place: self.place.clone(),
@@ -357,7 +365,9 @@ fn address(text: &str, variable: &str) -> Result<Url, PublishError> {
         return Err(no("is no address with https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(no("has a user or a password in it, which does not belong there"));
+        return Err(no(
+            "has a user or a password in it, which does not belong there",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(no("has ? or # in it"));
@@ -368,7 +378,9 @@ fn address(text: &str, variable: &str) -> Result<Url, PublishError> {
 /// Whether it is on this machine.
 fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let inner = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         let host = inner.unwrap_or(host);
         let ip = host.parse::<std::net::IpAddr>();
         host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
@@ -450,18 +462,35 @@ mod tests {
 
     #[test]
     fn a_token_is_sent_over_tls_or_to_this_machine() {
-        for base in ["https://h/api", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost"] {
+        for base in [
+            "https://h/api",
+            "http://127.0.0.1:1",
+            "http://[::1]:1",
+            "http://localhost",
+        ] {
             assert!(api(base, "t").is_ok(), "{base}");
         }
         for base in ["http://h/api", "http://localhost.evil", "http://10.0.0.1"] {
             let error = api(base, "hunter2").expect_err(base).to_string();
-            assert!(error.contains("not sent") && !error.contains("hunter2"), "{error}");
+            assert!(
+                error.contains("not sent") && !error.contains("hunter2"),
+                "{error}"
+            );
         }
-        for base in ["", "h", "ftp://h", "https://me:pw@h", "https://h?x=1", "https://h#x"] {
+        for base in [
+            "",
+            "h",
+            "ftp://h",
+            "https://me:pw@h",
+            "https://h?x=1",
+            "https://h#x",
+        ] {
             let error = api(base, "t").expect_err(base).to_string();
             assert!(error.contains("API") && !error.contains("pw"), "{error}");
         }
-        let error = api("https://h", "a\nb").expect_err("a token of two lines").to_string();
+        let error = api("https://h", "a\nb")
+            .expect_err("a token of two lines")
+            .to_string();
         assert!(error.contains("TOKEN"), "{error}");
         let shown = format!("{:?}", api("https://h", "hunter2"));
         assert!(!shown.contains("hunter2"), "{shown}");
@@ -476,7 +505,9 @@ mod tests {
         for elsewhere in ["https://evil/x", "http://h/x", "https://h:8443/x"] {
             assert!(api.next(elsewhere).is_err(), "{elsewhere}");
         }
-        assert!(!is_loopback(&address("https://example.com", "API").expect("an address")));
+        assert!(!is_loopback(
+            &address("https://example.com", "API").expect("an address")
+        ));
     }
 
     #[test]
@@ -502,11 +533,42 @@ mod tests {
             (429, &[], "", Some(None)),
             (429, &[("retry-after", "3")], "", seconds(3)),
             (403, &[("retry-after", "3")], "", seconds(3)),
-            (429, &[("retry-after", "Thu, 01 Jan 2026 00:00:09 GMT")], "", seconds(9)),
-            (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &reset)], "", seconds(30)),
-            (429, &[("ratelimit-remaining", "0"), ("ratelimit-reset", &reset)], "", seconds(30)),
-            (403, &[("x-ratelimit-remaining", "4"), ("x-ratelimit-reset", &reset)], "", None),
-            (403, &[], "You have exceeded a secondary rate limit", seconds(60)),
+            (
+                429,
+                &[("retry-after", "Thu, 01 Jan 2026 00:00:09 GMT")],
+                "",
+                seconds(9),
+            ),
+            (
+                403,
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", &reset),
+                ],
+                "",
+                seconds(30),
+            ),
+            (
+                429,
+                &[("ratelimit-remaining", "0"), ("ratelimit-reset", &reset)],
+                "",
+                seconds(30),
+            ),
+            (
+                403,
+                &[
+                    ("x-ratelimit-remaining", "4"),
+                    ("x-ratelimit-reset", &reset),
+                ],
+                "",
+                None,
+            ),
+            (
+                403,
+                &[],
+                "You have exceeded a secondary rate limit",
+                seconds(60),
+            ),
         ] {
             let headers: HeaderMap = headers
                 .iter()
@@ -516,7 +578,11 @@ mod tests {
                 })
                 .collect();
             let status = StatusCode::from_u16(status).expect("a status");
-            assert_eq!(later(status, &headers, said, now), expected, "{status} {headers:?} {said}");
+            assert_eq!(
+                later(status, &headers, said, now),
+                expected,
+                "{status} {headers:?} {said}"
+            );
         }
     }
 }

@@ -30,8 +30,9 @@ pub(super) fn parsed<T>(name: &str, text: &str) -> Result<T, PublishError>
 where
     T: FromStr<Err: Display>,
 {
-    text.parse().map_err(|error: T::Err| PublishError::Variable {
-        name: name.to_owned(),
-        problem: format!("cannot be used: {error}"),
-    })
+    text.parse()
+        .map_err(|error: T::Err| PublishError::Variable {
+            name: name.to_owned(),
+            problem: format!("cannot be used: {error}"),
+        })
 }

@@ -26,7 +26,9 @@ pub fn marker(name: &str, environment: &str) -> String {
 #[must_use]
 pub fn marked(comment: &str) -> Option<(&str, &str)> {
     let line = comment.lines().next()?.trim_end();
-    let of = line.strip_prefix("<!-- cutover-ci ")?.strip_suffix(" -->")?;
+    let of = line
+        .strip_prefix("<!-- cutover-ci ")?
+        .strip_suffix(" -->")?;
     of.rsplit_once('/')
 }
 
@@ -65,7 +67,8 @@ impl Report {
             ("Left out", &self.left_out),
             ("Tests that did not run", &self.not_run),
         ] {
-            let row = |(id, why): (&String, &String)| format!("| {} | {} |\n", code(id), prose(why));
+            let row =
+                |(id, why): (&String, &String)| format!("| {} | {} |\n", code(id), prose(why));
             page.folded(
                 &format!("{title} ({})", of.len()),
                 "| node | why |\n|---|---|\n",
@@ -333,7 +336,11 @@ mod tests {
             (report.markdown_within(65_536), 65_536),
             (report.markdown_within(1_000_000), 1_000_000),
         ] {
-            assert!(page.len() <= most && page.len() > most / 2, "{}", page.len());
+            assert!(
+                page.len() <= most && page.len() > most / 2,
+                "{}",
+                page.len()
+            );
             assert!(page.contains("more lines or messages are not shown"));
             assert_eq!(
                 page.matches("<details>").count(),

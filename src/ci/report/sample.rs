@@ -84,7 +84,9 @@ pub fn bad() -> Report {
         readers: vec!["serving.report".to_owned()],
     });
     let unit = "unit_test.shop.totals.adds_up".to_owned();
-    report.not_run.insert(unit, "only dbt can run it".to_owned());
+    report
+        .not_run
+        .insert(unit, "only dbt can run it".to_owned());
     let gone = ("model.shop.gone".to_owned(), "marts.gone".to_owned());
     report.deleted.extend([gone]);
     let moved = (

@@ -256,7 +256,14 @@ pub(super) async fn state(
     let gone: Vec<String> = drift
         .iter()
         .filter(|drift| !drift.is_extra())
-        .map(|drift| format!("{}.{} is {}", drift.schema, drift.name, drift.change.as_str()))
+        .map(|drift| {
+            format!(
+                "{}.{} is {}",
+                drift.schema,
+                drift.name,
+                drift.change.as_str()
+            )
+        })
         .collect();
     if !gone.is_empty() {
         let error = anyhow::anyhow!(

@@ -44,6 +44,11 @@ fn opened(
     commands: &Commands,
     target: &Target,
 ) -> Result<(Release, release::Wanted), CommandError> {
+    if commands.global.bundle.is_some() {
+        let error =
+            anyhow::anyhow!("a corner is built from the project's files, not from a bundle");
+        return Err(CommandError::new(Class::Usage, error).with_hint("leave out --bundle"));
+    }
     let mut wanted = commands.wanted(target, Vec::new());
     wanted.is_here = true;
     if wanted.environment.is_none() {
@@ -84,7 +89,15 @@ pub(super) async fn build(
         false => Kind::Build,
     };
     let mut early = Report::begun(kind, name.as_str(), Timestamp::now());
-    let prepared = prepared(commands, arguments, (kind, name), found.as_ref(), output, stop).await;
+    let prepared = prepared(
+        commands,
+        arguments,
+        (kind, name),
+        found.as_ref(),
+        output,
+        stop,
+    )
+    .await;
     let Prepared {
         release,
         wanted,
@@ -146,7 +159,13 @@ async fn prepared(
     let store = journal(&release).await?;
     let revision = match told.and_then(|found| found.revision.clone()) {
         Some(revision) => Some(revision),
-        None => merge_base::head(release.folder(), stop).await?,
+        // It is told and nothing else; a project need not be in a repository.
+        None => merge_base::head(release.folder(), stop)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::info!(%error, "the commit is not known");
+                None
+            }),
     };
     let request = Request {
         kind,
@@ -232,7 +251,11 @@ pub(super) async fn list(commands: &Commands, arguments: &CiList, output: &Outpu
             created_at: corner.created_at,
             expires_at: corner.expires_at,
             objects: record.objects.len(),
-            schemas: record.schemas.values().map(|held| held.name.clone()).collect(),
+            schemas: record
+                .schemas
+                .values()
+                .map(|held| held.name.clone())
+                .collect(),
             cluster: record.cluster.as_ref().map(|held| held.name.clone()),
             cluster_seconds: record.cluster_seconds(now),
             credits: record.credits(now),

@@ -10,10 +10,7 @@ const MOST: usize = 100;
 /// An order in which plain DROPs succeed: lists of objects of one kind none of which depends on another of its list
 /// or of a later one. Indexes and parts of sources go with what they belong to.
 #[must_use]
-pub fn dependents_first<'c>(
-    catalog: &'c Catalog,
-    going: &[&'c Object],
-) -> Vec<Vec<&'c Object>> {
+pub fn dependents_first<'c>(catalog: &'c Catalog, going: &[&'c Object]) -> Vec<Vec<&'c Object>> {
     let alone: BTreeMap<&str, &Object> = going
         .iter()
         .filter(|object| object.kind != ObjectKind::Index && !object.is_part)

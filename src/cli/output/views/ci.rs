@@ -151,7 +151,9 @@ impl View for Published {
         }
         for (what, path) in [("summary", &self.summary), ("outputs", &self.outputs)] {
             let _ = match path {
-                Some(path) => writeln!(text, "{what} added to {}", visible(&path.to_string_lossy())),
+                Some(path) => {
+                    writeln!(text, "{what} added to {}", visible(&path.to_string_lossy()))
+                }
                 None => writeln!(text, "no {what}: no file for it is named"),
             };
         }
