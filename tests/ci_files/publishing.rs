@@ -1,8 +1,8 @@
 //! `cutover ci report` over a platform with pages, limits, faults and tokens of all kinds.
 
 use super::platform::{BLIND, Fault, Platform, READER, WRITER, Who};
+use super::sample;
 use super::shell::{CUTOVER, Ended, plain, run};
-use super::{sample, shell};
 use axum::http::Method;
 use cutover::ci::report::Report;
 use cutover::ci::report::markdown::{marked, marker};
@@ -103,7 +103,7 @@ impl Job {
 }
 
 #[track_caller]
-fn ends(ended: &shell::Ended, code: i32, said: &str) {
+fn ends(ended: &Ended, code: i32, said: &str) {
     assert_eq!(ended.code, Some(code), "{}", ended.output);
     assert!(
         ended.output.contains(said),
