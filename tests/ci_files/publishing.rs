@@ -534,3 +534,37 @@ async fn what_is_wrong_is_named_before_anything_is_sent() {
     let ended = run(CUTOVER, &nowhere, job.folder.path(), &job.environment).await;
     ends(&ended, 2, "no platform is named");
 }
+
+#[tokio::test]
+async fn a_build_that_cannot_begin_is_reported_too() {
+    let job = Job::on_github(WRITER).await;
+    let folder = job.folder.path();
+    // There is no dbt project.
+    let build = ["ci", "build", "--json", "early.json"];
+    let ended = run(CUTOVER, &build, folder, &job.environment).await;
+    ends(&ended, 2, "dbt_project.yml");
+    let publish = ["ci", "report", "early.json"];
+    ends(
+        &run(CUTOVER, &publish, folder, &job.environment).await,
+        0,
+        "comment created",
+    );
+    let body = job.platform.own().remove(0).body;
+    assert_eq!(marked(&body), Some(("", "pr-7")));
+    assert!(
+        body.contains("wrong") && body.contains("dbt_project.yml"),
+        "{body}"
+    );
+    let statuses = job.platform.known().statuses.clone();
+    assert_eq!(
+        (&statuses[0].1["state"], &statuses[0].1["context"]),
+        (&json!("error"), &json!("cutover"))
+    );
+    // A faulty configuration does not keep a report from being published.
+    std::fs::write(folder.join("cutover.yaml"), "nonsense: {").expect("a file");
+    ends(
+        &run(CUTOVER, &publish, folder, &job.environment).await,
+        0,
+        "comment updated",
+    );
+}

@@ -127,3 +127,38 @@ async fn a_request_is_checked_out_built_reported_closed_and_released() {
     assert_eq!(world.sql.value(&query).await, "5");
     world.nothing_left().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_for_dbt_is_written_while_it_is_true() {
+    let Some(world) = World::start(Needs::Sandbox).await else {
+        return;
+    };
+    world.produce_by_sql().await;
+    let state = ["ci", "state", "state"];
+    world.cutover(&state).await.exits(3).says("none");
+    let compiled = world.dbt(&["compile"]).await;
+    assert_eq!(compiled.code, Some(0), "{compiled}");
+    let import = ["baseline", "import", "--manifest", "target/manifest.json"];
+    world.cutover(&import).await.exits(0);
+    world.cutover(&state).await.exits(0);
+    let unchanged = ["ls", "--select", "state:modified", "--state", "state"];
+    let listed = world.dbt(&unchanged).await;
+    assert!(listed.all().contains("No nodes selected"), "{listed}");
+    world.cutover(&state).await.exits(3).says("exists already");
+    // Somebody makes a view anew, and drops another: dbt would read what is not there.
+    let (serving, marts) = (world.name("serving"), world.name("marts"));
+    let again = format!("CREATE OR REPLACE VIEW {serving}.report AS SELECT 1 AS n");
+    world.sql.run(&again).await;
+    let forced = ["ci", "state", "state", "--force"];
+    let refused = world.cutover(&forced).await.exits(3);
+    let refused = refused.says(&format!("{serving}.report is recreated"));
+    drop(refused);
+    world.sql.run(&format!("DROP VIEW {serving}.report")).await;
+    let refused = world.cutover(&forced).await.exits(3);
+    drop(refused.says(&format!("{serving}.report is missing")));
+    // What nobody recorded is in nobody's way.
+    let extra = format!("CREATE VIEW {marts}.extra AS SELECT 1 AS n");
+    world.sql.run(&extra).await;
+    let other = world.cutover(&forced).await.exits(3);
+    assert!(!other.all().contains("extra"), "{other}");
+}
