@@ -38,6 +38,8 @@ pub mod merge_base;
 pub mod name;
 /// Where in a corner what is built.
 pub mod place;
+/// Putting a report where people look.
+pub mod publish;
 /// What the journal keeps of a corner.
 pub mod record;
 /// What a build says of itself.

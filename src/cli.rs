@@ -73,11 +73,17 @@ async fn dispatch<H: Handlers>(
         Command::Ci(CiCommand::Build(arguments)) => {
             handlers.ci_build(arguments, output, stop).await
         }
+        Command::Ci(CiCommand::Report(arguments)) => {
+            handlers.ci_report(arguments, output, stop).await
+        }
         Command::Ci(CiCommand::List(arguments)) => handlers.ci_list(arguments, output, stop).await,
         Command::Ci(CiCommand::Teardown(arguments)) => {
             handlers.ci_teardown(arguments, output, stop).await
         }
         Command::Ci(CiCommand::Gc(arguments)) => handlers.ci_gc(arguments, output, stop).await,
+        Command::Ci(CiCommand::State(arguments)) => {
+            handlers.ci_state(arguments, output, stop).await
+        }
         Command::Serve => handlers.serve(output, stop).await,
         Command::Baseline(BaselineCommand::Show(arguments)) => {
             handlers.baseline_show(arguments, output, stop).await

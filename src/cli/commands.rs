@@ -1,6 +1,6 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
+use super::arguments::ci::{CiBuild, CiCommand, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
     Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
@@ -10,8 +10,7 @@ use super::{CommandError, Output};
 use crate::daemon;
 use crate::deployment::Verb;
 use crate::release::{self, Release, ReleaseError, Wanted};
-use crate::settings::Log;
-use crate::settings::Override;
+use crate::settings::{Log, Override, Settings};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +31,8 @@ mod gc;
 mod leader;
 /// `ls`
 mod ls;
+/// `ci report`
+pub(super) mod publish;
 /// `status`, `history` and `show`
 mod report;
 /// `promote`, `rollback`, `abort`, `resume` and `cleanup`
@@ -84,6 +85,10 @@ impl Commands {
     /// # Errors
     /// Faults of the configuration.
     pub fn log(&self, command: &Command) -> Result<Log, CommandError> {
+        // A faulty configuration may be what the report tells; it needs none itself.
+        if let Command::Ci(CiCommand::Report(_)) = command {
+            return Ok(Settings::defaults()?.log);
+        }
         let loaded = release::configuration(&self.wanted)?;
         let is_set = loaded.changes().any(|(key, _)| key == "log.level");
         let mut log = loaded.settings.log;
@@ -279,6 +284,15 @@ impl Handlers for Commands {
         ci::build(self, arguments, output, stop).await
     }
 
+    async fn ci_report(
+        &self,
+        arguments: &CiReport,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        publish::report(arguments, output, stop).await
+    }
+
     async fn ci_list(&self, arguments: &CiList, output: &Output, _: &CancellationToken) -> Answer {
         ci::list(self, arguments, output).await
     }
@@ -294,6 +308,15 @@ impl Handlers for Commands {
 
     async fn ci_gc(&self, arguments: &CiGc, output: &Output, stop: &CancellationToken) -> Answer {
         ci::gc(self, arguments, output, stop).await
+    }
+
+    async fn ci_state(
+        &self,
+        arguments: &CiState,
+        output: &Output,
+        _: &CancellationToken,
+    ) -> Answer {
+        ci::state(self, arguments, output).await
     }
 
     async fn serve(&self, output: &Output, stop: &CancellationToken) -> Answer {

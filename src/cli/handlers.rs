@@ -1,7 +1,7 @@
 //! What each command does. The real implementation opens files, the store and the connection; the
 //! tests' one only notes what was asked.
 
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     History, Ls, Plan, Rollback, Show, Status, Step,
@@ -84,6 +84,13 @@ pub trait Handlers {
         output: &Output,
         stop: &CancellationToken,
     ) -> Answer;
+    /// `cutover ci report`
+    async fn ci_report(
+        &self,
+        arguments: &CiReport,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover ci list`
     async fn ci_list(
         &self,
@@ -100,6 +107,13 @@ pub trait Handlers {
     ) -> Answer;
     /// `cutover ci gc`
     async fn ci_gc(&self, arguments: &CiGc, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover ci state`
+    async fn ci_state(
+        &self,
+        arguments: &CiState,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover serve`
     async fn serve(&self, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover baseline show`

@@ -1,11 +1,12 @@
 //! The commands over a daemon: `--server`. What a daemon does is asked of it; what needs the
 //! project's files is refused.
 
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
+use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     Global, History, Ls, Plan, Rollback, Show, Status, Step,
 };
+use super::commands::publish;
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
 use super::output::views::{RunsView, StatusView};
@@ -386,6 +387,11 @@ impl Handlers for Remote {
         not_here("ci build")
     }
 
+    /// The report is a file here; no daemon is asked.
+    async fn ci_report(&self, arguments: &CiReport, output: &Output, stop: &Stop) -> Answer {
+        publish::report(arguments, output, stop).await
+    }
+
     async fn ci_list(&self, _: &CiList, _: &Output, _: &Stop) -> Answer {
         not_here("ci list")
     }
@@ -396,6 +402,10 @@ impl Handlers for Remote {
 
     async fn ci_gc(&self, _: &CiGc, _: &Output, _: &Stop) -> Answer {
         not_here("ci gc")
+    }
+
+    async fn ci_state(&self, _: &CiState, _: &Output, _: &Stop) -> Answer {
+        not_here("ci state")
     }
 
     async fn serve(&self, _: &Output, _: &CancellationToken) -> Answer {

@@ -78,6 +78,9 @@ impl Handlers for Fake {
     async fn ci_build(&self, _: &super::arguments::ci::CiBuild, _: &Output, _: &Stop) -> Answer {
         self.note("ci build")
     }
+    async fn ci_report(&self, _: &super::arguments::ci::CiReport, _: &Output, _: &Stop) -> Answer {
+        self.note("ci report")
+    }
     async fn ci_list(&self, _: &super::arguments::ci::CiList, _: &Output, _: &Stop) -> Answer {
         self.note("ci list")
     }
@@ -91,6 +94,9 @@ impl Handlers for Fake {
     }
     async fn ci_gc(&self, _: &super::arguments::ci::CiGc, _: &Output, _: &Stop) -> Answer {
         self.note("ci gc")
+    }
+    async fn ci_state(&self, _: &super::arguments::ci::CiState, _: &Output, _: &Stop) -> Answer {
+        self.note("ci state")
     }
     async fn serve(&self, _: &Output, _: &Stop) -> Answer {
         self.note("serve")
@@ -155,9 +161,11 @@ async fn each_command_reaches_its_handler() {
         "check",
         "gc",
         "ci build --name pr-1",
+        "ci report r",
         "ci list",
         "ci teardown --name pr-1",
         "ci gc",
+        "ci state d",
         "baseline show",
         "baseline import --manifest m",
         "baseline export d",
@@ -181,6 +189,8 @@ async fn each_command_reaches_its_handler() {
                 .replace("export d", "export")
                 .replace("forget e", "forget")
                 .replace("compile o", "compile")
+                .replace("report r", "report")
+                .replace("state d", "state")
                 .replace(" --name pr-1", "")
         })
         .to_vec();

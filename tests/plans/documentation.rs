@@ -199,6 +199,7 @@ fn links_between_the_documents_lead_somewhere() {
         "docs/architecture.md",
         "docs/benchmarks.md",
         "docs/bundles.md",
+        "docs/ci-platforms.md",
         "docs/glossary.md",
         "docs/operations.md",
         "docs/questions.md",

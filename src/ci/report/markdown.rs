@@ -7,7 +7,7 @@ use crate::plan::render::roughly;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// The most bytes: GitHub takes 65,536 characters of a comment.
+/// The most bytes where nobody says another number: GitHub takes 65,536 characters of a comment.
 pub const LONGEST: usize = 60_000;
 
 /// The most bytes of one message.
@@ -22,11 +22,27 @@ pub fn marker(name: &str, environment: &str) -> String {
     format!("<!-- cutover-ci {environment}/{name} -->")
 }
 
+/// The environment and the name of the corner that a comment is of; `None` of another comment.
+#[must_use]
+pub fn marked(comment: &str) -> Option<(&str, &str)> {
+    let line = comment.lines().next()?.trim_end();
+    let of = line
+        .strip_prefix("<!-- cutover-ci ")?
+        .strip_suffix(" -->")?;
+    of.rsplit_once('/')
+}
+
 impl Report {
     /// The report as Markdown, at most [`LONGEST`] bytes: what went wrong comes first, and what is cut off is told.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut page = Page::new(&marker(&self.name, &self.environment));
+        self.markdown_within(LONGEST)
+    }
+
+    /// As [`Report::markdown`], of at most so many bytes; at least a page's head must fit.
+    #[must_use]
+    pub fn markdown_within(&self, most: usize) -> String {
+        let mut page = Page::new(&marker(&self.name, &self.environment), most);
         let sign = match self.verdict {
             Verdict::Passed => "✅",
             Verdict::Failed | Verdict::Wrong => "❌",
@@ -213,19 +229,21 @@ fn cut(text: &str, most: usize) -> String {
 /// Blocks, as long as there is room.
 struct Page {
     out: String,
+    most: usize,
     left_out: usize,
 }
 
 impl Page {
-    fn new(marker: &str) -> Self {
+    fn new(marker: &str, most: usize) -> Self {
         Self {
             out: format!("{marker}\n"),
+            most,
             left_out: 0,
         }
     }
 
     fn has_room(&self, more: usize) -> bool {
-        self.out.len() + more + RESERVE <= LONGEST
+        self.out.len() + more + RESERVE <= self.most
     }
 
     fn block(&mut self, block: &str) {
@@ -283,7 +301,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::super::sample;
-    use super::{LONGEST, fenced, marker};
+    use super::{LONGEST, fenced, marked, marker};
 
     #[test]
     fn a_reader_sees_what_went_wrong_first() {
@@ -313,13 +331,23 @@ mod tests {
             node.message = Some("é".repeat(3000));
             report.nodes.push(node);
         }
-        let page = report.markdown();
-        assert!(page.len() <= LONGEST, "{}", page.len());
-        assert!(page.contains("more lines or messages are not shown"));
-        assert_eq!(
-            page.matches("<details>").count(),
-            page.matches("</details>").count()
-        );
+        for (page, most) in [
+            (report.markdown(), LONGEST),
+            (report.markdown_within(65_536), 65_536),
+            (report.markdown_within(1_000_000), 1_000_000),
+        ] {
+            assert!(
+                page.len() <= most && page.len() > most / 2,
+                "{}",
+                page.len()
+            );
+            assert!(page.contains("more lines or messages are not shown"));
+            assert_eq!(
+                page.matches("<details>").count(),
+                page.matches("</details>").count()
+            );
+            assert_eq!(marked(&page), Some(("production", "pr-7")));
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! `cutover ci`
 
-use super::values::parse_name;
+use super::values::{parse_name, parse_span};
 use super::{Selecting, Target};
 use crate::ci::name::CornerName;
+use crate::settings::Span;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -11,12 +12,16 @@ use std::path::PathBuf;
 pub enum CiCommand {
     /// Build what a pull request changes, in schemas and on a cluster of its own, and test it
     Build(CiBuild),
+    /// Put the report of a build on its pull request: one comment, a status, the job's summary
+    Report(CiReport),
     /// List the corners that stand, are built or wait
     List(CiList),
     /// Drop the corner of a pull request
     Teardown(CiTeardown),
     /// Drop the corners that have expired, and what killed builds left
     Gc(CiGc),
+    /// Write what is live as dbt's artifacts, for `dbt build --select state:modified+ --defer --state DIR`
+    State(CiState),
 }
 
 /// `cutover ci build`
@@ -62,6 +67,37 @@ pub struct CiBuild {
     pub junit: Option<PathBuf>,
 }
 
+/// `cutover ci report`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover ci build --json report.json
+  cutover ci report report.json --github
+
+In a job of GitHub it needs GITHUB_TOKEN in the environment, with the permissions pull-requests: write and
+statuses: write; in one of GitLab GITLAB_TOKEN, an access token with the scope api. With a token that may only
+read, the summary is written and nothing else; the exit code is 0 then too.")]
+pub struct CiReport {
+    /// The report that `cutover ci build --json FILE` wrote; - reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Publish to GitHub [default: the platform that the job runs on]
+    #[arg(long, conflicts_with = "gitlab")]
+    pub github: bool,
+    /// Publish to GitLab [default: the platform that the job runs on]
+    #[arg(long)]
+    pub gitlab: bool,
+    /// Add the report as Markdown to this file [default: of GitHub, the one in GITHUB_STEP_SUMMARY]
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// Add verdict, corner and report file as NAME=VALUE to this file [default: of GitHub, the one in GITHUB_OUTPUT]
+    #[arg(long, value_name = "FILE")]
+    pub outputs: Option<PathBuf>,
+    /// How long an API that is away, or asks to wait, is tried
+    #[arg(long, value_name = "DURATION", value_parser = parse_span, default_value = "2m")]
+    pub timeout: Span,
+}
+
 /// `cutover ci list`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct CiList {
@@ -93,4 +129,24 @@ pub struct CiGc {
     /// Say what would go; change nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `cutover ci state`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  cutover ci state production-state
+  dbt build --select state:modified+ --defer --state production-state
+
+It is refused when something that the manifest names is not there any more, or is another: dbt would read it.")]
+pub struct CiState {
+    /// Folder for manifest.json and run_results.json
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// Overwrite files that are there
+    #[arg(long)]
+    pub force: bool,
 }

@@ -240,6 +240,56 @@ pub(super) async fn export(
     success()
 }
 
+/// Writes the manifest and run results of what is live, for dbt's `--state` and `--defer-state`, when what is live is what
+/// was recorded. Asks Materialize for its catalog once.
+pub(super) async fn state(
+    release: &Release,
+    folder: &Path,
+    force: bool,
+    output: &Output,
+) -> Answer {
+    let (artifacts, key) = (release.artifacts()?, release.artifact_key());
+    let bundle = live_bundle(&artifacts, &key).await?;
+    let catalog = catalog(release).await?;
+    let drift = drift::found(&bundle.metadata, &catalog);
+    // What nobody recorded is in nobody's way: dbt asks for what the manifest names.
+    let gone: Vec<String> = drift
+        .iter()
+        .filter(|drift| !drift.is_extra())
+        .map(|drift| {
+            format!(
+                "{}.{} is {}",
+                drift.schema,
+                drift.name,
+                drift.change.as_str()
+            )
+        })
+        .collect();
+    if !gone.is_empty() {
+        let error = anyhow::anyhow!(
+            "production is not what {} made live: {}",
+            bundle.metadata.deployment,
+            gone.join(", ")
+        );
+        return Err(CommandError::new(Class::Refused, error).with_hint(
+            "release the project with --full, or take what is live over with `cutover baseline import --replace`",
+        ));
+    }
+    for (node, why) in &bundle.metadata.held_back {
+        output.remark(&format!("{node} is not live as the manifest has it: {why}"));
+    }
+    let files = [
+        ("manifest.json", Some(bundle.manifest)),
+        ("run_results.json", bundle.run_results),
+    ];
+    let written = write(folder, files, force)?;
+    output.document(&ExportView {
+        deployment: bundle.metadata.deployment,
+        files: written,
+    });
+    success()
+}
+
 /// The files of the baseline, which is checked before.
 async fn live_bundle(artifacts: &Artifacts, key: &Key) -> Result<Bundle, ArtifactError> {
     match artifacts.baseline(key).await? {
@@ -257,9 +307,9 @@ async fn live_bundle(artifacts: &Artifacts, key: &Key) -> Result<Bundle, Artifac
 }
 
 /// Writes files into a folder; none of them, when one is there and `force` is not given.
-fn write(
+fn write<const N: usize>(
     folder: &Path,
-    files: [(&str, Option<Vec<u8>>); 3],
+    files: [(&str, Option<Vec<u8>>); N],
     force: bool,
 ) -> Result<Vec<PathBuf>, CommandError> {
     let failed = |path: &Path, error: std::io::Error| {

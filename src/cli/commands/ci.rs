@@ -10,7 +10,7 @@ use crate::ci::name::CornerName;
 use crate::ci::report::{Kind, Report, Verdict};
 use crate::ci::turn;
 use crate::cli::arguments::Target;
-use crate::cli::arguments::ci::{CiBuild, CiGc, CiList, CiTeardown};
+use crate::cli::arguments::ci::{CiBuild, CiGc, CiList, CiState, CiTeardown};
 use crate::cli::handlers::{Answer, Ending};
 use crate::cli::output::views::{CornerView, CornersView, TakenDownView};
 use crate::cli::{CommandError, Output};
@@ -20,16 +20,12 @@ use crate::release::{self, Release, ReleaseError};
 use crate::settings::Settings;
 use crate::store::{CornerState, Store, Subject};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// What the platform says of this job; nothing where there is none.
 fn detected() -> Option<Detected> {
-    let variables: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    detect::detect(&variables)
+    detect::detect(&super::publish::variables())
 }
 
 /// The corner that is meant.
@@ -72,6 +68,14 @@ async fn journal(release: &Release) -> Result<Store, CommandError> {
     Ok(release.store().await?)
 }
 
+/// What a build needs before it can begin.
+struct Prepared {
+    release: Release,
+    wanted: release::Wanted,
+    store: Store,
+    request: Request,
+}
+
 pub(super) async fn build(
     commands: &Commands,
     arguments: &CiBuild,
@@ -80,42 +84,40 @@ pub(super) async fn build(
 ) -> Answer {
     let found = detected();
     let name = named(arguments.name.as_ref(), found.as_ref())?;
-    let (release, wanted) = opened(commands, &arguments.target)?;
-    super::warn(&release, output);
-    let store = journal(&release).await?;
-    let told = found.as_ref();
-    let revision = match told.and_then(|found| found.revision.clone()) {
-        Some(revision) => Some(revision),
-        // It is told and nothing else; a project need not be in a repository.
-        None => merge_base::head(release.folder(), stop)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::info!(%error, "the commit is not known");
-                None
-            }),
-    };
     let kind = match arguments.check {
         true => Kind::Check,
         false => Kind::Build,
     };
-    let request = Request {
-        kind,
-        name,
-        all: arguments.all,
-        base: arguments
-            .base
-            .clone()
-            .or_else(|| told.and_then(|found| found.base.clone())),
-        state: arguments.state.clone(),
-        selection: selection(arguments),
-        owner: told
-            .and_then(|found| found.owner.clone())
-            .unwrap_or_else(|| Subject::of_process().to_string()),
-        revision,
+    let mut early = Report::begun(kind, name.as_str(), Timestamp::now());
+    let prepared = prepared(
+        commands,
+        arguments,
+        (kind, name),
+        found.as_ref(),
+        output,
+        stop,
+    )
+    .await;
+    let Prepared {
+        release,
+        wanted,
+        store,
+        request,
+    } = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // What keeps a build from beginning is what its readers look for.
+            let environment = arguments.target.environment.clone();
+            early.environment = environment.unwrap_or_default();
+            early.verdict = Verdict::of(error.class());
+            early.error = Some(error.messages().join(": "));
+            written(arguments, &early)?;
+            return Err(error);
+        }
     };
     let (reporter, news) = Reporter::channel();
     let renderer = output.render(news);
-    if let Some(found) = told {
+    if let Some(found) = &found {
         reporter.note(format!("the job is one of {}", found.platform.as_str()));
     }
     let build = Build {
@@ -141,6 +143,50 @@ pub(super) async fn build(
         | Verdict::Refused
         | Verdict::Away
         | Verdict::Cancelled => Ending::Reported(Class::Permanent),
+    })
+}
+
+async fn prepared(
+    commands: &Commands,
+    arguments: &CiBuild,
+    (kind, name): (Kind, CornerName),
+    told: Option<&Detected>,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Result<Prepared, CommandError> {
+    let (release, wanted) = opened(commands, &arguments.target)?;
+    super::warn(&release, output);
+    let store = journal(&release).await?;
+    let revision = match told.and_then(|found| found.revision.clone()) {
+        Some(revision) => Some(revision),
+        // It is told and nothing else; a project need not be in a repository.
+        None => merge_base::head(release.folder(), stop)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::info!(%error, "the commit is not known");
+                None
+            }),
+    };
+    let request = Request {
+        kind,
+        name,
+        all: arguments.all,
+        base: arguments
+            .base
+            .clone()
+            .or_else(|| told.and_then(|found| found.base.clone())),
+        state: arguments.state.clone(),
+        selection: selection(arguments),
+        owner: told
+            .and_then(|found| found.owner.clone())
+            .unwrap_or_else(|| Subject::of_process().to_string()),
+        revision,
+    };
+    Ok(Prepared {
+        release,
+        wanted,
+        store,
+        request,
     })
 }
 
@@ -172,6 +218,12 @@ fn written(arguments: &CiBuild, report: &Report) -> Result<(), CiError> {
         write(path, report.junit())?;
     }
     Ok(())
+}
+
+/// Writes what is live as dbt knows it, after a look at whether it is.
+pub(super) async fn state(commands: &Commands, arguments: &CiState, output: &Output) -> Answer {
+    let (release, _) = opened(commands, &arguments.target)?;
+    super::baseline::state(&release, &arguments.directory, arguments.force, output).await
 }
 
 pub(super) async fn list(commands: &Commands, arguments: &CiList, output: &Output) -> Answer {

@@ -2,6 +2,7 @@
 
 use super::super::{Page, View};
 use crate::ci::collect::Collected;
+use crate::ci::publish::{Published, Told};
 use crate::ci::report::{Report, Verdict};
 use crate::plan::render::escape::visible;
 use crate::plan::render::roughly;
@@ -125,6 +126,36 @@ impl View for TakenDownView {
         }
         if text.is_empty() {
             return "no corner is to be dropped\n".to_owned();
+        }
+        text
+    }
+}
+
+impl View for Published {
+    fn text(&self, _page: Page) -> String {
+        let platform = self.platform.as_str();
+        let mut text = String::new();
+        for (what, told) in [("comment", &self.comment), ("status", &self.status)] {
+            let (word, more) = match told {
+                Told::Created { url } => ("created", url.as_ref()),
+                Told::Updated { url } => ("updated", url.as_ref()),
+                Told::Set { name } => ("set", Some(name)),
+                Told::Denied { why } => ("not written, the token may not", Some(why)),
+                Told::Skipped { why } => ("not written", Some(why)),
+            };
+            let _ = write!(text, "{platform}: {what} {word}");
+            if let Some(more) = more {
+                let _ = write!(text, ": {}", visible(more));
+            }
+            text.push('\n');
+        }
+        for (what, path) in [("summary", &self.summary), ("outputs", &self.outputs)] {
+            let _ = match path {
+                Some(path) => {
+                    writeln!(text, "{what} added to {}", visible(&path.to_string_lossy()))
+                }
+                None => writeln!(text, "no {what}: no file for it is named"),
+            };
         }
         text
     }

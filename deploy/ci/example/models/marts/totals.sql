@@ -1,0 +1,3 @@
+SELECT customer, sum(amount) AS total
+FROM {{ source('shop', 'orders') }}
+GROUP BY customer
