@@ -42,7 +42,7 @@ fi
 "#;
 
 /// Releases that can be made.
-const LAST: u32 = 2000;
+const LAST: u32 = 4000;
 
 impl Replay {
     /// Records one release of the world's project, which is given up again, and takes dbt's place.
