@@ -57,13 +57,8 @@ impl Part {
         let mut bench = Bench::start(&self.journal, self.is_slim, self.of == 1).await?;
         let mut failures = 0;
         let wanted = only();
-        let is_wanted = |name: &str| {
-            wanted
-                .as_ref()
-                .is_none_or(|it| it.iter().any(|it| it == name))
-        };
         for (at, scenario) in SCENARIOS.into_iter().enumerate() {
-            if !is_wanted(scenario.name) {
+            if !is_wanted(wanted.as_deref(), scenario.name) {
                 continue;
             }
             for (turn, kind) in KINDS.into_iter().enumerate() {
@@ -112,7 +107,10 @@ async fn matrix(store: &'static str, journal: Journal, is_slim: bool) {
     let (stride, seed, of) = (stride(), seed(), parts(&journal));
     println!("CUTOVER_TEST_MATRIX_SEED={seed}");
     let started = Instant::now();
-    let table = Arc::new(Mutex::new(Table::new(store)));
+    let wanted = only();
+    let table = Arc::new(Mutex::new(Table::new(store, |name| {
+        is_wanted(wanted.as_deref(), name)
+    })));
     let parts = (0..of).map(|number| {
         let part = Part {
             store,
@@ -143,7 +141,7 @@ async fn matrix(store: &'static str, journal: Journal, is_slim: bool) {
     table.took = started.elapsed();
     println!("{}", table.print());
     assert_eq!(table.failures(), [""; 0]);
-    let least = if only().is_some() { 1 } else { 400 / stride };
+    let least = if wanted.is_some() { 1 } else { 400 / stride };
     assert!(table.points() >= least, "{}", table.points());
 }
 
@@ -177,6 +175,10 @@ fn only() -> Option<Vec<String>> {
         assert!(is_one, "not a scenario: {name}");
     }
     Some(names)
+}
+
+fn is_wanted(wanted: Option<&[String]>, name: &str) -> bool {
+    wanted.is_none_or(|names| names.iter().any(|it| it == name))
 }
 
 /// How many worlds share the points: as many as there are processors where most of them are wanted.

@@ -8,6 +8,8 @@ use std::time::Duration;
 /// One row of the table.
 #[derive(Debug, Default, Clone)]
 struct Row {
+    name: String,
+    is_shown: bool,
     points: u32,
     resumed: u32,
     asked_again: u32,
@@ -18,7 +20,7 @@ struct Row {
 #[derive(Debug)]
 pub struct Table {
     /// By scenario and kind of kill.
-    rows: Vec<(String, Row)>,
+    rows: Vec<Row>,
     /// The state in the journal when the process was dead → points.
     killed_in: BTreeMap<String, u32>,
     /// What did not end right.
@@ -28,13 +30,18 @@ pub struct Table {
 }
 
 impl Table {
-    /// One without points.
-    pub fn new(store: &str) -> Self {
-        let names = SCENARIOS.iter().flat_map(|scenario| {
-            KINDS.map(|kind| format!("{store:<10} | {:<8} | {:<16}", scenario.name, kind.name()))
+    /// One without points, of which the rows of some scenarios are shown.
+    pub fn new(store: &str, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let rows = SCENARIOS.iter().flat_map(|scenario| {
+            let is_shown = is_wanted(scenario.name);
+            KINDS.map(|kind| Row {
+                name: format!("{store:<10} | {:<8} | {:<16}", scenario.name, kind.name()),
+                is_shown,
+                ..Row::default()
+            })
         });
         Self {
-            rows: names.map(|name| (name, Row::default())).collect(),
+            rows: rows.collect(),
             killed_in: BTreeMap::new(),
             failures: Vec::new(),
             took: Duration::ZERO,
@@ -43,7 +50,7 @@ impl Table {
 
     /// Counts a point that ended right.
     pub fn count(&mut self, (scenario, kind): (usize, usize), ended: End, killed_in: String) {
-        let (_, row) = &mut self.rows[scenario * KINDS.len() + kind];
+        let row = &mut self.rows[scenario * KINDS.len() + kind];
         row.points += 1;
         match ended {
             End::Resumed => row.resumed += 1,
@@ -65,7 +72,7 @@ impl Table {
 
     /// Points that ended right.
     pub fn points(&self) -> u32 {
-        self.rows.iter().map(|(_, row)| row.points).sum()
+        self.rows.iter().map(|row| row.points).sum()
     }
 
     /// The table for people.
@@ -74,11 +81,11 @@ impl Table {
             "{:<10} | {:<8} | {:<16} | {:>6} | {:>12} | {:>11} | {:>13}\n",
             "store", "command", "killed", "points", "resume ended", "asked again", "already ended"
         );
-        for (name, row) in &self.rows {
+        for row in self.rows.iter().filter(|row| row.is_shown) {
             let _ = writeln!(
                 text,
-                "{name} | {:>6} | {:>12} | {:>11} | {:>13}",
-                row.points, row.resumed, row.asked_again, row.already_ended
+                "{} | {:>6} | {:>12} | {:>11} | {:>13}",
+                row.name, row.points, row.resumed, row.asked_again, row.already_ended
             );
         }
         let judged = match self.failures.len() {

@@ -62,6 +62,8 @@ impl Replay {
     }
 
     async fn recorded(world: &mut World, environment: &[&str], selection: &[&str]) -> Self {
+        // What is given again is a build by dbt; without one there is nothing to record.
+        world.set("BUILD__ENGINE", "dbt");
         let deploy = [&["deploy", "--promotion", "manual"], environment, selection].concat();
         let ready = world.cutover(&deploy).await.exits(0);
         let run = world
