@@ -9,7 +9,9 @@ use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
 use super::changes::Changes;
 use super::lookup::Lookup;
 use super::refusal::Refusals;
-use super::{ObjectKind, Plan, Refusal, RefusalName, Replacement, Strategy, full};
+use super::{
+    ClusterDefinition, ObjectKind, Plan, Refusal, RefusalName, Replacement, Strategy, full,
+};
 use crate::materialize::catalog::Object;
 use crate::project::outcome;
 use crate::project::state::Change;
@@ -209,6 +211,22 @@ fn view<'a>(
         node,
         live,
         cluster: &cluster.name,
+    })
+}
+
+/// Why a replacement on a cluster of this definition would not become ready, or the one that a rollback makes.
+#[must_use]
+pub fn is_unready(cluster: &str, definition: &ClusterDefinition) -> Option<String> {
+    if definition.is_on_refresh() {
+        return Some(format!(
+            "runs on the cluster {cluster}, whose replicas the server starts for refreshes only (SCHEDULE = ON REFRESH): \
+             between two of them neither a replacement nor the way back would become ready"
+        ));
+    }
+    (!definition.has_replicas()).then(|| {
+        format!(
+            "runs on the cluster {cluster}, which has no replicas, so that no replacement on it would ever be ready"
+        )
     })
 }
 

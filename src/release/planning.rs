@@ -417,6 +417,14 @@ impl Release {
             ));
         }
         let session = materialize.session_patiently().await?;
+        if let Some(cluster) = input.catalog.cluster(target.cluster) {
+            // One that cannot be cloned is as good as any: nothing is cloned.
+            let definition = input.catalog.cluster_definition(&session, cluster).await?;
+            let definition = definition.as_ref().ok();
+            if let Some(why) = definition.and_then(|it| replace::is_unready(target.cluster, it)) {
+                return no(why);
+            }
+        }
         let node = target.node;
         let name = Qualified::object(&node.database, &node.schema, &node.identifier);
         let live = match replacement::query(&session, &name).await? {

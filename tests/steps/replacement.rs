@@ -177,6 +177,33 @@ async fn a_replacement_can_be_given_up_and_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_whose_query_is_not_shown_is_given_up_at_once() {
+    let Some(world) = world(false).await else {
+        return;
+    };
+    let before = world.snapshot().await;
+    change(&world, 2);
+    // Of the replacement: that of the view is shown, or there would be no plan.
+    let fault = r"INSERT INTO mz_sandbox.faults (pattern, action, argument) VALUES
+        ('show create materialized view .*cutover_.*_replacement_0', 'error', 'XX000')";
+    world.sql.run(fault).await;
+    let failed = world.cutover(&REPLACE).await.exits(1);
+    let struck = "SELECT hits::text FROM mz_sandbox.faults";
+    assert_eq!(world.sql.value(struck).await, "1");
+    assert_eq!(
+        failed.states(),
+        ["planned", "staging", "building", "unwinding", "failed"]
+    );
+    failed.says("the server does not show the query of");
+    world.snapshot().await.is(&before);
+    assert_eq!(replacements(&world).await, "0");
+    serves(&world, 1).await;
+    world.let_go().await;
+    world.cutover(&REPLACE).await.exits(0);
+    serves(&world, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_replaced_is_refused_or_swapped() {
     let Some(world) = world(false).await else {
         return;
@@ -225,6 +252,18 @@ async fn what_cannot_be_replaced_is_refused_or_swapped() {
         ),
     );
     refused("only the body may change").await;
+    // A cluster on which it would wait for ever.
+    world.project.write(totals, &first);
+    change(&world, 2);
+    let compute = world.name("compute");
+    let replicas =
+        |number: u32| format!("ALTER CLUSTER {compute} SET (REPLICATION FACTOR = {number})");
+    world.sql.run(&replicas(0)).await;
+    refused("which has no replicas").await;
+    let auto = ["plan", "--strategy", "auto"];
+    let swap = world.cutover(&auto).await.exits(3);
+    swap.says("cluster-without-replicas");
+    world.sql.run(&replicas(1)).await;
     // All of it.
     world.project.write(totals, &first);
     let full = ["plan", "--strategy", "replace", "--full"];

@@ -34,6 +34,8 @@ pub struct Readers {
 /// The least and the longest time between two reads of one reader; in between it rests four times as
 /// long as the read took, which leaves the processors to the releases however busy they are.
 const PACE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
+/// The same where many worlds share the processors.
+const SLOW_PACE: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(600)];
 
 impl Readers {
     /// Starts readers, each with a connection of its own, on the swapped cluster.
@@ -41,9 +43,23 @@ impl Readers {
         Self::start_through(world, number, &Arc::default()).await
     }
 
+    /// As [`Readers::start`], with longer rests.
+    pub async fn start_slowly(world: &World, number: usize) -> Self {
+        Self::start_at(world, number, &Arc::default(), SLOW_PACE).await
+    }
+
     /// As [`Readers::start`], through outages of the server: each is counted before it begins, and
     /// costs a reader nothing but its connection.
     pub async fn start_through(world: &World, number: usize, outages: &Arc<AtomicU32>) -> Self {
+        Self::start_at(world, number, outages, PACE).await
+    }
+
+    async fn start_at(
+        world: &World,
+        number: usize,
+        outages: &Arc<AtomicU32>,
+        [least, longest]: [Duration; 2],
+    ) -> Self {
         let query = format!(
             "SELECT (SELECT max(release) FROM {}.totals), (SELECT min(release) FROM {}.report), \
              (SELECT sum(total) FROM {}.report)",
@@ -74,7 +90,7 @@ impl Readers {
                     }
                     let took = started.elapsed();
                     seen.slowest = seen.slowest.max(took);
-                    tokio::time::sleep((took * 4).clamp(PACE[0], PACE[1])).await;
+                    tokio::time::sleep((took * 4).clamp(least, longest)).await;
                 }
                 seen
             }));

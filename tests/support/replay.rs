@@ -42,7 +42,7 @@ fi
 "#;
 
 /// Releases that can be made.
-const LAST: u32 = 2000;
+const LAST: u32 = 4000;
 
 impl Replay {
     /// Records one release of the world's project, which is given up again, and takes dbt's place.
@@ -62,6 +62,8 @@ impl Replay {
     }
 
     async fn recorded(world: &mut World, environment: &[&str], selection: &[&str]) -> Self {
+        // What is given again is a build by dbt; without one there is nothing to record.
+        world.set("BUILD__ENGINE", "dbt");
         let deploy = [&["deploy", "--promotion", "manual"], environment, selection].concat();
         let ready = world.cutover(&deploy).await.exits(0);
         let run = world

@@ -2,6 +2,7 @@
 
 use mz_sandbox::{Options, Sandbox};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
@@ -35,6 +36,14 @@ impl Server {
             Self::Sandbox(sandbox) => Self::Shared(sandbox.url()),
             Self::Shared(url) => Self::Shared(url.clone()),
             Self::Given(url) => Self::Given(url.clone()),
+        }
+    }
+
+    /// Tells of each statement that a fault holds, where the stand-in is in this process.
+    pub fn held(&self) -> Option<watch::Receiver<u64>> {
+        match self {
+            Self::Sandbox(sandbox) => sandbox.held(),
+            Self::Shared(_) | Self::Given(_) => None,
         }
     }
 

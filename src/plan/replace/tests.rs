@@ -1,8 +1,10 @@
-use super::{Difference, Queries, Reasons, columns_differ, note, plan, refusal, target, tests_of};
+use super::{
+    Difference, Queries, Reasons, columns_differ, is_unready, note, plan, refusal, target, tests_of,
+};
 use crate::plan::candidate::ClusterUse;
 use crate::plan::changes::Changes;
 use crate::plan::sample::World;
-use crate::plan::{ObjectKind, Plan, RefusalName, Strategy};
+use crate::plan::{ClusterDefinition, ObjectKind, Plan, RefusalName, Strategy};
 use crate::project::state::Change;
 use std::collections::BTreeMap;
 
@@ -187,6 +189,37 @@ fn the_server_must_have_the_view_as_the_project_does() {
     let mut old = world();
     old.catalog.replacements = None;
     assert!(refused(&old).contains("lists no replacements"));
+}
+
+#[test]
+fn a_cluster_that_is_not_always_there_replaces_nothing() {
+    let why = |definition: ClusterDefinition| is_unready("compute", &definition);
+    let managed = |options: &str| {
+        why(ClusterDefinition::Managed {
+            options: options.to_owned(),
+        })
+    };
+    assert_eq!(managed("SIZE = '25cc'"), None);
+    for (options, said) in [
+        (
+            "SIZE = '25cc', SCHEDULE = ON REFRESH",
+            "SCHEDULE = ON REFRESH",
+        ),
+        (
+            "SIZE = '25cc', REPLICATION FACTOR = 0, SCHEDULE = ON REFRESH (HYDRATION TIME ESTIMATE = '1 hour')",
+            "SCHEDULE = ON REFRESH",
+        ),
+        (
+            "SIZE = '25cc', REPLICATION FACTOR = 0, SCHEDULE = MANUAL",
+            "has no replicas",
+        ),
+    ] {
+        let reason = managed(options).expect("a reason");
+        assert!(reason.contains(said), "{options}: {reason}");
+    }
+    let replicas = Vec::new();
+    let unmanaged = why(ClusterDefinition::Unmanaged { replicas });
+    assert!(unmanaged.is_some_and(|reason| reason.contains("has no replicas")));
 }
 
 #[test]

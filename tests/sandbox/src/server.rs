@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::costs::Costs;
@@ -104,6 +105,12 @@ impl Sandbox {
             "postgres://{role}@127.0.0.1:{}/materialize?sslmode=disable",
             self.port
         )
+    }
+
+    /// How many statements faults have held so far, told whenever it is one more: for who does not want to ask
+    /// `mz_sandbox.faults` again and again. `None` once it is stopped.
+    pub fn held(&self) -> Option<watch::Receiver<u64>> {
+        self.engine.as_ref().map(|engine| engine.steering.held())
     }
 
     /// Ends it and waits until its PostgreSQL is gone.

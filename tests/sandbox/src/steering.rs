@@ -64,6 +64,8 @@ pub struct Steering {
     changed: watch::Sender<u64>,
     /// Changes at each outage: sessions end.
     outages: watch::Sender<u64>,
+    /// How many statements have been held so far.
+    held: watch::Sender<u64>,
     logged: std::sync::atomic::AtomicU64,
 }
 
@@ -72,11 +74,13 @@ impl Steering {
     pub fn new(client: Client) -> Self {
         let (changed, _) = watch::channel(0);
         let (outages, _) = watch::channel(0);
+        let (held, _) = watch::channel(0);
         Self {
             client,
             state: Mutex::default(),
             changed,
             outages,
+            held,
             logged: std::sync::atomic::AtomicU64::new(0),
         }
     }
@@ -88,6 +92,11 @@ impl Steering {
     /// Tells of outages.
     pub fn outages(&self) -> watch::Receiver<u64> {
         self.outages.subscribe()
+    }
+
+    /// Tells how many statements have been held so far, whenever one more is.
+    pub fn held(&self) -> watch::Receiver<u64> {
+        self.held.subscribe()
     }
 
     /// Whether new connections are refused right now.
@@ -226,6 +235,7 @@ impl Steering {
         if let Err(error) = self.client.batch_execute(&held).await {
             tracing::warn!(%error, "a held statement was not recorded");
         }
+        self.held.send_modify(|n| *n += 1);
         let mut changed = self.changed.subscribe();
         while self.state().faults.contains_key(&id) {
             if changed.changed().await.is_err() {

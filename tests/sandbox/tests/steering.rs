@@ -286,7 +286,11 @@ async fn connections_are_cut_before_and_after() {
     let before = text(&client, id).await;
     let victim = connect(&sandbox, "victim").await;
     all(&victim, &["BEGIN", "ALTER SCHEMA a SWAP WITH b"]).await;
+    let mut told = sandbox.held().unwrap();
+    let earlier = *told.borrow_and_update();
     let committing = tokio::spawn(async move { victim.batch_execute("COMMIT").await });
+    told.changed().await.unwrap();
+    assert_eq!(*told.borrow(), earlier + 1);
     let held = "SELECT held::text FROM mz_sandbox.faults";
     until(&client, held, Some("1")).await;
     assert_ne!(text(&client, id).await, before);

@@ -1,0 +1,327 @@
+//! A world whose production is known, and one point in it.
+
+use crate::scenarios::{End, Kind, Scenario};
+use crate::support::{
+    JournalServer, Needs, Outcome, Readers, Replay, Running, Snapshot, World, send,
+};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// Every statement of the program under test and of dbt.
+const STATEMENTS: &str = r"^/\* (cutover|dbt): ";
+
+/// Where the journal is.
+#[derive(Debug, Clone)]
+pub enum Journal {
+    /// In a file of the project.
+    Sqlite,
+    /// In a PostgreSQL of the world's own.
+    Postgres,
+    /// In this one, which no other world may use.
+    Given(String),
+}
+
+/// A world whose production is known.
+pub struct Bench {
+    // First, so that it ends before its folder does.
+    replay: Replay,
+    readers: Readers,
+    world: World,
+    /// The server of the journal, where it is the world's own.
+    _journal: Option<JournalServer>,
+    /// What production serves.
+    live: u32,
+    /// The deployment that made it live, where one did.
+    promoted: Option<String>,
+    /// The most deployments since that one.
+    since: u32,
+    /// The latest deployment and its state.
+    last: (String, String),
+    /// What the server held when the latest point was over.
+    held: Snapshot,
+    /// Whether releases leave a schema alone.
+    is_slim: bool,
+}
+
+/// The latest deployment and its state.
+async fn status(world: &World) -> (String, String) {
+    let status = world.cutover(&["status"]).await.exits(0).document();
+    named(&status["environments"][0]["deployment"])
+}
+
+/// The id and the state of a deployment.
+fn named(deployment: &Value) -> (String, String) {
+    let text = |key: &str| deployment[key].as_str().unwrap_or_default().to_owned();
+    (text("id"), text("state"))
+}
+
+impl Bench {
+    /// Starts one. `None`, with a word on why, when this machine cannot.
+    pub async fn start(journal: &Journal, is_slim: bool, is_alone: bool) -> Option<Self> {
+        let mut world = World::prepared(Needs::Sandbox).await?;
+        // Things outside that read what is swapped, and things that nobody may touch.
+        for sql in [
+            "CREATE SCHEMA shop_out",
+            "CREATE CLUSTER shop_io (SIZE = '25cc')",
+            "CREATE CONNECTION shop_out.kafka TO KAFKA (BROKER 'localhost:9092', SECURITY PROTOCOL PLAINTEXT)",
+            "CREATE SINK shop_out.totals_out IN CLUSTER shop_io FROM shop_marts.totals \
+             INTO KAFKA CONNECTION shop_out.kafka (TOPIC 'totals') FORMAT JSON ENVELOPE DEBEZIUM",
+            "CREATE SINK shop_out.counts_out IN CLUSTER shop_io FROM shop_marts.counts \
+             INTO KAFKA CONNECTION shop_out.kafka (TOPIC 'counts') FORMAT JSON ENVELOPE DEBEZIUM",
+            "CREATE TABLE shop_out.kept (a int)",
+            "COMMENT ON SCHEMA shop_marts IS 'for the board'",
+            "COMMENT ON SCHEMA shop_out IS 'not of dbt'",
+        ] {
+            world.sql.run(sql).await;
+        }
+        let server = match journal {
+            Journal::Sqlite => None,
+            Journal::Postgres => Some(JournalServer::of(&mut world)),
+            Journal::Given(url) => {
+                world.set("STORE__URL", url);
+                None
+            }
+        };
+        match journal {
+            Journal::Sqlite => {}
+            // Its releases also alter green clusters.
+            Journal::Postgres | Journal::Given(_) => world.set("HYDRATION__SIZE", "50cc"),
+        }
+        let replay = if is_slim {
+            // An index of a view that stays, on a cluster that is swapped.
+            let place = "models/staging/stg_orders.sql";
+            let config = "{{ config(indexes=[{'columns': ['customer'], 'name': 'stg_idx', 'cluster': 'shop_compute'}]) }}";
+            let text = world.project.read(place);
+            world.project.write(place, &format!("{config}\n{text}"));
+            world.cutover(&["deploy", "--full"]).await.exits(0);
+            Replay::of_totals(&mut world).await
+        } else {
+            // What a hook makes is in each release, and in each that is given up.
+            let place = "models/marts/totals.sql";
+            let hook = "create view {{ this.schema }}.totals_latest as select * from {{ this }}";
+            let text = world.project.read(place);
+            let config = format!("{{{{ config(post_hook=\"{hook}\") }}}}\n");
+            world.project.write(place, &(config + &text));
+            world.cutover(&["deploy"]).await.exits(0);
+            world.has_hook = true;
+            Replay::of(&mut world).await
+        };
+        // What was recorded, and given up again, is the one since.
+        let since = 1;
+        let (last, promoted) = live_by(&world, since).await;
+        Some(Self {
+            replay,
+            readers: match is_alone {
+                true => Readers::start(&world, 1).await,
+                false => Readers::start_slowly(&world, 1).await,
+            },
+            held: world.snapshot().await,
+            world,
+            _journal: server,
+            live: 1,
+            promoted,
+            since,
+            last,
+            is_slim,
+        })
+    }
+
+    /// Ends it; nobody noticed anything but releases.
+    pub async fn end(self) {
+        self.readers.stop().await.undisturbed();
+    }
+
+    /// A command as it is given in this world.
+    fn arguments<'a>(&self, command: &[&'a str]) -> Vec<&'a str> {
+        let mut arguments = command.to_vec();
+        if self.is_slim && command[0] == "deploy" {
+            arguments.extend(["--select", "totals"]);
+        }
+        arguments
+    }
+
+    /// One point. `None` when the command ended before the kill could strike.
+    pub async fn point(
+        &mut self,
+        scenario: Scenario,
+        kind: Kind,
+        nth: u32,
+    ) -> Option<(End, String)> {
+        let new = self.live + 1;
+        self.replay.makes(new, scenario.build_fails);
+        self.replay.names_schema(scenario.names_schema);
+        self.since += 1;
+        let asked_in = match scenario.before {
+            Some(before) => {
+                self.world.cutover(&self.arguments(before)).await.exits(0);
+                status(&self.world).await
+            }
+            None => self.last.clone(),
+        };
+        if let Some(sql) = scenario.meanwhile {
+            let sql = sql.replace("{new}", &new.to_string());
+            self.world.sql.run(&sql).await;
+        }
+        let killed = match kind {
+            Kind::BeforeStatement => self.kill_at_statement(scenario, "hang", nth).await,
+            Kind::AfterStatement => self.kill_at_statement(scenario, "hang_after", nth).await,
+            Kind::BeforeWrite => self.kill_at_write(scenario, "before", nth).await,
+            Kind::AfterWrite => self.kill_at_write(scenario, "after", nth).await,
+        };
+        if let Err(outcome) = killed {
+            outcome.exits(scenario.code);
+            self.ends_right(scenario).await;
+            return None;
+        }
+        self.serves_one_of(new).await;
+        let dead_in = status(&self.world).await;
+        let resumed = self.world.cutover(&["resume"]).await;
+        let ended = if dead_in == asked_in {
+            // Nothing was recorded of the request: nothing was done, and it must be made again.
+            self.world
+                .cutover(&self.arguments(scenario.command))
+                .await
+                .exits(scenario.code);
+            End::AskedAgain
+        } else if dead_in.1 == scenario.ends {
+            End::AlreadyEnded
+        } else {
+            resumed.exits(scenario.code);
+            End::Resumed
+        };
+        self.ends_right(scenario).await;
+        Some((ended, dead_in.1))
+    }
+
+    /// Kills the process while its n-th statement, or dbt's, is held back or not answered.
+    async fn kill_at_statement(
+        &self,
+        scenario: Scenario,
+        action: &str,
+        nth: u32,
+    ) -> Result<(), Outcome> {
+        let sql = &self.world.sql;
+        let server = &self.world.server;
+        let held = server.held().expect("the stand-in of this process");
+        sql.run(&format!(
+            "INSERT INTO mz_sandbox.faults (pattern, action, nth) VALUES ('{STATEMENTS}', '{action}', {nth})"
+        ))
+        .await;
+        let running = self.world.spawn(&self.arguments(scenario.command));
+        let killed = killed_or_ended(running, held).await;
+        sql.run("DELETE FROM mz_sandbox.faults").await;
+        killed
+    }
+
+    /// The process kills itself right before or right after its n-th write to the journal.
+    async fn kill_at_write(
+        &mut self,
+        scenario: Scenario,
+        side: &str,
+        nth: u32,
+    ) -> Result<(), Outcome> {
+        let variable = "CUTOVER_TEST_KILL_AT_WRITE";
+        let point = format!("{side}:{nth}");
+        self.world.environment.insert(variable.to_owned(), point);
+        let outcome = self.world.cutover(&self.arguments(scenario.command)).await;
+        self.world.environment.remove(variable);
+        if outcome.code.is_none() {
+            Ok(())
+        } else {
+            Err(outcome)
+        }
+    }
+
+    /// Production is one release, whole.
+    async fn serves_one_of(&self, new: u32) {
+        let rows = self
+            .world
+            .sql
+            .rows(
+                "SELECT (SELECT max(release) FROM shop_marts.totals), (SELECT min(release) FROM shop_serving.report)",
+            )
+            .await;
+        let (marts, serving) = (&rows[0][0], &rows[0][1]);
+        assert_eq!(marts, serving, "production is mixed");
+        let known = [self.live.to_string(), new.to_string()];
+        assert!(known.contains(marts), "production serves {marts}");
+    }
+
+    /// The end is the documented one.
+    async fn ends_right(&mut self, scenario: Scenario) {
+        let (last, live) = live_by(&self.world, self.since).await;
+        assert_eq!(last.1, scenario.ends);
+        if scenario.is_new {
+            self.live += 1;
+            self.promoted = Some(last.0.clone());
+            self.since = 0;
+        }
+        self.last = last;
+        assert_eq!(live, self.promoted);
+        self.world.serves(self.live).await;
+        let after = self.world.snapshot().await;
+        assert_eq!(after.leftovers(), Vec::<&String>::new());
+        if scenario.before.is_none() {
+            after.describes_the_same(&self.held);
+            if !scenario.is_new {
+                after.is(&self.held);
+            }
+        }
+        if scenario.meanwhile.is_some() {
+            let comment = format!("for the people of release {}", self.live);
+            let is_there = after.facts.iter().any(|fact| fact.contains(&comment));
+            assert!(is_there, "not: {comment}");
+        }
+        // Of the two sinks, each reads production.
+        for name in ["totals", "counts"] {
+            let fact = format!("object shop_out.{name}_out reads object shop_marts.{name}");
+            assert!(after.facts.contains(&fact), "not: {fact}");
+        }
+        self.world.cutover(&["resume"]).await.exits(0);
+        self.held = self.world.snapshot().await;
+        self.held.is(&after);
+        assert_eq!(self.world.processes(), Vec::<String>::new());
+        // What dbt wrote for deployments that have ended: of thousands it would fill a disk.
+        let runs = self.world.project.path().join(".cutover/runs");
+        std::fs::remove_dir_all(runs).expect("what dbt wrote is removed");
+    }
+}
+
+/// Kills a process when a statement of it is held.
+async fn killed_or_ended(running: Running, mut held: watch::Receiver<u64>) -> Result<(), Outcome> {
+    let id = running.id();
+    let ended = running.ended();
+    tokio::pin!(ended);
+    tokio::select! {
+        outcome = &mut ended => Err(outcome),
+        told = held.changed() => {
+            told.expect("the stand-in runs");
+            send(id, Signal::SIGKILL);
+            ended.await;
+            Ok(())
+        }
+    }
+}
+
+/// The latest deployment with its state, and the one that the baseline and the journal take for live, with at
+/// most so many since.
+async fn live_by(world: &World, since: u32) -> ((String, String), Option<String>) {
+    let limit = (since + 1).to_string();
+    let history = world
+        .cutover(&["history", "--limit", &limit])
+        .await
+        .exits(0)
+        .document();
+    let deployments = history["deployments"].as_array().expect("a list");
+    let done = deployments.iter().find(|one| one["state"] == "done");
+    let id = done.and_then(|done| done["id"].as_str());
+    let baseline = world
+        .cutover(&["baseline", "show"])
+        .await
+        .exits(0)
+        .document();
+    let live = baseline["live"]["metadata"]["deployment"].as_str();
+    assert_eq!(live, id, "{baseline}");
+    (named(&deployments[0]), id.map(str::to_owned))
+}
