@@ -1,5 +1,10 @@
 //! From a proposal to a verdict: describe, build, hydrate, test, measure.
 
+/// What a request changes itself.
+mod own;
+/// What it has to say, put into the report.
+mod told;
+
 use super::choice::{self, Choice};
 use super::collect;
 use super::describe::{Described, Looking};
@@ -7,11 +12,10 @@ use super::error::CiError;
 use super::hold::{self, Work};
 use super::make::{self, Made};
 use super::measure::{self, Standing};
-use super::merge_base;
 use super::name::CornerName;
 use super::place::{self, Place};
 use super::record::Record;
-use super::report::{CornerReport, Kind, NodeReport, NodeState, Report, TestReport, Verdict};
+use super::report::{Kind, Report, TestReport, Verdict};
 use super::turn::{self, Ask};
 use super::wait;
 use crate::build::native::recipe::{Recipe, TestItem};
@@ -28,7 +32,6 @@ use crate::project::manifest::ResourceType;
 use crate::project::select::Selection;
 use crate::release::proposal::Proposal;
 use crate::release::{self, Release};
-use crate::settings::Override;
 use crate::store::{CornerState, Lead, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +39,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
+use told::{columns, nodes_of, not_run, standing_report, told_described, told_made};
 use uuid::Uuid;
 
 /// How long what a look makes is left alone by whoever collects.
@@ -247,7 +251,7 @@ impl Build<'_> {
         if !described.failed.is_empty() {
             return Ok(());
         }
-        let production = self.production()?;
+        let production = production(self.release)?;
         let before = Standing::of(&worked.proposal.catalog, &production);
         turn::room(work, ask, self.release.settings.ci.max_environments).await?;
         work.enter(CornerState::Building).await?;
@@ -284,13 +288,6 @@ impl Build<'_> {
             ));
         }
         Ok(())
-    }
-
-    /// The names of production's schemas and clusters.
-    fn production(&self) -> Result<BTreeSet<String>, CiError> {
-        let listed = self.release.project.deployment();
-        let listed = listed.map_err(release::ReleaseError::from)?;
-        Ok(listed.schemas.into_iter().chain(listed.clusters).collect())
     }
 
     /// What is built, and where.
@@ -375,80 +372,6 @@ impl Build<'_> {
             ),
             target_cluster.as_deref(),
         )
-    }
-
-    /// Tells what the request changes from what only differs because production moved on, where it can be told.
-    async fn keep_own(
-        &self,
-        proposal: &mut Proposal,
-        build: &str,
-        report: &mut Report,
-    ) -> Result<(), CiError> {
-        let differs = !(proposal.changed.is_empty()
-            && proposal.changed_tests.is_empty()
-            && proposal.deleted.is_empty());
-        if self.request.all || !differs || proposal.selected.is_some() {
-            return Ok(());
-        }
-        let Some(now) = &proposal.outcomes else {
-            report.notes.push(
-                "texts are compared, so that what only differs because production moved on is built, too"
-                    .to_owned(),
-            );
-            return Ok(());
-        };
-        let base = self.request.base.as_ref();
-        let Some(base) = base.or(self.release.settings.ci.base.as_ref()) else {
-            report.notes.push(
-                "it is not known where the request goes to (--base, ci.base), so that what only differs because production moved on is built, too"
-                    .to_owned(),
-            );
-            return Ok(());
-        };
-        let folder = self.release.runs().join(format!("planning-{build}-began"));
-        let ended = self.began(base, &folder, now).await;
-        let _ = std::fs::remove_dir_all(&folder);
-        let (commit, began) = ended?;
-        for (id, how) in proposal.keep_own(&began) {
-            let why = format!(
-                "as it was where the request began ({}); production moved on: {how}",
-                commit.chars().take(12).collect::<String>()
-            );
-            report.left_out.insert(id, why);
-        }
-        Ok(())
-    }
-
-    /// What came out of the project where the request began.
-    async fn began(
-        &self,
-        base: &str,
-        folder: &std::path::Path,
-        now: &crate::project::outcome::Outcomes,
-    ) -> Result<(String, crate::project::outcome::Outcomes), CiError> {
-        let here = self.release.folder();
-        let place = folder.join("git");
-        let began = merge_base::written(here, base, &place, self.stop).await?;
-        let packages = &self.release.project.dbt.packages_install_path;
-        merge_base::share_packages(here, packages, &began.project)?;
-        let mut wanted = self.wanted.clone();
-        wanted.environment = Some(self.release.environment.clone());
-        wanted.is_here = true;
-        let profiles = self.release.project.locations.profiles_dir.clone();
-        for (path, value) in [
-            ("project.directory", &began.project),
-            ("project.profiles_directory", &profiles),
-        ] {
-            wanted.overrides.push(Override {
-                flag: "--base".to_owned(),
-                path: path.to_owned(),
-                value: serde_json::json!(value),
-            });
-        }
-        let release = Release::open(&wanted)?;
-        let builds = release.builds(&folder.join("run"), self.reporter, self.stop)?;
-        let outcomes = release.outcomes_before(&builds, now).await?;
-        Ok((began.commit, outcomes))
     }
 
     async fn describe(
@@ -591,6 +514,16 @@ impl Build<'_> {
     }
 }
 
+/// The names of production's schemas and clusters.
+///
+/// # Errors
+/// When the project does not list them.
+pub fn production(release: &Release) -> Result<BTreeSet<String>, CiError> {
+    let listed = release.project.deployment();
+    let listed = listed.map_err(release::ReleaseError::from)?;
+    Ok(listed.schemas.into_iter().chain(listed.clusters).collect())
+}
+
 /// Makes sure that nothing that the corner holds is production's.
 fn apart(work: &Work<'_>, production: &Standing) -> Result<(), CiError> {
     let record = &work.record;
@@ -624,113 +557,4 @@ fn not_native(reasons: BTreeSet<String>) -> CiError {
         remedy: "change what is named, or leave it out with --exclude".to_owned(),
     }])
     .into()
-}
-
-fn nodes_of(proposal: &Proposal, choice: &Choice, recipe: &Recipe) -> Vec<NodeReport> {
-    let parsed = &proposal.parsed;
-    let items = recipe.items.iter();
-    items
-        .filter_map(|item| {
-            let id = &item.unique_id;
-            let (node, written) = (
-                parsed.candidate.nodes.get(id)?,
-                parsed.manifest.nodes.get(id)?,
-            );
-            Some(NodeReport {
-                unique_id: id.clone(),
-                relation: format!("{}.{}", node.schema, node.identifier),
-                materialized: node.materialized.clone(),
-                file: written.original_file_path.clone(),
-                reason: choice.nodes.get(id).cloned().unwrap_or_default(),
-                state: NodeState::Missing,
-                message: None,
-                line: None,
-                seconds: 0.0,
-                rows: None,
-                production_rows: None,
-            })
-        })
-        .collect()
-}
-
-fn not_run(proposal: &Proposal, choice: &Choice, recipe: &Recipe) -> BTreeMap<String, String> {
-    let runs: BTreeSet<&str> = recipe.tests.iter().map(|test| &*test.unique_id).collect();
-    let units = &proposal.parsed.manifest.unit_tests;
-    let left = choice.tests.iter().filter(|id| !runs.contains(id.as_str()));
-    left.map(|id| {
-        let why = match units.contains_key(id) {
-            true => "a unit test, which dbt runs with a view in production's schema",
-            false => "only dbt can run it: it asks the server while it is compiled, its configuration has an unknown form, or warnings are errors",
-        };
-        (id.clone(), why.to_owned())
-    })
-    .collect()
-}
-
-fn columns(worked: &Worked, described: &Described) -> Vec<super::report::ColumnReport> {
-    let candidate = &worked.proposal.parsed.candidate;
-    measure::columns(candidate, &worked.proposal.catalog, &described.columns)
-}
-
-fn told_described(report: &mut Report, described: &Described) {
-    for node in &mut report.nodes {
-        let id = &node.unique_id;
-        node.seconds = described.seconds.get(id).copied().unwrap_or_default();
-        if let Some(failure) = described.failed.get(id) {
-            node.state = NodeState::Failed;
-            node.message = Some(failure.message.clone());
-            node.line = failure.line;
-        } else if let Some(parent) = described.skipped.get(id) {
-            node.state = NodeState::Skipped;
-            node.message = Some(format!("waits for {parent}"));
-        } else {
-            node.state = NodeState::Described;
-        }
-    }
-}
-
-fn told_made(report: &mut Report, made: &Made) {
-    for node in &mut report.nodes {
-        let id = &node.unique_id;
-        if let Some((message, line)) = made.failed.get(id) {
-            node.state = NodeState::Failed;
-            node.message = Some(message.clone());
-            node.line = *line;
-        } else if let Some(parent) = made.skipped.get(id) {
-            node.state = NodeState::Skipped;
-            node.message = Some(format!("waits for {parent}"));
-        } else if let Some(seconds) = made.built.get(id) {
-            node.state = NodeState::Built;
-            node.seconds += seconds;
-        } else if made.kept.contains(id) {
-            node.state = NodeState::Kept;
-        } else {
-            node.state = NodeState::Missing;
-        }
-    }
-}
-
-fn standing_report(work: &Work<'_>, shared: Option<&str>) -> Option<CornerReport> {
-    let record = &work.record;
-    let is_there = match work.corner.state {
-        CornerState::Building | CornerState::Standing => true,
-        CornerState::Waiting | CornerState::Leaving | CornerState::Gone => false,
-    };
-    let now = Timestamp::now();
-    let schemas = record.schemas.iter();
-    is_there.then(|| CornerReport {
-        database: record.database.clone(),
-        schemas: schemas
-            .map(|(schema, held)| (schema.clone(), held.name.clone()))
-            .collect(),
-        cluster: match (&record.cluster, shared) {
-            (_, Some(shared)) => shared.to_owned(),
-            (Some(held), None) => held.name.clone(),
-            (None, None) => String::new(),
-        },
-        size: record.size.clone(),
-        cluster_seconds: record.cluster_seconds(now),
-        credits: record.credits(now),
-        expires_at: work.corner.expires_at,
-    })
 }

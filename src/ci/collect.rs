@@ -44,6 +44,8 @@ pub struct Collecting<'a> {
     pub environment: &'a str,
     /// The dbt project.
     pub project: &'a str,
+    /// The names of production's schemas and clusters. What stands under them is none of a corner, whatever mark it has.
+    pub production: &'a BTreeSet<String>,
     /// Who is told.
     pub reporter: &'a Reporter,
     /// When to stop.
@@ -203,6 +205,13 @@ impl Collecting<'_> {
                 continue;
             };
             if known.contains(&stray.corner) {
+                continue;
+            }
+            if self.production.contains(name) {
+                self.reporter.warning(format!(
+                    "{name} has the mark of the corner {} and stands under a name of production: somebody renamed or swapped it; it stays",
+                    stray.name
+                ));
                 continue;
             }
             let stray = strays.entry(stray.corner.clone()).or_insert(stray);

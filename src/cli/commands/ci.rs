@@ -1,7 +1,7 @@
 //! `ci build`, `list`, `teardown` and `gc`.
 
 use super::{Commands, success};
-use crate::ci::build::{Build, Request};
+use crate::ci::build::{self, Build, Request};
 use crate::ci::collect::Collecting;
 use crate::ci::detect::{self, Detected};
 use crate::ci::error::CiError;
@@ -315,11 +315,13 @@ async fn collected(
     let store = journal(&release).await?;
     let materialize = release.materialize();
     let reporter = Reporter::silent();
+    let production = build::production(&release)?;
     let collecting = Collecting {
         store: &store,
         materialize: &materialize,
         environment: &release.environment,
         project: &release.project.dbt.name,
+        production: &production,
         reporter: &reporter,
         stop,
         limit: release.settings.dbt.build_timeout.0,

@@ -1,0 +1,127 @@
+//! What a build has to say, put into its report.
+
+use super::Worked;
+use crate::build::native::recipe::Recipe;
+use crate::ci::choice::Choice;
+use crate::ci::describe::Described;
+use crate::ci::hold::Work;
+use crate::ci::make::Made;
+use crate::ci::measure;
+use crate::ci::report::{ColumnReport, CornerReport, NodeReport, NodeState, Report};
+use crate::release::proposal::Proposal;
+use crate::store::CornerState;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn nodes_of(proposal: &Proposal, choice: &Choice, recipe: &Recipe) -> Vec<NodeReport> {
+    let parsed = &proposal.parsed;
+    let items = recipe.items.iter();
+    items
+        .filter_map(|item| {
+            let id = &item.unique_id;
+            let (node, written) = (
+                parsed.candidate.nodes.get(id)?,
+                parsed.manifest.nodes.get(id)?,
+            );
+            Some(NodeReport {
+                unique_id: id.clone(),
+                relation: format!("{}.{}", node.schema, node.identifier),
+                materialized: node.materialized.clone(),
+                file: written.original_file_path.clone(),
+                reason: choice.nodes.get(id).cloned().unwrap_or_default(),
+                state: NodeState::Missing,
+                message: None,
+                line: None,
+                seconds: 0.0,
+                rows: None,
+                production_rows: None,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn not_run(
+    proposal: &Proposal,
+    choice: &Choice,
+    recipe: &Recipe,
+) -> BTreeMap<String, String> {
+    let runs: BTreeSet<&str> = recipe.tests.iter().map(|test| &*test.unique_id).collect();
+    let units = &proposal.parsed.manifest.unit_tests;
+    let left = choice.tests.iter().filter(|id| !runs.contains(id.as_str()));
+    left.map(|id| {
+        let why = match units.contains_key(id) {
+            true => "a unit test, which dbt runs with a view in production's schema",
+            false => "only dbt can run it: it asks the server while it is compiled, its configuration has an unknown form, or warnings are errors",
+        };
+        (id.clone(), why.to_owned())
+    })
+    .collect()
+}
+
+pub(super) fn columns(worked: &Worked, described: &Described) -> Vec<ColumnReport> {
+    let candidate = &worked.proposal.parsed.candidate;
+    measure::columns(candidate, &worked.proposal.catalog, &described.columns)
+}
+
+pub(super) fn told_described(report: &mut Report, described: &Described) {
+    for node in &mut report.nodes {
+        let id = &node.unique_id;
+        node.seconds = described.seconds.get(id).copied().unwrap_or_default();
+        if let Some(failure) = described.failed.get(id) {
+            node.state = NodeState::Failed;
+            node.message = Some(failure.message.clone());
+            node.line = failure.line;
+        } else if let Some(parent) = described.skipped.get(id) {
+            node.state = NodeState::Skipped;
+            node.message = Some(format!("waits for {parent}"));
+        } else {
+            node.state = NodeState::Described;
+        }
+    }
+}
+
+pub(super) fn told_made(report: &mut Report, made: &Made) {
+    for node in &mut report.nodes {
+        let id = &node.unique_id;
+        if let Some((message, line)) = made.failed.get(id) {
+            node.state = NodeState::Failed;
+            node.message = Some(message.clone());
+            node.line = *line;
+        } else if let Some(parent) = made.skipped.get(id) {
+            node.state = NodeState::Skipped;
+            node.message = Some(format!("waits for {parent}"));
+        } else if let Some(seconds) = made.built.get(id) {
+            node.state = NodeState::Built;
+            node.seconds += seconds;
+        } else if made.kept.contains(id) {
+            node.state = NodeState::Kept;
+        } else {
+            node.state = NodeState::Missing;
+        }
+    }
+}
+
+pub(super) fn standing_report(work: &Work<'_>, shared: Option<&str>) -> Option<CornerReport> {
+    let record = &work.record;
+    let is_there = match work.corner.state {
+        CornerState::Building | CornerState::Standing => true,
+        CornerState::Waiting | CornerState::Leaving | CornerState::Gone => false,
+    };
+    let now = Timestamp::now();
+    let schemas = record.schemas.iter();
+    is_there.then(|| CornerReport {
+        database: record.database.clone(),
+        schemas: schemas
+            .map(|(schema, held)| (schema.clone(), held.name.clone()))
+            .collect(),
+        cluster: match (&record.cluster, shared) {
+            (_, Some(shared)) => shared.to_owned(),
+            (Some(held), None) => held.name.clone(),
+            (None, None) => String::new(),
+        },
+        size: record.size.clone(),
+        cluster_seconds: record.cluster_seconds(now),
+        credits: record.credits(now),
+        expires_at: work.corner.expires_at,
+    })
+}
