@@ -76,7 +76,9 @@ impl Collecting<'_> {
         for corner in corners {
             known.insert(corner.id.clone());
             let goes = corner.expires_at <= now || corner.state == CornerState::Leaving;
-            if goes {
+            // What somebody builds, waits for or drops now is theirs.
+            let key = corner_lead(&corner.environment, &corner.name);
+            if goes && !self.store.is_led(&key).await? {
                 let (name, taken) = (corner.name.clone(), self.take_down(corner).await);
                 self.note(&mut collected, name, taken)?;
             }
