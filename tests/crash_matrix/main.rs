@@ -31,7 +31,7 @@ use std::time::Instant;
 use table::Table;
 
 /// One of so many points at statements is visited where the matrix is not wanted whole.
-const STRIDE: u32 = 72;
+const STRIDE: u32 = 96;
 /// A world is given up after so many points that did not end right: each costs a new world.
 const MOST_FAILURES: u32 = 3;
 

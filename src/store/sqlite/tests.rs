@@ -68,7 +68,7 @@ async fn a_newer_schema_is_refused() {
     let error = bed.refused().await;
     assert!(
         matches!(&error, StoreError::NewerSchema { found, known, .. }
-            if found == "V99__later" && known == "V4__subjects_and_identity"),
+            if found == "V99__later" && known == "V5__corners"),
         "{error:?}"
     );
     assert_eq!(error.class(), Class::Usage);
