@@ -22,6 +22,8 @@ pub mod collect;
 pub mod describe;
 /// Names and places as the platforms tell them.
 pub mod detect;
+/// Dropping what is a corner's.
+mod dropping;
 /// What can go wrong with a corner.
 pub mod error;
 /// Schemas and cluster of a corner.

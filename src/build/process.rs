@@ -150,6 +150,27 @@ enum Stop {
 }
 
 impl Guest {
+    /// Runs the guest and keeps the lines of its standard output, up to so many bytes; what follows is left out.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_and_keep(
+        &self,
+        cancel: &CancellationToken,
+        most: usize,
+    ) -> Result<(Finished, String), ProcessError> {
+        let mut out = String::new();
+        let mut keep = |stream: Stream, line: &str| match stream {
+            Stream::Out if out.len() + line.len() < most => {
+                out.push_str(line);
+                out.push('\n');
+            }
+            Stream::Out | Stream::Err => {}
+        };
+        let finished = self.run(cancel, &mut keep).await?;
+        Ok((finished, out))
+    }
+
     /// Runs the guest; each line of its output is given to `on_line`.
     ///
     /// # Errors

@@ -6,17 +6,16 @@
 //! given a secret name, in a transaction that compares ids, so that nothing of production can be under the name that is
 //! dropped.
 
-use super::describe::drop_all;
+use super::dropping::drop_schemas;
 use super::error::CiError;
 use super::hold::{Work, send};
 use super::record::{Held, Record, named_after};
 use super::turn;
 use crate::failure::{Class, Classify, with_causes};
-use crate::materialize::catalog::{About, Catalog, Object};
+use crate::materialize::catalog::{About, Catalog};
 use crate::materialize::corner::CornerMark;
 use crate::materialize::guarded::{self, Guarded, Names};
 use crate::materialize::{Materialize, MaterializeError, Statement, ddl};
-use crate::plan::ObjectKind;
 use crate::progress::Reporter;
 use crate::retry::Pauses;
 use crate::store::{Corner, CornerState, Lead, Store, StoreError, corner_lead};
@@ -322,15 +321,7 @@ async fn drop_corner(work: &Work<'_>) -> Result<(), CiError> {
         let by_id = held.id.as_ref().and_then(|id| catalog.schemas.get(id));
         schemas.extend(by_id.or_else(|| catalog.schema(&secret)));
     }
-    let objects: Vec<&Object> = schemas
-        .iter()
-        .flat_map(|schema| catalog.objects_in_schema(&schema.id))
-        .filter(|object| object.kind != ObjectKind::Index)
-        .collect();
-    drop_all(&session, &catalog, &objects).await?;
-    for schema in schemas {
-        send(&session, &ddl::drop_schema(&schema.database, &schema.name)).await?;
-    }
+    drop_schemas(&session, &catalog, &schemas).await?;
     if let Some(held) = &work.record.cluster {
         let by_id = held.id.as_ref().and_then(|id| catalog.clusters.get(id));
         let found = by_id.or_else(|| catalog.cluster(&work.secret_cluster()));
@@ -484,11 +475,9 @@ pub(super) async fn clear_looks(
     };
     let catalog = Catalog::look(work.materialize, &about).await?;
     let session = work.materialize.own_session_within(work.limit).await?;
-    let objects = schemas.iter().flat_map(|id| catalog.objects_in_schema(id));
-    let objects: Vec<&Object> = objects.collect();
-    drop_all(&session, &catalog, &objects).await?;
-    for schema in schemas.iter().filter_map(|id| catalog.schemas.get(id)) {
-        send(&session, &ddl::drop_schema(&schema.database, &schema.name)).await?;
-    }
-    Ok(())
+    let schemas: Vec<_> = schemas
+        .iter()
+        .filter_map(|id| catalog.schemas.get(id))
+        .collect();
+    drop_schemas(&session, &catalog, &schemas).await
 }

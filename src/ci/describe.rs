@@ -4,6 +4,7 @@
 //! The schemas are marked as the corner's with a short life, so that whoever collects finds them after a kill. What is
 //! made here is dropped again before it ends, however it ends.
 
+use super::dropping::drop_schemas;
 use super::error::CiError;
 use super::hold::send;
 use super::line;
@@ -11,7 +12,6 @@ use super::place::Place;
 use crate::build::native::recipe::{Item, Make, Recipe};
 use crate::deployment::builds::Builds;
 use crate::deployment::native::making;
-use crate::deployment::takedown::order::dependents_first;
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::catalog::{About, Catalog};
 use crate::materialize::corner::CornerMark;
@@ -136,13 +136,8 @@ impl Looking<'_> {
         let name = Qualified::object(self.database, &item.schema, &item.name);
         let query = match &item.make {
             Make::View { query } | Make::MaterializedView { query, .. } => query.clone(),
-            Make::Seed { quotes, .. } => match self.builds.rows(&item.make) {
-                Ok(mut seed) => {
-                    if !quotes {
-                        for column in &mut seed.columns {
-                            column.name = column.name.to_lowercase();
-                        }
-                    }
+            Make::Seed { .. } => match self.builds.rows(&item.make) {
+                Ok(seed) => {
                     let columns = seed.columns.iter();
                     native_ddl::columns_of_types(
                         columns.map(|column| (&*column.name, &*column.data_type)),
@@ -216,49 +211,12 @@ impl Looking<'_> {
     async fn clear(&self, schemas: &[&str]) -> Result<(), CiError> {
         let catalog = Catalog::look(self.materialize, &about(schemas)).await?;
         let session = self.materialize.own_session_within(self.limit).await?;
-        let ids: Vec<&str> = schemas
+        let made: Vec<_> = schemas
             .iter()
             .filter_map(|name| catalog.schema(name))
-            .map(|schema| schema.id.as_str())
             .collect();
-        // Views of one schema read those of another.
-        let objects: Vec<_> = ids
-            .iter()
-            .flat_map(|id| catalog.objects_in_schema(id))
-            .collect();
-        drop_all(&session, &catalog, &objects).await?;
-        for schema in ids.iter().filter_map(|id| catalog.schemas.get(*id)) {
-            send(&session, &ddl::drop_schema(&schema.database, &schema.name)).await?;
-        }
-        Ok(())
+        drop_schemas(&session, &catalog, &made).await
     }
-}
-
-/// Drops objects by the names that they have in a catalog that was read just now, in lists of which none depends on
-/// another. What is gone already is as good as dropped.
-///
-/// # Errors
-/// The server's, when something else depends on what goes.
-pub(super) async fn drop_all(
-    session: &Session,
-    catalog: &Catalog,
-    objects: &[&crate::materialize::catalog::Object],
-) -> Result<(), CiError> {
-    for list in dependents_first(catalog, objects) {
-        let Some(first) = list.first() else { continue };
-        let names: Vec<String> = list
-            .iter()
-            .filter_map(|object| {
-                let schema = catalog.schemas.get(&object.schema_id)?;
-                let name = Qualified::object(&schema.database, &schema.name, &object.name);
-                Some(name.to_string())
-            })
-            .collect();
-        if !names.is_empty() {
-            send(session, &ddl::drop_objects(first.kind, &names)).await?;
-        }
-    }
-    Ok(())
 }
 
 fn about(schemas: &[&str]) -> About {

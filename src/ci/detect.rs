@@ -144,11 +144,12 @@ pub fn detect(variables: &BTreeMap<String, String>) -> Option<Detected> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::ci) mod tests {
     use super::{Platform, detect};
     use std::collections::BTreeMap;
 
-    fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    /// Variables of an environment.
+    pub(in crate::ci) fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         let pairs = pairs.iter();
         pairs
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

@@ -1,7 +1,8 @@
 //! Making what is in a corner: what stands there from an earlier build and would come out the same stays, everything
 //! else goes, and what is missing is made.
 
-use super::describe::{drop_all, said};
+use super::describe::said;
+use super::dropping::drop_objects;
 use super::error::CiError;
 use super::hold::Work;
 use super::line;
@@ -149,7 +150,7 @@ async fn clear(
     work.record.objects.retain(|id, _| kept.contains(id));
     work.write().await?;
     work.interrupted()?;
-    drop_all(session, catalog, &going).await?;
+    drop_objects(session, catalog, &going).await?;
     Ok(dropped)
 }
 

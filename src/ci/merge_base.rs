@@ -4,7 +4,7 @@
 
 use super::error::CiError;
 use crate::build::environment::Variables;
-use crate::build::process::{Guest, Stream};
+use crate::build::process::Guest;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -67,16 +67,8 @@ impl Git<'_> {
             log: None,
             record: None,
         };
-        let mut out = String::new();
-        let mut keep = |stream: Stream, line: &str| match stream {
-            Stream::Out if out.len() + line.len() < ANSWER => {
-                out.push_str(line);
-                out.push('\n');
-            }
-            Stream::Out | Stream::Err => {}
-        };
-        let finished = guest.run(self.cancel, &mut keep).await;
-        let finished = finished.map_err(|error| CiError::Git(error.to_string()))?;
+        let answer = guest.run_and_keep(self.cancel, ANSWER).await;
+        let (finished, out) = answer.map_err(|error| CiError::Git(error.to_string()))?;
         Ok((finished.code == 0).then(|| out.trim().to_owned()))
     }
 }

@@ -9,7 +9,6 @@ use super::error::DeploymentError;
 use super::takedown::order::dependents_first;
 use crate::materialize::catalog::{About, Catalog, Object};
 use crate::materialize::ddl;
-use crate::materialize::identifier::Qualified;
 use crate::plan::ObjectKind;
 use crate::store::Deployment;
 use std::collections::BTreeSet;
@@ -70,11 +69,8 @@ pub(super) async fn make_way(
         let Some(first) = list.first() else { continue };
         let names: Vec<String> = list
             .iter()
-            .filter_map(|object| {
-                let schema = standing.schemas.get(&object.schema_id)?;
-                let name = Qualified::object(&schema.database, &schema.name, &object.name);
-                Some(name.to_string())
-            })
+            .filter_map(|object| standing.qualified(object, &object.name))
+            .map(|name| name.to_string())
             .collect();
         context.reporter.note(format!(
             "what a pull request's corner reads of the old side goes: {}",

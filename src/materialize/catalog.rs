@@ -13,6 +13,7 @@ mod queries;
 use super::corner::CornerMark;
 use super::error::MaterializeError;
 use super::grants::{DefaultPrivilege, Grant};
+use super::identifier::Qualified;
 use super::replacement::Replacements;
 use super::server::Materialize;
 use super::session::Session;
@@ -131,9 +132,7 @@ impl Schema {
     pub fn comment_parts(&self) -> (Option<&str>, Option<Tag>) {
         self.comment.as_deref().map_or((None, None), Tag::parse)
     }
-}
 
-impl Schema {
     /// Whether it is of a pull request's corner, by its mark.
     #[must_use]
     pub fn is_of_corner(&self) -> bool {
@@ -268,6 +267,13 @@ impl Catalog {
             .collect();
         objects.sort_by_cached_key(|object| self.name_of(object));
         objects
+    }
+
+    /// The name of an object as a statement takes it, given what it is called now; `None` where its schema is not here.
+    #[must_use]
+    pub fn qualified<'a>(&'a self, object: &Object, name: &'a str) -> Option<Qualified<'a>> {
+        let schema = self.schemas.get(&object.schema_id)?;
+        Some(Qualified::object(&schema.database, &schema.name, name))
     }
 
     /// `schema.name`, with the database in front when it is another one than the session's.

@@ -14,7 +14,6 @@ use crate::project::Manifest;
 use crate::project::manifest::Resource;
 use crate::project::outcome::{KeptSql, Outcomes, Verdict};
 use crate::project::select::Selection;
-
 use crate::settings::Compare;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -42,32 +41,19 @@ pub struct Proposal {
     pub selected: Option<BTreeSet<String>>,
     /// The nodes that a selection leaves out.
     pub excluded: BTreeSet<String>,
-    /// The generation of the baseline that it was compared with; `None` of a given state.
-    pub generation: Option<u64>,
     /// What people should know.
     pub notes: Vec<String>,
 }
 
 /// What a proposal is compared with.
-struct Before {
-    manifest: Manifest,
-    content: String,
-    outcomes: KeptOutcomes,
-    kept: Option<KeptSql>,
-    baseline: Option<Baseline>,
+enum Before {
+    /// What is live.
+    Live(Box<Baseline>),
+    /// A manifest that somebody gave, and its content hash.
+    Given(Box<Manifest>, String),
 }
 
 impl Before {
-    fn of(baseline: Baseline) -> Self {
-        Self {
-            manifest: baseline.manifest.clone(),
-            content: baseline.metadata.manifest_hash.clone(),
-            outcomes: baseline.outcomes.clone(),
-            kept: baseline.compiled.clone(),
-            baseline: Some(baseline),
-        }
-    }
-
     /// A manifest that dbt wrote: a file, or a folder with one.
     fn read(state: &Path) -> Result<Self, ReleaseError> {
         let file = match state.is_dir() {
@@ -77,18 +63,26 @@ impl Before {
         let wrong = |text: String| DeploymentError::Manifest(text);
         let manifest = Manifest::read(&file).map_err(|error| wrong(with_causes(&error)))?;
         let content = manifest.content_hash();
-        Ok(Self {
-            content: content.map_err(|error| wrong(error.to_string()))?,
-            manifest,
-            outcomes: KeptOutcomes::Absent,
-            kept: None,
-            baseline: None,
-        })
+        let content = content.map_err(|error| wrong(error.to_string()))?;
+        Ok(Self::Given(Box::new(manifest), content))
     }
 
-    fn generation(&self) -> Option<u64> {
-        let baseline = self.baseline.as_ref();
-        baseline.map(|baseline| baseline.pointer.generation)
+    fn old(&self) -> Old<'_> {
+        match self {
+            Self::Live(baseline) => Old::of(baseline),
+            Self::Given(manifest, content) => Old {
+                manifest,
+                content,
+                outcomes: &KeptOutcomes::Absent,
+            },
+        }
+    }
+
+    fn baseline(&self) -> Option<&Baseline> {
+        match self {
+            Self::Live(baseline) => Some(baseline),
+            Self::Given(..) => None,
+        }
     }
 }
 
@@ -118,41 +112,37 @@ impl Release {
             Some(state) => Before::read(state)?,
             None => {
                 let baseline = artifacts.baseline(&self.artifact_key()).await?;
-                Before::of(baseline.ok_or_else(without_baseline)?)
+                Before::Live(Box::new(baseline.ok_or_else(without_baseline)?))
             }
         };
+        let old = before.old();
         // The server first: it answers at once whether it is there, dbt takes seconds.
         materialize.session().await?;
         let looked = async { Ok::<_, ReleaseError>(Catalog::read(materialize).await?) };
         let parsed = async {
-            let known = before.outcomes.known();
-            let predicted = known.and_then(|known| builds.predict(&before.manifest, known));
+            let known = old.outcomes.known();
+            let predicted = known.and_then(|known| builds.predict(old.manifest, known));
             let predicted = predicted.filter(|_| self.settings.compare == Compare::Outcome);
             let parsed = builds.parse_and_compile(predicted.as_ref(), Green::ByName);
             Ok(parsed.await?)
         };
         let (catalog, parsed) = tokio::try_join!(looked, parsed)?;
         if state.is_some() {
-            let same = before.manifest.is_state_of(&parsed.manifest);
+            let same = old.manifest.is_state_of(&parsed.manifest);
             same.map_err(|error| DeploymentError::Manifest(with_causes(&error)))?;
         }
         let (outcomes, compiled) = match self.settings.compare {
             Compare::Text => (None, parsed.compiled.clone()),
             Compare::Outcome => {
-                let known = before.baseline.as_ref().and_then(Baseline::before);
+                let known = before.baseline().and_then(Baseline::before);
                 let (outcomes, compiled) = builds.outcomes(&parsed, known).await?;
                 (Some(outcomes), compiled)
             }
         };
-        let old = Old {
-            manifest: &before.manifest,
-            content: &before.content,
-            outcomes: &before.outcomes,
-        };
         let compared = self.compared(old, &parsed, builds, outcomes.as_ref())?;
         let named = match (&selectors, &wishes.selection) {
             (Some(selectors), Some(selection)) => {
-                let results = before.baseline.as_ref();
+                let results = before.baseline();
                 let results = results.and_then(|baseline| baseline.run_results.as_ref());
                 Some(self.selected(selection, selectors, &parsed, &compared.texts, results)?)
             }
@@ -167,8 +157,7 @@ impl Release {
             changed_tests: changed_tests::found(&compared.texts, &parsed.candidate),
             deleted: deleted(&compared, &parsed),
             notes: compared.notes().to_vec(),
-            generation: before.generation(),
-            kept: before.kept.clone(),
+            kept: before.baseline().and_then(|live| live.compiled.clone()),
             selected,
             excluded,
             catalog,

@@ -4,7 +4,7 @@ use super::address::{Address, Transport};
 use super::error::SourceError;
 use super::{Access, Source};
 use crate::build::environment::Variables;
-use crate::build::process::{Finished, Guest, ProcessError, Stream};
+use crate::build::process::{Finished, Guest, ProcessError};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
@@ -259,16 +259,8 @@ impl Git<'_> {
             log: None,
             record: None,
         };
-        let mut out = String::new();
-        let mut keep = |stream: Stream, line: &str| match stream {
-            Stream::Out if out.len() + line.len() < LISTING => {
-                out.push_str(line);
-                out.push('\n');
-            }
-            Stream::Out | Stream::Err => {}
-        };
-        let finished = guest
-            .run(self.cancel, &mut keep)
+        guest
+            .run_and_keep(self.cancel, LISTING)
             .await
             .map_err(|error| match error {
                 ProcessError::Deadline { .. } => SourceError::Deadline {
@@ -280,8 +272,7 @@ impl Git<'_> {
                 | ProcessError::Signalled { .. }
                 | ProcessError::Wait { .. }
                 | ProcessError::Record(_)) => SourceError::Process(error),
-            })?;
-        Ok((finished, out))
+            })
     }
 
     /// What a failure to reach the repository means. git has one exit code for all of them.

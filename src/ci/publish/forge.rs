@@ -7,6 +7,7 @@ use crate::ci::report::markdown::marked;
 use crate::ci::report::{Report, Verdict};
 use reqwest::Url;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// The most pages of comments that are read.
 const MOST_PAGES: u32 = 200;
@@ -123,6 +124,19 @@ pub(super) struct Status<'a> {
     pub verdict: Verdict,
     /// The sentence that says it all.
     pub headline: &'a str,
+}
+
+impl Status<'_> {
+    /// What both platforms are told alike: the state in their words, so many characters of the headline, and where the
+    /// job's log is.
+    pub(super) fn body(&self, state: &str, longest: usize, log: Option<&str>) -> Value {
+        let description: String = self.headline.chars().take(longest).collect();
+        let mut body = json!({ "state": state, "description": description });
+        if let Some(log) = log {
+            body["target_url"] = Value::from(log);
+        }
+        body
+    }
 }
 
 /// A platform.

@@ -251,15 +251,9 @@ impl Forge for GitHub {
     }
 
     fn status(&self, status: &Status<'_>) -> Call {
-        let description: String = status.headline.chars().take(LONGEST_DESCRIPTION).collect();
-        let mut body = json!({
-            "state": state(status.verdict),
-            "context": status.name,
-            "description": description,
-        });
-        if let Some(log) = &self.job.log {
-            body["target_url"] = Value::String(log.clone());
-        }
+        let log = self.job.log.as_deref();
+        let mut body = status.body(state(status.verdict), LONGEST_DESCRIPTION, log);
+        body["context"] = Value::from(status.name);
         Call {
             method: Method::POST,
             url: self.repository(&["statuses", &self.job.sha], &[]),

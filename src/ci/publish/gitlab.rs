@@ -194,15 +194,9 @@ impl Forge for GitLab {
     }
 
     fn status(&self, status: &Status<'_>) -> Call {
-        let description: String = status.headline.chars().take(LONGEST_DESCRIPTION).collect();
-        let mut body = json!({
-            "state": state(status.verdict),
-            "name": status.name,
-            "description": description,
-        });
-        if let Some(log) = &self.job.log {
-            body["target_url"] = Value::String(log.clone());
-        }
+        let log = self.job.log.as_deref();
+        let mut body = status.body(state(status.verdict), LONGEST_DESCRIPTION, log);
+        body["name"] = Value::from(status.name);
         if let Some(pipeline) = self.job.pipeline {
             body["pipeline_id"] = Value::from(pipeline);
         }
@@ -240,15 +234,8 @@ pub(super) fn token(variables: Variables<'_>) -> Result<SecretString, &'static s
 #[cfg(test)]
 mod tests {
     use super::{Job, token};
+    use crate::ci::detect::tests::variables;
     use crate::ci::publish::variables::Variables;
-    use std::collections::BTreeMap;
-
-    fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let pairs = pairs.iter();
-        pairs
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    }
 
     #[test]
     fn a_job_says_what_it_is_of() {

@@ -256,7 +256,7 @@ impl Builds {
             })
     }
 
-    /// The rows of a seed, as they were when it was planned.
+    /// The rows of a seed, as they were when it was planned, under the names that its columns get.
     ///
     /// # Errors
     /// [`DeploymentError::Failed`] when the file is another by now.
@@ -266,7 +266,7 @@ impl Builds {
             file,
             digest,
             format,
-            ..
+            quotes,
         } = make
         else {
             return Err(DeploymentError::Failed(
@@ -284,8 +284,14 @@ impl Builds {
                 file.display()
             )));
         }
-        Seed::read(&bytes, format)
-            .map_err(|why| DeploymentError::Failed(format!("{} {why}", file.display())))
+        let mut seed = Seed::read(&bytes, format)
+            .map_err(|why| DeploymentError::Failed(format!("{} {why}", file.display())))?;
+        if !quotes {
+            for column in &mut seed.columns {
+                column.name = column.name.to_lowercase();
+            }
+        }
+        Ok(seed)
     }
 
     /// What is known of the project besides its manifest.

@@ -57,13 +57,8 @@ pub async fn make(
             }
             ("CREATE MATERIALIZED VIEW".to_owned(), None, columns, found)
         }
-        Make::Seed { quotes, .. } => {
-            let mut seed = builds.rows(&item.make)?;
-            if !quotes {
-                for column in &mut seed.columns {
-                    column.name = column.name.to_lowercase();
-                }
-            }
+        Make::Seed { .. } => {
+            let seed = builds.rows(&item.make)?;
             if found.is_some() {
                 session
                     .execute(&ddl::drop_object(ObjectKind::Table, &name))

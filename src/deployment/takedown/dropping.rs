@@ -17,15 +17,9 @@ pub(super) async fn drop_objects(
     named: impl Fn(&Object) -> String,
 ) -> Result<(), DeploymentError> {
     if let [first, _, ..] = objects {
-        let schema_of = |object: &Object| catalog.schemas.get(&object.schema_id);
         let names: Vec<String> = objects
             .iter()
-            .filter_map(|object| {
-                let schema = schema_of(object)?;
-                let name = named(object);
-                let name = Qualified::object(&schema.database, &schema.name, &name);
-                Some(name.to_string())
-            })
+            .filter_map(|object| Some(catalog.qualified(object, &named(object))?.to_string()))
             .collect();
         if names.len() == objects.len() {
             match context
