@@ -39,6 +39,23 @@ fn alive(pid: i32) -> bool {
     })
 }
 
+/// Whether the group of a process has its watcher.
+fn is_watched(pid: i32) -> bool {
+    let group = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    // After the name: state, parent, group.
+    let group = group.and_then(|stat| {
+        let (_, rest) = stat.rsplit_once(')')?;
+        rest.split_whitespace().nth(2).map(str::to_owned)
+    });
+    let Some(group) = group else { return false };
+    let ends = format!("\0cutover-watcher\0{group}\0");
+    let processes = std::fs::read_dir("/proc").expect("the processes");
+    processes.flatten().any(|process| {
+        let line = std::fs::read_to_string(process.path().join("cmdline"));
+        line.is_ok_and(|line| line.ends_with(&ends))
+    })
+}
+
 /// Polls until `condition` holds; fails after a minute.
 async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     for _ in 0..6000 {
@@ -232,6 +249,8 @@ async fn our_own_sigkill_kills_the_group() {
     let path = folder.path().join("child");
     eventually("the guest runs", || pid_in(&path).is_some()).await;
     let child = pid_in(&path).expect("the grandchild's id");
+    // The guest may be quicker; between the two only its record finds it.
+    eventually("the watcher runs", || is_watched(child)).await;
     victim.kill().expect("it is ours");
     victim.wait().expect("it is waited for");
     eventually("the grandchild is dead", || !alive(child)).await;
