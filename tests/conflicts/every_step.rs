@@ -34,15 +34,17 @@ async fn disturbed(
         Step::BeforeSwap | Step::InSwap | Step::AfterSwap => {
             world.cutover(&manual).await.exits(0);
             let (label, nth) = match step {
+                // The first is the rehearsal's.
                 Step::BeforeSwap => ("begin swap", 2),
                 // Three in the rehearsal.
                 Step::InSwap => ("swap schemas", 4),
+                // One in the rehearsal, one in the swap; the next one is the first thing after it.
                 Step::Building
                 | Step::Hydrating
                 | Step::Ready
                 | Step::AfterSwap
                 | Step::Soaking
-                | Step::CleaningUp => ("names and ids", 4),
+                | Step::CleaningUp => ("names and ids", 3),
             };
             world.hold(&format!("cutover: {label} "), nth).await;
             let promoting = world.spawn(&["promote"]);
