@@ -9,7 +9,7 @@ use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::identity::{Ids, SecretNames};
 use super::scope;
-use crate::materialize::catalog::{Catalog, marks};
+use crate::materialize::catalog::{About, Catalog, marks};
 use crate::materialize::ddl::{self, Target};
 use crate::materialize::grants::Grant;
 use crate::materialize::guarded::{Guarded, Names};
@@ -82,19 +82,19 @@ pub(super) async fn stage(
     let plan = &deployment.plan;
     let secret = Context::secret(deployment);
     let items = items(plan, &secret);
-    let (ids, catalog) = match context
+    let (ids, catalog, marks) = match context
         .begin(deployment, key::CREATE, &items)
         .await?
         .result_as::<Ids>()?
     {
-        Some(ids) => (ids, None),
+        Some(ids) => (ids, None, marks(context.materialize).await?),
         None => {
-            let (ids, catalog) = create(context, deployment, &secret, &items).await?;
+            let (ids, catalog, marks) = create(context, deployment, &secret, &items).await?;
             context.finish(deployment, key::CREATE, &ids).await?;
-            (ids, Some(catalog))
+            (ids, Some(catalog), marks)
         }
     };
-    alone(context, deployment).await?;
+    is_alone(deployment, marks)?;
     let named = context.begin(deployment, key::NAME, &items).await?;
     if named.result.is_none() {
         let catalog = match catalog {
@@ -115,7 +115,7 @@ async fn create(
     deployment: &Deployment,
     secret: &SecretNames,
     items: &[Item],
-) -> Result<(Ids, Catalog), DeploymentError> {
+) -> Result<(Ids, Catalog, Vec<Tag>), DeploymentError> {
     let plan = &deployment.plan;
     let database = plan.database.as_str();
     let about = scope::staging(deployment, &Ids::default());
@@ -163,8 +163,14 @@ async fn create(
             total: items.len(),
         });
     }
-    let (after, catalog) = Names::with_catalog(context.materialize, &about).await?;
-    Ok((collect_ids(plan, items, &control, &after)?, catalog))
+    // Of the same moment as the marks, and after the control schema got its own: see [`is_alone`].
+    let about = About {
+        marks: true,
+        ..about
+    };
+    let (mut after, catalog) = Names::with_catalog(context.materialize, &about).await?;
+    let marks = std::mem::take(&mut after.marks);
+    Ok((collect_ids(plan, items, &control, &after)?, catalog, marks))
 }
 
 fn creation(plan: &Plan, item: &Item) -> Result<Statement, DeploymentError> {
@@ -284,9 +290,8 @@ fn production_is_as_planned(plan: &Plan, names: &Names) -> Result<(), Deployment
 
 /// Create-then-look: of two deployments of one environment that start at once (from different
 /// journals), at least one sees the other's control schema and gives up.
-async fn alone(context: &Context<'_>, deployment: &Deployment) -> Result<(), DeploymentError> {
-    let others: BTreeSet<String> = marks(context.materialize)
-        .await?
+fn is_alone(deployment: &Deployment, marks: Vec<Tag>) -> Result<(), DeploymentError> {
+    let others: BTreeSet<String> = marks
         .into_iter()
         .filter(|tag| {
             tag.side == Side::Control

@@ -167,25 +167,13 @@ pub async fn server_id(session: &Session) -> Result<String, MaterializeError> {
 /// # Errors
 /// See [`MaterializeError`].
 pub async fn marks(materialize: &Materialize) -> Result<Vec<Tag>, MaterializeError> {
-    const LABEL: &str = "marks";
     let session = materialize.session_patiently().await?;
-    let snapshot = session.snapshot(LABEL).await?;
-    let rows = snapshot.ask(&queries::marks()).await?;
-    let mut tags = BTreeMap::new();
-    for row in &rows {
-        if let (_, Some(tag)) = Tag::parse(&text(row, LABEL, 1)?) {
-            tags.insert(text(row, LABEL, 0)?, tag);
-        }
-    }
     let about = About {
-        schema_ids: tags.keys().cloned().collect(),
         names_only: true,
+        marks: true,
         ..About::default()
     };
-    let seen = Seen::within(&snapshot, &about, false).await?;
-    snapshot.end().await?;
-    tags.retain(|id, _| seen.schemas.get(id).is_some_and(|it| seen.is_here(it)));
-    Ok(tags.into_values().collect())
+    Ok(Seen::some(&session, "marks", &about, false).await?.marks)
 }
 
 impl Catalog {

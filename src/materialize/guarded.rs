@@ -13,6 +13,7 @@ use super::error::MaterializeError;
 use super::server::Materialize;
 use super::session::Session;
 use super::statement::Statement;
+use super::tag::Tag;
 use crate::plan::ClusterDefinition;
 use std::collections::BTreeMap;
 
@@ -36,6 +37,8 @@ pub struct Names {
     /// How the clusters are made whose definition is wanted, by name. One whose definition cannot be read is
     /// not among them.
     pub definitions: BTreeMap<String, ClusterDefinition>,
+    /// The marks on schemas of the database, where these are wanted.
+    pub marks: Vec<Tag>,
 }
 
 impl Names {
@@ -86,6 +89,7 @@ impl Names {
         names.raw = seen.raw();
         names.definitions = seen.definitions(session, &about.defined).await?;
         names.dependencies = seen.dependencies.iter().cloned().collect();
+        names.marks.clone_from(&seen.marks);
         Ok(names)
     }
 

@@ -106,6 +106,9 @@ pub(super) enum Filter<'a> {
     Users(&'static str),
     /// Those whose column has one of these texts.
     In(&'static str, &'a [&'a str]),
+    /// Those of which one column or the other has one of its texts. One scan of the relation's index, where two
+    /// questions would be two.
+    Either([(&'static str, &'a [&'a str]); 2]),
 }
 
 impl Filter<'_> {
@@ -119,6 +122,14 @@ impl Filter<'_> {
                 let texts: Vec<String> =
                     texts.iter().map(|text| Literal(text).to_string()).collect();
                 Some(format!("{column} IN ({})", texts.join(", ")))
+            }
+            Self::Either([(one, texts), (other, others)]) => {
+                let one = Self::In(one, texts).condition();
+                let other = Self::In(other, others).condition();
+                match (one, other) {
+                    (Some(one), Some(other)) => Some(format!("({one} OR {other})")),
+                    (one, other) => one.or(other),
+                }
             }
         }
     }
@@ -168,6 +179,20 @@ impl Question {
             Filter::In(column, texts) => texts
                 .chunks(MOST_LITERALS)
                 .map(|texts| one(Filter::In(column, texts)))
+                .collect(),
+            Filter::Either([(_, texts), (_, others)])
+                if !texts.is_empty()
+                    && !others.is_empty()
+                    && texts.len() + others.len() <= MOST_LITERALS =>
+            {
+                vec![one(filter)]
+            }
+            Filter::Either(lists) => lists
+                .into_iter()
+                .flat_map(|(column, texts)| {
+                    let filter = Filter::In(column, texts);
+                    Self::select(label, relation, columns, filter, and)
+                })
                 .collect(),
         }
     }

@@ -63,7 +63,7 @@ impl Bars {
                 if tone != Tone::Plain || (self.lines.is_verbose() && seconds.is_some()) {
                     self.print(tone, &node_line(unique_id, status, *done, *total, *seconds));
                 }
-                self.count("dbt", unique_id, *done, *total);
+                self.count("node", unique_id, *done, *total);
             }
             Progress::Work {
                 what,

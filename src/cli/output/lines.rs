@@ -233,7 +233,7 @@ pub(super) fn node_line(
         Some(Err(_)) | None => String::new(),
     };
     format!(
-        "  dbt {done}/{total}, {} {}{took}",
+        "  node {done}/{total}, {} {}{took}",
         visible(unique_id),
         visible(status)
     )

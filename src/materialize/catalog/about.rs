@@ -27,6 +27,8 @@ pub struct About {
     pub defined: BTreeSet<String>,
     /// Whether pending replacements are wanted, too.
     pub replacements: bool,
+    /// Whether the marks on schemas of the session's database are wanted, too.
+    pub marks: bool,
 }
 
 impl About {

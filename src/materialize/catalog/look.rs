@@ -7,15 +7,16 @@
 
 use super::about::About;
 use super::queries::{
-    OF_USERS, USED_BY_USERS, clusters, columns, comments, databases, default_privileges,
-    dependencies, facts, indexes, members, objects, replicas, roles, schemas, sources,
-    system_privileges, tables,
+    BOTH_OF_USERS, OF_USERS, USED_BY_USERS, clusters, columns, comments, databases,
+    default_privileges, dependencies, facts, indexes, marks, members, objects, replicas, roles,
+    schemas, sources, system_privileges, tables,
 };
 use super::{definition, optional, text};
 use crate::materialize::error::MaterializeError;
 use crate::materialize::question::Filter;
 use crate::materialize::replacement::Replacements;
 use crate::materialize::session::{Session, Snapshot};
+use crate::materialize::tag::Tag;
 use crate::plan::ClusterDefinition;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
@@ -47,6 +48,8 @@ pub(in crate::materialize) struct Seen {
     pub(super) indexes: Vec<Row>,
     pub(super) default_privileges: Vec<Row>,
     pub(super) replacements: Option<Replacements>,
+    /// The marks on schemas of the session's database.
+    pub(in crate::materialize) marks: Vec<Tag>,
 }
 
 /// What the session says of itself. It stays, as the session does.
@@ -213,6 +216,9 @@ impl Seen {
         if about.replacements {
             seen.replacements = Replacements::pending(snapshot).await?;
         }
+        if about.marks {
+            seen.find_marks(snapshot).await?;
+        }
         Ok(seen)
     }
 
@@ -232,21 +238,18 @@ impl Seen {
             true => roles(),
             false => Vec::new(),
         };
-        let of_schemas = [
-            schemas(Filter::In("name", &refs(&about.schemas))),
-            schemas(Filter::In("id", &refs(&about.schema_ids))),
-        ]
-        .concat();
-        let of_clusters = [
-            clusters(Filter::In("name", &refs(&about.clusters))),
-            clusters(Filter::In("id", &refs(&about.cluster_ids))),
-        ]
-        .concat();
-        let of_objects = [
-            objects(Filter::In("id", &refs(&about.objects))),
-            objects(Filter::In("name", &refs(&about.object_names))),
-        ]
-        .concat();
+        let of_schemas = schemas(Filter::Either([
+            ("name", &refs(&about.schemas)),
+            ("id", &refs(&about.schema_ids)),
+        ]));
+        let of_clusters = clusters(Filter::Either([
+            ("name", &refs(&about.clusters)),
+            ("id", &refs(&about.cluster_ids)),
+        ]));
+        let of_objects = objects(Filter::Either([
+            ("id", &refs(&about.objects)),
+            ("name", &refs(&about.object_names)),
+        ]));
         let databases = match &known {
             Some(_) => Vec::new(),
             None => databases(),
@@ -290,11 +293,10 @@ impl Seen {
         let clusters: BTreeSet<String> = self.clusters.keys().cloned().collect();
         let schemas: BTreeSet<String> = &schemas | &about.schema_ids;
         let clusters: BTreeSet<String> = &clusters | &about.cluster_ids;
-        let asked = [
-            objects(Filter::In("schema_id", &refs(&schemas))),
-            objects(Filter::In("cluster_id", &refs(&clusters))),
-        ]
-        .concat();
+        let asked = objects(Filter::Either([
+            ("schema_id", &refs(&schemas)),
+            ("cluster_id", &refs(&clusters)),
+        ]));
         let rows = snapshot.ask(&asked).await?;
         self.take_objects(&rows)
     }
@@ -307,10 +309,14 @@ impl Seen {
     ) -> Result<(), MaterializeError> {
         let known: BTreeSet<String> = self.objects.keys().cloned().collect();
         let ids = refs(&known);
-        let mut asked = dependencies(Filter::In("referenced_object_id", &ids), USED_BY_USERS);
-        if both_ways {
-            asked.extend(dependencies(Filter::In("object_id", &ids), OF_USERS));
-        }
+        // What is known is of users, so that one end of each dependency is.
+        let asked = match both_ways {
+            true => dependencies(
+                Filter::Either([("referenced_object_id", &ids), ("object_id", &ids)]),
+                BOTH_OF_USERS,
+            ),
+            false => dependencies(Filter::In("referenced_object_id", &ids), USED_BY_USERS),
+        };
         let rows = snapshot.ask(&asked).await?;
         self.take_dependencies(&rows)?;
         let dependents: BTreeSet<String> = self
@@ -360,6 +366,35 @@ impl Seen {
             tokio::try_join!(snapshot.ask(&of_tables), snapshot.ask(&of_sources))?;
         self.take_tables(&tables)?;
         self.take_sources(&sources)
+    }
+
+    /// The marks on schemas of the session's database.
+    async fn find_marks(&mut self, snapshot: &Snapshot<'_>) -> Result<(), MaterializeError> {
+        const LABEL: &str = "marks";
+        let mut tags = BTreeMap::new();
+        for row in &snapshot.ask(&marks()).await? {
+            if let (_, Some(tag)) = Tag::parse(&text(row, LABEL, 1)?) {
+                tags.insert(text(row, LABEL, 0)?, tag);
+            }
+        }
+        let unknown: BTreeSet<String> = tags
+            .keys()
+            .filter(|id| !self.schemas.contains_key(*id))
+            .cloned()
+            .collect();
+        let rows = snapshot
+            .ask(&schemas(Filter::In("id", &refs(&unknown))))
+            .await?;
+        self.take_schemas(&rows)?;
+        for (id, tag) in tags {
+            let schema = self.schemas.get(&id);
+            if schema.is_some_and(|schema| self.is_here(schema)) {
+                self.marks.push(tag);
+            }
+        }
+        // They were wanted for that alone.
+        self.schemas.retain(|id, _| !unknown.contains(id));
+        Ok(())
     }
 
     /// The replicas of clusters of which the server shows no definition.

@@ -77,7 +77,7 @@ pub(super) fn objects(filter: Filter<'_>) -> Vec<Question> {
     ];
     let users = match filter {
         Filter::Users(_) => None,
-        Filter::All | Filter::In(..) => Some("id LIKE 'u%'"),
+        Filter::All | Filter::In(..) | Filter::Either(_) => Some("id LIKE 'u%'"),
     };
     Question::select("objects", relation::OBJECTS, &columns, filter, users)
 }
@@ -159,6 +159,7 @@ pub(super) fn marks() -> Vec<Question> {
 
 pub(super) const USED_BY_USERS: &str = "object_id LIKE 'u%'";
 pub(super) const OF_USERS: &str = "referenced_object_id LIKE 'u%'";
+pub(super) const BOTH_OF_USERS: &str = "object_id LIKE 'u%' AND referenced_object_id LIKE 'u%'";
 
 /// Every question of a look, for tests of what they cost.
 #[cfg(test)]
@@ -184,6 +185,10 @@ pub(in crate::materialize) fn every_question() -> Vec<Question> {
         indexes(),
         dependencies(Filter::Users("object_id"), OF_USERS),
         dependencies(Filter::In("referenced_object_id", some), USED_BY_USERS),
+        dependencies(
+            Filter::Either([("referenced_object_id", some), ("object_id", some)]),
+            BOTH_OF_USERS,
+        ),
         default_privileges(),
         marks(),
     ]
