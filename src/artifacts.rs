@@ -350,32 +350,50 @@ impl Artifacts {
         }))
     }
 
-    /// The files of one deployment, as they were kept; only the metadata is read.
+    /// All files of one deployment, as they were kept; only the metadata is read.
     ///
     /// # Errors
     /// [`Name::BaselineIncomplete`] when the metadata or the manifest is not there.
     pub async fn bundle(&self, key: &Key, id: &str) -> Result<Bundle, ArtifactError> {
-        let needed = async |name| {
-            let path = self.object(key, id, name);
-            let bytes = self.get(&path).await?;
-            bytes.ok_or_else(|| {
-                ArtifactError::refused(
-                    Name::BaselineIncomplete,
-                    format!("{} is not there", self.named(&path)),
-                    None,
-                )
-            })
-        };
-        let place = self.named(&self.object(key, id, METADATA));
-        let metadata: Metadata = document::read(&needed(METADATA).await?, &place)?;
-        metadata.belongs_to(key, id, &place)?;
         Ok(Bundle {
-            manifest: needed(MANIFEST).await?,
+            metadata: self.metadata(key, id).await?,
+            manifest: self.needed(&self.object(key, id, MANIFEST)).await?,
             run_results: self.get(&self.object(key, id, RUN_RESULTS)).await?,
-            plan: self.get(&self.object(key, id, PLAN)).await?,
+            plan: self.plan(key, id).await?,
             outcomes: self.get(&self.object(key, id, OUTCOMES)).await?,
             compiled: self.get(&self.object(key, id, COMPILED)).await?,
-            metadata,
+        })
+    }
+
+    /// What is recorded about one deployment, without its other files.
+    ///
+    /// # Errors
+    /// [`Name::BaselineIncomplete`] when it is not there, [`Name::BaselineDamaged`] when it cannot be read,
+    /// [`Name::BaselineForeign`] when it is of another.
+    pub async fn metadata(&self, key: &Key, id: &str) -> Result<Metadata, ArtifactError> {
+        let path = self.object(key, id, METADATA);
+        let place = self.named(&path);
+        let metadata: Metadata = document::read(&self.needed(&path).await?, &place)?;
+        metadata.belongs_to(key, id, &place)?;
+        Ok(metadata)
+    }
+
+    /// The plan of one deployment as JSON, without its other files; an import has none.
+    ///
+    /// # Errors
+    /// A store that does not answer.
+    pub async fn plan(&self, key: &Key, id: &str) -> Result<Option<Vec<u8>>, ArtifactError> {
+        self.get(&self.object(key, id, PLAN)).await
+    }
+
+    async fn needed(&self, path: &ObjectPath) -> Result<Vec<u8>, ArtifactError> {
+        let bytes = self.get(path).await?;
+        bytes.ok_or_else(|| {
+            ArtifactError::refused(
+                Name::BaselineIncomplete,
+                format!("{} is not there", self.named(path)),
+                None,
+            )
         })
     }
 

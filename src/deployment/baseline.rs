@@ -61,8 +61,8 @@ pub(super) async fn before(
 ) -> Result<Option<Metadata>, DeploymentError> {
     Ok(match &deployment.plan.baseline.deployment {
         Some(id) => {
-            let bundle = context.artifacts.bundle(&context.artifact_key, id).await?;
-            Some(bundle.metadata)
+            let key = &context.artifact_key;
+            Some(context.artifacts.metadata(key, id).await?)
         }
         None => None,
     })

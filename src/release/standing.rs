@@ -49,15 +49,12 @@ impl Release {
         let Some(live) = artifacts.current(&key).await?.and_then(|p| p.deployment) else {
             return because("nothing is recorded as live");
         };
-        let bundle = artifacts.bundle(&key, &live).await?;
-        let metadata = &bundle.metadata;
+        let metadata = artifacts.metadata(&key, &live).await?;
         if !metadata.held_back.is_empty() || !metadata.held_back_schemas.is_empty() {
             return because("changes were held back");
         }
-        let plan: Option<Plan> = bundle
-            .plan
-            .as_deref()
-            .and_then(|plan| serde_json::from_slice(plan).ok());
+        let plan = artifacts.plan(&key, &live).await?;
+        let plan: Option<Plan> = plan.and_then(|plan| serde_json::from_slice(&plan).ok());
         let Some(inputs) = plan.as_ref().and_then(|plan| plan.inputs.as_ref()) else {
             return because("it is not recorded under what the last release was made");
         };
@@ -88,7 +85,7 @@ impl Release {
         }
         let materialize = self.materialize().until(stop);
         let catalog = Catalog::read(&materialize).await?;
-        if !drift::found(metadata, &catalog).is_empty() {
+        if !drift::found(&metadata, &catalog).is_empty() {
             return because("production is not as it was promoted");
         }
         Ok(None)
