@@ -148,7 +148,7 @@ impl Session {
                     }
                     subscription.tick = self.tick();
                     subscription.check(&self.engine.catalog())?;
-                    let rows = self.run_subscribed(&subscription.sql).await?;
+                    let rows = self.run_subscribed(&mut subscription).await?;
                     subscription.take(rows.rows);
                     if subscription.has_news() || deadline.is_some_and(|d| Instant::now() >= d) {
                         break;
@@ -175,8 +175,20 @@ impl Session {
         Some(Instant::now() + Duration::from_secs_f64(prices::TICK * factor / 1000.0))
     }
 
-    async fn run_subscribed(&mut self, sql: &str) -> Result<Rows, Stop> {
+    async fn run_subscribed(&mut self, subscription: &mut Subscription) -> Result<Rows, Stop> {
         self.settle().await?;
-        Ok(self.backend.query(sql).await??)
+        let sql = &subscription.sql;
+        let name = match &subscription.prepared {
+            Some((name, prepared)) if prepared == sql => name.clone(),
+            Some(_) | None => {
+                self.next_statement += 1;
+                let name = quote(&format!("subscription {}", self.next_statement));
+                let prepare = format!("PREPARE {name} AS {sql}");
+                self.backend.query(&prepare).await??;
+                subscription.prepared = Some((name.clone(), sql.clone()));
+                name
+            }
+        };
+        Ok(self.backend.query(&format!("EXECUTE {name}")).await??)
     }
 }

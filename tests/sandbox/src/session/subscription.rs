@@ -24,6 +24,9 @@ const PROGRESS: Duration = Duration::from_millis(200);
 pub(super) struct Subscription {
     /// The query, by ids.
     pub(super) sql: String,
+    /// The backend's statement that asks it, and its text: planning it costs several times what running it does, and it
+    /// runs many times a second.
+    pub(super) prepared: Option<(String, String)>,
     /// When a change that happens now is seen, where statements cost something.
     pub(super) tick: Option<Instant>,
     /// Relations of users that it reads, by OID, which outlives a replacement: where they are in the backend, and what
@@ -71,6 +74,7 @@ impl Subscription {
             .collect();
         Ok(Self {
             sql: rewritten.sql.clone(),
+            prepared: None,
             tick: None,
             reads,
             columns: columns.to_vec(),
