@@ -31,11 +31,15 @@ while [ $# -gt 0 ]; do [ "$1" = --target-path ] && target=$2; shift; done
 name=$(basename "$(dirname "$target")")
 cp "$name"/*.json "$target"/ || exit 2
 if [ "$name" = build ]; then
-    touch building.$$
-    until [ -e built.$$ ] || [ -e broken.$$ ]; do sleep 0.02; done
-    if [ -e broken.$$ ]; then
+    # Process ids come round again within minutes of a crash matrix; with the time of the start they do not.
+    stat=$(cat /proc/$$/stat)
+    set -- ${stat##*) }
+    guest=$$-${20}
+    touch "building.$guest"
+    until [ -e "built.$guest" ] || [ -e "broken.$guest" ]; do sleep 0.02; done
+    if [ -e "broken.$guest" ]; then
         rm "$target"/run_results.json
-        cat broken.$$
+        cat "broken.$guest"
         exit 1
     fi
 fi
@@ -140,7 +144,7 @@ impl Replay {
                 let steps = anew.iter().chain(&recipes[order.release as usize]);
                 for step in steps {
                     // A dbt that was killed makes nothing any more.
-                    if !is_alive(guest) {
+                    if !is_alive(&guest) {
                         break;
                     }
                     let step = match order.names_schema {
@@ -232,29 +236,36 @@ fn naming(step: &str, marts: &str) -> String {
         .replace(".counts c", ".counts")
 }
 
-fn is_alive(guest: u32) -> bool {
-    Path::new("/proc").join(guest.to_string()).exists()
+/// Whether a process is there that is called by its id and the time of its start.
+fn is_alive(guest: &str) -> bool {
+    let (id, started) = guest.split_once('-').expect("an id and a time");
+    let stat = std::fs::read_to_string(Path::new("/proc").join(id).join("stat"));
+    stat.is_ok_and(|stat| {
+        // What follows the name, which may hold anything; the time is the 22nd of all.
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
+        fields.and_then(|fields| fields.split(' ').nth(19)) == Some(started)
+    })
 }
 
 /// The processes that wait for a build.
-fn waiting(folder: &Path) -> Vec<u32> {
+fn waiting(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("the folder");
     entries
         .filter_map(|entry| {
             let name = entry.ok()?.file_name();
-            name.to_str()?.strip_prefix("building.")?.parse().ok()
+            Some(name.to_str()?.strip_prefix("building.")?.to_owned())
         })
         .collect()
 }
 
 /// Waits for a process that wants a build while nothing is held. One that has ended wants nothing.
-async fn awaited(folder: &Path) -> u32 {
+async fn awaited(folder: &Path) -> String {
     loop {
         if !folder.join("held").exists() {
             for guest in waiting(folder) {
                 let asked = folder.join(format!("building.{guest}"));
                 std::fs::remove_file(asked).expect("the file");
-                if is_alive(guest) {
+                if is_alive(&guest) {
                     return guest;
                 }
             }
