@@ -203,6 +203,18 @@ impl Counters {
             .sum()
     }
 
+    /// How long the server is busy with what a client changes, and how long hydration and lag take after it, at a
+    /// factor: what the release could not be quicker than, sending what it sends.
+    pub fn changes(&self, who: &str, factor: f64) -> Duration {
+        let changes = self
+            .0
+            .iter()
+            .filter(|((w, class, _), _)| w == who && matches!(class.as_str(), "ddl" | "write"))
+            .map(|(_, asked)| asked.cost_ms);
+        let ms = changes.sum::<f64>() + prices::LAG_KNOWN * factor;
+        Duration::from_secs_f64(ms / 1000.0)
+    }
+
     /// A Markdown table.
     pub fn table(&self) -> String {
         let mut out =

@@ -380,6 +380,12 @@ fn report(
                     over_the_floor,
                     at_most,
                 );
+                let sent = counters.changes("cutover", costs.factor);
+                println!(
+                    "- the same, as a multiple of the DDL that it sent, hydration and lag ({}): {:.2}",
+                    seconds(sent),
+                    over_the_floor * floor.time(costs.factor).as_secs_f64() / sent.as_secs_f64(),
+                );
             }
             let creating = floor.creating(costs.factor).as_secs_f64();
             if let Some(at_most) = limits.times_creating {
