@@ -183,7 +183,7 @@ impl Build<'_> {
         materialize.database().clone_into(&mut record.database);
         record.owner.clone_from(&self.request.owner);
         record.revision.clone_from(&self.request.revision);
-        let previous = std::mem::replace(&mut record.build, ask.build.to_owned());
+        ask.build.clone_into(&mut record.build);
         let mut work = Work {
             store: self.store,
             lead,
@@ -198,9 +198,7 @@ impl Build<'_> {
         let builds = self.release.builds(&folder, self.reporter, stop)?;
         // Before anything is made: whoever follows knows what this one may have left.
         work.write().await?;
-        let ended = self
-            .build(&mut work, &builds, (ask, &previous), report)
-            .await;
+        let ended = self.build(&mut work, &builds, ask, report).await;
         let _ = std::fs::remove_dir_all(&folder);
         if ended.is_ok() {
             report.judge();
@@ -229,23 +227,27 @@ impl Build<'_> {
         &self,
         work: &mut Work<'_>,
         builds: &Builds,
-        (ask, previous): (&Ask<'_>, &str),
+        ask: &Ask<'_>,
         report: &mut Report,
     ) -> Result<(), CiError> {
         let materialize = work.materialize;
         let worked = self
             .work_out(builds, materialize, &work.record, ask.build, report)
             .await?;
-        collect::clear_looks(work, previous, &worked.proposal.catalog).await?;
+        collect::clear_looks(work).await?;
         if worked.choice.nodes.is_empty() && worked.choice.tests.is_empty() {
             if work.corner.state != CornerState::Waiting {
                 report.dropped = collect::leave(work).await?;
             }
             return Ok(());
         }
+        let looks = worked.scratch.0.schemas.len();
+        work.record.looks.insert(ask.build.to_owned(), looks);
+        work.write().await?;
         let described = self
             .describe(builds, materialize, &worked, ask.build, work.stop)
             .await?;
+        work.record.looks.remove(ask.build);
         told_described(report, &described);
         report.columns = columns(&worked, &described);
         if !described.failed.is_empty() {
@@ -325,7 +327,7 @@ impl Build<'_> {
         if let (Some(held), None) = (&record.cluster, &release.settings.ci.cluster.shared) {
             place.cluster.clone_from(&held.name);
         }
-        let scratch = place.scratch(&Record::secret(build, "look_"));
+        let scratch = place.scratch(build);
         let mut compiled = proposal.compiled.clone();
         let mut recipes = Vec::new();
         for place in [&place, &scratch] {
@@ -391,6 +393,7 @@ impl Build<'_> {
             project: self.release.project.dbt.name.clone(),
             journal: self.store.id().to_owned(),
             expires: expires.as_second(),
+            called: String::new(),
         };
         let name = self.request.name.as_str();
         let looking = Looking {

@@ -33,7 +33,7 @@ pub struct Looking<'a> {
     pub manifest: &'a Manifest,
     /// The database.
     pub database: &'a str,
-    /// The mark of what is made.
+    /// The mark of what is made, whatever it is called.
     pub mark: &'a CornerMark,
     /// The longest time for one statement.
     pub limit: Duration,
@@ -88,9 +88,9 @@ impl Looking<'_> {
 
     async fn look(&self, recipe: &Recipe, schemas: &[&str]) -> Result<Described, CiError> {
         let session = self.materialize.own_session_within(self.limit).await?;
-        let comment = self.mark.comment();
         for schema in schemas {
             (self.interrupted)()?;
+            let comment = self.mark.naming(schema).comment();
             send(&session, &ddl::create_schema(self.database, schema)).await?;
             let mark = ddl::comment_on_schema(self.database, schema, Some(&comment));
             send(&session, &mark).await?;

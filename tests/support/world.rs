@@ -291,6 +291,24 @@ impl World {
         Running::spawn(command)
     }
 
+    /// As [`World::spawn_in`], with settings besides: `CI__TTL` is `1s`.
+    pub fn spawn_with(
+        &self,
+        folder: &Path,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Running {
+        let program = Path::new(env!("CARGO_BIN_EXE_cutover"));
+        let mut command = self.command(program, arguments);
+        let settings = settings.iter();
+        let settings = settings.map(|(name, value)| (format!("CUTOVER__{name}"), *value));
+        command
+            .args(["--output", "json"])
+            .current_dir(folder)
+            .envs(settings);
+        Running::spawn(command)
+    }
+
     /// Runs `cutover` with JSON output.
     pub async fn cutover(&self, arguments: &[&str]) -> Outcome {
         self.spawn(arguments).ended().await
