@@ -15,7 +15,7 @@ use super::measure::{self, Standing};
 use super::name::CornerName;
 use super::place::{self, Place};
 use super::record::Record;
-use super::report::{Kind, Report, TestReport, Verdict};
+use super::report::{Kind, ReleaseReport, Report, TestReport, Verdict};
 use super::turn::{self, Ask};
 use super::wait;
 use crate::build::native::recipe::{Recipe, TestItem};
@@ -312,6 +312,11 @@ impl Build<'_> {
             )
             .await?;
         self.keep_own(&mut proposal, build, report).await?;
+        let wanted = self.request.selection.as_ref();
+        let outlook = release
+            .outlook(builds, materialize, &proposal, wanted)
+            .await?;
+        report.release = outlook.map(ReleaseReport::of);
         let choice = choice::choose(&proposal)?;
         report.left_out.extend(choice.left_out.clone());
         report.deleted.clone_from(&proposal.deleted);
@@ -508,9 +513,15 @@ impl Build<'_> {
         );
         let counted = counted.await?;
         for node in &mut report.nodes {
-            if let Some((here, production)) = counted.get(&node.unique_id) {
-                node.rows = *here;
-                node.production_rows = *production;
+            match counted.get(&node.unique_id) {
+                Some(Ok((here, production))) => {
+                    node.rows = Some(*here);
+                    node.production_rows = *production;
+                }
+                Some(Err(why)) => report
+                    .notes
+                    .push(format!("rows of {} were not counted: {why}", node.relation)),
+                None => {}
             }
         }
         Ok(())
