@@ -317,7 +317,7 @@ impl Build<'_> {
             .outlook(builds, materialize, &proposal, wanted)
             .await?;
         report.release = outlook.map(ReleaseReport::of);
-        let choice = choice::choose(&proposal)?;
+        let choice = choice::choose(&proposal, release.settings.ci.sources)?;
         report.left_out.extend(choice.left_out.clone());
         report.deleted.clone_from(&proposal.deleted);
         report.notes.extend(proposal.notes.iter().cloned());

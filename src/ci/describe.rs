@@ -52,6 +52,8 @@ pub struct Described {
     pub failed: BTreeMap<String, Failure>,
     /// Nodes that read one of these: unique id → which.
     pub skipped: BTreeMap<String, String>,
+    /// Sources that are to be made, which no view can stand for, and what reads them: unique id → the source.
+    pub apart: BTreeMap<String, String>,
     /// How long each took, in seconds.
     pub seconds: BTreeMap<String, f64>,
 }
@@ -101,6 +103,19 @@ impl Looking<'_> {
             (self.interrupted)()?;
             let id = item.unique_id.as_str();
             let began = Instant::now();
+            let is_source = matches!(item.make, Make::Source { .. });
+            let source = match is_source {
+                true => Some(id.to_owned()),
+                false => {
+                    let apart = item.after.iter();
+                    let mut apart = apart.filter_map(|parent| described.apart.get(parent));
+                    apart.next().cloned()
+                }
+            };
+            if let Some(source) = source {
+                described.apart.insert(id.to_owned(), source);
+                continue;
+            }
             let missing = |parent: &&String| {
                 described.failed.contains_key(*parent) || described.skipped.contains_key(*parent)
             };
@@ -136,6 +151,8 @@ impl Looking<'_> {
         let name = Qualified::object(self.database, &item.schema, &item.name);
         let query = match &item.make {
             Make::View { query } | Make::MaterializedView { query, .. } => query.clone(),
+            // Nothing of it can be looked at without ingesting.
+            Make::Source { .. } => return Ok(None),
             Make::Seed { .. } => match self.builds.rows(&item.make) {
                 Ok(seed) => {
                     let columns = seed.columns.iter();

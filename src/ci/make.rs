@@ -127,10 +127,11 @@ async fn clear(
         .filter_map(|id| work.record.objects.get(id))
         .map(|thing| thing.id.clone())
         .collect();
-    // An index goes and stays with its relation.
+    // An index goes and stays with its relation, what is part of a source with that.
     let going: Vec<&Object> = contents(work, catalog)
         .into_iter()
-        .filter(|object| object.kind != ObjectKind::Index && !stays.contains(&object.id))
+        .filter(|object| object.kind != ObjectKind::Index && !object.is_part)
+        .filter(|object| !stays.contains(&object.id))
         .collect();
     let made_again = |object: &&Object| {
         let schema = catalog.schemas.get(&object.schema_id);
@@ -322,7 +323,7 @@ pub fn is_scheduled(item: &Item) -> bool {
             | ViewOption::RetainHistory(_)
             | ViewOption::AssertNotNull(_) => false,
         }),
-        Make::View { .. } | Make::Seed { .. } => false,
+        Make::View { .. } | Make::Seed { .. } | Make::Source { .. } => false,
     }
 }
 

@@ -108,7 +108,7 @@ pub async fn rows(
     for item in &recipe.items {
         let is_stored = match item.make {
             Make::MaterializedView { .. } | Make::Seed { .. } => true,
-            Make::View { .. } => false,
+            Make::View { .. } | Make::Source { .. } => false,
         };
         if !is_stored || !made.contains(&item.unique_id) {
             continue;

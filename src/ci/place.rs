@@ -11,8 +11,8 @@ use super::record::Record;
 use crate::materialize::identifier::MAX_IDENTIFIER_BYTES;
 use crate::plan::candidate::{Candidate, ClusterUse};
 use crate::plan::{
-    BaselineUsed, Building, ClusterDefinition, ClusterSwap, Mode, Plan, PlannedNode, Refusal,
-    RefusalName, Refused, SchemaSwap, Strategy,
+    BaselineUsed, Building, ClusterDefinition, ClusterSwap, Mode, ObjectKind, Plan, PlannedNode,
+    Refusal, RefusalName, Refused, SchemaSwap, Strategy,
 };
 use crate::settings::Ci;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,8 +103,7 @@ pub fn plan(
             identifier: node.identifier.clone(),
             materialized: node.materialized.clone(),
             kind: choice::kind(node),
-            cluster: node
-                .is_computed()
+            cluster: (node.is_computed() || choice::kind(node) == Some(ObjectKind::Source))
                 .then(|| own.unwrap_or_else(|| otherwise.clone())),
             indexes: node.indexes.len(),
             persists_relation_comment: node.persists_relation_comment,

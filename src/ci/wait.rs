@@ -10,6 +10,7 @@ use crate::deployment::readiness::{
 use crate::deployment::readings::{Listening, Readings};
 use crate::materialize::catalog::Catalog;
 use crate::materialize::watch::Watching;
+use crate::plan::ObjectKind;
 use crate::progress::Progress;
 use crate::settings::Readiness;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +37,12 @@ pub async fn until_ready(
     for held in work.record.schemas.values() {
         let Some(id) = &held.id else { continue };
         for object in catalog.objects_in_schema(id) {
-            let Some(cluster) = &object.cluster_id else {
+            let is_computed = matches!(
+                object.kind,
+                ObjectKind::MaterializedView | ObjectKind::Index
+            );
+            let cluster = object.cluster_id.as_ref().filter(|_| is_computed);
+            let Some(cluster) = cluster else {
                 continue;
             };
             let name = catalog.clusters.get(cluster).map(|it| it.name.clone());

@@ -143,7 +143,7 @@ impl Guard {
         let statements = world.sql.rows(&query).await.into_iter().flatten();
         let touches = |sql: &String| {
             let target = sql.split(" AS (").next().expect("a beginning");
-            self.names.is_match(target)
+            !target.contains("*/ SHOW ") && self.names.is_match(target)
         };
         (statements.filter(touches).collect(), last, count)
     }
