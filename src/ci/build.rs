@@ -258,14 +258,16 @@ impl Build<'_> {
         turn::room(work, ask, self.release.settings.ci.max_environments).await?;
         work.enter(CornerState::Building).await?;
         let cluster = &self.release.settings.ci.cluster;
-        hold::hold(work, &worked.place, cluster, &production).await?;
+        let held = hold::hold(work, &worked.place, cluster, &production).await?;
         apart(work, &before)?;
         let manifest = &worked.proposal.parsed.manifest;
-        let made = make::bring_up(work, builds, manifest, &worked.recipe).await?;
+        let brought = make::bring_up(work, builds, manifest, &worked.recipe, held);
+        let (made, catalog) = brought.await?;
         told_made(report, &made);
         report.dropped.clone_from(&made.dropped);
         apart(work, &before)?;
-        let waits = wait::until_ready(work, &worked.recipe, &self.release.settings.readiness);
+        let readiness = &self.release.settings.readiness;
+        let waits = wait::until_ready(work, &worked.recipe, &catalog, readiness);
         let waits = waits.await?;
         if !waits.is_empty() {
             return Err(CiError::Failed(format!(

@@ -80,15 +80,23 @@ impl Looking<'_> {
             .map(String::as_str)
             .filter(|schema| schemas.contains(schema))
             .collect();
-        let looked = self.look(recipe, &schemas).await;
-        // However it ended; what went wrong first is what matters.
-        let cleared = self.clear(&schemas).await;
-        let described = looked?;
-        cleared?;
+        let (described, catalog) = match self.look(recipe, &schemas).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                // What went wrong first is what matters; what stays is collected.
+                let _ = self.clear(&schemas, None).await;
+                return Err(error);
+            }
+        };
+        self.clear(&schemas, Some(catalog)).await?;
         Ok(described)
     }
 
-    async fn look(&self, recipe: &Recipe, schemas: &[&str]) -> Result<Described, CiError> {
+    async fn look(
+        &self,
+        recipe: &Recipe,
+        schemas: &[&str],
+    ) -> Result<(Described, Catalog), CiError> {
         let session = self.materialize.own_session_within(self.limit).await?;
         for schema in schemas {
             (self.interrupted)()?;
@@ -142,8 +150,8 @@ impl Looking<'_> {
                 seconds: Some(seconds),
             });
         }
-        self.columns(recipe, schemas, &mut described).await?;
-        Ok(described)
+        let catalog = self.columns(recipe, schemas, &mut described).await?;
+        Ok((described, catalog))
     }
 
     /// Makes one view; what is wrong with it, where something is.
@@ -199,13 +207,13 @@ impl Looking<'_> {
         }
     }
 
-    /// The columns of what was made, in one look.
+    /// The columns of what was made, in one look, which it gives.
     async fn columns(
         &self,
         recipe: &Recipe,
         schemas: &[&str],
         described: &mut Described,
-    ) -> Result<(), CiError> {
+    ) -> Result<Catalog, CiError> {
         let catalog = Catalog::look(self.materialize, &about(schemas)).await?;
         for item in &recipe.items {
             let schema = catalog.schema(&item.schema);
@@ -221,12 +229,16 @@ impl Looking<'_> {
                 described.columns.insert(item.unique_id.clone(), columns);
             }
         }
-        Ok(())
+        Ok(catalog)
     }
 
-    /// Drops what was made: the schemas with the mark, and what is in them.
-    async fn clear(&self, schemas: &[&str]) -> Result<(), CiError> {
-        let catalog = Catalog::look(self.materialize, &about(schemas)).await?;
+    /// Drops what was made: the schemas with the mark, and what is in them. They are as in `catalog`, if nobody put
+    /// something there since, which then keeps them from going.
+    async fn clear(&self, schemas: &[&str], catalog: Option<Catalog>) -> Result<(), CiError> {
+        let catalog = match catalog {
+            Some(catalog) => catalog,
+            None => Catalog::look(self.materialize, &about(schemas)).await?,
+        };
         let session = self.materialize.own_session_within(self.limit).await?;
         let made: Vec<_> = schemas
             .iter()

@@ -158,7 +158,8 @@ enum Step {
     Taken,
 }
 
-/// Makes sure that every schema of a place and its cluster are there, marked, and known by id.
+/// Makes sure that every schema of a place and its cluster are there, marked, and known by id; gives the corner as it
+/// is then.
 ///
 /// # Errors
 /// [`RefusalName::CornerTaken`] names what has such a name and is not this corner's, or was renamed;
@@ -168,7 +169,7 @@ pub async fn hold(
     place: &Place,
     cluster: &CornerCluster,
     production: &BTreeSet<String>,
-) -> Result<(), CiError> {
+) -> Result<Catalog, CiError> {
     for (schema, name) in &place.schemas {
         let held = work.record.schemas.entry(schema.clone());
         held.or_insert_with(|| Held {
@@ -216,7 +217,8 @@ pub async fn hold(
             gone.name
         )));
     }
-    work.write().await
+    work.write().await?;
+    Ok(catalog)
 }
 
 /// What is to be done for each schema, in the order of the record, and last for the cluster.

@@ -17,16 +17,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 /// Waits until everything of the corner that a cluster computes is hydrated and close behind its sources; gives why it
-/// is not when the time is over, a sentence each, or nothing.
+/// is not when the time is over, a sentence each, or nothing. `catalog` is the corner as it was built.
 ///
 /// # Errors
 /// The server's; [`CiError::Interrupted`].
 pub async fn until_ready(
     work: &Work<'_>,
     recipe: &Recipe,
+    catalog: &Catalog,
     settings: &Readiness,
 ) -> Result<Vec<String>, CiError> {
-    let catalog = Catalog::look(work.materialize, &work.about()).await?;
     let mut clusters: BTreeMap<String, ExpectedCluster> = BTreeMap::new();
     let scheduled: BTreeSet<(&str, &str)> = recipe
         .items
