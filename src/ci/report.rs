@@ -181,12 +181,12 @@ impl ReleaseReport {
     #[must_use]
     pub fn parts(&self) -> Vec<(&'static str, &[String])> {
         let parts = [
-            ("schemas that are swapped", &self.schemas),
-            ("clusters that are swapped", &self.clusters),
+            ("swapped schema", &self.schemas),
+            ("swapped cluster", &self.clusters),
             ("built", &self.builds),
-            ("production gains", &self.gains),
-            ("production loses", &self.loses),
-            ("sinks that are pointed elsewhere", &self.sinks),
+            ("gained", &self.gains),
+            ("lost", &self.loses),
+            ("repointed sink", &self.sinks),
         ];
         let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
         parts

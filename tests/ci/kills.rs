@@ -16,8 +16,8 @@ use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 
 /// One of so many points at statements is visited where not all are wanted, and one in [`WRITES`] at writes.
-const STRIDE: u64 = 64;
-const WRITES: u64 = 12;
+const STRIDE: u64 = 96;
+const WRITES: u64 = 16;
 
 /// Every statement of the program under test, but for those that wait for readiness.
 const STATEMENTS: &str = r"^/\* cutover: ";

@@ -299,3 +299,30 @@ async fn what_somebody_took_over_makes_no_way_for_a_release() {
         .exits(0);
     nothing_left(&world).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_that_the_server_refuses_is_told_and_readiness_is_subscribed_to() {
+    let Some(world) = live().await else { return };
+    world
+        .project
+        .replace("models/marts/totals.sql", "1 as release", "2 as release");
+    let refused = "INSERT INTO mz_sandbox.faults (pattern, action, argument) \
+                   VALUES ('cutover: count rows', 'error', '53200')";
+    world.sql.run(refused).await;
+    let report = build(&world, "pr-1", &[]).await.exits(0).result();
+    let notes = report["notes"].to_string();
+    let told = format!("rows of {}.totals were not counted", world.name("marts"));
+    assert!(notes.contains(&told), "{report}");
+    // The four of the whole catalog, and none to ask how ready it is.
+    let count =
+        "SELECT count(*)::text FROM mz_sandbox.statements WHERE application_name = 'cutover' AND ";
+    let dataflows = format!("{count} class = 'dataflow' AND reads = 'catalog'");
+    assert_eq!(world.sql.value(&dataflows).await, "4");
+    let subscriptions = format!("{count} class = 'subscribe'");
+    assert_eq!(world.sql.value(&subscriptions).await, "1");
+    world
+        .cutover(&["ci", "teardown", "--name", "pr-1"])
+        .await
+        .exits(0);
+    nothing_left(&world).await;
+}
