@@ -10,7 +10,7 @@ VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 
-.PHONY: help build demo serve test parity outcomes lint deny bench matrix soak deploy-check venv s3 postgres clean
+.PHONY: help build demo serve ci-demo test parity outcomes lint deny bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -24,6 +24,9 @@ demo: build venv postgres ## Release a sample project while a reader watches pro
 
 serve: build venv postgres ## A day of the daemon in two minutes: schedule, signals, checks, takeover
 	$(VENV)/bin/python demo/serve --bin target/debug </dev/null
+
+ci-demo: build venv postgres ## Two pull requests, from their first push to a release by the daemon
+	$(VENV)/bin/python demo/ci --bin target/debug </dev/null
 
 test: venv s3 postgres ## Run every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
@@ -62,6 +65,7 @@ bench: venv postgres ## Measure planning, releases, the journal and the API, bes
 	$(CARGO) bench --locked -p cutover --bench journal </dev/null
 	$(CARGO) bench --locked -p cutover --bench http </dev/null
 	$(CARGO) bench --locked -p cutover --bench release </dev/null
+	$(CARGO) bench --locked -p cutover --bench corner </dev/null
 	$(CARGO) bench --locked -p cutover --bench plan </dev/null
 	$(CARGO) bench --locked -p cutover --bench until_planned </dev/null
 
@@ -72,6 +76,12 @@ matrix: venv postgres ## Kill releases at every statement and journal write, on 
 
 soak: venv postgres ## Release 200 times on a compressed clock while daemons die and servers go away
 	CUTOVER_TEST_SOAK=200 $(CARGO) test --locked -p cutover --test soak -- --nocapture </dev/null
+
+ci-soak: venv postgres ## 50 pull requests, ten at a time, that are pushed to, killed, closed and forgotten
+	CUTOVER_TEST_CI_SOAK=50 $(CARGO) test --locked -p cutover --test ci soak -- --nocapture </dev/null
+
+ci-matrix: venv postgres ## Kill builds of a pull request at every statement and journal write
+	CUTOVER_TEST_CI_MATRIX=full $(CARGO) test --locked -p cutover --test ci kills -- --nocapture --test-threads 2 </dev/null
 
 deploy-check: ## Check the files of deploy/ with the tools that are installed
 	@.ci/deploy-check

@@ -130,15 +130,27 @@ def command(words: list, project: Path, environment: dict) -> None:
 
 
 def change(project: Path) -> None:
-    model = project / "models" / "staging" / "stg_orders.sql"
+    change_model(project)
+    add_model(project)
+
+
+def change_model(project: Path) -> None:
+    replace(project, "models/staging/stg_orders.sql", "amount_cents as net_cents",
+            "amount_cents - refunded_cents as net_cents")
+
+
+def add_model(project: Path) -> None:
+    shutil.copytree(HERE / "change", project, dirs_exist_ok=True)
+    print("    models/finance/refunds_by_region.sql (new)", flush=True)
+
+
+def replace(project: Path, place: str, before: str, after: str) -> None:
+    model = project / place
     text = model.read_text(encoding="utf-8")
-    before, after = "amount_cents as net_cents", "amount_cents - refunded_cents as net_cents"
     if before not in text:
         raise DemoFailed(f"{model} is not what the demo changes")
     model.write_text(text.replace(before, after), encoding="utf-8")
-    shutil.copytree(HERE / "change", project, dirs_exist_ok=True)
-    print(f"    models/staging/stg_orders.sql\n      - {before}\n      + {after}")
-    print("    models/finance/refunds_by_region.sql (new)", flush=True)
+    print(f"    {place}\n      - {before.strip()}\n      + {after.strip() or '(nothing)'}", flush=True)
 
 
 def ends_well(signals=(signal.SIGTERM, signal.SIGHUP, signal.SIGINT)) -> None:

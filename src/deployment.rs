@@ -45,7 +45,7 @@ pub mod native;
 /// Judging one reading.
 pub mod readiness;
 /// Where readings of readiness come from.
-mod readings;
+pub mod readings;
 /// Replacing a materialized view in place.
 mod replace;
 /// Giving clusters that were hydrated in another size the size of production.

@@ -47,6 +47,8 @@ mod hydration;
 mod learnt;
 /// Which project an environment is.
 mod opening;
+/// What a release of a pull request would do.
+pub mod outlook;
 /// Environments over one set of schemas.
 pub mod overlap;
 /// What a pull request would change.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use checks::Check;
-pub use ci::{Ci, CornerCluster};
+pub use ci::{Ci, CornerCluster, NewSources};
 pub use connection::Connection;
 pub use daemon::Daemon;
 pub use fault::{Fault, SettingsError};

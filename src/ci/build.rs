@@ -15,7 +15,7 @@ use super::measure::{self, Standing};
 use super::name::CornerName;
 use super::place::{self, Place};
 use super::record::Record;
-use super::report::{Kind, Report, TestReport, Verdict};
+use super::report::{Kind, ReleaseReport, Report, TestReport, Verdict};
 use super::turn::{self, Ask};
 use super::wait;
 use crate::build::native::recipe::{Recipe, TestItem};
@@ -183,7 +183,7 @@ impl Build<'_> {
         materialize.database().clone_into(&mut record.database);
         record.owner.clone_from(&self.request.owner);
         record.revision.clone_from(&self.request.revision);
-        let previous = std::mem::replace(&mut record.build, ask.build.to_owned());
+        ask.build.clone_into(&mut record.build);
         let mut work = Work {
             store: self.store,
             lead,
@@ -198,9 +198,7 @@ impl Build<'_> {
         let builds = self.release.builds(&folder, self.reporter, stop)?;
         // Before anything is made: whoever follows knows what this one may have left.
         work.write().await?;
-        let ended = self
-            .build(&mut work, &builds, (ask, &previous), report)
-            .await;
+        let ended = self.build(&mut work, &builds, ask, report).await;
         let _ = std::fs::remove_dir_all(&folder);
         if ended.is_ok() {
             report.judge();
@@ -229,23 +227,27 @@ impl Build<'_> {
         &self,
         work: &mut Work<'_>,
         builds: &Builds,
-        (ask, previous): (&Ask<'_>, &str),
+        ask: &Ask<'_>,
         report: &mut Report,
     ) -> Result<(), CiError> {
         let materialize = work.materialize;
         let worked = self
             .work_out(builds, materialize, &work.record, ask.build, report)
             .await?;
-        collect::clear_looks(work, previous, &worked.proposal.catalog).await?;
+        collect::clear_looks(work).await?;
         if worked.choice.nodes.is_empty() && worked.choice.tests.is_empty() {
             if work.corner.state != CornerState::Waiting {
                 report.dropped = collect::leave(work).await?;
             }
             return Ok(());
         }
+        let looks = worked.scratch.0.schemas.len();
+        work.record.looks.insert(ask.build.to_owned(), looks);
+        work.write().await?;
         let described = self
             .describe(builds, materialize, &worked, ask.build, work.stop)
             .await?;
+        work.record.looks.remove(ask.build);
         told_described(report, &described);
         report.columns = columns(&worked, &described);
         if !described.failed.is_empty() {
@@ -256,14 +258,16 @@ impl Build<'_> {
         turn::room(work, ask, self.release.settings.ci.max_environments).await?;
         work.enter(CornerState::Building).await?;
         let cluster = &self.release.settings.ci.cluster;
-        hold::hold(work, &worked.place, cluster, &production).await?;
+        let held = hold::hold(work, &worked.place, cluster, &production).await?;
         apart(work, &before)?;
         let manifest = &worked.proposal.parsed.manifest;
-        let made = make::bring_up(work, builds, manifest, &worked.recipe).await?;
+        let brought = make::bring_up(work, builds, manifest, &worked.recipe, held);
+        let (made, catalog) = brought.await?;
         told_made(report, &made);
         report.dropped.clone_from(&made.dropped);
         apart(work, &before)?;
-        let waits = wait::until_ready(work, &worked.recipe, &self.release.settings.readiness);
+        let readiness = &self.release.settings.readiness;
+        let waits = wait::until_ready(work, &worked.recipe, &catalog, readiness);
         let waits = waits.await?;
         if !waits.is_empty() {
             return Err(CiError::Failed(format!(
@@ -310,7 +314,12 @@ impl Build<'_> {
             )
             .await?;
         self.keep_own(&mut proposal, build, report).await?;
-        let choice = choice::choose(&proposal)?;
+        let wanted = self.request.selection.as_ref();
+        let outlook = release
+            .outlook(builds, materialize, &proposal, wanted)
+            .await?;
+        report.release = outlook.map(ReleaseReport::of);
+        let choice = choice::choose(&proposal, release.settings.ci.sources)?;
         report.left_out.extend(choice.left_out.clone());
         report.deleted.clone_from(&proposal.deleted);
         report.notes.extend(proposal.notes.iter().cloned());
@@ -325,7 +334,7 @@ impl Build<'_> {
         if let (Some(held), None) = (&record.cluster, &release.settings.ci.cluster.shared) {
             place.cluster.clone_from(&held.name);
         }
-        let scratch = place.scratch(&Record::secret(build, "look_"));
+        let scratch = place.scratch(build);
         let mut compiled = proposal.compiled.clone();
         let mut recipes = Vec::new();
         for place in [&place, &scratch] {
@@ -391,6 +400,7 @@ impl Build<'_> {
             project: self.release.project.dbt.name.clone(),
             journal: self.store.id().to_owned(),
             expires: expires.as_second(),
+            called: String::new(),
         };
         let name = self.request.name.as_str();
         let looking = Looking {
@@ -505,9 +515,15 @@ impl Build<'_> {
         );
         let counted = counted.await?;
         for node in &mut report.nodes {
-            if let Some((here, production)) = counted.get(&node.unique_id) {
-                node.rows = *here;
-                node.production_rows = *production;
+            match counted.get(&node.unique_id) {
+                Some(Ok((here, production))) => {
+                    node.rows = Some(*here);
+                    node.production_rows = *production;
+                }
+                Some(Err(why)) => report
+                    .notes
+                    .push(format!("rows of {} were not counted: {why}", node.relation)),
+                None => {}
             }
         }
         Ok(())

@@ -2,13 +2,15 @@
 //!
 //! 1. What comes out differently is built, and everything downstream of it; or what a selection means and nothing else.
 //! 2. What a chosen node reads and production does not have is built as well.
-//! 3. Sinks are never built. Sources are read from production, and refused where it does not have them.
+//! 3. Sinks are never built. Sources are read from production; where it does not have them, the build is refused, or
+//!    they are built when `ci.sources` says so.
 //! 4. Tests run that read something that is built, and those that are new or changed themselves.
 
 use crate::materialize::catalog::{Catalog, Object};
 use crate::plan::candidate::{Candidate, CandidateNode, Materialization};
 use crate::plan::{ObjectKind, Refusal, RefusalName, Refused};
 use crate::release::proposal::Proposal;
+use crate::settings::NewSources;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Relations of the session's database by schema and name.
@@ -54,7 +56,7 @@ pub struct Choice {
 /// # Errors
 /// [`RefusalName::CornerSource`] where a source would have to be built, [`RefusalName::MaterializationUnsupported`] of
 /// what cannot be built at all, [`RefusalName::NodeOutsideDeployment`] of what lies in another database; all at once.
-pub fn choose(proposal: &Proposal) -> Result<Choice, Refused> {
+pub fn choose(proposal: &Proposal, sources: NewSources) -> Result<Choice, Refused> {
     let candidate = &proposal.parsed.candidate;
     let relations = Relations::of(&proposal.catalog);
     let mut choice = Choice::default();
@@ -76,11 +78,14 @@ pub fn choose(proposal: &Proposal) -> Result<Choice, Refused> {
                 let why = format!("{reason}; production's is read, sources are not built");
                 choice.left_out.insert(id, why);
             }
+            Materialization::Source if is_built(node, sources) => {
+                choice.nodes.insert(id, reason);
+            }
             Materialization::Source => refusals.source(&id),
             Materialization::Unsupported => refusals.unsupported(&id, &node.materialized),
         }
     }
-    add_missing(candidate, &relations, &mut choice, &mut refusals);
+    add_missing(candidate, &relations, sources, &mut choice, &mut refusals);
     for id in choice.nodes.keys() {
         let database = candidate.nodes.get(id).map(|node| &node.database);
         if database.is_some_and(|database| *database != proposal.catalog.database) {
@@ -129,6 +134,7 @@ fn wanted(proposal: &Proposal, candidate: &Candidate) -> BTreeMap<String, String
 fn add_missing(
     candidate: &Candidate,
     relations: &Relations<'_>,
+    sources: NewSources,
     choice: &mut Choice,
     refusals: &mut Refusals,
 ) {
@@ -146,17 +152,26 @@ fn add_missing(
                 continue;
             }
             match read.materialization() {
-                Materialization::Relation(_) => {
+                Materialization::Source if !is_built(read, sources) => refusals.source(parent),
+                Materialization::Relation(_) | Materialization::Source => {
                     let reason = "production does not have it".to_owned();
                     choice.nodes.insert(parent.to_owned(), reason);
                     queue.push(parent.to_owned());
                 }
-                Materialization::Source => refusals.source(parent),
                 Materialization::Unsupported => refusals.unsupported(parent, &read.materialized),
                 // Nothing reads a sink, and what an ephemeral one reads is read here.
                 Materialization::Sink | Materialization::Ephemeral => {}
             }
         }
+    }
+}
+
+/// Whether a source that production does not have is built. A table of a source (`source_table`) is none: it would have
+/// to be made on one that others read.
+fn is_built(node: &CandidateNode, sources: NewSources) -> bool {
+    match sources {
+        NewSources::Build => node.materialized == "source",
+        NewSources::Refuse => false,
     }
 }
 
@@ -207,7 +222,7 @@ impl Refusals {
                 RefusalName::CornerSource,
                 "a source that production does not have would have to be built; it would ingest everything for a pull request",
                 self.sources,
-                "release the source first, or leave out what reads it with --exclude",
+                "release the source first, leave out what reads it with --exclude, or have it built with ci.sources: build",
             ),
             (
                 RefusalName::MaterializationUnsupported,
@@ -244,9 +259,7 @@ impl Refusals {
 pub fn kind(node: &CandidateNode) -> Option<ObjectKind> {
     match node.materialization() {
         Materialization::Relation(kind) => Some(kind),
-        Materialization::Ephemeral
-        | Materialization::Source
-        | Materialization::Sink
-        | Materialization::Unsupported => None,
+        Materialization::Source => Some(ObjectKind::Source),
+        Materialization::Ephemeral | Materialization::Sink | Materialization::Unsupported => None,
     }
 }

@@ -9,6 +9,7 @@
 use super::dropping::drop_schemas;
 use super::error::CiError;
 use super::hold::{Work, send};
+use super::place::Place;
 use super::record::{Held, Record, named_after};
 use super::turn;
 use crate::failure::{Class, Classify, with_causes};
@@ -76,11 +77,8 @@ impl Collecting<'_> {
         let mut known: BTreeSet<String> = BTreeSet::new();
         for corner in corners {
             known.insert(corner.id.clone());
-            let goes = corner.expires_at <= now || corner.state == CornerState::Leaving;
-            // What somebody builds, waits for or drops now is theirs.
-            let key = corner_lead(&corner.environment, &corner.name);
-            if goes && !self.store.is_led(&key).await? {
-                let (name, taken) = (corner.name.clone(), self.take_down(corner).await);
+            if has_ended(&corner, now) {
+                let (name, taken) = (corner.name.clone(), self.collect(corner, now).await);
                 self.note(&mut collected, name, taken)?;
             }
         }
@@ -109,13 +107,15 @@ impl Collecting<'_> {
         let mut collected = Collected::default();
         if let Some(corner) = corner {
             known.insert(corner.id.clone());
-            self.take_down(corner).await?;
+            if !self.dry_run {
+                let lead = self.led(name).await?;
+                self.take_down(&lead, name, |_| true).await?;
+            }
             collected.dropped.push(name.to_owned());
         }
         let catalog = Catalog::read(self.materialize).await?;
         for stray in self.strays(&catalog, &known) {
-            if stray.name == name {
-                self.drop_stray(stray).await?;
+            if stray.name == name && self.drop_stray(stray).await? {
                 collected.dropped.push(name.to_owned());
             }
         }
@@ -133,10 +133,11 @@ impl Collecting<'_> {
         &self,
         collected: &mut Collected,
         name: String,
-        taken: Result<(), CiError>,
+        taken: Result<bool, CiError>,
     ) -> Result<(), CiError> {
         match taken {
-            Ok(()) => collected.dropped.push(name),
+            Ok(true) => collected.dropped.push(name),
+            Ok(false) => {}
             Err(error @ CiError::Interrupted(_)) => return Err(error),
             Err(error) => {
                 let said = with_causes(&error);
@@ -148,19 +149,43 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// Takes a corner of the journal down.
-    async fn take_down(&self, corner: Corner) -> Result<(), CiError> {
-        if self.dry_run {
-            return Ok(());
+    /// Takes a corner of the journal down that has expired; whether it went, or would.
+    async fn collect(&self, corner: Corner, now: Timestamp) -> Result<bool, CiError> {
+        let Some(lead) = self.lead_if_free(&corner.name).await? else {
+            return Ok(false);
+        };
+        match self.dry_run {
+            true => Ok(true),
+            false => {
+                let still = |corner: &Corner| has_ended(corner, now);
+                self.take_down(&lead, &corner.name, still).await
+            }
         }
-        let lead = self.led(&corner.name).await?;
-        // Somebody may have built it since.
-        let Some(corner) = self.store.corner(&corner.environment, &corner.name).await? else {
-            return Ok(());
+    }
+
+    /// Takes a corner of the journal down whose lead is held, if it still is to go: somebody may have built it since.
+    async fn take_down(
+        &self,
+        lead: &Lead,
+        name: &str,
+        goes: impl Fn(&Corner) -> bool,
+    ) -> Result<bool, CiError> {
+        let corner = self.store.corner(self.environment, name).await?;
+        let Some(corner) = corner.filter(goes) else {
+            return Ok(false);
         };
         let record = turn::read(&corner)?;
-        let mut work = self.work(&lead, corner, record);
-        leave(&mut work).await.map(|_| ())
+        let mut work = self.work(lead, corner, record);
+        leave(&mut work).await.map(|_| true)
+    }
+
+    /// The lead of a corner, where nobody builds it, waits for it or drops it now.
+    async fn lead_if_free(&self, name: &str) -> Result<Option<Lead>, CiError> {
+        match self.store.lead(&corner_lead(self.environment, name)).await {
+            Ok(lead) => Ok(Some(lead)),
+            Err(StoreError::Led { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The lead of a corner. A build under way is asked to end when its corner is torn down.
@@ -188,6 +213,18 @@ impl Collecting<'_> {
         }
     }
 
+    /// Says of what has a mark that names something else, that it stays.
+    fn tell_of_another(&self, name: &str, comment: Option<&str>) {
+        if let Some(mark) = comment.and_then(CornerMark::parse)
+            && mark.called != name
+        {
+            self.reporter.warning(format!(
+                "{name} has the mark of {}, which belonged to the corner {}: somebody renamed or swapped it; it stays",
+                mark.called, mark.name
+            ));
+        }
+    }
+
     /// What is marked as a corner's, or has a name that only corners have, and is none of the journal's.
     fn strays(&self, catalog: &Catalog, known: &BTreeSet<String>) -> Vec<Stray> {
         let mut strays: BTreeMap<String, Stray> = BTreeMap::new();
@@ -199,18 +236,12 @@ impl Collecting<'_> {
         let clusters = catalog.clusters.values();
         let clusters = clusters.map(|it| (true, &it.id, &it.name, &it.comment));
         for (is_cluster, id, name, comment) in schemas.chain(clusters) {
-            let mark = comment.as_deref().and_then(CornerMark::parse);
+            let mark = CornerMark::on(name, comment.as_deref());
             let Some(stray) = Stray::of(name, mark, self.project, self.environment) else {
+                self.tell_of_another(name, comment.as_deref());
                 continue;
             };
-            if known.contains(&stray.corner) {
-                continue;
-            }
-            if self.production.contains(name) {
-                self.reporter.warning(format!(
-                    "{name} has the mark of the corner {} and stands under a name of production: somebody renamed or swapped it; it stays",
-                    stray.name
-                ));
+            if known.contains(&stray.corner) || self.production.contains(name) {
                 continue;
             }
             let stray = strays.entry(stray.corner.clone()).or_insert(stray);
@@ -228,21 +259,15 @@ impl Collecting<'_> {
         strays.into_values().collect()
     }
 
-    async fn drop_stray(&self, stray: Stray) -> Result<(), CiError> {
-        if self.dry_run {
-            return Ok(());
-        }
+    /// Drops what only its mark tells of; whether it went, or would.
+    async fn drop_stray(&self, stray: Stray) -> Result<bool, CiError> {
         // Nobody builds a corner of this name over this journal meanwhile.
-        let lead = self
-            .store
-            .lead(&corner_lead(self.environment, &stray.name))
-            .await;
-        let lead = lead.map_err(|error| {
-            if let StoreError::Led { .. } = error {
-                return CiError::Failed("it is being built".to_owned());
-            }
-            error.into()
-        })?;
+        let Some(lead) = self.lead_if_free(&stray.name).await? else {
+            return Ok(false);
+        };
+        if self.dry_run {
+            return Ok(true);
+        }
         let now = Timestamp::now();
         let corner = Corner {
             id: stray.corner,
@@ -263,8 +288,14 @@ impl Collecting<'_> {
             cluster: stray.cluster,
             ..Record::default()
         };
-        drop_corner(&self.work(&lead, corner, record)).await
+        drop_corner(&self.work(&lead, corner, record)).await?;
+        Ok(true)
     }
+}
+
+/// Whether a corner of the journal may be collected.
+fn has_ended(corner: &Corner, now: Timestamp) -> bool {
+    corner.expires_at <= now || corner.state == CornerState::Leaving
 }
 
 /// Schemas and a cluster that belong together and to no corner of the journal.
@@ -306,26 +337,77 @@ impl Stray {
     }
 }
 
+/// A schema or cluster of a corner that is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Going {
+    is_cluster: bool,
+    id: String,
+    /// What was recorded of its name.
+    recorded: String,
+    /// What it is called now.
+    now: String,
+    /// The name that only this corner has.
+    secret: String,
+}
+
+/// What of a corner there is: by the recorded id; where none was recorded before a build was killed, by its secret
+/// name, or by its mark.
+fn going(work: &Work<'_>, catalog: &Catalog) -> Vec<Going> {
+    let is_ours = |name: &str, comment: &Option<String>| {
+        let mark = CornerMark::on(name, comment.as_deref());
+        mark.is_some_and(|mark| mark.corner == work.corner.id)
+    };
+    let mut going = Vec::new();
+    for (name, held) in &work.record.schemas {
+        let secret = work.secret_schema(name);
+        let by_id = held.id.as_ref().and_then(|id| catalog.schemas.get(id));
+        let found = by_id.or_else(|| catalog.schema(&secret)).or_else(|| {
+            let named = catalog.schema(&held.name);
+            named.filter(|it| held.id.is_none() && is_ours(&it.name, &it.comment))
+        });
+        going.extend(found.map(|it| Going {
+            is_cluster: false,
+            id: it.id.clone(),
+            recorded: held.name.clone(),
+            now: it.name.clone(),
+            secret,
+        }));
+    }
+    if let Some(held) = &work.record.cluster {
+        let secret = work.secret_cluster();
+        let by_id = held.id.as_ref().and_then(|id| catalog.clusters.get(id));
+        let found = by_id.or_else(|| catalog.cluster(&secret)).or_else(|| {
+            let named = catalog.cluster(&held.name);
+            named.filter(|it| held.id.is_none() && is_ours(&it.name, &it.comment))
+        });
+        going.extend(found.map(|it| Going {
+            is_cluster: true,
+            id: it.id.clone(),
+            recorded: held.name.clone(),
+            now: it.name.clone(),
+            secret,
+        }));
+    }
+    going
+}
+
 /// Drops everything of a corner that is still there.
 ///
 /// # Errors
 /// The server's, what stands in the way among them; it may be called again.
 async fn drop_corner(work: &Work<'_>) -> Result<(), CiError> {
     let catalog = Catalog::look(work.materialize, &work.about()).await?;
-    hide(work, &catalog).await?;
+    let going = going(work, &catalog);
+    hide(work, &going).await?;
     let catalog = Catalog::look(work.materialize, &work.about()).await?;
     let session = work.materialize.own_session_within(work.limit).await?;
-    let mut schemas = Vec::new();
-    for (name, held) in &work.record.schemas {
-        let secret = work.secret_schema(name);
-        let by_id = held.id.as_ref().and_then(|id| catalog.schemas.get(id));
-        schemas.extend(by_id.or_else(|| catalog.schema(&secret)));
-    }
+    let schemas = going.iter().filter(|it| !it.is_cluster);
+    let schemas: Vec<_> = schemas
+        .filter_map(|it| catalog.schemas.get(&it.id))
+        .collect();
     drop_schemas(&session, &catalog, &schemas).await?;
-    if let Some(held) = &work.record.cluster {
-        let by_id = held.id.as_ref().and_then(|id| catalog.clusters.get(id));
-        let found = by_id.or_else(|| catalog.cluster(&work.secret_cluster()));
-        if let Some(cluster) = found {
+    for it in going.iter().filter(|it| it.is_cluster) {
+        if let Some(cluster) = catalog.clusters.get(&it.id) {
             send(&session, &ddl::drop_cluster(&cluster.name)).await?;
         }
     }
@@ -336,62 +418,40 @@ async fn drop_corner(work: &Work<'_>) -> Result<(), CiError> {
 ///
 /// # Errors
 /// [`CiError::Failed`] when something has another name by now; the server's.
-async fn hide(work: &Work<'_>, catalog: &Catalog) -> Result<(), CiError> {
-    let mut renames: Vec<(bool, String, String, Statement)> = Vec::new();
-    let mut moved = Vec::new();
-    let mut add = |is_cluster: bool, held: &Held, now: Option<&String>, secret: String| {
-        let Some(now) = now else { return };
-        let Some(id) = &held.id else { return };
-        if *now == secret {
-            return;
-        }
-        if *now != held.name {
-            moved.push(format!("{} is called {now} now", held.name));
-            return;
-        }
-        let statement = match is_cluster {
-            true => ddl::rename_cluster(now, &secret),
-            false => ddl::rename_schema(&work.record.database, now, &secret),
-        };
-        renames.push((is_cluster, id.clone(), now.clone(), statement));
-    };
-    for (name, held) in &work.record.schemas {
-        let found = held.id.as_ref().and_then(|id| catalog.schemas.get(id));
-        add(
-            false,
-            held,
-            found.map(|it| &it.name),
-            work.secret_schema(name),
-        );
-    }
-    if let Some(held) = &work.record.cluster {
-        let found = held.id.as_ref().and_then(|id| catalog.clusters.get(id));
-        add(true, held, found.map(|it| &it.name), work.secret_cluster());
-    }
+async fn hide(work: &Work<'_>, going: &[Going]) -> Result<(), CiError> {
+    let shown: Vec<&Going> = going.iter().filter(|it| it.now != it.secret).collect();
+    let moved = shown.iter().filter(|it| it.now != it.recorded);
+    let moved: Vec<String> = moved
+        .map(|it| format!("{} is called {} now", it.recorded, it.now))
+        .collect();
     if !moved.is_empty() {
         return Err(CiError::Failed(format!(
             "somebody renamed or swapped what is to go: {}; nothing of it was dropped",
             moved.join(", ")
         )));
     }
-    let Some(((_, _, _, first), rest)) = renames.split_first() else {
-        return Ok(());
-    };
-    let rest: Vec<Statement> = rest
+    let database = &work.record.database;
+    let renames: Vec<Statement> = shown
         .iter()
-        .map(|(_, _, _, statement)| statement.clone())
+        .map(|it| match it.is_cluster {
+            true => ddl::rename_cluster(&it.now, &it.secret),
+            false => ddl::rename_schema(database, &it.now, &it.secret),
+        })
         .collect();
-    let about = work.about();
     let mut pauses = Pauses::for_at_most(
         Duration::from_millis(20),
         Duration::from_secs(1),
         Duration::from_secs(30),
     );
+    let Some((first, rest)) = renames.split_first() else {
+        return Ok(());
+    };
+    let about = work.about();
     loop {
-        // The first rename is made already when it is looked.
-        let check = |names: &Names| is_as_recorded(&renames, names);
+        work.store.still_leads(work.lead).await?;
+        let check = |names: &Names| is_as_recorded(&shown, names);
         let answer =
-            guarded::transaction(work.materialize, first, &rest, false, &about, check).await;
+            guarded::transaction(work.materialize, first, rest, false, &about, check).await;
         match answer {
             Ok(Guarded::Committed) => return Ok(()),
             Ok(Guarded::Declined(why)) => return Err(CiError::Failed(why)),
@@ -412,18 +472,16 @@ async fn hide(work: &Work<'_>, catalog: &Catalog) -> Result<(), CiError> {
 }
 
 /// Whether the recorded names still are those of the recorded ids.
-fn is_as_recorded(
-    renames: &[(bool, String, String, Statement)],
-    names: &Names,
-) -> Result<(), String> {
-    for (is_cluster, id, name, _) in renames {
-        let by_name = match is_cluster {
+fn is_as_recorded(shown: &[&Going], names: &Names) -> Result<(), String> {
+    for it in shown {
+        let by_name = match it.is_cluster {
             true => &names.clusters,
             false => &names.schemas,
         };
-        if by_name.get(name) != Some(id) {
+        if by_name.get(&it.now) != Some(&it.id) {
             return Err(format!(
-                "{name} is not the one that was recorded (id {id}); nothing was dropped"
+                "{} is not the one that was recorded (id {}); nothing was dropped",
+                it.now, it.id
             ));
         }
     }
@@ -442,6 +500,7 @@ pub(super) async fn leave(work: &mut Work<'_>) -> Result<Vec<String>, CiError> {
         .collect();
     left.sort_unstable();
     work.enter(CornerState::Leaving).await?;
+    clear_looks(work).await?;
     drop_corner(work).await?;
     work.record.schemas.clear();
     work.record.objects.clear();
@@ -450,34 +509,31 @@ pub(super) async fn leave(work: &mut Work<'_>) -> Result<Vec<String>, CiError> {
     Ok(left)
 }
 
-/// Drops what a killed build of this corner left of its look at the nodes.
+/// Drops what killed builds of this corner left of their looks at the nodes.
 ///
 /// # Errors
 /// The server's.
-pub(super) async fn clear_looks(
-    work: &Work<'_>,
-    build: &str,
-    catalog: &Catalog,
-) -> Result<(), CiError> {
-    if build.is_empty() {
-        return Ok(());
-    }
-    let prefix = Record::secret(build, "");
-    let left = catalog.schemas.values();
-    let left = left.filter(|it| it.database == catalog.database && it.name.starts_with(&prefix));
-    let schemas: BTreeSet<String> = left.map(|schema| schema.id.clone()).collect();
-    if schemas.is_empty() {
+pub(super) async fn clear_looks(work: &mut Work<'_>) -> Result<(), CiError> {
+    let looks = work.record.looks.iter();
+    let names: BTreeSet<String> = looks
+        .flat_map(|(build, schemas)| Place::scratch_schemas(build, *schemas))
+        .collect();
+    if names.is_empty() {
         return Ok(());
     }
     let about = About {
-        schema_ids: schemas.clone(),
+        schemas: names.clone(),
         ..About::default()
     };
-    let catalog = Catalog::look(work.materialize, &about).await?;
-    let session = work.materialize.own_session_within(work.limit).await?;
-    let schemas: Vec<_> = schemas
+    let catalog = Catalog::look(work.materialize, &about.closely()).await?;
+    let schemas: Vec<_> = names
         .iter()
-        .filter_map(|id| catalog.schemas.get(id))
+        .filter_map(|name| catalog.schema(name))
         .collect();
-    drop_schemas(&session, &catalog, &schemas).await
+    if !schemas.is_empty() {
+        let session = work.materialize.own_session_within(work.limit).await?;
+        drop_schemas(&session, &catalog, &schemas).await?;
+    }
+    work.record.looks.clear();
+    Ok(())
 }

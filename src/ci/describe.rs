@@ -33,7 +33,7 @@ pub struct Looking<'a> {
     pub manifest: &'a Manifest,
     /// The database.
     pub database: &'a str,
-    /// The mark of what is made.
+    /// The mark of what is made, whatever it is called.
     pub mark: &'a CornerMark,
     /// The longest time for one statement.
     pub limit: Duration,
@@ -52,6 +52,8 @@ pub struct Described {
     pub failed: BTreeMap<String, Failure>,
     /// Nodes that read one of these: unique id → which.
     pub skipped: BTreeMap<String, String>,
+    /// Sources that are to be made, which no view can stand for, and what reads them: unique id → the source.
+    pub apart: BTreeMap<String, String>,
     /// How long each took, in seconds.
     pub seconds: BTreeMap<String, f64>,
 }
@@ -78,19 +80,27 @@ impl Looking<'_> {
             .map(String::as_str)
             .filter(|schema| schemas.contains(schema))
             .collect();
-        let looked = self.look(recipe, &schemas).await;
-        // However it ended; what went wrong first is what matters.
-        let cleared = self.clear(&schemas).await;
-        let described = looked?;
-        cleared?;
+        let (described, catalog) = match self.look(recipe, &schemas).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                // What went wrong first is what matters; what stays is collected.
+                let _ = self.clear(&schemas, None).await;
+                return Err(error);
+            }
+        };
+        self.clear(&schemas, Some(catalog)).await?;
         Ok(described)
     }
 
-    async fn look(&self, recipe: &Recipe, schemas: &[&str]) -> Result<Described, CiError> {
+    async fn look(
+        &self,
+        recipe: &Recipe,
+        schemas: &[&str],
+    ) -> Result<(Described, Catalog), CiError> {
         let session = self.materialize.own_session_within(self.limit).await?;
-        let comment = self.mark.comment();
         for schema in schemas {
             (self.interrupted)()?;
+            let comment = self.mark.naming(schema).comment();
             send(&session, &ddl::create_schema(self.database, schema)).await?;
             let mark = ddl::comment_on_schema(self.database, schema, Some(&comment));
             send(&session, &mark).await?;
@@ -101,6 +111,19 @@ impl Looking<'_> {
             (self.interrupted)()?;
             let id = item.unique_id.as_str();
             let began = Instant::now();
+            let is_source = matches!(item.make, Make::Source { .. });
+            let source = match is_source {
+                true => Some(id.to_owned()),
+                false => {
+                    let apart = item.after.iter();
+                    let mut apart = apart.filter_map(|parent| described.apart.get(parent));
+                    apart.next().cloned()
+                }
+            };
+            if let Some(source) = source {
+                described.apart.insert(id.to_owned(), source);
+                continue;
+            }
             let missing = |parent: &&String| {
                 described.failed.contains_key(*parent) || described.skipped.contains_key(*parent)
             };
@@ -127,8 +150,8 @@ impl Looking<'_> {
                 seconds: Some(seconds),
             });
         }
-        self.columns(recipe, schemas, &mut described).await?;
-        Ok(described)
+        let catalog = self.columns(recipe, schemas, &mut described).await?;
+        Ok((described, catalog))
     }
 
     /// Makes one view; what is wrong with it, where something is.
@@ -136,6 +159,8 @@ impl Looking<'_> {
         let name = Qualified::object(self.database, &item.schema, &item.name);
         let query = match &item.make {
             Make::View { query } | Make::MaterializedView { query, .. } => query.clone(),
+            // Nothing of it can be looked at without ingesting.
+            Make::Source { .. } => return Ok(None),
             Make::Seed { .. } => match self.builds.rows(&item.make) {
                 Ok(seed) => {
                     let columns = seed.columns.iter();
@@ -182,13 +207,13 @@ impl Looking<'_> {
         }
     }
 
-    /// The columns of what was made, in one look.
+    /// The columns of what was made, in one look, which it gives.
     async fn columns(
         &self,
         recipe: &Recipe,
         schemas: &[&str],
         described: &mut Described,
-    ) -> Result<(), CiError> {
+    ) -> Result<Catalog, CiError> {
         let catalog = Catalog::look(self.materialize, &about(schemas)).await?;
         for item in &recipe.items {
             let schema = catalog.schema(&item.schema);
@@ -204,12 +229,16 @@ impl Looking<'_> {
                 described.columns.insert(item.unique_id.clone(), columns);
             }
         }
-        Ok(())
+        Ok(catalog)
     }
 
-    /// Drops what was made: the schemas with the mark, and what is in them.
-    async fn clear(&self, schemas: &[&str]) -> Result<(), CiError> {
-        let catalog = Catalog::look(self.materialize, &about(schemas)).await?;
+    /// Drops what was made: the schemas with the mark, and what is in them. They are as in `catalog`, if nobody put
+    /// something there since, which then keeps them from going.
+    async fn clear(&self, schemas: &[&str], catalog: Option<Catalog>) -> Result<(), CiError> {
+        let catalog = match catalog {
+            Some(catalog) => catalog,
+            None => Catalog::look(self.materialize, &about(schemas)).await?,
+        };
         let session = self.materialize.own_session_within(self.limit).await?;
         let made: Vec<_> = schemas
             .iter()

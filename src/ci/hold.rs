@@ -78,9 +78,9 @@ impl Work<'_> {
         }
     }
 
-    /// The mark of what is the corner's.
+    /// The mark of what is the corner's and called so.
     #[must_use]
-    pub fn mark(&self) -> CornerMark {
+    pub fn mark(&self, called: &str) -> CornerMark {
         CornerMark {
             corner: self.corner.id.clone(),
             name: self.corner.name.clone(),
@@ -88,6 +88,7 @@ impl Work<'_> {
             project: self.record.project.clone(),
             journal: self.store.id().to_owned(),
             expires: self.corner.expires_at.as_second(),
+            called: called.to_owned(),
         }
     }
 
@@ -157,7 +158,8 @@ enum Step {
     Taken,
 }
 
-/// Makes sure that every schema of a place and its cluster are there, marked, and known by id.
+/// Makes sure that every schema of a place and its cluster are there, marked, and known by id; gives the corner as it
+/// is then.
 ///
 /// # Errors
 /// [`RefusalName::CornerTaken`] names what has such a name and is not this corner's, or was renamed;
@@ -167,7 +169,7 @@ pub async fn hold(
     place: &Place,
     cluster: &CornerCluster,
     production: &BTreeSet<String>,
-) -> Result<(), CiError> {
+) -> Result<Catalog, CiError> {
     for (schema, name) in &place.schemas {
         let held = work.record.schemas.entry(schema.clone());
         held.or_insert_with(|| Held {
@@ -215,16 +217,17 @@ pub async fn hold(
             gone.name
         )));
     }
-    work.write().await
+    work.write().await?;
+    Ok(catalog)
 }
 
 /// What is to be done for each schema, in the order of the record, and last for the cluster.
 fn steps(work: &Work<'_>, catalog: &Catalog) -> Vec<Step> {
-    let mark = work.mark();
     let step = |held: &Held,
                 secret: &str,
                 found: &dyn Fn(&str) -> Option<Option<String>>,
                 named: Option<&str>| {
+        let mark = work.mark(&held.name);
         // What the journal has an id of is that, wherever it is now.
         if let Some(name) = named {
             return match name {
@@ -243,7 +246,7 @@ fn steps(work: &Work<'_>, catalog: &Catalog) -> Vec<Step> {
         match found(&held.name) {
             None => Step::Make,
             Some(comment) => {
-                let found = comment.as_deref().and_then(CornerMark::parse);
+                let found = CornerMark::on(&held.name, comment.as_deref());
                 let is_ours = found
                     .as_ref()
                     .is_some_and(|found| found.is_of(&mark.project, &mark.environment, &mark.name));
@@ -337,8 +340,6 @@ async fn carry_out(
     cluster: &CornerCluster,
 ) -> Result<(), CiError> {
     let database = &work.record.database;
-    let comment = work.mark().comment();
-    let comment = Some(comment.as_str());
     let total = steps.len();
     let mut done = 0;
     let mut told = |item: &str| {
@@ -353,6 +354,8 @@ async fn carry_out(
     for ((schema, held), step) in work.record.schemas.iter().zip(steps) {
         work.interrupted()?;
         let secret = work.secret_schema(schema);
+        let comment = work.mark(&held.name).comment();
+        let comment = Some(comment.as_str());
         let statements = match step {
             Step::There {
                 is_marked: true, ..
@@ -377,6 +380,8 @@ async fn carry_out(
     if let (Some(held), Some(step)) = (&work.record.cluster, steps.get(work.record.schemas.len())) {
         work.interrupted()?;
         let secret = work.secret_cluster();
+        let comment = work.mark(&held.name).comment();
+        let comment = Some(comment.as_str());
         let statements = match step {
             Step::There {
                 is_marked: true, ..

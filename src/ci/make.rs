@@ -78,7 +78,7 @@ fn standing(
     kept
 }
 
-/// Brings what is in a corner to what a recipe says.
+/// Brings what is in a corner to what a recipe says. `catalog` is the corner as it is; gives it as it is then.
 ///
 /// # Errors
 /// The server's and the journal's; [`CiError::Interrupted`]. An item that the server refuses is none.
@@ -87,9 +87,9 @@ pub async fn bring_up(
     builds: &Builds,
     manifest: &Manifest,
     recipe: &Recipe,
-) -> Result<Made, CiError> {
+    catalog: Catalog,
+) -> Result<(Made, Catalog), CiError> {
     let digests = digests(recipe)?;
-    let catalog = Catalog::look(work.materialize, &work.about()).await?;
     let reads = reads(work, &catalog).await?;
     let kept = standing(recipe, &digests, &work.record.objects, |thing| {
         let found = catalog.objects.get(&thing.id);
@@ -110,8 +110,8 @@ pub async fn bring_up(
     // Also of a build that ends here: the next one finds what stands.
     let recorded = record(work, recipe, &digests, &made).await;
     ended?;
-    recorded?;
-    Ok(made)
+    let now = recorded?.unwrap_or(catalog);
+    Ok((made, now))
 }
 
 /// Drops everything in the corner's schemas that does not stay; gives names of what the recipe does not make again.
@@ -127,10 +127,11 @@ async fn clear(
         .filter_map(|id| work.record.objects.get(id))
         .map(|thing| thing.id.clone())
         .collect();
-    // An index goes and stays with its relation.
+    // An index goes and stays with its relation, what is part of a source with that.
     let going: Vec<&Object> = contents(work, catalog)
         .into_iter()
-        .filter(|object| object.kind != ObjectKind::Index && !stays.contains(&object.id))
+        .filter(|object| object.kind != ObjectKind::Index && !object.is_part)
+        .filter(|object| !stays.contains(&object.id))
         .collect();
     let made_again = |object: &&Object| {
         let schema = catalog.schemas.get(&object.schema_id);
@@ -235,15 +236,16 @@ async fn make(
     }
 }
 
-/// Records what was made, by id.
+/// Records what was made, by id; gives the corner as it is then, where anything was made.
 async fn record(
     work: &mut Work<'_>,
     recipe: &Recipe,
     digests: &BTreeMap<String, String>,
     made: &Made,
-) -> Result<(), CiError> {
+) -> Result<Option<Catalog>, CiError> {
     if made.built.is_empty() {
-        return work.write().await;
+        work.write().await?;
+        return Ok(None);
     }
     let catalog = Catalog::look(work.materialize, &work.about()).await?;
     let reads = reads(work, &catalog).await?;
@@ -270,7 +272,8 @@ async fn record(
             work.record.objects.insert(id.clone(), thing);
         }
     }
-    work.write().await
+    work.write().await?;
+    Ok(Some(catalog))
 }
 
 /// What each object of the corner reads outside it: its id → id of what it reads → its name now.
@@ -322,7 +325,7 @@ pub fn is_scheduled(item: &Item) -> bool {
             | ViewOption::RetainHistory(_)
             | ViewOption::AssertNotNull(_) => false,
         }),
-        Make::View { .. } | Make::Seed { .. } => false,
+        Make::View { .. } | Make::Seed { .. } | Make::Source { .. } => false,
     }
 }
 

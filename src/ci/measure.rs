@@ -4,13 +4,15 @@ use super::choice::Relations;
 use super::error::CiError;
 use super::report::{ColumnChange, ColumnReport};
 use crate::build::native::recipe::{Make, Recipe};
+use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::catalog::Catalog;
 use crate::materialize::identifier::Qualified;
-use crate::materialize::{Materialize, Statement, native_ddl};
+use crate::materialize::{Materialize, MaterializeError, Statement, native_ddl};
 use crate::plan::ObjectKind;
 use crate::plan::candidate::Candidate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio_postgres::SimpleQueryRow;
 
 /// The columns that a release of what is built would gain, lose or retype; sorted by relation and column. `described`
 /// are the new ones: unique id → name → type. Readers are those that are not built here themselves.
@@ -84,14 +86,14 @@ fn changes(
     changes
 }
 
-/// Rows of a relation, and of its counterpart in production.
-pub type Rows = (Option<u64>, Option<u64>);
+/// Rows of a relation and of its counterpart in production, where there is one; or why they were not counted.
+pub type Rows = Result<(u64, Option<u64>), String>;
 
-/// Counts rows of materialized views and seeds, by unique id, on the corner's cluster. A count that the server refuses,
-/// or that takes too long, is `None`.
+/// Counts rows of materialized views and seeds, by unique id, on the corner's cluster: each beside its counterpart, in
+/// one statement and so at one moment. A dataflow each, on that cluster.
 ///
 /// # Errors
-/// When the server does not answer at all.
+/// When the server does not answer at all. That it refuses a count, or takes too long for it, is no error.
 pub async fn rows(
     materialize: &Materialize,
     limit: Duration,
@@ -102,24 +104,19 @@ pub async fn rows(
 ) -> Result<BTreeMap<String, Rows>, CiError> {
     let relations = Relations::of(catalog);
     let mut counted = BTreeMap::new();
-    let session = materialize.own_session_within(limit).await?;
-    session.execute(&native_ddl::set_cluster(cluster)).await?;
+    let mut session = None;
     for item in &recipe.items {
         let is_stored = match item.make {
             Make::MaterializedView { .. } | Make::Seed { .. } => true,
-            Make::View { .. } => false,
+            Make::View { .. } | Make::Source { .. } => false,
         };
         if !is_stored || !made.contains(&item.unique_id) {
             continue;
         }
-        let count = async |schema: &str, name: &str| {
+        let count = |schema: &str, name: &str| {
             let name = Qualified::object(&catalog.database, schema, name);
-            let count = format!("SELECT count(*) FROM {name}");
-            let rows = session.simple(&Statement::new("count rows", count)).await;
-            let rows = rows.ok()?;
-            rows.first()?.try_get(0).ok()??.parse::<u64>().ok()
+            format!("(SELECT count(*) FROM {name})")
         };
-        let here = count(&item.schema, &item.name).await;
         let live = candidate.nodes.get(&item.unique_id);
         let live = live.filter(|node| {
             let found = relations.get(&node.schema, &node.identifier);
@@ -135,13 +132,44 @@ pub async fn rows(
                 | ObjectKind::Function => false,
             })
         });
-        let there = match live {
-            Some(node) => count(&node.schema, &node.identifier).await,
-            None => None,
+        let mut sides = vec![count(&item.schema, &item.name)];
+        sides.extend(live.map(|node| count(&node.schema, &node.identifier)));
+        let statement = Statement::new("count rows", format!("SELECT {}", sides.join(", ")));
+        let asked = match session.take() {
+            Some(session) => session,
+            None => {
+                let session = materialize.own_session_within(limit).await?;
+                session.execute(&native_ddl::set_cluster(cluster)).await?;
+                session
+            }
         };
-        counted.insert(item.unique_id.clone(), (here, there));
+        let found = match asked.simple(&statement).await {
+            Ok(rows) => {
+                session = Some(asked);
+                numbers(&rows, live.is_some())
+            }
+            Err(error) if error.class() == Class::Permanent => {
+                session = Some(asked);
+                Err(with_causes(&error))
+            }
+            // After a deadline the state of the session is unknown; the next count has another.
+            Err(error @ MaterializeError::Deadline { .. }) => Err(with_causes(&error)),
+            Err(error) => return Err(error.into()),
+        };
+        counted.insert(item.unique_id.clone(), found);
     }
     Ok(counted)
+}
+
+/// The numbers of the one row that a count has.
+fn numbers(rows: &[SimpleQueryRow], is_live: bool) -> Rows {
+    let number = |at: usize| -> Result<u64, String> {
+        let text = rows.first().and_then(|row| row.try_get(at).ok().flatten());
+        let number = text.and_then(|text| text.parse().ok());
+        number.ok_or_else(|| format!("the server answered {text:?}"))
+    };
+    let there = is_live.then(|| number(1)).transpose()?;
+    Ok((number(0)?, there))
 }
 
 /// What stands under the names of production, by kind and name: ids that a build must leave as they are.

@@ -7,11 +7,12 @@
 
 use super::choice::{self, Choice};
 use super::name::CornerName;
+use super::record::Record;
 use crate::materialize::identifier::MAX_IDENTIFIER_BYTES;
 use crate::plan::candidate::{Candidate, ClusterUse};
 use crate::plan::{
-    BaselineUsed, Building, ClusterDefinition, ClusterSwap, Mode, Plan, PlannedNode, Refusal,
-    RefusalName, Refused, SchemaSwap, Strategy,
+    BaselineUsed, Building, ClusterDefinition, ClusterSwap, Mode, ObjectKind, Plan, PlannedNode,
+    Refusal, RefusalName, Refused, SchemaSwap, Strategy,
 };
 use crate::settings::Ci;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,16 +57,19 @@ impl Place {
         }]))
     }
 
-    /// The same on other schemas: `scratch-0` and so on, after a prefix.
+    /// The same on the schemas for a build's look at the nodes.
     #[must_use]
-    pub fn scratch(&self, prefix: &str) -> Self {
-        let schemas = self.schemas.keys().enumerate();
+    pub fn scratch(&self, build: &str) -> Self {
+        let schemas = Self::scratch_schemas(build, self.schemas.len());
         Self {
-            schemas: schemas
-                .map(|(at, schema)| (schema.clone(), format!("{prefix}{at}")))
-                .collect(),
+            schemas: self.schemas.keys().cloned().zip(schemas).collect(),
             cluster: self.cluster.clone(),
         }
+    }
+
+    /// The names of so many schemas for a build's look at the nodes.
+    pub fn scratch_schemas(build: &str, many: usize) -> impl Iterator<Item = String> {
+        (0..many).map(move |at| Record::secret(build, &format!("look_{at}")))
     }
 }
 
@@ -99,8 +103,7 @@ pub fn plan(
             identifier: node.identifier.clone(),
             materialized: node.materialized.clone(),
             kind: choice::kind(node),
-            cluster: node
-                .is_computed()
+            cluster: (node.is_computed() || choice::kind(node) == Some(ObjectKind::Source))
                 .then(|| own.unwrap_or_else(|| otherwise.clone())),
             indexes: node.indexes.len(),
             persists_relation_comment: node.persists_relation_comment,

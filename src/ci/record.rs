@@ -4,6 +4,7 @@
 //! only this corner has ([`Record::secret`]), and with its id afterwards.
 
 use super::report::Report;
+use crate::materialize::corner;
 use crate::plan::ObjectKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct Record {
     pub revision: Option<String>,
     /// The last build.
     pub build: String,
+    /// Builds that may have left something of their look at the nodes, with how many schemas they have made for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub looks: BTreeMap<String, usize>,
     /// Production's schema → the corner's.
     pub schemas: BTreeMap<String, Held>,
     /// The cluster of its own; `None` before there is one, and where it is shared.
@@ -85,17 +89,14 @@ impl Record {
     /// The names that things of a corner have before they are marked, and after they were taken out of the way.
     #[must_use]
     pub fn secret(corner: &str, what: &str) -> String {
-        format!("{PREFIX}{}_{what}", corner.replace('-', ""))
+        corner::secret(corner, what)
     }
 }
-
-/// What secret names begin with.
-pub const PREFIX: &str = "cutover_ci_";
 
 /// The corner or build that a secret name was made for.
 #[must_use]
 pub fn named_after(name: &str) -> Option<uuid::Uuid> {
-    let (id, rest) = name.strip_prefix(PREFIX)?.split_at_checked(32)?;
+    let (id, rest) = name.strip_prefix(corner::SECRET)?.split_at_checked(32)?;
     let id = uuid::Uuid::try_parse(id).ok()?;
     rest.starts_with('_').then_some(id)
 }

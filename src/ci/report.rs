@@ -1,9 +1,11 @@
 //! What a build says of itself: one model, shown as text, Markdown, JSON and JUnit.
 
 use crate::failure::Class;
+use crate::plan::render::headline;
+use crate::plan::{Plan, Refusal, Refused};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The report as JUnit, as test runners' reports are shown by CI platforms.
 pub mod junit;
@@ -109,8 +111,88 @@ pub struct Report {
     pub dropped: Vec<String>,
     /// Where it stands, where it does.
     pub corner: Option<CornerReport>,
+    /// What a release of this would do, where that was worked out.
+    #[serde(default)]
+    pub release: Option<ReleaseReport>,
     /// What a person should know, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// What a release of what a request changes would do, as its plan says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseReport {
+    /// One sentence without a final full stop.
+    pub headline: String,
+    /// Why it would be refused; nothing else is known then.
+    pub refused: Vec<Refusal>,
+    /// Schemas that would be swapped, sorted.
+    pub schemas: Vec<String>,
+    /// Clusters that would be swapped, sorted.
+    pub clusters: Vec<String>,
+    /// Relations that would be built, or replaced in place, `schema.name`, sorted; also what must be built along.
+    pub builds: Vec<String>,
+    /// Relations that production would gain, `schema.name`, sorted.
+    pub gains: Vec<String>,
+    /// Relations that production would lose, `schema.name`, sorted.
+    pub loses: Vec<String>,
+    /// Sinks that would be pointed to the new side, sorted.
+    pub sinks: Vec<String>,
+}
+
+impl ReleaseReport {
+    /// Of a plan, or of why there is none.
+    #[must_use]
+    pub fn of(planned: Result<Plan, Refused>) -> Self {
+        match planned {
+            Ok(plan) => {
+                let built = plan
+                    .built()
+                    .map(|node| format!("{}.{}", node.schema, node.identifier));
+                let replaced = plan.replacements.iter();
+                let replaced = replaced.map(|it| format!("{}.{}", it.schema, it.name));
+                let builds: BTreeSet<String> = built.chain(replaced).collect();
+                let sinks: BTreeSet<String> =
+                    plan.sinks.iter().map(|sink| sink.name.clone()).collect();
+                Self {
+                    headline: headline(&plan),
+                    refused: Vec::new(),
+                    builds: builds.into_iter().collect(),
+                    sinks: sinks.into_iter().collect(),
+                    schemas: plan.schemas.into_iter().map(|it| it.name).collect(),
+                    clusters: plan.clusters.into_iter().map(|it| it.name).collect(),
+                    gains: plan.gains,
+                    loses: plan.loses,
+                }
+            }
+            Err(Refused(refused)) => Self {
+                headline: "it would be refused as things are".to_owned(),
+                refused,
+                schemas: Vec::new(),
+                clusters: Vec::new(),
+                builds: Vec::new(),
+                gains: Vec::new(),
+                loses: Vec::new(),
+                sinks: Vec::new(),
+            },
+        }
+    }
+
+    /// What there is of it, with a word for each.
+    #[must_use]
+    pub fn parts(&self) -> Vec<(&'static str, &[String])> {
+        let parts = [
+            ("swapped schema", &self.schemas),
+            ("swapped cluster", &self.clusters),
+            ("built", &self.builds),
+            ("gained", &self.gains),
+            ("lost", &self.loses),
+            ("repointed sink", &self.sinks),
+        ];
+        let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+        parts
+            .map(|(word, names)| (word, names.as_slice()))
+            .collect()
+    }
 }
 
 /// Where a corner stands.
@@ -290,6 +372,7 @@ impl Report {
             left_out: BTreeMap::new(),
             dropped: Vec::new(),
             corner: None,
+            release: None,
             notes: Vec::new(),
         }
     }

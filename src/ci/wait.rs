@@ -7,24 +7,26 @@ use crate::build::native::recipe::Recipe;
 use crate::deployment::readiness::{
     Counterparts, Expectation, ExpectedCluster, ExpectedObject, Judge,
 };
+use crate::deployment::readings::{Listening, Readings};
 use crate::materialize::catalog::Catalog;
-use crate::materialize::reading::Reading;
+use crate::materialize::watch::Watching;
+use crate::plan::ObjectKind;
 use crate::progress::Progress;
 use crate::settings::Readiness;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 /// Waits until everything of the corner that a cluster computes is hydrated and close behind its sources; gives why it
-/// is not when the time is over, a sentence each, or nothing.
+/// is not when the time is over, a sentence each, or nothing. `catalog` is the corner as it was built.
 ///
 /// # Errors
 /// The server's; [`CiError::Interrupted`].
 pub async fn until_ready(
     work: &Work<'_>,
     recipe: &Recipe,
+    catalog: &Catalog,
     settings: &Readiness,
 ) -> Result<Vec<String>, CiError> {
-    let catalog = Catalog::look(work.materialize, &work.about()).await?;
     let mut clusters: BTreeMap<String, ExpectedCluster> = BTreeMap::new();
     let scheduled: BTreeSet<(&str, &str)> = recipe
         .items
@@ -35,7 +37,12 @@ pub async fn until_ready(
     for held in work.record.schemas.values() {
         let Some(id) = &held.id else { continue };
         for object in catalog.objects_in_schema(id) {
-            let Some(cluster) = &object.cluster_id else {
+            let is_computed = matches!(
+                object.kind,
+                ObjectKind::MaterializedView | ObjectKind::Index
+            );
+            let cluster = object.cluster_id.as_ref().filter(|_| is_computed);
+            let Some(cluster) = cluster else {
                 continue;
             };
             let name = catalog.clusters.get(cluster).map(|it| it.name.clone());
@@ -71,20 +78,32 @@ async fn judged(
     expectation: &Expectation,
     settings: &Readiness,
 ) -> Result<Vec<String>, CiError> {
-    let objects: BTreeSet<String> = expectation
-        .clusters
-        .values()
-        .flat_map(|cluster| cluster.objects.iter().map(|object| object.id.clone()))
+    let objects = expectation.clusters.values();
+    let objects: BTreeSet<&String> = objects
+        .flat_map(|cluster| cluster.objects.iter().map(|object| &object.id))
         .collect();
-    let clusters: BTreeSet<String> = expectation.clusters.keys().cloned().collect();
+    let watching = Watching::default();
+    let listening = Listening {
+        materialize: work.materialize,
+        watching: &watching,
+        reporter: work.reporter,
+        cancel: work.stop,
+    };
+    let mut readings = Readings::of(listening, expectation);
     let mut judge = Judge::default();
     let started = Instant::now();
     let mut pause = settings.poll_interval_min.0;
     loop {
         work.interrupted()?;
-        let session = work.materialize.session_patiently().await?;
-        let reading = Reading::take(&session, &objects, &clusters).await?;
-        let verdict = judge.judge(expectation, &reading);
+        let mut last = None;
+        for reading in readings.next(pause).await? {
+            let verdict = judge.judge(expectation, &reading);
+            last = Some((reading, verdict));
+        }
+        // Somebody asked to stop.
+        let Some((reading, verdict)) = last else {
+            continue;
+        };
         work.reporter.send(Progress::Readiness {
             clusters: verdict.clusters.clone(),
         });
@@ -95,15 +114,14 @@ async fn judged(
             let clusters = verdict.clusters.iter();
             clusters.flat_map(|cluster| cluster.reasons()).collect()
         };
-        if let Some(gone) = objects.difference(&reading.existing).next() {
+        if let Some(gone) = objects
+            .iter()
+            .find(|id| !reading.existing.contains(id.as_str()))
+        {
             return Ok(vec![format!("somebody dropped an object of it ({gone})")]);
         }
         if verdict.hopeless.is_some() || started.elapsed() >= settings.timeout.0 {
             return Ok(reasons());
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = work.stop.cancelled() => {}
         }
         pause = (pause * 3 / 2).min(settings.poll_interval_max.0);
     }

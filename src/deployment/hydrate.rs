@@ -6,7 +6,7 @@ use super::identity::{GreenObject, Ids};
 use super::readiness::{
     Counterparts, Expectation, ExpectedCluster, ExpectedObject, Judge, Verdict,
 };
-use super::readings::Readings;
+use super::readings::{Listening, Readings};
 use super::state::State;
 use crate::materialize::Statement;
 use crate::materialize::reading::Reading;
@@ -136,7 +136,7 @@ pub(super) async fn until_ready(
     let mut judge = Judge::since(since);
     let mut told = Told::default();
     let mut in_a_row = InARow::of(settings, samples);
-    let mut readings = Readings::of(context, &expectation);
+    let mut readings = Readings::of(Listening::of(context), &expectation);
     let mut pause = settings.poll_interval_min.0;
     loop {
         context.interrupted(deployment)?;

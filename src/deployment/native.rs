@@ -325,6 +325,7 @@ fn of_done(plan: &Plan, item: &Item, done: &Done) -> Ended {
 fn entry(plan: &Plan, item: &Item, status: Status, message: Option<String>, seconds: f64) -> Ended {
     let sql = match &item.make {
         Make::View { query } | Make::MaterializedView { query, .. } => Some(query.clone()),
+        Make::Source { definition, .. } => Some(definition.clone()),
         Make::Seed { .. } => None,
     };
     Ended {

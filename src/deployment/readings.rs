@@ -6,20 +6,48 @@
 use super::context::Context;
 use super::readiness::Expectation;
 use crate::failure::{Class, Classify};
-use crate::materialize::MaterializeError;
 use crate::materialize::reading::Reading;
-use crate::materialize::watch::{Ended, Watch};
+use crate::materialize::watch::{Ended, Watch, Watching};
+use crate::materialize::{Materialize, MaterializeError};
+use crate::progress::Reporter;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long a watch may say nothing before the server is asked once beside it. It says something about
 /// every second.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// What readings are taken with.
+#[derive(Debug, Clone, Copy)]
+pub struct Listening<'a> {
+    /// The server.
+    pub materialize: &'a Materialize,
+    /// What it tells by itself.
+    pub watching: &'a Watching,
+    /// Who is told that it has to be asked.
+    pub reporter: &'a Reporter,
+    /// When to stop.
+    pub cancel: &'a CancellationToken,
+}
+
+impl<'a> Listening<'a> {
+    /// That of a deployment.
+    pub(super) fn of(context: &'a Context<'a>) -> Self {
+        Self {
+            materialize: context.materialize,
+            watching: &context.watching,
+            reporter: &context.reporter,
+            cancel: &context.cancel,
+        }
+    }
+}
+
 /// Readings of what is expected, and of its counterparts.
-pub(super) struct Readings<'a> {
-    context: &'a Context<'a>,
+#[derive(Debug)]
+pub struct Readings<'a> {
+    with: Listening<'a>,
     objects: BTreeSet<String>,
     clusters: BTreeSet<String>,
     /// `None` where the server is asked.
@@ -30,7 +58,9 @@ pub(super) struct Readings<'a> {
 }
 
 impl<'a> Readings<'a> {
-    pub(super) fn of(context: &'a Context<'a>, expectation: &Expectation) -> Self {
+    /// Begins to listen.
+    #[must_use]
+    pub fn of(with: Listening<'a>, expectation: &Expectation) -> Self {
         let objects = expectation
             .clusters
             .values()
@@ -40,7 +70,7 @@ impl<'a> Readings<'a> {
             .collect();
         let clusters = expectation.clusters.keys().cloned().collect();
         let mut readings = Self {
-            context,
+            with,
             objects,
             clusters,
             watch: None,
@@ -54,10 +84,12 @@ impl<'a> Readings<'a> {
     }
 
     fn begin(&self) -> Arc<Watch> {
-        let context = self.context;
-        context
-            .watching
-            .of(context.materialize, &self.objects, &self.clusters)
+        let Listening {
+            materialize,
+            watching,
+            ..
+        } = self.with;
+        watching.of(materialize, &self.objects, &self.clusters)
     }
 
     /// Readings that were not given yet, oldest first, the last of them of the present; none when the
@@ -65,10 +97,7 @@ impl<'a> Readings<'a> {
     ///
     /// # Errors
     /// The server's, when it is asked and does not come back.
-    pub(super) async fn next(
-        &mut self,
-        pause: Duration,
-    ) -> Result<Vec<Arc<Reading>>, MaterializeError> {
+    pub async fn next(&mut self, pause: Duration) -> Result<Vec<Arc<Reading>>, MaterializeError> {
         if let Some(watch) = self.watch.clone() {
             match self.hear(&watch).await {
                 Hearing::Readings(readings) => return Ok(readings),
@@ -78,7 +107,7 @@ impl<'a> Readings<'a> {
                     let text = format!(
                         "the server does not let readiness be subscribed to, so it is asked again and again: {why}"
                     );
-                    self.context.reporter.note(text);
+                    self.with.reporter.note(text);
                 }
                 Hearing::Ended(Ended::Lost(why)) => {
                     tracing::warn!(
@@ -93,7 +122,7 @@ impl<'a> Readings<'a> {
             }
         } else if self.has_asked {
             tokio::select! {
-                () = self.context.cancel.cancelled() => return Ok(Vec::new()),
+                () = self.with.cancel.cancelled() => return Ok(Vec::new()),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -149,7 +178,7 @@ impl<'a> Readings<'a> {
                 }
             }
             tokio::select! {
-                () = self.context.cancel.cancelled() => return Hearing::Readings(Vec::new()),
+                () = self.with.cancel.cancelled() => return Hearing::Readings(Vec::new()),
                 changed = heard.changed() => if changed.is_err() {
                     return Hearing::Ended(Ended::Lost("its task ended".to_owned()));
                 },
@@ -164,11 +193,11 @@ impl<'a> Readings<'a> {
     /// One reading; a lost connection is made again and the reading repeated.
     async fn ask(&mut self) -> Result<Reading, MaterializeError> {
         loop {
-            self.context.materialize.session_patiently().await?;
+            self.with.materialize.session_patiently().await?;
             match self.ask_once().await {
                 Err(error) if error.class() == Class::Transient => {
                     tracing::warn!(%error, "reading the readiness again");
-                    self.context.materialize.forget().await;
+                    self.with.materialize.forget().await;
                 }
                 answer => return answer,
             }
@@ -177,7 +206,7 @@ impl<'a> Readings<'a> {
 
     async fn ask_once(&mut self) -> Result<Reading, MaterializeError> {
         self.has_asked = true;
-        let session = self.context.materialize.session().await?;
+        let session = self.with.materialize.session().await?;
         Reading::take(&session, &self.objects, &self.clusters).await
     }
 }

@@ -7,7 +7,7 @@
 use super::context::{Context, key};
 use super::error::DeploymentError;
 use super::readiness::{Counterparts, Expectation, Judge, Verdict};
-use super::readings::Readings;
+use super::readings::{Listening, Readings};
 use super::state::Event;
 use super::{hydrate, replace, soak};
 use crate::failure::with_causes;
@@ -187,7 +187,7 @@ impl<'a> Watch<'a> {
             context,
             deployment,
             judge: Judge::hydrated_at(&expectation, swapped.as_millisecond()),
-            readings: Readings::of(context, &expectation),
+            readings: Readings::of(Listening::of(context), &expectation),
             expectation,
             watched,
         })

@@ -133,11 +133,10 @@ impl Schema {
         self.comment.as_deref().map_or((None, None), Tag::parse)
     }
 
-    /// Whether it is of a pull request's corner, by its mark.
+    /// Whether it is of a pull request's corner: by its mark, as long as it stands where that says.
     #[must_use]
     pub fn is_of_corner(&self) -> bool {
-        let comment = self.comment.as_deref();
-        comment.and_then(CornerMark::parse).is_some()
+        CornerMark::on(&self.name, self.comment.as_deref()).is_some()
     }
 }
 

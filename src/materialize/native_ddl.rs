@@ -192,6 +192,18 @@ pub fn set_cluster(cluster: &str) -> Statement {
     Statement::new("set cluster", format!("SET cluster = {}", Ident(cluster)))
 }
 
+/// Makes a source of what its author wrote behind its name.
+#[must_use]
+pub fn create_source(name: &Qualified<'_>, cluster: &str, definition: &str) -> Statement {
+    Statement::new(
+        "create source",
+        format!(
+            "CREATE SOURCE {name} IN CLUSTER {}\n{definition}",
+            Ident(cluster)
+        ),
+    )
+}
+
 /// A query that gives the columns of another, as dbt compares contracts with it. Not to be run: to be
 /// described.
 #[must_use]

@@ -37,7 +37,8 @@ fn count(number: usize, singular: &str, plural: &str) -> String {
 }
 
 /// What the plan amounts to, one sentence without a final full stop.
-fn headline(plan: &Plan) -> String {
+#[must_use]
+pub fn headline(plan: &Plan) -> String {
     if plan.is_empty() {
         return nothing(plan).to_owned();
     }

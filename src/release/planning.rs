@@ -45,20 +45,40 @@ pub struct Wishes {
 }
 
 /// What a plan is made from, besides the wishes.
-struct Found {
-    parsed: Parsed,
-    catalog: Catalog,
-    baseline: Option<Baseline>,
-    used: BaselineUsed,
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) parsed: &'a Parsed,
+    pub(super) catalog: &'a Catalog,
+    pub(super) baseline: Option<&'a Baseline>,
 }
 
 /// What else a plan is worked out with.
 #[derive(Clone, Copy)]
-struct Planned<'a> {
-    builds: &'a Builds,
-    materialize: &'a Materialize,
-    wishes: &'a Wishes,
-    outcomes: Option<&'a Outcomes>,
+pub(super) struct Planned<'a> {
+    pub(super) builds: &'a Builds,
+    pub(super) materialize: &'a Materialize,
+    pub(super) wishes: &'a Wishes,
+    pub(super) outcomes: Option<&'a Outcomes>,
+    /// What differs and is no part of it, nodes and schemas that something left; `None`: all that differs is.
+    pub(super) apart: Option<&'a Apart>,
+}
+
+/// What differs from production because that moved on, and not because somebody wants to release it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Apart {
+    pub(super) nodes: BTreeSet<String>,
+    pub(super) schemas: BTreeSet<String>,
+}
+
+impl Apart {
+    fn take_from(&self, changes: &mut Changes) {
+        changes.seed.nodes.retain(|id, _| !self.nodes.contains(id));
+        changes
+            .seed
+            .schemas
+            .retain(|schema, _| !self.schemas.contains(schema));
+        changes.unreleased.retain(|id, _| !self.nodes.contains(id));
+    }
 }
 
 impl Release {
@@ -118,7 +138,7 @@ impl Release {
             Ok((pointer, baseline, parsed))
         };
         // dbt takes longer than the server; a refusal of either ends the other.
-        let ((catalog, overlaps, accepted), (pointer, baseline, parsed)) =
+        let ((catalog, overlaps, accepted), (pointer, baseline, mut parsed)) =
             tokio::try_join!(looked, parsed)?;
         let (outcomes, mut compiled) = match self.settings.compare {
             Compare::Text => (None, parsed.compiled.clone()),
@@ -132,17 +152,11 @@ impl Release {
             .as_ref()
             .map(|outcomes| builds.remember(outcomes))
             .transpose()?;
-        let mut found = Found {
-            parsed,
-            used: BaselineUsed {
-                generation: pointer.as_ref().map(|pointer| pointer.generation),
-                deployment: pointer.and_then(|pointer| pointer.deployment),
-            },
-            baseline,
-            catalog,
+        let used = BaselineUsed {
+            generation: pointer.as_ref().map(|pointer| pointer.generation),
+            deployment: pointer.and_then(|pointer| pointer.deployment),
         };
-        let kept = found
-            .baseline
+        let kept = baseline
             .as_ref()
             .and_then(|baseline| baseline.compiled.as_ref());
         let known = outcomes.as_ref().zip(kept);
@@ -153,28 +167,34 @@ impl Release {
                 materialize,
                 wishes,
                 outcomes: outcomes.as_ref(),
+                apart: None,
             };
-            let mut plan = self.plan_of(&found, &planned).await?;
+            let found = Found {
+                parsed: &parsed,
+                catalog: &catalog,
+                baseline: baseline.as_ref(),
+            };
+            let mut plan = self.plan_of(found, planned).await?;
             plan.inputs = match &outcomes {
                 Some(outcomes) => outcomes.inputs.clone(),
-                None => builds.inputs(&found.parsed)?,
+                None => builds.inputs(&parsed)?,
             };
             if self.bundle.is_some() {
-                builds.leave_out_unit_tests(&found.parsed, &mut plan)?;
+                builds.leave_out_unit_tests(&parsed, &mut plan)?;
             }
             plan.building = builds
-                .choose_engine(engine, &found.parsed, &mut compiled, known, &plan)
+                .choose_engine(engine, &parsed, &mut compiled, known, &plan)
                 .await?;
-            if found.parsed.green == Green::ByDbt || !plan.needs_green_by_dbt() {
+            if parsed.green == Green::ByDbt || !plan.needs_green_by_dbt() {
                 break plan;
             }
-            builds.parse_green(&mut found.parsed).await?;
+            builds.parse_green(&mut parsed).await?;
         };
         if let (Some(outcomes), None) = (&outcomes, &self.bundle) {
             builds.remember_sql(outcomes, &compiled, kept)?;
         }
         self.size_for_hydration(materialize, &mut plan).await?;
-        plan.baseline = found.used;
+        plan.baseline = used;
         plan.outcomes = planned_outcomes;
         plan.settings = Some(self.settings_of_plans());
         plan.accepted.extend(accepted);
@@ -188,13 +208,18 @@ impl Release {
     }
 
     /// The plan of what was found, but for who builds it.
-    async fn plan_of(&self, found: &Found, with: &Planned<'_>) -> Result<Plan, ReleaseError> {
+    pub(super) async fn plan_of(
+        &self,
+        found: Found<'_>,
+        with: Planned<'_>,
+    ) -> Result<Plan, ReleaseError> {
         let Planned {
             builds,
             materialize,
             wishes,
             outcomes,
-        } = *with;
+            apart,
+        } = with;
         let listed = self.project.deployment()?;
         let selectors = self.selectors(wishes)?;
         let schemas: BTreeSet<String> = listed.schemas.iter().cloned().collect();
@@ -205,14 +230,14 @@ impl Release {
         let target_cluster = target_cluster.as_deref();
         let definitions = definitions(
             materialize,
-            &found.catalog,
+            found.catalog,
             clusters
                 .iter()
                 .map(String::as_str)
                 .chain(target_cluster.filter(|name| !clusters.contains(*name))),
         )
         .await?;
-        let relations = found.baseline.as_ref();
+        let relations = found.baseline;
         let relations =
             relations.map(|baseline| promoted(baseline, names, target_cluster, builds.switches));
         let file = self.project.dbt.vars_file().display().to_string();
@@ -225,7 +250,7 @@ impl Release {
             clusters: &clusters,
             target_cluster,
             candidate: &found.parsed.candidate,
-            catalog: &found.catalog,
+            catalog: found.catalog,
             definitions: &definitions,
             baseline: relations.as_ref(),
             bootstrap: wishes
@@ -236,24 +261,27 @@ impl Release {
         };
         let mut drifted = BTreeSet::new();
         let is_full = wishes.full || (self.settings.scope == Scope::Full && selectors.is_none());
-        let mut plan = match &found.baseline {
+        let mut plan = match found.baseline {
             Some(baseline) if !is_full => {
-                let compared = self.compared(Old::of(baseline), &found.parsed, builds, outcomes)?;
-                let (changes, tests) = self.changes(
+                let compared = self.compared(Old::of(baseline), found.parsed, builds, outcomes)?;
+                let (mut changes, tests) = self.changes(
                     &input,
                     baseline,
-                    &found.parsed,
+                    found.parsed,
                     &compared,
                     selectors.as_ref(),
                     wishes,
                 )?;
+                if let Some(apart) = apart {
+                    apart.take_from(&mut changes);
+                }
                 drifted.extend(changes.drifted.keys().cloned());
                 let mut plan = self
                     .changed(
                         &input,
                         &changes,
                         &compared,
-                        &found.parsed,
+                        found.parsed,
                         builds,
                         materialize,
                     )
@@ -269,8 +297,7 @@ impl Release {
         };
         let before = found
             .baseline
-            .as_ref()
-            .map(|baseline| before(baseline, &found.catalog));
+            .map(|baseline| before(baseline, found.catalog));
         plan = law::keep(plan, &input, &before.unwrap_or_default(), &drifted)
             .map_err(DeploymentError::from)?;
         if !is_full && found.baseline.is_none() {

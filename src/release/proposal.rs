@@ -2,6 +2,7 @@
 //! the request began. Nothing is touched.
 
 use super::compared::{Compared, Old};
+use super::outlook::schemas;
 use super::{Release, ReleaseError, Wishes};
 use crate::artifacts::{Artifacts, Baseline, KeptOutcomes};
 use crate::deployment::DeploymentError;
@@ -43,6 +44,12 @@ pub struct Proposal {
     pub excluded: BTreeSet<String>,
     /// What people should know.
     pub notes: Vec<String>,
+    /// What is live; `None` where it is compared with a given state.
+    pub live: Option<Box<Baseline>>,
+    /// Nodes that differ only because production moved on.
+    pub moved_on: BTreeSet<String>,
+    /// Schemas from which a relation is gone only because production has one more by now.
+    pub left_by_others: BTreeSet<String>,
 }
 
 /// What a proposal is compared with.
@@ -163,6 +170,12 @@ impl Release {
             catalog,
             compiled,
             outcomes: outcomes.clone(),
+            live: match before {
+                Before::Live(baseline) => Some(baseline),
+                Before::Given(..) => None,
+            },
+            moved_on: BTreeSet::new(),
+            left_by_others: BTreeSet::new(),
             parsed,
         })
     }
@@ -202,7 +215,14 @@ impl Proposal {
             let (here, there) = (now.tests.get(id), began.tests.get(id));
             here.is_none() || here != there
         });
-        self.deleted.retain(|id, _| began.nodes.contains_key(id));
+        let all = std::mem::take(&mut self.deleted);
+        let (own, of_others): (BTreeMap<_, _>, BTreeMap<_, _>) = all
+            .into_iter()
+            .partition(|(id, _)| began.nodes.contains_key(id));
+        self.deleted = own;
+        self.left_by_others = schemas(of_others.values());
+        let others: BTreeMap<String, String> = others;
+        self.moved_on = others.keys().cloned().collect();
         others
     }
 }

@@ -30,6 +30,18 @@ pub struct Ci {
     pub base: Option<String>,
     /// Whether rows are counted.
     pub count_rows: bool,
+    /// What becomes of sources of the project that production does not have.
+    pub sources: NewSources,
+}
+
+/// What becomes of sources of the project that production does not have, where a request needs them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewSources {
+    /// The build is refused.
+    Refuse,
+    /// They are made in the corner, and ingest everything for it.
+    Build,
 }
 
 /// The cluster of a corner.

@@ -17,16 +17,18 @@
 
 #[path = "budget.rs"]
 mod budget;
+#[path = "dbt.rs"]
+mod dbt;
 #[path = "shop.rs"]
 mod shop;
 
 use budget::{Counters, LARGE, Limits, SMALL};
+use dbt::Wrapper;
 use mz_sandbox::Costs;
 use serde_json::Value;
 use shop::Shop;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -93,8 +95,7 @@ struct Bench {
     shop: Shop,
     project: PathBuf,
     dbt: PathBuf,
-    wrapper: PathBuf,
-    times: PathBuf,
+    wrapper: Wrapper,
 }
 
 struct Release {
@@ -121,30 +122,14 @@ struct Macros {
 impl Bench {
     fn new(shop: Shop, folder: &Path, port: u16) -> Self {
         let project = folder.join("shop");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let dbt = std::env::var_os("CUTOVER_TEST_DBT")
-            .map_or_else(|| root.join(".venv/bin/dbt"), PathBuf::from);
-        assert!(
-            dbt.is_file(),
-            "no dbt at {}; run `make venv`",
-            dbt.display()
-        );
+        let dbt = dbt::real();
         shop.write(&project, port);
-        let bench = Self {
+        Self {
             shop,
-            times: folder.join("times"),
-            wrapper: folder.join("dbt"),
+            wrapper: Wrapper::write(folder, &dbt),
             project,
             dbt,
-        };
-        let script = format!(
-            "#!/bin/sh\nb=$(date +%s.%N)\n\"{}\" \"$@\"\nc=$?\necho \"$b $(date +%s.%N)\" >> \"{}\"\nexit $c\n",
-            bench.dbt.display(),
-            bench.times.display()
-        );
-        fs::write(&bench.wrapper, script).unwrap();
-        fs::set_permissions(&bench.wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-        bench
+        }
     }
 
     /// A client that steers, once the clusters are there.
@@ -193,13 +178,13 @@ impl Bench {
     }
 
     fn deploy(&self, flags: &[&str]) -> Release {
-        fs::write(&self.times, "").unwrap();
+        self.wrapper.forget();
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
             .args(["deploy", "--output", "json"])
             .args(flags)
             .current_dir(&self.project)
-            .env("CUTOVER__DBT__EXECUTABLE", &self.wrapper)
+            .env("CUTOVER__DBT__EXECUTABLE", &self.wrapper.path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -214,7 +199,7 @@ impl Bench {
         assert!(child.wait().unwrap().success(), "{:?}", events.last());
         Release {
             wall: began.elapsed(),
-            dbt: busy(&fs::read_to_string(&self.times).unwrap()),
+            dbt: self.wrapper.busy(),
             building: building(&events),
             waiting: waiting(&events),
             peak_kb,
@@ -236,24 +221,6 @@ impl Bench {
             awaiting,
         }
     }
-}
-
-/// The time in which at least one process ran.
-fn busy(times: &str) -> Duration {
-    let mut spans: Vec<(f64, f64)> = times
-        .lines()
-        .map(|line| {
-            let (begin, end) = line.split_once(' ').unwrap();
-            (begin.parse().unwrap(), end.parse().unwrap())
-        })
-        .collect();
-    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (mut total, mut until) = (0.0, 0.0);
-    for (begin, end) in spans {
-        total += (end - f64::max(begin, until)).max(0.0);
-        until = f64::max(until, end);
-    }
-    Duration::from_secs_f64(total)
 }
 
 /// From entering a state that waits for readiness to the last reading in it.

@@ -141,7 +141,7 @@ async fn a_look_finds_what_is_wrong_with_all_nodes_and_leaves_nothing() {
     let described = map(&[("report", "described"), ("totals", "described")]);
     assert_eq!(states(&report), described, "{report}");
     nothing_left(&world).await;
-    let clusters = "SELECT count(*)::text FROM mz_sandbox.statements WHERE sql LIKE '%CREATE CLUSTER%' AND application_name = 'cutover'";
+    let clusters = "SELECT count(*)::text FROM mz_sandbox.statements WHERE sql LIKE '%*/ CREATE CLUSTER%' AND application_name = 'cutover'";
     assert_eq!(world.sql.value(clusters).await, "0");
     assert_eq!(production(&world).await, before);
     wrote_nothing_to_production(&world).await;

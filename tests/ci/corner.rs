@@ -1,6 +1,7 @@
 //! What these tests have in common: a production that is known, a request, and eyes for what is written where.
 
 use crate::support::{Needs, Outcome, World};
+use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -105,19 +106,52 @@ pub async fn nothing_left(world: &World) {
     assert_eq!(world.sql.rows(query).await, Vec::<Vec<String>>::new());
 }
 
-/// Asserts that `cutover` wrote nothing to production: what a statement makes, changes or drops stands before the
-/// query that it is made of, and names nothing of production there.
-pub async fn wrote_nothing_to_production(world: &World) {
-    let query = "SELECT sql FROM mz_sandbox.statements WHERE application_name = 'cutover' AND class IN ('ddl', 'write')";
-    let statements = world.sql.rows(query).await;
-    assert!(!statements.is_empty());
-    let names: Vec<String> = ["staging", "marts", "serving", "compute", "serve"]
-        .map(|name| format!("\"{}\"", world.name(name)))
-        .into();
-    for row in statements {
-        let target = row[0].split(" AS (").next().expect("a beginning");
-        for name in &names {
-            assert!(!target.contains(name), "{}", row[0]);
+/// What is of production, and statements that may only read it.
+pub struct Guard {
+    names: Regex,
+    pattern: String,
+}
+
+impl Guard {
+    pub fn of(world: &World) -> Self {
+        let names =
+            ["staging", "marts", "serving", "compute", "serve"].map(|name| world.name(name));
+        let names = names.join("|");
+        // A corner's own names go on after one of these.
+        Self {
+            names: Regex::new(&format!(r"\b({names})\b")).expect("an expression"),
+            pattern: format!("\\y({names})\\y"),
         }
     }
+
+    /// The statements after one with this number that name something of production otherwise than to read it, with
+    /// the number of the last statement and how many there were. What a statement makes, changes, drops or computes on
+    /// stands before the query that it is made of.
+    pub async fn look(&self, world: &World, after: u64) -> (Vec<String>, u64, u64) {
+        let own = format!("id > {after} AND application_name <> 'cutover-tests'");
+        let query = format!(
+            "SELECT coalesce(max(id), {after})::text, count(*)::text FROM mz_sandbox.statements WHERE {own}"
+        );
+        let counted = world.sql.rows(&query).await;
+        let number = |at: usize| -> u64 { counted[0][at].parse().expect("a number") };
+        let (last, count) = (number(0), number(1));
+        let query = format!(
+            "SELECT sql FROM mz_sandbox.statements WHERE {own} AND id <= {last} \
+             AND class IN ('ddl', 'no_change', 'write', 'session') AND sql ~ '{}'",
+            self.pattern
+        );
+        let statements = world.sql.rows(&query).await.into_iter().flatten();
+        let touches = |sql: &String| {
+            let target = sql.split(" AS (").next().expect("a beginning");
+            !target.contains("*/ SHOW ") && self.names.is_match(target)
+        };
+        (statements.filter(touches).collect(), last, count)
+    }
+}
+
+/// Asserts that nothing but the test wrote to production, or computed on its clusters.
+pub async fn wrote_nothing_to_production(world: &World) {
+    let (touching, _, count) = Guard::of(world).look(world, 0).await;
+    assert_eq!(touching, Vec::<String>::new());
+    assert!(count > 0);
 }

@@ -5,6 +5,7 @@ mod builds;
 mod corner;
 mod kills;
 mod requests;
+mod soak;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;

@@ -1,6 +1,8 @@
 //! What a request changes itself, and what only differs because production moved on.
 
-use crate::corner::{build, id, known, live, map, nothing_left, states};
+use crate::corner::{
+    build, id, known, live, map, nothing_left, production, states, wrote_nothing_to_production,
+};
 use crate::support::World;
 use std::process::Command;
 
@@ -237,4 +239,46 @@ async fn a_corner_makes_way_for_a_release_and_is_built_anew() {
         .await
         .exits(0);
     nothing_left(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_source_is_refused_or_made_in_the_corner() {
+    let Some(mut world) = live().await else {
+        return;
+    };
+    let before = production(&world).await;
+    world.project.write(
+        "models/staging/ticks.sql",
+        "{{ config(materialized='source', cluster='shop_compute') }}\nFROM LOAD GENERATOR COUNTER",
+    );
+    world.project.write(
+        "models/marts/ticked.sql",
+        "select counter from {{ ref('ticks') }}",
+    );
+    build(&world, "pr-1", &[])
+        .await
+        .exits(3)
+        .says("corner-source");
+    nothing_left(&world).await;
+    world.set("CI__SOURCES", "build");
+    let report = build(&world, "pr-1", &["--check"]).await.exits(0).result();
+    let looked = map(&[("ticked", "described"), ("ticks", "described")]);
+    assert_eq!(states(&report), looked, "{report}");
+    assert!(report.to_string().contains("not looked at"), "{report}");
+    for state in ["built", "kept"] {
+        let report = build(&world, "pr-1", &[]).await.exits(0).result();
+        let both = map(&[("ticked", state), ("ticks", state)]);
+        assert_eq!(states(&report), both, "{report}");
+        assert_eq!(report["dropped"], serde_json::json!([]), "{report}");
+    }
+    let query = "SELECT c.name::text FROM mz_catalog.mz_sources o JOIN mz_catalog.mz_clusters c ON c.id = o.cluster_id \
+                 WHERE o.name = 'ticks'";
+    assert_eq!(world.sql.rows(query).await, [["ci__pr-1"]]);
+    world
+        .cutover(&["ci", "teardown", "--name", "pr-1"])
+        .await
+        .exits(0);
+    nothing_left(&world).await;
+    assert_eq!(production(&world).await, before);
+    wrote_nothing_to_production(&world).await;
 }

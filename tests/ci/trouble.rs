@@ -228,3 +228,101 @@ async fn one_corner_that_cannot_go_keeps_no_other_from_going() {
     world.cutover(&["ci", "gc"]).await.exits(0);
     nothing_left(&world).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_put_in_the_place_of_production_is_none_of_a_corner() {
+    let Some(mut world) = live().await else {
+        return;
+    };
+    change(&world);
+    world.set("CI__TTL", "1s");
+    build(&world, "pr-1", &[]).await.exits(0);
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    let (serving, corner) = (world.name("serving"), world.name("serving__pr-1"));
+    let swap = format!("ALTER SCHEMA {serving} SWAP WITH \"{corner}\"");
+    world.sql.run(&swap).await;
+    let served = format!("SELECT max(release)::text FROM {serving}.report");
+    let collected = world.cutover(&["ci", "gc"]).await.exits(1).document();
+    assert_eq!(collected["dropped"], serde_json::json!([]), "{collected}");
+    let why = collected["problems"]["pr-1"].as_str().unwrap_or_default();
+    assert!(why.contains("renamed or swapped"), "{collected}");
+    // Nor does a journal that does not know it take the mark's word.
+    for file in ["cutover.db", "cutover.db-wal", "cutover.db-shm"] {
+        let _ = std::fs::remove_file(world.project.path().join(".cutover").join(file));
+    }
+    world.cutover(&["ci", "gc"]).await.exits(1);
+    assert_eq!(world.sql.value(&served).await, "2");
+    world
+        .cutover(&["ci", "teardown", "--name", "pr-1"])
+        .await
+        .exits(1);
+    assert_eq!(world.sql.value(&served).await, "2");
+    world.sql.run(&swap).await;
+    assert_eq!(world.sql.value(&served).await, "1");
+    world.cutover(&["ci", "gc"]).await.exits(0);
+    nothing_left(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_took_over_makes_no_way_for_a_release() {
+    let Some(mut world) = live().await else {
+        return;
+    };
+    world.project.without_tests();
+    world.project.set_release(2);
+    world.set("BUILD__ENGINE", "native");
+    let manual = ["deploy", "--promotion=manual"];
+    world.cutover(&manual).await.exits(0);
+    // Built while the release waits, and then somebody's.
+    build(&world, "pr-1", &[]).await.exits(0);
+    let corner = world.name("serving__pr-1");
+    let rename = format!("ALTER SCHEMA \"{corner}\" RENAME TO reporting");
+    world.sql.run(&rename).await;
+    let report = "SELECT count(*)::text FROM reporting.report";
+    let promoted = world.cutover(&["promote"]).await;
+    assert!(matches!(promoted.code, Some(1 | 3)), "{promoted}");
+    assert!(promoted.all().contains("reporting.report"), "{promoted}");
+    assert_eq!(world.sql.value(report).await, "2");
+    world.serves(1).await;
+    let planned = world.cutover(&["plan"]).await.exits(3);
+    let planned = planned.says("outside-dependent").says("reporting.report");
+    drop(planned);
+    // Where it was, it is a corner's again.
+    let back = format!("ALTER SCHEMA reporting RENAME TO \"{corner}\"");
+    world.sql.run(&back).await;
+    world.cutover(&["plan"]).await.exits(0).says("make way");
+    world.cutover(&["deploy"]).await.exits(0);
+    world.serves(2).await;
+    world
+        .cutover(&["ci", "teardown", "--name", "pr-1"])
+        .await
+        .exits(0);
+    nothing_left(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_that_the_server_refuses_is_told_and_readiness_is_subscribed_to() {
+    let Some(world) = live().await else { return };
+    world
+        .project
+        .replace("models/marts/totals.sql", "1 as release", "2 as release");
+    let refused = "INSERT INTO mz_sandbox.faults (pattern, action, argument) \
+                   VALUES ('cutover: count rows', 'error', '53200')";
+    world.sql.run(refused).await;
+    let report = build(&world, "pr-1", &[]).await.exits(0).result();
+    let notes = report["notes"].to_string();
+    let told = format!("rows of {}.totals were not counted", world.name("marts"));
+    assert!(notes.contains(&told), "{report}");
+    // The four of the whole catalog, and none to ask how ready it is.
+    let count =
+        "SELECT count(*)::text FROM mz_sandbox.statements WHERE application_name = 'cutover' AND ";
+    let dataflows = format!("{count} class = 'dataflow' AND reads = 'catalog'");
+    assert_eq!(world.sql.value(&dataflows).await, "4");
+    let subscriptions = format!("{count} class = 'subscribe'");
+    assert_eq!(world.sql.value(&subscriptions).await, "1");
+    world
+        .cutover(&["ci", "teardown", "--name", "pr-1"])
+        .await
+        .exits(0);
+    nothing_left(&world).await;
+}

@@ -1,12 +1,8 @@
 //! A world whose production is known, and one point in it.
 
 use crate::scenarios::{End, Kind, Scenario};
-use crate::support::{
-    JournalServer, Needs, Outcome, Readers, Replay, Running, Snapshot, World, send,
-};
-use nix::sys::signal::Signal;
+use crate::support::{JournalServer, Needs, Readers, Replay, Snapshot, World};
 use serde_json::Value;
-use tokio::sync::watch;
 
 /// Every statement of the program under test and of dbt.
 const STATEMENTS: &str = r"^/\* (cutover|dbt): ";
@@ -163,11 +159,16 @@ impl Bench {
             let sql = sql.replace("{new}", &new.to_string());
             self.world.sql.run(&sql).await;
         }
+        let arguments = self.arguments(scenario.command);
+        let world = &mut self.world;
         let killed = match kind {
-            Kind::BeforeStatement => self.kill_at_statement(scenario, "hang", nth).await,
-            Kind::AfterStatement => self.kill_at_statement(scenario, "hang_after", nth).await,
-            Kind::BeforeWrite => self.kill_at_write(scenario, "before", nth).await,
-            Kind::AfterWrite => self.kill_at_write(scenario, "after", nth).await,
+            Kind::BeforeStatement => world.killed_at(STATEMENTS, "hang", nth, &arguments).await,
+            Kind::AfterStatement => {
+                let action = "hang_after";
+                world.killed_at(STATEMENTS, action, nth, &arguments).await
+            }
+            Kind::BeforeWrite => world.killed_at_write("before", nth, &arguments).await,
+            Kind::AfterWrite => world.killed_at_write("after", nth, &arguments).await,
         };
         if let Err(outcome) = killed {
             outcome.exits(scenario.code);
@@ -192,45 +193,6 @@ impl Bench {
         };
         self.ends_right(scenario).await;
         Some((ended, dead_in.1))
-    }
-
-    /// Kills the process while its n-th statement, or dbt's, is held back or not answered.
-    async fn kill_at_statement(
-        &self,
-        scenario: Scenario,
-        action: &str,
-        nth: u32,
-    ) -> Result<(), Outcome> {
-        let sql = &self.world.sql;
-        let server = &self.world.server;
-        let held = server.held().expect("the stand-in of this process");
-        sql.run(&format!(
-            "INSERT INTO mz_sandbox.faults (pattern, action, nth) VALUES ('{STATEMENTS}', '{action}', {nth})"
-        ))
-        .await;
-        let running = self.world.spawn(&self.arguments(scenario.command));
-        let killed = killed_or_ended(running, held).await;
-        sql.run("DELETE FROM mz_sandbox.faults").await;
-        killed
-    }
-
-    /// The process kills itself right before or right after its n-th write to the journal.
-    async fn kill_at_write(
-        &mut self,
-        scenario: Scenario,
-        side: &str,
-        nth: u32,
-    ) -> Result<(), Outcome> {
-        let variable = "CUTOVER_TEST_KILL_AT_WRITE";
-        let point = format!("{side}:{nth}");
-        self.world.environment.insert(variable.to_owned(), point);
-        let outcome = self.world.cutover(&self.arguments(scenario.command)).await;
-        self.world.environment.remove(variable);
-        if outcome.code.is_none() {
-            Ok(())
-        } else {
-            Err(outcome)
-        }
     }
 
     /// Production is one release, whole.
@@ -285,22 +247,6 @@ impl Bench {
         // What dbt wrote for deployments that have ended: of thousands it would fill a disk.
         let runs = self.world.project.path().join(".cutover/runs");
         std::fs::remove_dir_all(runs).expect("what dbt wrote is removed");
-    }
-}
-
-/// Kills a process when a statement of it is held.
-async fn killed_or_ended(running: Running, mut held: watch::Receiver<u64>) -> Result<(), Outcome> {
-    let id = running.id();
-    let ended = running.ended();
-    tokio::pin!(ended);
-    tokio::select! {
-        outcome = &mut ended => Err(outcome),
-        told = held.changed() => {
-            told.expect("the stand-in runs");
-            send(id, Signal::SIGKILL);
-            ended.await;
-            Ok(())
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::fake::{self, FakeDbt};
 use super::{Outcome, PATIENCE, Project, Running, Server, Snapshot, Sql};
 use mz_sandbox::Options;
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -291,6 +292,24 @@ impl World {
         Running::spawn(command)
     }
 
+    /// As [`World::spawn_in`], with settings besides: `CI__TTL` is `1s`.
+    pub fn spawn_with(
+        &self,
+        folder: &Path,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Running {
+        let program = Path::new(env!("CARGO_BIN_EXE_cutover"));
+        let mut command = self.command(program, arguments);
+        let settings = settings.iter();
+        let settings = settings.map(|(name, value)| (format!("CUTOVER__{name}"), *value));
+        command
+            .args(["--output", "json"])
+            .current_dir(folder)
+            .envs(settings);
+        Running::spawn(command)
+    }
+
     /// Runs `cutover` with JSON output.
     pub async fn cutover(&self, arguments: &[&str]) -> Outcome {
         self.spawn(arguments).ended().await
@@ -350,6 +369,62 @@ impl World {
             .until("a reading", |line| line["event"] == "readiness")
             .await;
         running
+    }
+
+    /// Starts `cutover`, and kills it while its n-th statement like this is held back (`hang`) or not answered
+    /// (`hang_after`). How it ended, where it did before.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub async fn killed_at(
+        &self,
+        pattern: &str,
+        action: &str,
+        nth: u32,
+        arguments: &[&str],
+    ) -> Result<(), Outcome> {
+        let mut held = self.server.held().expect("the stand-in of this process");
+        let fault = format!(
+            "INSERT INTO mz_sandbox.faults (pattern, action, nth) VALUES ('{pattern}', '{action}', {nth})"
+        );
+        self.sql.run(&fault).await;
+        let running = self.spawn(arguments);
+        let id = running.id();
+        let ended = running.ended();
+        tokio::pin!(ended);
+        let killed = tokio::select! {
+            outcome = &mut ended => Err(outcome),
+            told = held.changed() => {
+                told.expect("the stand-in runs");
+                super::send(id, Signal::SIGKILL);
+                ended.await;
+                Ok(())
+            }
+        };
+        self.let_go().await;
+        killed
+    }
+
+    /// Starts `cutover`, which kills itself right before or right after (`before`, `after`) its n-th write to the
+    /// journal. How it ended, where it did before.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub async fn killed_at_write(
+        &mut self,
+        side: &str,
+        nth: u32,
+        arguments: &[&str],
+    ) -> Result<(), Outcome> {
+        let variable = "CUTOVER_TEST_KILL_AT_WRITE";
+        let point = format!("{side}:{nth}");
+        self.environment.insert(variable.to_owned(), point);
+        let outcome = self.cutover(arguments).await;
+        self.environment.remove(variable);
+        match outcome.code {
+            None => Ok(()),
+            Some(_) => Err(outcome),
+        }
     }
 
     /// Ends every fault.

@@ -110,6 +110,13 @@ pub enum Make {
         /// Its query.
         query: String,
     },
+    /// A source, which only a corner of a pull request has made natively.
+    Source {
+        /// The cluster that runs it, by its present name.
+        cluster: String,
+        /// What follows its name, as SQL.
+        definition: String,
+    },
     /// A table with rows.
     Seed {
         /// The package whose file it is; `None` of the project itself.

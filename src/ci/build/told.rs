@@ -76,6 +76,8 @@ pub(super) fn told_described(report: &mut Report, described: &Described) {
             node.message = Some(format!("waits for {parent}"));
         } else {
             node.state = NodeState::Described;
+            let source = described.apart.get(id);
+            node.message = source.map(|source| format!("not looked at: {source} is not there yet"));
         }
     }
 }
@@ -92,6 +94,7 @@ pub(super) fn told_made(report: &mut Report, made: &Made) {
             node.message = Some(format!("waits for {parent}"));
         } else if let Some(seconds) = made.built.get(id) {
             node.state = NodeState::Built;
+            node.message = None;
             node.seconds += seconds;
         } else if made.kept.contains(id) {
             node.state = NodeState::Kept;

@@ -63,6 +63,7 @@ impl Report {
         self.nodes_built(&mut page);
         self.tests_run(&mut page);
         self.where_it_is(&mut page);
+        self.release_of_it(&mut page);
         for (title, of) in [
             ("Left out", &self.left_out),
             ("Tests that did not run", &self.not_run),
@@ -180,6 +181,27 @@ impl Report {
             &format!("Tests ({})", self.tests.len()),
             "| test | | |\n|---|---|---|\n",
             self.tests.iter().map(row),
+        );
+    }
+
+    /// What a release of this would do: the sentence that says it all, the names folded, and refusals in full.
+    fn release_of_it(&self, page: &mut Page) {
+        let Some(release) = &self.release else { return };
+        page.block(&format!(
+            "A release of this: {}.\n",
+            prose(&release.headline)
+        ));
+        for refusal in &release.refused {
+            page.block(&fenced(&refusal.to_string()));
+        }
+        let rows = release.parts().into_iter().flat_map(|(word, names)| {
+            let names = names.iter();
+            names.map(move |name| format!("| {} | {word} |\n", code(name)))
+        });
+        page.folded(
+            "What a release would swap and build",
+            "| | |\n|---|---|\n",
+            rows,
         );
     }
 
@@ -318,6 +340,10 @@ mod tests {
         at("1 of 2 tests did not succeed");
         at("SET cluster = \"ci__pr-7\"");
         at("Tests that did not run (1)");
+        at("A release of this: it would be refused as things are.");
+        assert!(at("outside-dependent: ") < at("do not shut the door"));
+        let good = sample::good().markdown();
+        assert!(good.contains("| `marts` | swapped schema |"), "{good}");
         assert!(sample::good().markdown().contains("1 node, 1 test passed."));
     }
 

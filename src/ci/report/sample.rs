@@ -1,8 +1,10 @@
 //! Reports for tests.
 
 use super::{
-    ColumnChange, ColumnReport, CornerReport, Kind, NodeReport, NodeState, Report, TestReport,
+    ColumnChange, ColumnReport, CornerReport, Kind, NodeReport, NodeState, ReleaseReport, Report,
+    TestReport,
 };
+use crate::plan::{Refusal, RefusalName, Refused};
 use jiff::Timestamp;
 
 fn node(name: &str, state: NodeState) -> NodeReport {
@@ -52,6 +54,16 @@ pub fn good() -> Report {
         credits: Some(0.05),
         expires_at: "2026-12-01T10:00:00Z".parse().expect("a time"),
     });
+    report.release = Some(ReleaseReport {
+        headline: "1 schema and 0 clusters swapped, 1 node built, 1 test run".to_owned(),
+        refused: Vec::new(),
+        schemas: vec!["marts".to_owned()],
+        clusters: Vec::new(),
+        builds: vec!["marts.totals".to_owned()],
+        gains: Vec::new(),
+        loses: Vec::new(),
+        sinks: Vec::new(),
+    });
     report.judge();
     report
 }
@@ -95,6 +107,12 @@ pub fn bad() -> Report {
     );
     report.left_out.extend([moved]);
     report.notes.push("a note".to_owned());
+    report.release = Some(ReleaseReport::of(Err(Refused(vec![Refusal {
+        name: RefusalName::OutsideDependent,
+        message: "somebody reads it".to_owned(),
+        objects: vec!["public.reader reads marts.totals".to_owned()],
+        remedy: "do not shut the door".to_owned(),
+    }]))));
     report.judge();
     report
 }

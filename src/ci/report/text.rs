@@ -77,6 +77,15 @@ impl Report {
         for relation in &self.dropped {
             line(format!("dropped {relation}"));
         }
+        if let Some(release) = &self.release {
+            line(format!("a release of this: {}", release.headline));
+            for refusal in &release.refused {
+                line(refusal.to_string());
+            }
+            for (word, names) in release.parts().into_iter().filter(|_| verbose) {
+                line(format!("{word}: {}", names.join(", ")));
+            }
+        }
         for note in &self.notes {
             line(format!("note: {note}"));
         }

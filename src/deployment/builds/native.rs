@@ -119,8 +119,14 @@ impl Builds {
         plan: &Plan,
         otherwise: Option<&str>,
     ) -> Result<Result<Recipe, BTreeSet<String>>, DeploymentError> {
-        let reasons =
-            |asking: &BTreeSet<String>| qualify::reasons(manifest, plan, self.around(asking));
+        let reasons = |asking: &BTreeSet<String>| {
+            let around = Around {
+                // What is composed for whatever cluster is composed for a corner.
+                makes_sources: otherwise.is_some(),
+                ..self.around(asking)
+            };
+            qualify::reasons(manifest, plan, around)
+        };
         // Before anything is compiled for it.
         let found = reasons(&compiled.asking);
         if !found.is_empty() {
@@ -299,6 +305,7 @@ impl Builds {
         Around {
             variables: &self.circumstances.variables,
             has_search_path: self.has_search_path(),
+            makes_sources: false,
             asking,
         }
     }

@@ -57,6 +57,16 @@ pub async fn make(
             }
             ("CREATE MATERIALIZED VIEW".to_owned(), None, columns, found)
         }
+        Make::Source {
+            cluster,
+            definition,
+        } => {
+            if found.is_none() {
+                let create = native_ddl::create_source(&name, cluster, definition);
+                session.execute(&create).await?;
+            }
+            ("CREATE SOURCE".to_owned(), None, BTreeSet::new(), found)
+        }
         Make::Seed { .. } => {
             let seed = builds.rows(&item.make)?;
             if found.is_some() {
@@ -102,6 +112,7 @@ pub fn kind(make: &Make) -> ObjectKind {
     match make {
         Make::View { .. } => ObjectKind::View,
         Make::MaterializedView { .. } => ObjectKind::MaterializedView,
+        Make::Source { .. } => ObjectKind::Source,
         Make::Seed { .. } => ObjectKind::Table,
     }
 }

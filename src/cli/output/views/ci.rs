@@ -76,7 +76,8 @@ impl View for CornersView {
             if let Some(verdict) = corner.verdict {
                 let _ = write!(text, ", last build {}", verdict.as_str());
             }
-            let _ = write!(text, ", {} relations", corner.objects);
+            let s = if corner.objects == 1 { "" } else { "s" };
+            let _ = write!(text, ", {} relation{s}", corner.objects);
             if let Some(cluster) = &corner.cluster {
                 let _ = write!(text, " on {}", visible(cluster));
             }

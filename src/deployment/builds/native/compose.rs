@@ -96,6 +96,8 @@ fn item(
     let contract = match &make {
         // dbt does not look at the contract of a seed.
         Make::Seed { .. } => None,
+        // dbt only warns of a contract of a source.
+        Make::Source { .. } => None,
         Make::View { .. } | Make::MaterializedView { .. } => contract(written)?,
     };
     let mut after: BTreeSet<String> = given
@@ -155,8 +157,16 @@ fn make(
     }
     let cluster = node.cluster.as_deref();
     let cluster = cluster.ok_or_else(|| "has no cluster".to_owned())?;
+    let cluster = green_cluster(given.plan, cluster)?;
+    if node.kind == Some(ObjectKind::Source) {
+        let definition = query;
+        return Ok(Make::Source {
+            cluster,
+            definition,
+        });
+    }
     Ok(Make::MaterializedView {
-        cluster: green_cluster(given.plan, cluster)?,
+        cluster,
         options: options(written)?,
         query,
     })

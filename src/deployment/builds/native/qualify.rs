@@ -49,6 +49,8 @@ pub(in super::super) struct Around<'a> {
     pub(in super::super) variables: &'a Value,
     /// Whether the profile sets a search path, under which names without a schema mean something else.
     pub(in super::super) has_search_path: bool,
+    /// Whether sources are made: in a corner of a pull request, not by a release.
+    pub(in super::super) makes_sources: bool,
     /// Unique ids of nodes that ask the server while they are compiled.
     pub(in super::super) asking: &'a BTreeSet<String>,
 }
@@ -187,10 +189,12 @@ fn of_node(
     }
     let is_known = match node.resource_type {
         ResourceType::Seed => true,
-        ResourceType::Model => matches!(
-            materialized,
-            "view" | "materialized_view" | "materializedview" | "table"
-        ),
+        ResourceType::Model => {
+            matches!(
+                materialized,
+                "view" | "materialized_view" | "materializedview" | "table"
+            ) || (materialized == "source" && around.makes_sources)
+        }
         ResourceType::Analysis
         | ResourceType::Test
         | ResourceType::Snapshot
