@@ -30,6 +30,8 @@ pub struct Ci {
     pub base: Option<String>,
     /// Whether rows are counted.
     pub count_rows: bool,
+    /// Whether the daemon builds revisions that nobody who may push to the repository put there.
+    pub forks: bool,
 }
 
 /// The cluster of a corner.

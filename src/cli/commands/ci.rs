@@ -5,20 +5,20 @@ use crate::ci::build::{self, Build, Request};
 use crate::ci::collect::Collecting;
 use crate::ci::detect::{self, Detected};
 use crate::ci::error::CiError;
+use crate::ci::listing;
 use crate::ci::merge_base;
 use crate::ci::name::CornerName;
 use crate::ci::report::{Kind, Report, Verdict};
-use crate::ci::turn;
 use crate::cli::arguments::Target;
 use crate::cli::arguments::ci::{CiBuild, CiGc, CiList, CiState, CiTeardown};
 use crate::cli::handlers::{Answer, Ending};
-use crate::cli::output::views::{CornerView, CornersView, TakenDownView};
+use crate::cli::output::views::{CornersView, TakenDownView};
 use crate::cli::{CommandError, Output};
 use crate::failure::Class;
 use crate::progress::Reporter;
-use crate::release::{self, Release, ReleaseError};
+use crate::release::{self, Release};
 use crate::settings::Settings;
-use crate::store::{CornerState, Store, Subject};
+use crate::store::{Store, Subject};
 use jiff::Timestamp;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
@@ -229,38 +229,7 @@ pub(super) async fn state(commands: &Commands, arguments: &CiState, output: &Out
 pub(super) async fn list(commands: &Commands, arguments: &CiList, output: &Output) -> Answer {
     let (release, _) = opened(commands, &arguments.target)?;
     let store = journal(&release).await?;
-    let now = Timestamp::now();
-    let mut corners = Vec::new();
-    let mut position = 0;
-    let listed = store.corners(&release.environment).await;
-    for corner in listed.map_err(ReleaseError::from)? {
-        let record = turn::read(&corner)?;
-        let key = crate::store::corner_lead(&corner.environment, &corner.name);
-        let is_led = store.is_led(&key).await.map_err(ReleaseError::from)?;
-        let waits = corner.state == CornerState::Waiting && is_led;
-        position += usize::from(waits);
-        corners.push(CornerView {
-            name: corner.name,
-            id: corner.id,
-            state: corner.state,
-            is_worked_on: is_led,
-            position: waits.then_some(position),
-            owner: record.owner.clone(),
-            revision: record.revision.clone(),
-            verdict: record.report.as_ref().map(|report| report.verdict),
-            created_at: corner.created_at,
-            expires_at: corner.expires_at,
-            objects: record.objects.len(),
-            schemas: record
-                .schemas
-                .values()
-                .map(|held| held.name.clone())
-                .collect(),
-            cluster: record.cluster.as_ref().map(|held| held.name.clone()),
-            cluster_seconds: record.cluster_seconds(now),
-            credits: record.credits(now),
-        });
-    }
+    let corners = listing::listed(&store, &release.environment, Timestamp::now()).await?;
     output.document(&CornersView {
         environment: release.environment.clone(),
         corners,
