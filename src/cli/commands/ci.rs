@@ -29,7 +29,10 @@ fn detected() -> Option<Detected> {
 }
 
 /// The corner that is meant.
-fn named(given: Option<&CornerName>, found: Option<&Detected>) -> Result<CornerName, CiError> {
+pub(in crate::cli) fn named(
+    given: Option<&CornerName>,
+    found: Option<&Detected>,
+) -> Result<CornerName, CiError> {
     match given {
         Some(name) => Ok(name.clone()),
         None => {
@@ -82,6 +85,13 @@ pub(super) async fn build(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    super::waits(arguments.no_wait)?;
+    if arguments.revision.is_some() {
+        let error = anyhow::anyhow!("--revision needs a daemon that fetches it");
+        return Err(CommandError::new(Class::Usage, error).with_hint(
+            "name it with --server or in CUTOVER_SERVER; without one the project is built as it is here",
+        ));
+    }
     let found = detected();
     let name = named(arguments.name.as_ref(), found.as_ref())?;
     let kind = match arguments.check {
@@ -136,14 +146,19 @@ pub(super) async fn build(
         return Err(error.into());
     }
     output.result(&report);
-    Ok(match report.verdict {
+    Ok(ending(report.verdict))
+}
+
+/// What is left to say when the report was printed.
+pub(in crate::cli) fn ending(verdict: Verdict) -> Ending {
+    match verdict {
         Verdict::Passed => Ending::Success,
         Verdict::Failed
         | Verdict::Wrong
         | Verdict::Refused
         | Verdict::Away
         | Verdict::Cancelled => Ending::Reported(Class::Permanent),
-    })
+    }
 }
 
 async fn prepared(
@@ -199,7 +214,7 @@ fn selection(arguments: &CiBuild) -> Option<crate::project::select::Selection> {
 }
 
 /// Writes the files that were asked for.
-fn written(arguments: &CiBuild, report: &Report) -> Result<(), CiError> {
+pub(in crate::cli) fn written(arguments: &CiBuild, report: &Report) -> Result<(), CiError> {
     let write = |path: &Path, text: std::io::Result<String>| {
         text.and_then(|text| std::fs::write(path, text))
             .map_err(|source| CiError::Report {
