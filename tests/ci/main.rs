@@ -7,4 +7,5 @@ mod kills;
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;
+mod through_daemon;
 mod trouble;

@@ -33,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 const DEADLY: u32 = 3;
 /// The line is looked at this often, also when it did not move.
 const PAUSE: Duration = Duration::from_secs(1);
+/// So long a work tree is waited for that somebody removes.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// A build that was asked for.
 pub(super) struct Task {
@@ -198,6 +200,7 @@ impl Task {
         let stands = corner.is_some_and(|corner| corner.state != CornerState::Waiting);
         // Of those that stand there are no more than there may be.
         if stands {
+            self.waiting.leave();
             return Ok(None);
         }
         let most = usize::try_from(ci.max_environments).unwrap_or(usize::MAX);
@@ -260,9 +263,7 @@ impl Task {
             reference: &self.wish.revision,
             forks: ci.forks,
         };
-        let fetched = Fetched::of_request(&self.wanted, &requested, stop).await;
-        let fetched = fetched.map_err(|error| self.unfetched(error))?;
-        let fetched = fetched.ok_or_else(|| CiError::NoRepository(self.environment.clone()))?;
+        let fetched = self.fetch(&requested, stop).await?;
         let revision = fetched.revision().await?.to_string();
         self.change(|build| build.revision = Some(revision.clone()));
         self.attempt(lead, corner, record, &revision).await?;
@@ -292,6 +293,25 @@ impl Task {
             stop,
         };
         Ok(build.run_held(lead, ask).await)
+    }
+
+    async fn fetch(
+        &self,
+        requested: &Requested<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Fetched, CiError> {
+        let began = Instant::now();
+        loop {
+            match Fetched::of_request(&self.wanted, requested, stop).await {
+                Ok(Some(fetched)) => return Ok(fetched),
+                Ok(None) => return Err(CiError::NoRepository(self.environment.clone())),
+                // A teardown removes the work tree at last, and nobody else builds this corner.
+                Err(ReleaseError::Source(SourceError::Busy { .. })) if began.elapsed() < BUSY => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(self.unfetched(error)),
+            }
+        }
     }
 
     /// The corner, recorded as waiting where there is none. A check lets it stand no longer than it would.

@@ -59,6 +59,14 @@ impl Waiting {
         Ok(Place(Arc::clone(&self.line)))
     }
 
+    /// Leaves the line: there is no need to wait.
+    pub(super) fn leave(&self) {
+        let mut inner = self.line.inner();
+        inner.waiting.retain(|build| *build != self.build);
+        drop(inner);
+        self.line.changed.notify_waiters();
+    }
+
     /// Ends when the line has moved.
     pub(super) async fn moved(&self) {
         self.line.changed.notified().await;
@@ -67,10 +75,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut inner = self.line.inner();
-        inner.waiting.retain(|build| *build != self.build);
-        drop(inner);
-        self.line.changed.notify_waiters();
+        self.leave();
     }
 }
 
@@ -98,7 +103,7 @@ mod tests {
         assert_eq!((c.take(2).err(), d.take(2).err()), (Some(1), Some(2)));
         drop(second);
         assert_eq!(d.take(2).err(), Some(2), "there is room, and c comes first");
-        drop(c);
+        c.leave();
         let last = d.take(2).expect("c has left");
         drop((first, last, a, b, d));
         assert!(line.join("e").take(1).is_ok());
