@@ -30,6 +30,8 @@ pub mod error;
 pub mod hold;
 /// Which line of which file an error is about.
 pub mod line;
+/// What stands, is built, or waits.
+pub mod listing;
 /// Making what is in a corner.
 pub mod make;
 /// Columns and rows beside production's.

@@ -3,12 +3,15 @@
 //! Every answer is read into the type that the daemon wrote it from. A request that changes
 //! something is sent again after a lost answer, under the same key, so that it is taken up once.
 
+use crate::cli::output::views::CornersView;
 use crate::cli::output::{HistoryView, ShowView};
 use crate::daemon::board::Status;
 use crate::daemon::request::Accepted;
 use crate::deployment::Verb;
 use crate::http::IDEMPOTENCY_KEY;
-use crate::http::document::{Act, Environments, Events, Health, Release, Runs};
+use crate::http::document::{
+    Act, CornerBuild, CornerDocument, Environments, Events, Health, Release, Runs,
+};
 use crate::http::problem;
 use crate::plan::Plan;
 use crate::store::Run;
@@ -191,6 +194,69 @@ impl Client {
         self.get(&["v1", "runs", id]).await
     }
 
+    /// The corners of an environment.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn corners(&self, environment: &str) -> Result<CornersView, ClientError> {
+        self.get(&["v1", "environments", environment, "ci"]).await
+    }
+
+    /// One corner, with what was asked of it last and its last report.
+    ///
+    /// # Errors
+    /// A problem when there is none of the name.
+    pub async fn corner(
+        &self,
+        environment: &str,
+        name: &str,
+    ) -> Result<CornerDocument, ClientError> {
+        self.get(&["v1", "environments", environment, "ci", name])
+            .await
+    }
+
+    /// Has a revision built in a corner.
+    ///
+    /// # Errors
+    /// A problem when it was declined; nothing was changed then.
+    pub async fn build_corner(
+        &self,
+        environment: &str,
+        name: &str,
+        build: &CornerBuild,
+        key: &str,
+    ) -> Result<Accepted, ClientError> {
+        let path = ["v1", "environments", environment, "ci", name, "builds"];
+        let request = self.http.request(Method::POST, self.url(&path));
+        self.repeatedly(request.json(build), key).await
+    }
+
+    /// Has a corner dropped.
+    ///
+    /// # Errors
+    /// As [`Client::build_corner`].
+    pub async fn tear_corner_down(
+        &self,
+        environment: &str,
+        name: &str,
+        key: &str,
+    ) -> Result<Accepted, ClientError> {
+        let path = ["v1", "environments", environment, "ci", name];
+        let request = self.http.request(Method::DELETE, self.url(&path));
+        self.repeatedly(request, key).await
+    }
+
+    /// News of a corner from now on.
+    ///
+    /// # Errors
+    /// A problem when too many streams are open.
+    pub async fn corner_news(&self, environment: &str, name: &str) -> Result<News, ClientError> {
+        let path = ["v1", "environments", environment, "ci", name, "stream"];
+        let answer = self.http.get(self.url(&path)).send().await;
+        let answer = self.answered(answer).await?;
+        Ok(News::new(answer, self.place.clone()))
+    }
+
     /// Where the daemon answers.
     #[must_use]
     pub fn place(&self) -> &str {
@@ -246,14 +312,24 @@ impl Client {
         key: &str,
     ) -> Result<Accepted, ClientError> {
         let url = self.url(&["v1", "environments", environment, word]);
+        let request = self.http.request(Method::POST, url);
+        self.repeatedly(request.json(body), key).await
+    }
+
+    /// Sends what changes something, again where the answer was lost, so that it is taken up once.
+    async fn repeatedly(
+        &self,
+        request: RequestBuilder,
+        key: &str,
+    ) -> Result<Accepted, ClientError> {
+        let request = request.header(IDEMPOTENCY_KEY, key);
         let mut attempt = 1;
         loop {
-            let request = self
-                .http
-                .request(Method::POST, url.clone())
-                .header(IDEMPOTENCY_KEY, key)
-                .json(body);
-            match self.read(request).await {
+            // A body in memory is there a second time.
+            let Some(again) = request.try_clone() else {
+                return self.read(request).await;
+            };
+            match self.read(again).await {
                 Err(error) if error.is_lost() && attempt < ATTEMPTS => {
                     tracing::debug!(%error, attempt, "asking again");
                     tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(attempt)).await;

@@ -10,6 +10,8 @@ pub mod attempts;
 pub mod board;
 /// Clearing up.
 mod collect;
+/// Corners of pull requests.
+pub mod corners;
 /// What systemd is told.
 mod notice;
 /// Telling people.

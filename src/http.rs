@@ -23,6 +23,7 @@ pub use routes::{ROUTES, Route};
 
 mod access;
 mod act;
+mod corners;
 /// What goes over the wire.
 pub mod document;
 mod error;

@@ -29,6 +29,7 @@ pub use compiling::Compiled;
 pub use conduct::{Driving, Folder};
 pub use connection::ConnectionError;
 pub use planning::Wishes;
+pub use request::{Requested, followed, repository};
 pub use revision::{Fetched, Revision, resolve};
 
 /// The project beside the baseline.
@@ -53,6 +54,8 @@ pub mod outlook;
 pub mod overlap;
 /// What a pull request would change.
 pub mod proposal;
+/// Pull requests, fetched.
+mod request;
 /// What a project is at.
 mod revision;
 /// Whether anything could be to release.

@@ -31,6 +31,8 @@ pub mod content;
 mod error;
 /// Running git.
 mod git;
+/// Pull requests.
+mod request;
 /// The work tree.
 mod tree;
 
@@ -200,7 +202,8 @@ impl Source {
             address: self.address.to_string(),
             tree: self.tree(),
         })?;
-        let folder = self.project()?.ok_or_else(|| self.no_project(Vec::new()))?;
+        let folder = self.project(&self.tree())?;
+        let folder = folder.ok_or_else(|| self.no_project(Vec::new()))?;
         Ok(Checkout {
             revision,
             folder,

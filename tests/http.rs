@@ -5,6 +5,8 @@
 mod certificate;
 #[path = "http/client.rs"]
 mod client;
+#[path = "http/corners.rs"]
+mod corners;
 #[path = "http/daemon.rs"]
 mod daemon;
 #[path = "http/hostile.rs"]
@@ -23,7 +25,7 @@ use cutover::http::problem::Kind;
 use cutover::plan::RefusalName;
 use cutover::settings::http::Scope;
 use cutover::store::Subject;
-use daemon::{OF_CI, PROMOTER, READER, RELEASER, World};
+use daemon::{CORNERS, OF_CI, PROMOTER, READER, RELEASER, World};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -131,12 +133,12 @@ async fn every_route_is_described_and_answers_as_described() {
         let path = |environment: &str, id: &str| {
             let path = route.path.replace("{environment}", environment);
             let path = path.replace("{run}", if id == world.ids[1] { &world.run } else { id });
-            path.replace("{deployment}", id)
+            path.replace("{deployment}", id).replace("{name}", "pr-1")
         };
-        let owner = if route.method == "POST" {
-            PROMOTER
-        } else {
-            READER
+        let owner = match route.method {
+            _ if route.path.contains("/ci") => CORNERS,
+            "POST" => PROMOTER,
+            _ => READER,
         };
         for (environment, id, token) in [
             ("prod", world.ids[1].as_str(), owner),
@@ -373,6 +375,7 @@ async fn who_asks_is_handed_on() {
         .map(|(_, command, _)| match command {
             Command::Start(start) => start.subject.clone().expect("somebody"),
             Command::Act { subject, .. } => subject.clone(),
+            Command::Corner(asked) => asked.subject.clone(),
         })
         .collect();
     let token = Subject::Token {

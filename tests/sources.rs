@@ -10,6 +10,8 @@ mod https;
 mod releases;
 #[path = "sources/repository.rs"]
 mod repository;
+#[path = "sources/requests.rs"]
+mod requests;
 #[path = "sources/server.rs"]
 mod server;
 #[path = "sources/ssh.rs"]

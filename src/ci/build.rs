@@ -1,5 +1,7 @@
 //! From a proposal to a verdict: describe, build, hydrate, test, measure.
 
+/// From its beginning to its report.
+mod held;
 /// What a request changes itself.
 mod own;
 /// What it has to say, put into the report.
@@ -22,7 +24,7 @@ use crate::build::native::recipe::{Recipe, TestItem};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::{Builds, Known};
 use crate::deployment::native::testing::Running;
-use crate::failure::{Classify, with_causes};
+use crate::failure::Classify;
 use crate::materialize::Materialize;
 use crate::materialize::catalog::{About, Catalog};
 use crate::materialize::corner::CornerMark;
@@ -37,7 +39,6 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::pin;
-use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use told::{columns, nodes_of, not_run, standing_report, told_described, told_made};
 use uuid::Uuid;
@@ -94,33 +95,6 @@ struct Worked {
 }
 
 impl Build<'_> {
-    /// Builds, and says how it ended; also of an error there is a report.
-    pub async fn run(&self) -> (Report, Option<CiError>) {
-        let began = Instant::now();
-        let name = self.request.name.as_str();
-        let mut report = Report::begun(self.request.kind, name, Timestamp::now());
-        report.environment.clone_from(&self.release.environment);
-        report.project.clone_from(&self.release.project.dbt.name);
-        report.revision.clone_from(&self.request.revision);
-        let ended = match self.request.kind {
-            Kind::Check => self.check(&mut report).await,
-            Kind::Build => self.in_turn(&mut report).await,
-        };
-        let error = match ended {
-            Ok(()) => {
-                report.judge();
-                None
-            }
-            Err(error) => {
-                report.verdict = Verdict::of(error.class());
-                report.error = Some(with_causes(&error));
-                Some(error)
-            }
-        };
-        report.seconds = began.elapsed().as_secs_f64();
-        (report, error)
-    }
-
     /// Describes every node, and no more.
     async fn check(&self, report: &mut Report) -> Result<(), CiError> {
         let build = Uuid::now_v7().to_string();
@@ -205,6 +179,7 @@ impl Build<'_> {
         }
         let shared = self.release.settings.ci.cluster.shared.as_deref();
         report.corner = standing_report(&work, shared);
+        work.record.reported = Some(ask.build.to_owned());
         work.record.report = Some(Box::new(Report {
             verdict: match &ended {
                 Ok(()) => report.verdict,

@@ -21,7 +21,7 @@ use crate::progress::Reporter;
 use crate::retry::Pauses;
 use crate::store::{Corner, CornerState, Lead, Store, StoreError, corner_lead};
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,7 @@ pub struct Collecting<'a> {
 }
 
 /// What a collection came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collected {
     /// The names of the corners that are gone, or would be.
     pub dropped: Vec<String>,

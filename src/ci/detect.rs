@@ -54,6 +54,21 @@ pub struct Detected {
     pub owner: Option<String>,
 }
 
+/// The name under which the platform keeps the commit that is built, where that is the merge of a request: on no branch
+/// there is that commit, and under the name it can be told whose it is.
+#[must_use]
+pub fn reference(variables: &BTreeMap<String, String>) -> Option<String> {
+    let names = ["GITHUB_REF", "CI_MERGE_REQUEST_REF_PATH"];
+    let names = names.iter().filter_map(|name| variables.get(*name));
+    let mut merges = names.filter(|name| {
+        let is_request = ["refs/pull/", "refs/merge-requests/"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        is_request && name.ends_with("/merge")
+    });
+    merges.next().cloned()
+}
+
 /// What the variables of the environment say; `None` on no known platform.
 #[must_use]
 pub fn detect(variables: &BTreeMap<String, String>) -> Option<Detected> {

@@ -47,6 +47,29 @@ pub enum CiError {
     /// Somebody asked to stop.
     #[error("interrupted; what stands of the corner {0} is used by the next build, or collected")]
     Interrupted(String),
+    /// The environment's project comes from no repository.
+    #[error(
+        "the project of {0} comes from no git repository, so that no revision of it can be fetched"
+    )]
+    NoRepository(String),
+    /// The revision cannot be had.
+    #[error("the revision {reference} cannot be had: {said}")]
+    Revision {
+        /// What was asked for.
+        reference: String,
+        /// Why.
+        said: String,
+    },
+    /// The process ended again and again while it looked into a revision.
+    #[error(
+        "{times} times in a row the process ended while it built {revision}; the revision is set aside"
+    )]
+    SetAside {
+        /// The commit.
+        revision: String,
+        /// How often.
+        times: u32,
+    },
     /// There is no such corner.
     #[error("there is no corner {name} of {environment}")]
     NoCorner {
@@ -89,11 +112,13 @@ impl Classify for CiError {
             Self::Materialize(error) => error.class(),
             Self::Store(error) => error.class(),
             Self::Deployment(error) => error.class(),
-            Self::Name(_) | Self::Nameless | Self::Against(_) => Class::Usage,
+            Self::Name(_) | Self::Nameless | Self::Against(_) | Self::Revision { .. } => {
+                Class::Usage
+            }
             Self::Git(_) | Self::Report { .. } => Class::Transient,
             Self::Failed(_) => Class::Permanent,
             Self::Superseded(_) | Self::Interrupted(_) => Class::Interrupted,
-            Self::NoCorner { .. } => Class::Refused,
+            Self::NoCorner { .. } | Self::NoRepository(_) | Self::SetAside { .. } => Class::Refused,
             Self::Record { .. } => Class::Stuck,
         }
     }
@@ -113,6 +138,17 @@ impl Classify for CiError {
             Self::Failed(_) => Some("correct the cause and build again".to_owned()),
             Self::Interrupted(_) => Some("run the command again".to_owned()),
             Self::NoCorner { .. } => Some("`cutover ci list` shows which there are".to_owned()),
+            Self::NoRepository(_) => {
+                Some("set source.url, or build where the project is, without a daemon".to_owned())
+            }
+            Self::Revision { .. } => Some(
+                "name a commit, a branch or a reference such as refs/pull/7/merge that the repository has"
+                    .to_owned(),
+            ),
+            Self::SetAside { .. } => Some(
+                "push another commit, or tear the corner down and build again; the daemon's log says how it ended"
+                    .to_owned(),
+            ),
             Self::Record { .. } => Some(
                 "an earlier or later version of Cutover wrote it; use that one to tear the corner down"
                     .to_owned(),

@@ -41,6 +41,23 @@ pub struct Record {
     pub objects: BTreeMap<String, Thing>,
     /// The last report.
     pub report: Option<Box<Report>>,
+    /// The build that the report is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<String>,
+    /// The revision that is looked into at present, by a process that goes on with others' work when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+}
+
+/// A revision that is looked into. It is recorded before anything of it is rendered, so that one that ends the process
+/// is known by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// The commit.
+    pub revision: String,
+    /// How often in a row it was begun and not ended.
+    pub times: u32,
 }
 
 /// A schema or cluster of a corner.

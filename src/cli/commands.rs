@@ -20,7 +20,7 @@ mod baseline;
 /// `check`
 mod check;
 /// `ci`
-mod ci;
+pub(super) mod ci;
 /// `compile`
 mod compile;
 /// `plan` and `deploy`

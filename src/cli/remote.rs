@@ -6,7 +6,6 @@ use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     Global, History, Ls, Plan, Rollback, Show, Status, Step,
 };
-use super::commands::publish;
 use super::handlers::{Answer, Ending, Handlers};
 use super::output::HistoryView;
 use super::output::views::{RunsView, StatusView};
@@ -24,6 +23,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// Corners of pull requests.
+mod corners;
 /// Waiting for what was asked.
 mod follow;
 /// The board as the command line shows it.
@@ -383,21 +384,20 @@ impl Handlers for Remote {
         not_here("baseline forget")
     }
 
-    async fn ci_build(&self, _: &CiBuild, _: &Output, _: &Stop) -> Answer {
-        not_here("ci build")
+    async fn ci_build(&self, arguments: &CiBuild, output: &Output, stop: &Stop) -> Answer {
+        self.build_corner(arguments, output, stop).await
     }
 
-    /// The report is a file here; no daemon is asked.
     async fn ci_report(&self, arguments: &CiReport, output: &Output, stop: &Stop) -> Answer {
-        publish::report(arguments, output, stop).await
+        self.report_corner(arguments, output, stop).await
     }
 
-    async fn ci_list(&self, _: &CiList, _: &Output, _: &Stop) -> Answer {
-        not_here("ci list")
+    async fn ci_list(&self, arguments: &CiList, output: &Output, _: &Stop) -> Answer {
+        self.list_corners(arguments, output).await
     }
 
-    async fn ci_teardown(&self, _: &CiTeardown, _: &Output, _: &Stop) -> Answer {
-        not_here("ci teardown")
+    async fn ci_teardown(&self, arguments: &CiTeardown, output: &Output, stop: &Stop) -> Answer {
+        self.tear_corner_down(arguments, output, stop).await
     }
 
     async fn ci_gc(&self, _: &CiGc, _: &Output, _: &Stop) -> Answer {

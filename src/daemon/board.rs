@@ -1,6 +1,7 @@
 //! What the daemon shows: one entry per environment, and news. Read by the HTTP API, the metrics and
 //! the logs; never a basis for decisions. It lives in memory, so that asking costs nothing.
 
+use super::corners::shown::Shown;
 use crate::deployment::leftovers::Leftover;
 use crate::deployment::state::State;
 use crate::progress::{ClusterReadiness, Progress};
@@ -105,11 +106,25 @@ pub struct News {
     pub at: Timestamp,
     /// What.
     pub progress: Progress,
+    /// The corner, where it is about one. Such news are a stream of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corner: Option<OfCorner>,
+}
+
+/// The build that news are about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfCorner {
+    /// The corner's name.
+    pub name: String,
+    /// The build.
+    pub build: String,
 }
 
 /// The board.
 #[derive(Debug)]
 pub struct Board {
+    /// Corners of pull requests.
+    pub corners: Shown,
     entries: RwLock<BTreeMap<String, Arc<Status>>>,
     news: broadcast::Sender<Arc<News>>,
 }
@@ -117,6 +132,7 @@ pub struct Board {
 impl Default for Board {
     fn default() -> Self {
         Self {
+            corners: Shown::default(),
             entries: RwLock::default(),
             news: broadcast::Sender::new(NEWS),
         }
@@ -154,6 +170,7 @@ impl Board {
 
     pub(crate) fn remove(&self, environment: &str) {
         self.write().remove(environment);
+        self.corners.forget(environment);
     }
 
     /// Changes what is shown of an environment, where there is one.

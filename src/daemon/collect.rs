@@ -1,9 +1,13 @@
 //! Clearing up at intervals, beside the worker, for as long as the environment is led.
 
-use super::{Daemon, Metrics};
+use super::{Daemon, Metrics, corners};
+use crate::ci::build::production;
+use crate::ci::collect::Collecting;
+use crate::ci::error::CiError;
 use crate::collect::{Collected, Left, Round};
 use crate::failure::{Classify, with_causes};
 use crate::metrics::Waste;
+use crate::progress::{Progress, Reporter};
 use crate::release::{Release, ReleaseError, Wanted};
 use crate::settings::Loaded;
 use crate::store::{Lead, Store};
@@ -48,6 +52,13 @@ impl Collector {
                     "not everything was cleared up"
                 );
             }
+            if let Err(error) = self.corners().await {
+                tracing::warn!(
+                    error = with_causes(&error),
+                    hint = error.hint(),
+                    "not every corner was looked at"
+                );
+            }
         }
     }
 
@@ -78,6 +89,50 @@ impl Collector {
         let left = round.garbage(&self.stop).await?;
         self.tell(left);
         collected.map(|_| ())
+    }
+
+    /// Drops the corners of pull requests that have expired, and what killed builds left, as `ci gc` does.
+    async fn corners(&self) -> Result<(), CiError> {
+        let environment = self.lead.environment();
+        let wanted = Wanted {
+            loaded: Some(Arc::clone(&self.settings.borrow())),
+            ..self.wanted.clone()
+        };
+        let release = match Release::open(&wanted) {
+            Ok(release) => release,
+            // A project that was never fetched has none, unless the journal says otherwise.
+            Err(_) if self.store.corners(environment).await?.is_empty() => return Ok(()),
+            Err(_) => Release::followed(&wanted, &self.stop).await?,
+        };
+        let production = production(&release)?;
+        let (reporter, mut news) = Reporter::channel();
+        let collecting = Collecting {
+            store: &self.store,
+            materialize: &release.materialize(),
+            environment,
+            project: &release.project.dbt.name,
+            production: &production,
+            reporter: &reporter,
+            stop: &self.stop,
+            limit: release.settings.dbt.build_timeout.0,
+            dry_run: false,
+        };
+        let collected = collecting.expired().await;
+        drop(reporter);
+        while let Ok(progress) = news.try_recv() {
+            if let Progress::Warning { text } = progress {
+                tracing::warn!("{text}");
+            }
+        }
+        let dropped = collected?.dropped;
+        for name in &dropped {
+            tracing::info!("dropped the corner {name}");
+        }
+        if !dropped.is_empty() {
+            self.metrics
+                .collected(environment, Waste::Corners, dropped.len());
+        }
+        Ok(corners::sweep(&self.daemon, &self.store, environment, &wanted).await?)
     }
 
     fn count(&self, collected: &Collected) {

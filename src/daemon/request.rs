@@ -1,10 +1,12 @@
 //! What is asked of the daemon, by signals, over HTTP or by its own schedule, and what it answers.
 
+use crate::ci::name::CornerName;
 use crate::deployment::Verb;
 use crate::deployment::state::{Asker, State};
 use crate::failure::{Class, Classify};
 use crate::plan::RefusalName;
 use crate::project::select::Selection;
+use crate::source::Reference;
 use crate::store::{Cause, Subject};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -25,6 +27,43 @@ pub enum Command {
         /// Who that is, for the record of what is done.
         subject: Subject,
     },
+    /// Build or drop the corner of a pull request. Releases do not wait for it.
+    Corner(CornerRequest),
+}
+
+/// What is asked of the corner of a pull request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CornerRequest {
+    /// What the corner is called.
+    pub name: CornerName,
+    /// What is wished.
+    pub wish: CornerWish,
+    /// Who asks.
+    pub subject: Subject,
+}
+
+/// What is wished of a corner.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CornerWish {
+    /// That a revision is built in it, in the place of the build under way.
+    Build(Box<BuildWish>),
+    /// That it goes.
+    TearDown,
+}
+
+/// What is wished of a build.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildWish {
+    /// The revision: a commit, a branch, or another reference such as `refs/pull/7/merge`.
+    pub revision: Reference,
+    /// What the request goes to, in the place of `ci.base` and of what production follows.
+    pub base: Option<Reference>,
+    /// What is built, in the place of everything that changed.
+    pub selection: Option<Selection>,
+    /// Whether what only differs because production moved on is built, too.
+    pub all: bool,
+    /// Whether it stops after every node was described.
+    pub check: bool,
 }
 
 /// What is wished of a release. Recorded with the run that is begun for it, so that it can be made by
@@ -82,6 +121,18 @@ pub struct Accepted {
     pub deployment: Option<String>,
     /// What will happen, one sentence without a final full stop.
     pub would: String,
+    /// The corner, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corner: Option<AcceptedCorner>,
+}
+
+/// What was taken up for a corner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedCorner {
+    /// Its name.
+    pub name: String,
+    /// The id of the build or of the teardown.
+    pub id: String,
 }
 
 /// Why a request was declined. Nothing was changed.
@@ -128,6 +179,11 @@ pub enum Declined {
         /// The state of the deployment.
         state: State,
     },
+    /// The project comes from no repository, so that there are no revisions of it.
+    #[error(
+        "the project of {0} comes from no git repository, so that no revision of it can be fetched"
+    )]
+    NoRepository(String),
     /// The same idempotency key was used for something else.
     #[error("the idempotency key was used for another request before")]
     KeyReused,
@@ -153,6 +209,7 @@ impl Classify for Declined {
             | Self::NoDeployment(_)
             | Self::AnotherDeployment { .. }
             | Self::NotNow { .. }
+            | Self::NoRepository(_)
             | Self::KeyReused => Class::Refused,
         }
     }
@@ -170,6 +227,9 @@ impl Classify for Declined {
             Self::NoDeployment(_) => "`cutover history` shows what was".to_owned(),
             Self::AnotherDeployment { .. } | Self::NotNow { .. } => {
                 "`cutover status` shows what can be done now".to_owned()
+            }
+            Self::NoRepository(_) => {
+                "set source.url, or build where the project is, without a daemon".to_owned()
             }
             Self::KeyReused => "choose another key for another request".to_owned(),
             Self::Overloaded => "ask again later".to_owned(),

@@ -6,6 +6,7 @@
 
 use super::board::{Activity, DeploymentStatus, Role};
 use super::collect::Collector;
+use super::corners::Corners;
 use super::request::{Declined, Request};
 use super::schedule::Schedule;
 use super::{Daemon, Metrics, notify};
@@ -140,6 +141,7 @@ struct Leading<'a> {
     worker: &'a mut Worker,
     store: &'a Store,
     lead: &'a Lead,
+    corners: Corners,
 }
 
 impl Worker {
@@ -239,12 +241,25 @@ impl Worker {
             stop: self.stop.clone(),
         };
         let collecting = tokio::spawn(collector.work().in_current_span());
+        let corners = Corners::new(
+            Arc::clone(&self.daemon),
+            self.environment.clone(),
+            store.clone(),
+            self.stop.child_token(),
+        );
         let mut leading = Leading {
             worker: self,
             store,
             lead: &lead,
+            corners,
         };
         let ended = leading.run().await;
+        // They end before the lead, so that another leader is not asked for what is under way here.
+        let Leading {
+            worker, corners, ..
+        } = leading;
+        let patience = worker.loaded().settings.daemon.stop_timeout.0;
+        corners.end(patience / 4 * 3).await;
         // The lead is given up with its last proof.
         for task in [telling, collecting] {
             task.abort();

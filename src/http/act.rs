@@ -1,20 +1,22 @@
 //! What can be asked of a worker.
 
 use super::access::Caller;
-use super::document::{Act, Release};
+use super::document::{Act, CornerBuild, Release};
 use super::problem::{Kind, Problem};
-use super::read::{Named, named, names, parameter, seen};
+use super::read::{corner_name, names, parameter, seen};
 use super::routes::{App, lacks};
-use crate::daemon::request::{Accepted, Command, Idempotency};
+use crate::daemon::request::{Accepted, Command, CornerRequest, CornerWish, Idempotency};
 use crate::deployment::Verb;
 use crate::deployment::state::Asker;
 use crate::settings::http::Scope;
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The header with the key that makes asking twice the same as asking once.
@@ -30,6 +32,8 @@ pub(super) struct Posted {
     app: Arc<App>,
     caller: Arc<Caller>,
     environment: String,
+    /// The corner, where the path names one.
+    corner: Option<String>,
     path: String,
     headers: HeaderMap,
     body: Bytes,
@@ -69,7 +73,38 @@ pub(super) async fn release(posted: Posted) -> Answer {
     posted.ask(Command::Start(start)).await
 }
 
+type Begun = Result<(StatusCode, [(HeaderName, String); 1], Json<Accepted>), Problem>;
+
+pub(super) async fn build_corner(posted: Posted) -> Begun {
+    posted.is_seen()?;
+    let wish: CornerBuild = posted.body()?;
+    let wish = wish.wish().map_err(|problem| {
+        let hint = "send a JSON object as /v1/openapi.json describes it";
+        Problem::new(Kind::InvalidBody, problem, hint)
+    })?;
+    posted.ask_corner(CornerWish::Build(Box::new(wish))).await
+}
+
+pub(super) async fn tear_corner_down(posted: Posted) -> Begun {
+    posted.is_seen()?;
+    posted.ask_corner(CornerWish::TearDown).await
+}
+
 impl Posted {
+    /// Asks for something of a corner, and says where it is seen how that ends.
+    async fn ask_corner(self, wish: CornerWish) -> Begun {
+        let name = corner_name(self.corner.as_deref().unwrap_or_default())?;
+        let look = self.path.strip_suffix("/builds").unwrap_or(&self.path);
+        let look = look.to_owned();
+        let command = Command::Corner(CornerRequest {
+            name,
+            wish,
+            subject: self.caller.subject(),
+        });
+        let (status, accepted) = self.ask(command).await?;
+        Ok((status, [(header::LOCATION, look)], accepted))
+    }
+
     async fn act(self, verb: Verb) -> Answer {
         self.is_seen()?;
         let Act { deployment, force } = self.body()?;
@@ -184,7 +219,9 @@ impl FromRequest<Arc<App>> for Posted {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let name: Named = Path::from_request_parts(&mut parts, app).await;
+        let named: Result<Path<HashMap<String, String>>, PathRejection> =
+            Path::from_request_parts(&mut parts, app).await;
+        let Path(mut named) = named.map_err(|error| parameter(&error.body_text()))?;
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
         let caller = caller
             .ok_or_else(|| Problem::new(Kind::Unauthorized, "a token is needed", "send a token"))?;
@@ -194,7 +231,8 @@ impl FromRequest<Arc<App>> for Posted {
         Ok(Self {
             app: Arc::clone(app),
             caller,
-            environment: named(name)?,
+            environment: named.remove("environment").unwrap_or_default(),
+            corner: named.remove("name"),
             path: path(&parts.uri),
             headers: parts.headers,
             body,

@@ -1,10 +1,14 @@
 //! What goes over the wire beside what has types of its own. The client reads the same types.
 
+use crate::ci::listing::Listed;
+use crate::ci::report::Report;
 use crate::cli::output::EventView;
 use crate::daemon::board::Status;
-use crate::daemon::request::Start;
+use crate::daemon::corners::shown::{BuildStatus, TeardownStatus};
+use crate::daemon::request::{BuildWish, Start};
 use crate::plan::RefusalName;
 use crate::project::select::Selection;
+use crate::source::Reference;
 use crate::store::{Cause, Run};
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +87,83 @@ impl Release {
             waits_for_promotion: self.wait_for_promotion,
         })
     }
+}
+
+/// The body of `POST /v1/environments/{env}/ci/{name}/builds`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CornerBuild {
+    /// The revision: a commit, a branch, or another reference such as `refs/pull/7/merge`.
+    pub revision: String,
+    /// The branch or commit that the request goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// What is built, in dbt's grammar, in the place of everything that changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub select: Vec<String>,
+    /// What is left out of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// A selector of `selectors.yml` instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Whether what only differs because production moved on is built, too.
+    pub all: bool,
+    /// Whether it stops after every node was described.
+    pub check: bool,
+}
+
+impl CornerBuild {
+    /// What is wished.
+    ///
+    /// # Errors
+    /// What contradicts itself, or names no revision; one sentence.
+    pub fn wish(self) -> Result<BuildWish, String> {
+        if self.revision.is_empty() {
+            return Err("`revision` is missing: a commit, a branch or another reference".into());
+        }
+        let reference = |text: &str| text.parse::<Reference>().map_err(|error| error.to_string());
+        let selects = !self.select.is_empty() || !self.exclude.is_empty();
+        if selects && self.selector.is_some() {
+            return Err("a selector stands in the place of select and exclude".into());
+        }
+        if self.all && (!self.select.is_empty() || self.selector.is_some()) {
+            return Err("`all` takes everything; select and selector take a part".into());
+        }
+        let is_given = selects || self.selector.is_some();
+        let selection = Selection {
+            select: self.select,
+            exclude: self.exclude,
+            selector: self.selector,
+            ..Selection::default()
+        };
+        Ok(BuildWish {
+            revision: reference(&self.revision)?,
+            base: self.base.as_deref().map(reference).transpose()?,
+            selection: is_given.then_some(selection),
+            all: self.all,
+            check: self.check,
+        })
+    }
+}
+
+/// `GET /v1/environments/{env}/ci/{name}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CornerDocument {
+    /// The environment.
+    pub environment: String,
+    /// The corner's name.
+    pub name: String,
+    /// The corner, where one stands, is built, or waits.
+    pub corner: Option<Listed>,
+    /// The last build that this daemon was asked for.
+    pub build: Option<BuildStatus>,
+    /// The last teardown that this daemon was asked for.
+    pub teardown: Option<TeardownStatus>,
+    /// The build that the report is of, where that is known.
+    pub reported: Option<String>,
+    /// The last report.
+    pub report: Option<Report>,
 }
 
 /// The body of `POST /v1/environments/{env}/{verb}`

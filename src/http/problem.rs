@@ -69,6 +69,8 @@ kinds! {
     UnknownDeployment => "unknown-deployment", NOT_FOUND, Usage, "there is no such deployment";
     /// There is no such run, or the token may not see it.
     UnknownRun => "unknown-run", NOT_FOUND, Usage, "there is no such run";
+    /// There is no such corner of a pull request.
+    UnknownCorner => "unknown-corner", NOT_FOUND, Refused, "there is no such corner";
     /// The environment never had a deployment.
     NoPlan => "no-plan", NOT_FOUND, Refused, "the environment never had a deployment";
     /// Several deployments begin so.
@@ -99,6 +101,8 @@ kinds! {
     AnotherDeployment => "another-deployment", CONFLICT, Refused, "another deployment is under way";
     /// The state does not admit it.
     NotNow => "not-now", CONFLICT, Refused, "the state does not admit this";
+    /// The project comes from no repository.
+    NoRepository => "no-repository", CONFLICT, Refused, "the project comes from no repository";
     /// The idempotency key was used for something else.
     KeyReused => "key-reused", UNPROCESSABLE_ENTITY, Refused, "the idempotency key was used before";
     /// Too many requests wait for the environment.
@@ -201,6 +205,14 @@ impl Problem {
         )
     }
 
+    pub(super) fn unknown_corner(name: &str) -> Self {
+        Self::new(
+            Kind::UnknownCorner,
+            format!("there is no corner {name:?}, and none was asked for lately"),
+            "`cutover ci list` lists those that there are",
+        )
+    }
+
     pub(super) fn body(error: &serde_json::Error) -> Self {
         let said = error.to_string();
         let place = (error.line(), error.column());
@@ -225,6 +237,7 @@ impl Problem {
             Declined::NoDeployment(_) => Kind::NoDeployment,
             Declined::AnotherDeployment { .. } => Kind::AnotherDeployment,
             Declined::NotNow { .. } => Kind::NotNow,
+            Declined::NoRepository(_) => Kind::NoRepository,
             Declined::KeyReused => Kind::KeyReused,
             Declined::Overloaded => Kind::Overloaded,
             Declined::Stopping => Kind::Stopping,
@@ -341,6 +354,7 @@ mod tests {
                 Kind::NotNow,
                 409,
             ),
+            (Declined::NoRepository(text()), Kind::NoRepository, 409),
             (Declined::KeyReused, Kind::KeyReused, 422),
             (Declined::Overloaded, Kind::Overloaded, 429),
             (Declined::Stopping, Kind::Stopping, 503),

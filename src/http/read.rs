@@ -4,6 +4,7 @@ use super::access::Caller;
 use super::document::{Environments, Events, Health, Runs};
 use super::problem::{Kind, Problem};
 use super::routes::App;
+use crate::ci::name::{CornerName, NotAName};
 use crate::cli::output::{DeploymentView, EventView, HistoryView, ShowView};
 use crate::daemon::board::{Role, Status};
 use crate::plan::Plan;
@@ -255,6 +256,12 @@ pub(super) fn named(name: Named) -> Result<String, Problem> {
     }
 }
 
+/// The name of a corner.
+pub(super) fn corner_name(name: &str) -> Result<CornerName, Problem> {
+    let parsed = name.parse();
+    parsed.map_err(|error: NotAName| parameter(&error.to_string()))
+}
+
 pub(super) fn parameter(problem: &str) -> Problem {
     Problem::new(
         Kind::InvalidParameter,
@@ -276,7 +283,7 @@ pub(super) fn seen(app: &App, caller: &Caller, name: &str) -> Result<Arc<Status>
     status.ok_or_else(|| Problem::unknown_environment(name, &names(app, caller)))
 }
 
-fn store(app: &App, caller: &Caller, name: &str) -> Result<Store, Problem> {
+pub(super) fn store(app: &App, caller: &Caller, name: &str) -> Result<Store, Problem> {
     seen(app, caller, name)?;
     let store = app.daemon.store(name);
     store.ok_or_else(|| Problem::store_is_closed(name))

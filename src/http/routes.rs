@@ -4,7 +4,7 @@ use super::access::{Caller, Rules, Shared};
 use super::limit::Who;
 use super::listen::Peer;
 use super::problem::{Kind, Problem};
-use super::{act, read, stream};
+use super::{act, corners, read, stream};
 use crate::daemon::Daemon;
 use crate::metrics::Metrics;
 use crate::settings::http::Scope;
@@ -14,7 +14,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,7 +62,12 @@ enum Needs {
     Metrics,
     /// A token with the scope.
     Scope(Scope),
+    /// A token with one of the scopes.
+    OneOf([Scope; 2]),
 }
+
+/// Who may look at corners: whoever looks, and whoever has them built.
+const LOOKS: [Scope; 2] = [Scope::Ci, Scope::Read];
 
 /// One route.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +96,11 @@ enum Action {
     Run,
     Stream,
     StreamOfOne,
+    Corners,
+    Corner,
+    StreamOfCorner,
+    BuildCorner,
+    TearCornerDown,
     Release,
     Promote,
     Rollback,
@@ -126,6 +136,11 @@ routes! {
     "GET" "/v1/deployments/{deployment}/events" Needs::Scope(Scope::Read) => Events;
     "GET" "/v1/runs/{run}" Needs::Scope(Scope::Read) => Run;
     "GET" "/v1/stream" Needs::Scope(Scope::Read) => Stream;
+    "GET" "/v1/environments/{environment}/ci" Needs::OneOf(LOOKS) => Corners;
+    "GET" "/v1/environments/{environment}/ci/{name}" Needs::OneOf(LOOKS) => Corner;
+    "GET" "/v1/environments/{environment}/ci/{name}/stream" Needs::OneOf(LOOKS) => StreamOfCorner;
+    "POST" "/v1/environments/{environment}/ci/{name}/builds" Needs::Scope(Scope::Ci) => BuildCorner;
+    "DELETE" "/v1/environments/{environment}/ci/{name}" Needs::Scope(Scope::Ci) => TearCornerDown;
     "POST" "/v1/environments/{environment}/releases" Needs::Scope(Scope::Release) => Release;
     "POST" "/v1/environments/{environment}/abort" Needs::Scope(Scope::Release) => Abort;
     "POST" "/v1/environments/{environment}/promote" Needs::Scope(Scope::Promote) => Promote;
@@ -151,6 +166,11 @@ impl Action {
             Action::Run => get(read::run),
             Action::Stream => get(stream::all),
             Action::StreamOfOne => get(stream::one),
+            Action::Corners => get(corners::all),
+            Action::Corner => get(corners::one),
+            Action::StreamOfCorner => get(stream::corner),
+            Action::BuildCorner => post(act::build_corner),
+            Action::TearCornerDown => delete(act::tear_corner_down),
             Action::Release => post(act::release),
             Action::Promote => post(act::promote),
             Action::Rollback => post(act::rollback),
@@ -193,7 +213,7 @@ async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let matched = request.extensions().get::<MatchedPath>();
-    let known = matched.and_then(|matched| known(matched.as_str()));
+    let known = matched.and_then(|matched| known(matched.as_str(), &method));
     let (caller, mut answer) = match admitted(&app, known, request).await {
         Ok((caller, request)) => {
             let running = next.run(request);
@@ -225,9 +245,12 @@ async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     answer
 }
 
-/// The row of a path; rows of one path differ in their method alone.
-fn known(path: &str) -> Option<&'static Route> {
-    ROUTES.iter().find(|route| route.path == path)
+/// The row of a path that takes the method; of one that takes it not, any.
+fn known(path: &str, method: &Method) -> Option<&'static Route> {
+    let rows = || ROUTES.iter().filter(|route| route.path == path);
+    rows()
+        .find(|route| takes(route, method))
+        .or_else(|| rows().next())
 }
 
 fn no_answer() -> Problem {
@@ -285,15 +308,18 @@ async fn admitted(
         Some(Peer::Address(ip)) => ip.is_loopback(),
         None => false,
     };
-    let scope = match needs {
-        Needs::Scope(scope) => Some(scope),
-        Needs::Metrics if !is_here && !rules.open_metrics => Some(Scope::Read),
-        Needs::Nothing | Needs::NoToken | Needs::Metrics => None,
+    let scopes = match needs {
+        Needs::Scope(scope) => vec![scope],
+        Needs::OneOf(scopes) => scopes.to_vec(),
+        Needs::Metrics if !is_here && !rules.open_metrics => vec![Scope::Read],
+        Needs::Nothing | Needs::NoToken | Needs::Metrics => Vec::new(),
     };
-    if let Some(scope) = scope {
+    if let Some(&scope) = scopes.first() {
         let caller = found.map_err(|problem| (None, problem))?;
         // What no route takes is said to whoever has a token.
-        if route.is_some_and(|route| takes(route, request.method())) && !caller.may(scope) {
+        if route.is_some_and(|route| takes(route, request.method()))
+            && !scopes.iter().any(|scope| caller.may(*scope))
+        {
             return Err((known, lacks(&caller, scope)));
         }
         request.extensions_mut().insert(caller);

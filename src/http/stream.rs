@@ -1,6 +1,7 @@
 //! News as server-sent events. Losing some never matters; the journal is the record.
 
 use super::access::Caller;
+use super::corners::{Place, place};
 use super::document::Missed;
 use super::problem::{Kind, Problem};
 use super::read::{Named, named, seen};
@@ -12,6 +13,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{Stream, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
@@ -38,11 +40,44 @@ pub(super) async fn one(
     news(&app, caller, Some(name))
 }
 
+/// News of one corner.
+pub(super) async fn corner(
+    State(app): State<Arc<App>>,
+    Extension(caller): Asked,
+    path: Place,
+) -> Result<Sse<impl Stream<Item = Events>>, Problem> {
+    let (environment, name) = place(path)?;
+    seen(&app, &caller, &environment)?;
+    let receiver = app.daemon.board.corners.news();
+    let wanted = move |news: &News| {
+        let is_it = news
+            .corner
+            .as_ref()
+            .is_some_and(|of| of.name == name.as_str());
+        is_it && news.environment == environment
+    };
+    told(&app, caller, receiver, wanted)
+}
+
 fn news(
     app: &App,
     caller: Arc<Caller>,
     only: Option<String>,
 ) -> Result<Sse<impl Stream<Item = Events> + use<>>, Problem> {
+    let sees = Arc::clone(&caller);
+    let wanted = move |news: &News| {
+        let environment = &news.environment;
+        sees.sees(environment) && only.as_ref().is_none_or(|only| only == environment)
+    };
+    told(app, caller, app.daemon.board.news(), wanted)
+}
+
+fn told<W: Fn(&News) -> bool + Send + 'static>(
+    app: &App,
+    caller: Arc<Caller>,
+    receiver: Receiver<Arc<News>>,
+    wanted: W,
+) -> Result<Sse<impl Stream<Item = Events> + use<W>>, Problem> {
     let room = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
         Problem::new(
             Kind::TooManyStreams,
@@ -52,16 +87,9 @@ fn news(
     })?;
     let rules = app.rules.clone();
     // A token that was taken away tells its holder nothing more.
-    let knows = {
-        let caller = Arc::clone(&caller);
-        move || rules.get().keep(&caller)
-    };
-    let wanted = move |news: &News| {
-        let environment = &news.environment;
-        caller.sees(environment) && only.as_ref().is_none_or(|only| only == environment)
-    };
+    let knows = move || rules.get().keep(&caller);
     let stop = app.stop.clone();
-    let events = BroadcastStream::new(app.daemon.board.news())
+    let events = BroadcastStream::new(receiver)
         .take_while(move |_| std::future::ready(knows()))
         .filter_map(move |news| {
             // The place is given back when the stream ends.

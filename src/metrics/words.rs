@@ -42,14 +42,17 @@ pub enum Waste {
     Folders,
     /// Schemas and clusters in Materialize.
     Leftovers,
+    /// Corners of pull requests.
+    Corners,
 }
 
 impl Waste {
-    pub(super) const ALL: [Waste; 4] = [
+    pub(super) const ALL: [Waste; 5] = [
         Waste::Deployments,
         Waste::Artifacts,
         Waste::Folders,
         Waste::Leftovers,
+        Waste::Corners,
     ];
 
     pub(super) fn as_str(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Waste {
             Waste::Artifacts => "artifacts",
             Waste::Folders => "folders",
             Waste::Leftovers => "leftovers",
+            Waste::Corners => "corners",
         }
     }
 }

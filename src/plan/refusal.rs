@@ -117,6 +117,8 @@ refusal_names! {
     CornerLimit => "corner-limit", false;
     /// What a pull request builds reads a source that production does not have.
     CornerSource => "corner-source", false;
+    /// The revision of a pull request is a fork's, and the configuration does not let such be built.
+    CornerFork => "corner-fork", false;
     /// Nothing of the project lies in the deployment.
     NothingToDeploy => "nothing-to-deploy", false;
 }

@@ -75,6 +75,10 @@ pub struct Fetched {
 }
 
 impl Fetched {
+    pub(super) fn from_parts(opening: Opening, present: Present) -> Self {
+        Self { opening, present }
+    }
+
     /// Fetches what is to be fetched.
     ///
     /// # Errors

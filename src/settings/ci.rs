@@ -32,6 +32,8 @@ pub struct Ci {
     pub count_rows: bool,
     /// What becomes of sources of the project that production does not have.
     pub sources: NewSources,
+    /// Whether the daemon builds revisions that nobody who may push to the repository put there.
+    pub forks: bool,
 }
 
 /// What becomes of sources of the project that production does not have, where a request needs them.

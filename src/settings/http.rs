@@ -74,11 +74,13 @@ pub enum Scope {
     /// To promote, roll back, clean up and resume; with `release`, to start releases that promote themselves
     /// and to accept refusals.
     Promote,
+    /// To build, look at and tear down corners of pull requests, and nothing else.
+    Ci,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 3] = [Scope::Read, Scope::Release, Scope::Promote];
+    pub const ALL: [Scope; 4] = [Scope::Read, Scope::Release, Scope::Promote, Scope::Ci];
 
     /// The word in the configuration.
     #[must_use]
@@ -87,6 +89,7 @@ impl Scope {
             Scope::Read => "read",
             Scope::Release => "release",
             Scope::Promote => "promote",
+            Scope::Ci => "ci",
         }
     }
 }
@@ -183,7 +186,7 @@ impl Http {
                 !token.scopes.is_empty(),
                 &format!("{path}.scopes"),
                 "the token may do nothing".to_owned(),
-                "write some of read, release and promote",
+                "write some of read, release, promote and ci",
             );
             for name in &token.environments {
                 unless(

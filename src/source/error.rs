@@ -63,6 +63,16 @@ pub enum SourceError {
         /// What git says.
         said: String,
     },
+    /// A commit has nothing in common with what it goes to.
+    #[error("{revision} and {base} of {address} have no commit in common")]
+    Apart {
+        /// The repository.
+        address: String,
+        /// The commit.
+        revision: String,
+        /// What it goes to.
+        base: String,
+    },
     /// The repository does not let us in.
     #[error("{address} denies access: {said}")]
     Authentication {
@@ -200,7 +210,8 @@ impl Classify for SourceError {
             | Self::NoProject { .. }
             | Self::TrackedEnvironment { .. }
             | Self::LinkOutside { .. }
-            | Self::NotFetched { .. } => Class::Usage,
+            | Self::NotFetched { .. }
+            | Self::Apart { .. } => Class::Usage,
             Self::Secret(error) => error.class(),
             Self::Gone { .. } | Self::Busy { .. } => Class::Refused,
             Self::Unreachable { .. } | Self::Deadline { .. } => Class::Transient,
@@ -242,6 +253,9 @@ impl Classify for SourceError {
                 "put the host's key, as whoever runs the server gives it, into the file of source.known_hosts; ask them also when it has changed"
             }
             Self::Lines => "write the password alone on one line",
+            Self::Apart { .. } => {
+                "name the branch that it goes to, or build everything that differs"
+            }
             Self::Gone { .. } => {
                 "it was taken out of the repository, by a forced push for example; put it back, or abort the deployment that was planned from it"
             }

@@ -48,6 +48,7 @@ const LISTING: usize = 8 << 20;
 const STOP: Duration = Duration::from_secs(2);
 
 /// git with everything that it may see, and an end.
+#[derive(Clone)]
 pub(super) struct Git<'a> {
     address: &'a Address,
     directory: PathBuf,
@@ -218,6 +219,16 @@ fn ssh(access: &Access) -> String {
 }
 
 impl Git<'_> {
+    /// The same with another index than that of the work tree.
+    pub(super) fn with_index(&self, index: &Path) -> Self {
+        let mut variables = self.variables.clone();
+        variables.insert("GIT_INDEX_FILE".into(), index.into());
+        Self {
+            variables,
+            ..self.clone()
+        }
+    }
+
     /// Runs a command that asks the repository; gives its standard output.
     pub(super) async fn reach(&self, arguments: &[String]) -> Result<String, SourceError> {
         let (finished, out) = self.run(arguments).await?;

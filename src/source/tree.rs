@@ -64,7 +64,7 @@ impl Lock {
     }
 
     /// Whether the lock was had.
-    fn take(&self, alone: bool) -> Result<bool, SourceError> {
+    pub(super) fn take(&self, alone: bool) -> Result<bool, SourceError> {
         let failed = |source| SourceError::File {
             path: self.path.clone(),
             action: "locked",
@@ -145,9 +145,8 @@ impl Source {
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// The folder of the project in the tree, where there is one.
-    pub(super) fn project(&self) -> Result<Option<PathBuf>, SourceError> {
-        let tree = self.tree();
+    /// The folder of the project in a tree, where there is one.
+    pub(super) fn project(&self, tree: &Path) -> Result<Option<PathBuf>, SourceError> {
         let folder = tree.join(&self.subfolder);
         let file = folder.join("dbt_project.yml");
         if !file.is_file() {
@@ -160,7 +159,7 @@ impl Source {
                 source,
             })
         };
-        match real(&file)?.starts_with(real(&tree)?) {
+        match real(&file)?.starts_with(real(tree)?) {
             true => Ok(Some(folder)),
             false => Err(SourceError::Outside { path: folder }),
         }
@@ -204,12 +203,12 @@ impl Source {
             }
             ended => ended?,
         }
-        let Some(folder) = self.project()? else {
+        let Some(folder) = self.project(&self.tree())? else {
             let found = self.projects(&git).await?;
             return Err(self.no_project(found));
         };
         self.refuse_environments(&git).await?;
-        self.refuse_links_outside()?;
+        self.refuse_links_outside(&self.tree())?;
         let listed = packages_digest(&folder);
         if packages.as_deref() != Some(listed.as_str()) {
             remove_all(&folder.join("dbt_packages"))?;
@@ -363,10 +362,9 @@ impl Source {
 
     /// Refuses a commit with a symbolic link that leads out of it: whatever is read through it, here or by
     /// dbt, is not the repository's.
-    fn refuse_links_outside(&self) -> Result<(), SourceError> {
-        let tree = self.tree();
+    pub(super) fn refuse_links_outside(&self, tree: &Path) -> Result<(), SourceError> {
         let failed = |source| SourceError::File {
-            path: tree.clone(),
+            path: tree.to_owned(),
             action: "looked through",
             source,
         };
@@ -455,6 +453,7 @@ fn is_ours(error: &SourceError) -> bool {
         | SourceError::UnknownReference { .. }
         | SourceError::Untrusted { .. }
         | SourceError::Gone { .. }
+        | SourceError::Apart { .. }
         | SourceError::Authentication { .. }
         | SourceError::Unreachable { .. }
         | SourceError::Deadline { .. }
@@ -519,7 +518,7 @@ fn remove(path: &Path) -> Result<(), SourceError> {
     removed(path, fs::remove_file(path))
 }
 
-fn remove_all(path: &Path) -> Result<(), SourceError> {
+pub(super) fn remove_all(path: &Path) -> Result<(), SourceError> {
     // A symbolic link is removed, not followed.
     removed(path, fs::remove_dir_all(path))
 }

@@ -171,6 +171,19 @@ impl Store {
         rows.into_iter().next().map(CornerRow::corner).transpose()
     }
 
+    /// The corner of this name that was asked for last, also when it is gone and not forgotten yet.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub async fn latest_corner(
+        &self,
+        environment: &str,
+        name: &str,
+    ) -> Result<Option<Corner>, StoreError> {
+        let row = backend!(self.latest_corner(environment.to_owned(), name.to_owned()))?;
+        row.map(CornerRow::corner).transpose()
+    }
+
     /// The corners of an environment that are not gone, in the order in which they were asked for.
     ///
     /// # Errors

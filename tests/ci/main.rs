@@ -8,4 +8,5 @@ mod requests;
 mod soak;
 #[path = "../support/mod.rs"]
 mod support;
+mod through_daemon;
 mod trouble;

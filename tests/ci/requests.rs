@@ -6,7 +6,7 @@ use crate::corner::{
 use crate::support::World;
 use std::process::Command;
 
-fn git(world: &World, arguments: &[&str]) {
+pub fn git(world: &World, arguments: &[&str]) {
     let ended = Command::new("git")
         .args([
             "-c",
@@ -26,7 +26,7 @@ fn git(world: &World, arguments: &[&str]) {
 }
 
 /// Commits whatever there is, and says which branch it is on.
-fn commit(world: &World, message: &str) {
+pub fn commit(world: &World, message: &str) {
     git(world, &["add", "-A"]);
     git(world, &["commit", "-q", "-m", message]);
 }

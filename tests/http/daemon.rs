@@ -8,7 +8,7 @@
 use cutover::client::{Address, Client, Options};
 use cutover::daemon::Daemon;
 use cutover::daemon::board::{Activity, DeploymentStatus, News, Role};
-use cutover::daemon::request::{Accepted, Command, Declined, Idempotency, Request};
+use cutover::daemon::request::{Accepted, AcceptedCorner, Command, Declined, Idempotency, Request};
 use cutover::deployment::Verb;
 use cutover::deployment::state::{Event, State};
 use cutover::http::{self, Handle};
@@ -28,6 +28,7 @@ pub const READER: &str = "reader-0123456789";
 pub const RELEASER: &str = "releaser-0123456789";
 pub const PROMOTER: &str = "promoter-0123456789";
 pub const OF_CI: &str = "of-ci-0123456789";
+pub const CORNERS: &str = "corners-0123456789";
 
 pub type Asked = Arc<Mutex<Vec<(String, Command, Option<Idempotency>)>>>;
 
@@ -63,6 +64,7 @@ pub fn settings(base: &tempfile::TempDir) -> Http {
             r#"["read","release","promote"]"#,
             r#"["ci"]"#,
         ),
+        ("corners", CORNERS, r#"["ci"]"#, r#"["prod", "slow"]"#),
     ];
     http.tokens = tokens
         .map(|(name, secret, scopes, environments)| {
@@ -236,6 +238,7 @@ async fn worker(
         seen.push((name.to_owned(), command.clone(), idempotency.clone()));
         let number = seen.len();
         drop(seen);
+        let mut corner = None;
         let reply = match (name, command) {
             ("ci", _) => Err(Declined::NotLeading {
                 leader: Some("http://other:8425".to_owned()),
@@ -313,17 +316,131 @@ async fn worker(
                 reason: "cannot promote: the deployment is building".to_owned(),
                 state: State::Building,
             }),
+            (_, Command::Corner(asked)) => {
+                let id = format!("id-{number:04}");
+                corner = Some(AcceptedCorner {
+                    name: asked.name.to_string(),
+                    id: id.clone(),
+                });
+                corners::take_up(name, &daemon, asked, id);
+                Ok(None)
+            }
         };
         let reply = reply.map(|deployment| Accepted {
             environment: name.to_owned(),
-            run: deployment.is_none().then(|| format!("run-{number}")),
+            run: (deployment.is_none() && corner.is_none()).then(|| format!("run-{number}")),
             deployment,
             would: "do as it was asked".to_owned(),
+            corner,
         });
         if let (Some(key), Ok(accepted)) = (idempotency, &reply) {
             known.insert(key.key, (key.fingerprint, accepted.clone()));
         }
         let _ = answer.send(reply);
+    }
+}
+
+/// What a worker shows of corners.
+mod corners {
+    use cutover::ci::collect::Collected;
+    use cutover::ci::report::{Kind, Report, Verdict};
+    use cutover::daemon::Daemon;
+    use cutover::daemon::board::{News, OfCorner};
+    use cutover::daemon::corners::shown::{BuildStatus, Failure, Phase, TeardownStatus};
+    use cutover::daemon::request::{CornerRequest, CornerWish};
+    use cutover::failure::Class;
+    use cutover::progress::Progress;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// A build ends in half a second as its name says, a teardown at once.
+    pub fn take_up(
+        environment: &'static str,
+        daemon: &Arc<Daemon>,
+        asked: CornerRequest,
+        id: String,
+    ) {
+        let now = jiff::Timestamp::now();
+        let CornerRequest {
+            name,
+            wish,
+            subject,
+        } = asked;
+        let name = name.to_string();
+        match wish {
+            CornerWish::TearDown => {
+                let teardown = TeardownStatus {
+                    id,
+                    by: subject,
+                    asked_at: now,
+                    phase: Phase::Ended,
+                    ended_at: Some(now),
+                    failure: None,
+                    collected: Some(Collected {
+                        dropped: vec![name.clone()],
+                        ..Collected::default()
+                    }),
+                };
+                let shown = &daemon.board.corners;
+                shown.change(environment, &name, |asked| asked.teardown = Some(teardown));
+            }
+            CornerWish::Build(wish) => {
+                let build = BuildStatus {
+                    id: id.clone(),
+                    kind: Kind::Build,
+                    reference: wish.revision.to_string(),
+                    revision: None,
+                    by: subject,
+                    asked_at: now,
+                    phase: Phase::InLine,
+                    position: Some(1),
+                    ended_at: None,
+                    failure: None,
+                };
+                let shown = &daemon.board.corners;
+                shown.change(environment, &name, |asked| asked.build = Some(build));
+                tokio::spawn(build_of(environment, Arc::clone(daemon), name, id));
+            }
+        }
+    }
+
+    async fn build_of(environment: &'static str, daemon: Arc<Daemon>, name: String, id: String) {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let now = jiff::Timestamp::now();
+        let mut report = Report::begun(Kind::Build, &name, now);
+        report.environment = environment.to_owned();
+        report.verdict = match name.as_str() {
+            "fails" => Verdict::Failed,
+            "refused" => Verdict::Refused,
+            _ => Verdict::Passed,
+        };
+        let failure = (name == "refused").then(|| Failure {
+            class: Class::Refused,
+            message: "corner-fork: nobody vouches for it".to_owned(),
+            hint: "push the branch".to_owned(),
+        });
+        report.error = failure.as_ref().map(|failure| failure.message.clone());
+        daemon.board.corners.tell(News {
+            environment: environment.to_owned(),
+            deployment: None,
+            at: now,
+            progress: Progress::Note {
+                text: format!("builds {name}"),
+            },
+            corner: Some(OfCorner {
+                name: name.clone(),
+                build: id.clone(),
+            }),
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let shown = &daemon.board.corners;
+        shown.change(environment, &name, |asked| {
+            asked.report = Some((id.clone(), Arc::new(report)));
+            if let Some(build) = asked.build.as_mut().filter(|build| build.id == id) {
+                (build.phase, build.ended_at) = (Phase::Ended, Some(now));
+                build.failure = failure;
+            }
+        });
     }
 }
 
@@ -358,6 +475,7 @@ async fn release(name: &'static str, daemon: Arc<Daemon>, id: String, end: State
                 deployment: id.clone(),
                 state,
             },
+            corner: None,
         });
     }
     daemon

@@ -20,6 +20,7 @@ async fn news_are_streamed_until_the_daemon_stops() {
         progress: Progress::Note {
             text: text.to_owned(),
         },
+        corner: None,
     };
     world.daemon.board.tell(news("prod", "one"));
     world.daemon.board.tell(news("ci", "two\nlines"));
@@ -107,6 +108,7 @@ async fn a_token_that_is_taken_away_is_told_nothing_more() {
         progress: Progress::Note {
             text: "secret plans".to_owned(),
         },
+        corner: None,
     });
     assert!(matches!(kept.next().await, Ok(Some(Item::News(_)))));
     assert!(matches!(owner.next().await, Ok(Some(Item::News(_)))));

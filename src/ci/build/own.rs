@@ -4,9 +4,10 @@ use super::Build;
 use crate::ci::error::CiError;
 use crate::ci::merge_base;
 use crate::ci::report::Report;
+use crate::failure::{Class, Classify, with_causes};
 use crate::project::outcome::Outcomes;
-use crate::release::Release;
 use crate::release::proposal::Proposal;
+use crate::release::{Release, ReleaseError};
 use crate::settings::Override;
 
 impl Build<'_> {
@@ -59,11 +60,43 @@ impl Build<'_> {
         folder: &std::path::Path,
         now: &Outcomes,
     ) -> Result<(String, Outcomes), CiError> {
-        let here = self.release.folder();
+        let (commit, release) = match self.fetched(base, folder).await? {
+            Some(fetched) => fetched,
+            None => self.checked_out(base, folder).await?,
+        };
+        let (here, packages) = (
+            self.release.folder(),
+            &self.release.project.dbt.packages_install_path,
+        );
+        merge_base::share_packages(here, packages, release.folder())?;
+        let builds = release.builds(&folder.join("run"), self.reporter, self.stop)?;
+        let outcomes = release.outcomes_before(&builds, now).await?;
+        Ok((commit, outcomes))
+    }
+
+    /// The project as it was there, where it comes from a repository that is fetched; `None` where it does not.
+    async fn fetched(
+        &self,
+        base: &str,
+        folder: &std::path::Path,
+    ) -> Result<Option<(String, Release)>, CiError> {
         let place = folder.join("git");
-        let began = merge_base::written(here, base, &place, self.stop).await?;
-        let packages = &self.release.project.dbt.packages_install_path;
-        merge_base::share_packages(here, packages, &began.project)?;
+        match self.release.began(base, &place, self.stop).await {
+            Err(ReleaseError::Source(error)) if error.class() != Class::Interrupted => {
+                Err(CiError::Git(with_causes(&error)))
+            }
+            ended => Ok(ended?),
+        }
+    }
+
+    /// The project as it was there, from the repository around the project's folder.
+    async fn checked_out(
+        &self,
+        base: &str,
+        folder: &std::path::Path,
+    ) -> Result<(String, Release), CiError> {
+        let here = self.release.folder();
+        let began = merge_base::written(here, base, &folder.join("git"), self.stop).await?;
         let mut wanted = self.wanted.clone();
         wanted.environment = Some(self.release.environment.clone());
         wanted.is_here = true;
@@ -78,9 +111,6 @@ impl Build<'_> {
                 value: serde_json::json!(value),
             });
         }
-        let release = Release::open(&wanted)?;
-        let builds = release.builds(&folder.join("run"), self.reporter, self.stop)?;
-        let outcomes = release.outcomes_before(&builds, now).await?;
-        Ok((began.commit, outcomes))
+        Ok((began.commit, Release::open(&wanted)?))
     }
 }

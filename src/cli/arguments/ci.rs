@@ -4,6 +4,7 @@ use super::values::{parse_name, parse_span};
 use super::{Selecting, Target};
 use crate::ci::name::CornerName;
 use crate::settings::Span;
+use crate::source::Reference;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -32,6 +33,7 @@ Examples:
   cutover ci build --name pr-123 --base main --markdown report.md --junit report.xml
   cutover ci build --check              every model as the server sees it, in seconds; no cluster
   cutover ci build --name mine --select +orders
+  cutover ci build prod --server https://cutover.example:8425 --revision refs/pull/123/merge
 
 Everything that is not built is read from production. Nothing of production is changed.")]
 pub struct CiBuild {
@@ -53,6 +55,13 @@ pub struct CiBuild {
     /// Also build what only differs because production moved on
     #[arg(long, conflicts_with_all = ["select", "selector"])]
     pub all: bool,
+    /// Commit, branch or reference that a daemon fetches and builds [default: as the CI platform tells it, or the commit
+    /// that is checked out]
+    #[arg(long, value_name = "REF")]
+    pub revision: Option<Reference>,
+    /// With a daemon: do not wait for the end
+    #[arg(long)]
+    pub no_wait: bool,
     /// Branch or commit that the request goes to [default: as the CI platform tells it, or ci.base]
     #[arg(long, value_name = "REF", value_parser = parse_name)]
     pub base: Option<String>,
@@ -78,9 +87,15 @@ In a job of GitHub it needs GITHUB_TOKEN in the environment, with the permission
 statuses: write; in one of GitLab GITLAB_TOKEN, an access token with the scope api. With a token that may only
 read, the summary is written and nothing else; the exit code is 0 then too.")]
 pub struct CiReport {
-    /// The report that `cutover ci build --json FILE` wrote; - reads standard input
+    /// The report that `cutover ci build --json FILE` wrote; - reads standard input. With a daemon it may be left out
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
+    /// Without FILE: the corner whose last report the daemon has [default: as the CI platform tells it]
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    pub name: Option<CornerName>,
+    /// Without FILE: the environment of that corner [default: the only one]
+    #[arg(long, value_name = "ENV", conflicts_with = "file")]
+    pub environment: Option<String>,
     /// Publish to GitHub [default: the platform that the job runs on]
     #[arg(long, conflicts_with = "gitlab")]
     pub github: bool,

@@ -5,20 +5,20 @@ use crate::ci::build::{self, Build, Request};
 use crate::ci::collect::Collecting;
 use crate::ci::detect::{self, Detected};
 use crate::ci::error::CiError;
+use crate::ci::listing;
 use crate::ci::merge_base;
 use crate::ci::name::CornerName;
 use crate::ci::report::{Kind, Report, Verdict};
-use crate::ci::turn;
 use crate::cli::arguments::Target;
 use crate::cli::arguments::ci::{CiBuild, CiGc, CiList, CiState, CiTeardown};
 use crate::cli::handlers::{Answer, Ending};
-use crate::cli::output::views::{CornerView, CornersView, TakenDownView};
+use crate::cli::output::views::{CornersView, TakenDownView};
 use crate::cli::{CommandError, Output};
 use crate::failure::Class;
 use crate::progress::Reporter;
-use crate::release::{self, Release, ReleaseError};
+use crate::release::{self, Release};
 use crate::settings::Settings;
-use crate::store::{CornerState, Store, Subject};
+use crate::store::{Store, Subject};
 use jiff::Timestamp;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,10 @@ fn detected() -> Option<Detected> {
 }
 
 /// The corner that is meant.
-fn named(given: Option<&CornerName>, found: Option<&Detected>) -> Result<CornerName, CiError> {
+pub(in crate::cli) fn named(
+    given: Option<&CornerName>,
+    found: Option<&Detected>,
+) -> Result<CornerName, CiError> {
     match given {
         Some(name) => Ok(name.clone()),
         None => {
@@ -82,6 +85,13 @@ pub(super) async fn build(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    super::waits(arguments.no_wait)?;
+    if arguments.revision.is_some() {
+        let error = anyhow::anyhow!("--revision needs a daemon that fetches it");
+        return Err(CommandError::new(Class::Usage, error).with_hint(
+            "name it with --server or in CUTOVER_SERVER; without one the project is built as it is here",
+        ));
+    }
     let found = detected();
     let name = named(arguments.name.as_ref(), found.as_ref())?;
     let kind = match arguments.check {
@@ -136,14 +146,19 @@ pub(super) async fn build(
         return Err(error.into());
     }
     output.result(&report);
-    Ok(match report.verdict {
+    Ok(ending(report.verdict))
+}
+
+/// What is left to say when the report was printed.
+pub(in crate::cli) fn ending(verdict: Verdict) -> Ending {
+    match verdict {
         Verdict::Passed => Ending::Success,
         Verdict::Failed
         | Verdict::Wrong
         | Verdict::Refused
         | Verdict::Away
         | Verdict::Cancelled => Ending::Reported(Class::Permanent),
-    })
+    }
 }
 
 async fn prepared(
@@ -199,7 +214,7 @@ fn selection(arguments: &CiBuild) -> Option<crate::project::select::Selection> {
 }
 
 /// Writes the files that were asked for.
-fn written(arguments: &CiBuild, report: &Report) -> Result<(), CiError> {
+pub(in crate::cli) fn written(arguments: &CiBuild, report: &Report) -> Result<(), CiError> {
     let write = |path: &Path, text: std::io::Result<String>| {
         text.and_then(|text| std::fs::write(path, text))
             .map_err(|source| CiError::Report {
@@ -229,38 +244,7 @@ pub(super) async fn state(commands: &Commands, arguments: &CiState, output: &Out
 pub(super) async fn list(commands: &Commands, arguments: &CiList, output: &Output) -> Answer {
     let (release, _) = opened(commands, &arguments.target)?;
     let store = journal(&release).await?;
-    let now = Timestamp::now();
-    let mut corners = Vec::new();
-    let mut position = 0;
-    let listed = store.corners(&release.environment).await;
-    for corner in listed.map_err(ReleaseError::from)? {
-        let record = turn::read(&corner)?;
-        let key = crate::store::corner_lead(&corner.environment, &corner.name);
-        let is_led = store.is_led(&key).await.map_err(ReleaseError::from)?;
-        let waits = corner.state == CornerState::Waiting && is_led;
-        position += usize::from(waits);
-        corners.push(CornerView {
-            name: corner.name,
-            id: corner.id,
-            state: corner.state,
-            is_worked_on: is_led,
-            position: waits.then_some(position),
-            owner: record.owner.clone(),
-            revision: record.revision.clone(),
-            verdict: record.report.as_ref().map(|report| report.verdict),
-            created_at: corner.created_at,
-            expires_at: corner.expires_at,
-            objects: record.objects.len(),
-            schemas: record
-                .schemas
-                .values()
-                .map(|held| held.name.clone())
-                .collect(),
-            cluster: record.cluster.as_ref().map(|held| held.name.clone()),
-            cluster_seconds: record.cluster_seconds(now),
-            credits: record.credits(now),
-        });
-    }
+    let corners = listing::listed(&store, &release.environment, Timestamp::now()).await?;
     output.document(&CornersView {
         environment: release.environment.clone(),
         corners,

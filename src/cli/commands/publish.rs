@@ -2,15 +2,18 @@
 
 use super::success;
 use crate::ci::publish::{self, Place, Publishing};
-use crate::cli::Output;
+use crate::ci::report::Report;
 use crate::cli::arguments::ci::CiReport;
 use crate::cli::handlers::Answer;
+use crate::cli::{CommandError, Output};
+use crate::failure::Class;
+use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// The variables of the environment that are text.
-pub(super) fn variables() -> BTreeMap<String, String> {
+pub(in crate::cli) fn variables() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -22,17 +25,35 @@ pub(in crate::cli) async fn report(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    let Some(file) = &arguments.file else {
+        let error = anyhow!("no file with a report is named, and without a daemon nobody has one");
+        return Err(CommandError::new(Class::Usage, error).with_hint(
+            "name the file that `cutover ci build --json FILE` wrote, or the daemon with --server",
+        ));
+    };
+    let report = publish::read(file)?;
+    let is_file = file != Path::new("-");
+    let path = is_file.then_some(file.as_path());
+    published(arguments, &report, path, output, stop).await
+}
+
+/// Publishes a report that was read, from this file where it is from one.
+pub(in crate::cli) async fn published(
+    arguments: &CiReport,
+    report: &Report,
+    path: Option<&Path>,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
     let variables = variables();
     let place = match (arguments.github, arguments.gitlab) {
         (true, _) => Place::GitHub,
         (false, true) => Place::GitLab,
         (false, false) => Place::of(&variables)?,
     };
-    let report = publish::read(&arguments.file)?;
-    let is_file = arguments.file != Path::new("-");
     let publishing = Publishing {
-        report: &report,
-        path: is_file.then_some(arguments.file.as_path()),
+        report,
+        path,
         place,
         variables: &variables,
         summary: arguments.summary.as_deref(),

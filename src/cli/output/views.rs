@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use baseline::{BaselineLive, BaselineView, ExportView, ForgetView, ImportView, PointerView};
-pub use ci::{CornerView, CornersView, TakenDownView};
+pub use ci::{CornersView, TakenDownView};
 pub use compiled::CompiledView;
 pub use gc::GcView;
 pub use list::{ListView, ListedView};

@@ -94,6 +94,9 @@ impl View for AcceptedView {
             text.push_str(&format!(" (deployment {})", visible(deployment)));
         } else if let Some(run) = &accepted.run {
             text.push_str(&format!(" (run {})", visible(run)));
+        } else if let Some(corner) = &accepted.corner {
+            let (name, id) = (visible(&corner.name), visible(&corner.id));
+            text.push_str(&format!(" (corner {name}, {id})"));
         }
         text.push_str(&format!("\n  {}\n", visible(&accepted.would)));
         text

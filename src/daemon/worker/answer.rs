@@ -91,13 +91,11 @@ impl Leading<'_> {
         now: Now,
         idempotency: Option<&Idempotency>,
     ) -> Result<(Accepted, Taken), Declined> {
-        let active = self
-            .store
-            .active(&self.worker.environment)
-            .await
-            .map_err(unanswered)?;
         match command {
-            Command::Start(start) => self.start(start, now, active, idempotency).await,
+            Command::Start(start) => {
+                let active = self.active().await?;
+                self.start(start, now, active, idempotency).await
+            }
             Command::Act {
                 verb,
                 deployment,
@@ -105,10 +103,21 @@ impl Leading<'_> {
                 subject,
             } => {
                 let who = (by, subject);
+                let active = self.active().await?;
                 self.act((verb, who), deployment.as_deref(), now, active)
                     .await
             }
+            // What is under way goes on.
+            Command::Corner(asked) => {
+                let wanted = self.worker.wanted();
+                Ok((self.corners.ask(asked, wanted)?, Taken::Nothing))
+            }
         }
+    }
+
+    async fn active(&self) -> Result<Option<Deployment>, Declined> {
+        let active = self.store.active(&self.worker.environment).await;
+        active.map_err(unanswered)
     }
 
     async fn start(
@@ -295,6 +304,7 @@ impl Leading<'_> {
             run,
             deployment,
             would: would.to_owned(),
+            corner: None,
         }
     }
 }

@@ -89,6 +89,7 @@ impl Worker {
             deployment: deployment.map(str::to_owned),
             at: Timestamp::now(),
             progress,
+            corner: None,
         });
     }
 }

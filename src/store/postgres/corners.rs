@@ -78,6 +78,31 @@ impl Postgres {
         .await
     }
 
+    /// The corner of this name that was asked for last, gone or not.
+    pub(in crate::store) async fn latest_corner(
+        &self,
+        environment: String,
+        name: String,
+    ) -> Result<Option<CornerRow>, StoreError> {
+        self.call(async move |link| {
+            link.read(async |client| {
+                let rows = client
+                    .query_typed(
+                        "/* store.latest_corner */
+                        SELECT id, environment, name, state, created_at, updated_at, expires_at,
+                            ended_at, wanted, document
+                        FROM corners WHERE environment = $1 AND name = $2
+                        ORDER BY number DESC LIMIT 1",
+                        &[text(&environment), text(&name)],
+                    )
+                    .await?;
+                rows.first().map(corner).transpose()
+            })
+            .await
+        })
+        .await
+    }
+
     /// Writes which build is wanted, unless a later one is. Done twice it is the same.
     pub(in crate::store) async fn want_corner(
         &self,

@@ -60,6 +60,25 @@ impl Sqlite {
         .await
     }
 
+    /// The corner of this name that was asked for last, gone or not.
+    pub(in crate::store) async fn latest_corner(
+        &self,
+        environment: String,
+        name: String,
+    ) -> Result<Option<CornerRow>, StoreError> {
+        self.call(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "/* store.latest_corner */
+                SELECT id, environment, name, state, created_at, updated_at, expires_at, ended_at,
+                    wanted, document
+                FROM corners WHERE environment = ?1 AND name = ?2 ORDER BY number DESC LIMIT 1",
+            )?;
+            let mut rows = statement.query_map(params![environment, name], corner)?;
+            Ok(rows.next().transpose()?)
+        })
+        .await
+    }
+
     /// Writes which build is wanted, unless a later one is.
     pub(in crate::store) async fn want_corner(
         &self,

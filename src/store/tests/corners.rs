@@ -47,8 +47,15 @@ async fn one_corner_of_a_name_stands_at_a_time(on: On) {
     first.ended_at = Some(first.created_at);
     store.write_corner(&lead, &first).await.expect("recorded");
     assert_eq!(store.corners("prod").await.expect("read"), []);
+    let latest = async || {
+        let latest = store.latest_corner("prod", "pr-1").await.expect("read");
+        latest.map(|corner| (corner.id, corner.state))
+    };
+    assert_eq!(latest().await, Some(("a".to_owned(), CornerState::Gone)));
     let second = corner("b", "pr-1");
     store.write_corner(&lead, &second).await.expect("recorded");
+    let building = Some(("b".to_owned(), CornerState::Building));
+    assert_eq!(latest().await, building);
     let before = first.created_at + SignedDuration::from_secs(1);
     store.forget_corners("prod", before).await.expect("removed");
     let standing = store.corners("prod").await.expect("read");

@@ -2,13 +2,12 @@
 
 use super::super::{Page, View};
 use crate::ci::collect::Collected;
+use crate::ci::listing::Listed;
 use crate::ci::publish::{Published, Told};
-use crate::ci::report::{Report, Verdict};
+use crate::ci::report::Report;
 use crate::plan::render::escape::visible;
 use crate::plan::render::roughly;
-use crate::store::CornerState;
-use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -19,47 +18,12 @@ impl View for Report {
 }
 
 /// `ci list`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CornersView {
     /// Whose production they read.
     pub environment: String,
     /// In the order in which they were asked for.
-    pub corners: Vec<CornerView>,
-}
-
-/// A corner.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CornerView {
-    /// Its name.
-    pub name: String,
-    /// Its id.
-    pub id: String,
-    /// How far it is.
-    pub state: CornerState,
-    /// Whether a process works on it now.
-    pub is_worked_on: bool,
-    /// Where in line it waits, from 1.
-    pub position: Option<usize>,
-    /// Who asked for the last build.
-    pub owner: String,
-    /// The commit of the last build.
-    pub revision: Option<String>,
-    /// How the last build ended.
-    pub verdict: Option<Verdict>,
-    /// When it was asked for first.
-    pub created_at: Timestamp,
-    /// From when on anybody may collect it.
-    pub expires_at: Timestamp,
-    /// How many relations stand there.
-    pub objects: usize,
-    /// Its schemas.
-    pub schemas: Vec<String>,
-    /// Its own cluster.
-    pub cluster: Option<String>,
-    /// How long that has been there, in seconds.
-    pub cluster_seconds: Option<f64>,
-    /// What that has cost, in credits.
-    pub credits: Option<f64>,
+    pub corners: Vec<Listed>,
 }
 
 impl View for CornersView {
