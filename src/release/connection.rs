@@ -1,10 +1,9 @@
 //! A `profiles.yml` from the configuration, which our own reader and dbt both use.
 //!
-//! It is written below `.cutover/profiles`, mode 0600, and replaced whole when it changes, since a
+//! It is written below `.cutover/profiles`, of a pull request beside its work tree, mode 0600, and replaced whole when it changes, since a
 //! dbt may be reading it. A password in a variable stays there: the file holds `env_var`. A password
 //! in a file is copied.
 
-use crate::artifacts::location::segment;
 use crate::build::environment::Variables;
 use crate::build::profiles::as_yaml;
 use crate::failure::{Class, Classify};
@@ -73,7 +72,8 @@ impl Classify for ConnectionError {
 pub(super) struct Place<'a> {
     /// Where relative paths begin, absolute.
     pub(super) base: &'a Path,
-    pub(super) environment: &'a str,
+    /// The folder for the file. Its parent is Cutover's, too.
+    pub(super) directory: PathBuf,
     pub(super) profile: &'a str,
     pub(super) target: &'a str,
 }
@@ -149,13 +149,9 @@ pub(super) fn write(
     }
     let output = Value::Object(output);
     let document = json!({ place.profile: { "outputs": { place.target: output } } });
-    let directory = place
-        .base
-        .join(".cutover/profiles")
-        .join(segment(place.environment));
-    replace(&directory, &as_yaml(&document.to_string()))?;
+    replace(&place.directory, &as_yaml(&document.to_string()))?;
     Ok(Written {
-        directory,
+        directory: place.directory.clone(),
         variables,
     })
 }

@@ -2,6 +2,7 @@
 
 use super::connection::{self, Place};
 use super::{Release, ReleaseError, Wanted, configuration, project_folder};
+use crate::artifacts::location::segment;
 use crate::build::environment::Passes;
 use crate::bundle::{Bundle, Origin};
 use crate::plan::Plan;
@@ -76,6 +77,9 @@ pub(super) struct Opening {
     variables: Environment,
     /// The repository, where the project comes from one.
     pub(super) source: Option<Source>,
+    /// Where a `profiles.yml` is written that the configuration says; `None`: at the environment's own place. What a
+    /// request calls its profile must not be in the way of a release.
+    pub(super) profiles: Option<PathBuf>,
     /// The place of the bundle, where the project is one. There is no repository then.
     pub(super) origin: Option<Origin>,
 }
@@ -106,6 +110,7 @@ impl Opening {
             base,
             variables,
             source: None,
+            profiles: None,
             origin: None,
         };
         if opening.settings.source.bundle.is_some() {
@@ -243,11 +248,12 @@ impl Opening {
             let base = self.absolute()?;
             let given = arguments.with_environment(&self.variables);
             let profile = self.profile(&given)?;
+            let own = base.join(".cutover/profiles").join(segment(self.name()));
             let written = connection::write(
                 &settings.connection,
                 &Place {
                     base: &base,
-                    environment: self.name(),
+                    directory: self.profiles.clone().unwrap_or(own),
                     profile: &profile,
                     target: given.target.as_deref().unwrap_or(self.name()),
                 },

@@ -71,6 +71,7 @@ impl Fetched {
         if !is_let {
             return Err(forks(&source, &checkout.revision).into());
         }
+        opening.profiles = Some(source.profiles());
         opening.source = Some(source);
         Ok(Some(Self::from_parts(opening, Present::Commit(checkout))))
     }
@@ -130,6 +131,7 @@ impl Release {
         let mut opening = Opening::of(&of_project(&self.wanted))?;
         // What a commit holds is not run, and its lock on the work tree is this release's.
         opening.source = Some(source.clone());
+        opening.profiles = Some(into.join("profiles"));
         let fetched = Fetched::from_parts(opening, Present::Commit(checkout));
         Ok(Some((commit, fetched.open().await?)))
     }

@@ -51,6 +51,12 @@ impl Source {
         named.unwrap_or_else(|| Reference::Full("HEAD".to_owned()))
     }
 
+    /// Where the profile of a request belongs.
+    #[must_use]
+    pub fn profiles(&self) -> PathBuf {
+        self.folder.join("profiles")
+    }
+
     /// The folder with the work trees of requests.
     fn requests(&self) -> PathBuf {
         self.folder.join("requests")

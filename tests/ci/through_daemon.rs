@@ -317,6 +317,30 @@ async fn new_corners_wait_in_line_forks_are_refused_and_what_expired_goes() {
     assert_eq!(shown["report"]["verdict"], "wrong", "{shown}");
     daemon.stopped().await.exits(0);
 
+    // A request that calls its profile otherwise is not in the way of releases.
+    git(&world, &["checkout", "-q", "-b", "profile", "main"]);
+    world
+        .project
+        .replace("dbt_project.yml", "profile: shop", "profile: other");
+    commit(&world, "another profile");
+    git(&world, &["checkout", "-q", "main"]);
+    let (host, port) = world.server.address();
+    let more = format!(
+        "connection: {{host: '{host}', port: {port}, user: {}, database: materialize, schema: {prefix}, \
+         cluster: {prefix}_compute, sslmode: disable}}\n",
+        world.role(),
+        prefix = world.prefix,
+    );
+    let daemon = serve(&world, &more).await;
+    let check = ["build", "prod", "--name=pr-8", "--check"];
+    let arguments = [&check[..], &["--revision", "profile"]].concat();
+    ci(&world, &daemon, &arguments).await.exits(0);
+    let own = ".cutover/sources/prod/requests/pr-8/profiles/profiles.yml";
+    let own = std::fs::read_to_string(daemon.folder().join(own)).expect("a profile");
+    assert!(own.contains("other"), "{own}");
+    assert!(!daemon.folder().join(".cutover/profiles").exists());
+    daemon.stopped().await.exits(0);
+
     let more = "ci: {forks: true, ttl: 1s}\nretention: {interval: 1s}\n";
     let daemon = serve(&world, more).await;
     let check = ["build", "prod", "--name=pr-9", "--check"];
