@@ -24,7 +24,7 @@ use crate::build::native::recipe::{Recipe, TestItem};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::{Builds, Known};
 use crate::deployment::native::testing::Running;
-use crate::failure::Classify;
+use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::Materialize;
 use crate::materialize::catalog::{About, Catalog};
 use crate::materialize::corner::CornerMark;
@@ -290,10 +290,16 @@ impl Build<'_> {
             .await?;
         self.keep_own(&mut proposal, build, report).await?;
         let wanted = self.request.selection.as_ref();
-        let outlook = release
-            .outlook(builds, materialize, &proposal, wanted)
-            .await?;
-        report.release = outlook.map(ReleaseReport::of);
+        let outlook = release.outlook(builds, materialize, &proposal, wanted);
+        match outlook.await {
+            Ok(outlook) => report.release = outlook.map(ReleaseReport::of),
+            // It is told and nothing else; a build does without it.
+            Err(error) if error.class() == Class::Permanent => report.notes.push(format!(
+                "what a release of this would do is not known: {}",
+                with_causes(&error)
+            )),
+            Err(error) => return Err(error.into()),
+        }
         let choice = choice::choose(&proposal, release.settings.ci.sources)?;
         report.left_out.extend(choice.left_out.clone());
         report.deleted.clone_from(&proposal.deleted);

@@ -7,6 +7,7 @@ use super::{Release, ReleaseError, Wishes};
 use crate::deployment::DeploymentError;
 use crate::deployment::builds::Builds;
 use crate::materialize::Materialize;
+use crate::materialize::catalog::Catalog;
 use crate::plan::{Plan, Refused};
 use crate::project::select::Selection;
 use std::collections::BTreeSet;
@@ -46,9 +47,10 @@ impl Release {
                 .cloned()
                 .collect(),
         };
+        let catalog = of_its_owner(&proposal.catalog);
         let found = Found {
             parsed: &proposal.parsed,
-            catalog: &proposal.catalog,
+            catalog: &catalog,
             baseline: Some(baseline),
         };
         let planned = Planned {
@@ -65,6 +67,20 @@ impl Release {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The catalog as somebody sees it who owns everything: whoever builds a pull request need own nothing of production,
+/// and it is others who release.
+fn of_its_owner(catalog: &Catalog) -> Catalog {
+    let schemas = catalog.schemas.values().map(|it| &it.owner);
+    let clusters = catalog.clusters.values().map(|it| &it.owner);
+    let objects = catalog.objects.values().map(|it| &it.owner);
+    Catalog {
+        owned_roles: schemas.chain(clusters).chain(objects).cloned().collect(),
+        may_create_schemas: true,
+        may_create_clusters: true,
+        ..catalog.clone()
     }
 }
 
