@@ -52,6 +52,8 @@ pub mod statement;
 pub mod tag;
 /// TLS as libpq's sslmode has it.
 pub(crate) mod tls;
+/// Unit tests as queries.
+pub mod unit_test;
 
 pub use error::MaterializeError;
 /// What is waited for, told by the server as it changes.

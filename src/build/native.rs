@@ -13,6 +13,8 @@ pub mod results;
 pub mod rewrite;
 /// Rows of seeds as dbt reads them.
 pub mod seed;
+/// Unit tests as queries.
+pub mod unit_test;
 /// What a test found, and what that means.
 pub mod verdict;
 

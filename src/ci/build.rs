@@ -6,6 +6,8 @@ mod held;
 mod own;
 /// What it has to say, put into the report.
 mod told;
+/// Unit tests of what is built.
+mod units;
 
 use super::choice::{self, Choice};
 use super::collect;
@@ -22,7 +24,7 @@ use super::turn::{self, Ask};
 use super::wait;
 use crate::build::native::recipe::{Recipe, TestItem};
 use crate::deployment::DeploymentError;
-use crate::deployment::builds::{Builds, Known};
+use crate::deployment::builds::{Builds, Compiled, Known};
 use crate::deployment::native::testing::Running;
 use crate::failure::{Class, Classify, with_causes};
 use crate::materialize::Materialize;
@@ -90,6 +92,8 @@ struct Worked {
     choice: Choice,
     place: Place,
     recipe: Recipe,
+    /// The SQL that it is made of, as it reads production.
+    compiled: Compiled,
     /// The same for a look.
     scratch: (Place, Recipe),
 }
@@ -111,7 +115,8 @@ impl Build<'_> {
                 .await?;
             told_described(report, &described);
             report.columns = columns(&worked, &described);
-            Ok(())
+            self.unit_tests(&materialize, &worked, &described, report, self.stop)
+                .await
         };
         let ended = ended.await;
         // A folder that stays is collected later.
@@ -225,7 +230,16 @@ impl Build<'_> {
         work.record.looks.remove(ask.build);
         told_described(report, &described);
         report.columns = columns(&worked, &described);
+        self.unit_tests(materialize, &worked, &described, report, work.stop)
+            .await?;
         if !described.failed.is_empty() {
+            return Ok(());
+        }
+        // Where only unit tests changed, nothing stands.
+        if worked.recipe.items.is_empty() && worked.recipe.tests.is_empty() {
+            if work.corner.state != CornerState::Waiting {
+                report.dropped = collect::leave(work).await?;
+            }
             return Ok(());
         }
         let production = production(self.release)?;
@@ -344,6 +358,7 @@ impl Build<'_> {
             choice,
             place,
             recipe,
+            compiled,
         })
     }
 

@@ -48,6 +48,8 @@ pub struct Looking<'a> {
 pub struct Described {
     /// Columns of the nodes that it took: unique id → name → type.
     pub columns: BTreeMap<String, BTreeMap<String, String>>,
+    /// The names of these columns in order, by unique id.
+    pub order: BTreeMap<String, Vec<String>>,
     /// The nodes that it refused.
     pub failed: BTreeMap<String, Failure>,
     /// Nodes that read one of these: unique id → which.
@@ -225,8 +227,11 @@ impl Looking<'_> {
             if let Some(object) = found
                 && !described.failed.contains_key(&item.unique_id)
             {
-                let columns = object.columns.clone();
-                described.columns.insert(item.unique_id.clone(), columns);
+                let (id, columns) = (item.unique_id.clone(), object.columns.clone());
+                described
+                    .order
+                    .insert(id.clone(), object.column_order.clone());
+                described.columns.insert(id, columns);
             }
         }
         Ok(catalog)

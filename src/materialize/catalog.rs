@@ -122,6 +122,8 @@ pub struct Object {
     pub comment: Option<String>,
     /// Its columns: name → type as the server shows it, without length or precision.
     pub columns: BTreeMap<String, String>,
+    /// The names of its columns, in order.
+    pub column_order: Vec<String>,
     /// Comments on its columns, by column name, sorted.
     pub column_comments: Vec<(String, String)>,
 }

@@ -221,8 +221,8 @@ pub fn columns_of_types<'a>(columns: impl Iterator<Item = (&'a str, &'a str)>) -
     format!("SELECT {}", columns.join(", "))
 }
 
-/// As the adapter's `materialize__cast`.
-fn null_of(data_type: &str) -> String {
+/// A null of a type, as the adapter's `materialize__cast`.
+pub(super) fn null_of(data_type: &str) -> String {
     match data_type.trim().to_lowercase().as_str() {
         "map" => "NULL::map[text => text]".to_owned(),
         "list" => "NULL::text list".to_owned(),

@@ -144,6 +144,7 @@ impl World {
             grants: Vec::new(),
             comment: None,
             columns: BTreeMap::new(),
+            column_order: Vec::new(),
             column_comments: Vec::new(),
         })
     }

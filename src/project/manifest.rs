@@ -34,7 +34,9 @@ pub use node::{
     TestMetadata,
 };
 pub use resource::Resource;
-pub use semantic::{Exposure, Macro, Metric, SavedQuery, SemanticModel, Source, UnitTest};
+pub use semantic::{
+    Exposure, Fixture, Given, Macro, Metric, SavedQuery, SemanticModel, Source, UnitTest,
+};
 pub use shared::Shared;
 
 const KIND: artifact::Kind = artifact::Kind {

@@ -300,6 +300,7 @@ impl Production {
                 columns: (0..COLUMNS)
                     .map(|n| (format!("column_{n}"), "bigint".to_owned()))
                     .collect(),
+                column_order: Vec::new(),
                 column_comments: Vec::new(),
             };
             let objects = &mut catalog.objects;

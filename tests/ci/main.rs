@@ -10,3 +10,4 @@ mod soak;
 mod support;
 mod through_daemon;
 mod trouble;
+mod units;

@@ -45,6 +45,7 @@ fn object(catalog: &mut Catalog, id: &str, schema: &str, name: &str, kind: Objec
         grants: Vec::new(),
         comment: None,
         columns: std::collections::BTreeMap::new(),
+        column_order: Vec::new(),
         column_comments: Vec::new(),
     };
     catalog.objects.insert(id.to_owned(), object);

@@ -94,6 +94,103 @@ impl<'a> Moves<'a> {
     }
 }
 
+/// Relations in whose places something else is read: common table expressions.
+#[derive(Debug, Clone)]
+pub struct StandIns<'a>(Moves<'a>);
+
+/// What may follow a relation that has no alias.
+const BEHIND_A_RELATION: [&str; 25] = [
+    "",
+    ")",
+    ",",
+    ";",
+    "on",
+    "using",
+    "where",
+    "group",
+    "having",
+    "order",
+    "limit",
+    "offset",
+    "fetch",
+    "union",
+    "except",
+    "intersect",
+    "join",
+    "inner",
+    "left",
+    "right",
+    "full",
+    "cross",
+    "natural",
+    "options",
+    "qualify",
+];
+
+impl<'a> StandIns<'a> {
+    /// Relations of one database: pairs of `(schema, name)`, as the catalog holds them, and the name of what is read
+    /// in the place of each.
+    #[must_use]
+    pub fn new(
+        database: &'a str,
+        relations: impl IntoIterator<Item = ((&'a str, &'a str), &'a str)>,
+    ) -> Self {
+        Self(Moves::new(database, relations))
+    }
+
+    /// The SQL with each relation replaced by what stands for it, and the names of relations that nothing stands for,
+    /// as they are written; a name of one part is not found among these. A relation that has no alias gets its own
+    /// name as one, so that its columns are called as before.
+    #[must_use]
+    pub fn put_in(&self, sql: &str) -> (String, BTreeSet<String>) {
+        let names = names(sql);
+        let alone = alone(&names);
+        let (mut out, mut left) = (String::with_capacity(sql.len() + 64), BTreeSet::new());
+        let mut taken = 0;
+        for name in &names {
+            let Some((schema, stand_in)) = self.0.moved(name, &alone) else {
+                if let (true, Some(first), Some(last)) =
+                    (self.is_other(name), name.parts.first(), name.parts.last())
+                {
+                    left.insert(sql[first.begin..last.end].to_owned());
+                }
+                continue;
+            };
+            let own = name
+                .parts
+                .iter()
+                .position(|part| part.begin == schema.begin);
+            let own = own.map_or(0, |at| at + 1);
+            let (Some(first), Some(relation)) = (name.parts.first(), name.parts.get(own)) else {
+                continue;
+            };
+            out.push_str(&sql[taken..first.begin]);
+            let is_of_column = name.parts.len() > own + 1 || name.next == ".";
+            let is_without_alias = BEHIND_A_RELATION
+                .iter()
+                .any(|word| name.next.eq_ignore_ascii_case(word));
+            let (stand_in, alias) = (Ident(stand_in), Ident(&relation.text));
+            out.push_str(&match (is_of_column, is_without_alias) {
+                (true, _) => alias.to_string(),
+                (false, true) => format!("{stand_in} AS {alias}"),
+                (false, false) => stand_in.to_string(),
+            });
+            taken = relation.end;
+        }
+        out.push_str(&sql[taken..]);
+        (out, left)
+    }
+
+    /// Whether a name that nothing stands for is one of a relation.
+    fn is_other(&self, name: &Name<'_>) -> bool {
+        match name.parts.as_slice() {
+            [] | [_] => false,
+            [_, _] => name.is_relation,
+            [database, ..] => name.is_relation || database.text == self.0.database,
+        }
+    }
+}
+
 /// One part of a name.
 #[derive(Debug)]
 struct Part<'a> {
@@ -109,6 +206,8 @@ struct Name<'a> {
     parts: Vec<Part<'a>>,
     /// Whether it stands right after the word FROM or JOIN of a query.
     is_relation: bool,
+    /// The token behind it; empty at the end.
+    next: &'a str,
 }
 
 /// Names of one part: aliases among them.
@@ -166,7 +265,11 @@ fn names(sql: &str) -> Vec<Name<'_>> {
                 .any(|function| caller.eq_ignore_ascii_case(function));
             is(before, "join") || (is(before, "from") && !is_distinct && !is_argument)
         });
-        names.push(Name { parts, is_relation });
+        names.push(Name {
+            parts,
+            is_relation,
+            next: text(at),
+        });
     }
     names
 }
@@ -196,7 +299,7 @@ fn part((begin, token): (usize, &str)) -> Option<Part<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Moves;
+    use super::{Moves, StandIns};
     use proptest::prelude::*;
 
     fn moves() -> Moves<'static> {
@@ -296,6 +399,63 @@ mod tests {
         let pair = |schema: &str, name: &str| (schema.to_owned(), name.to_owned());
         let expected = [pair("marts", "totals"), pair("Stage", "orders")];
         assert_eq!(moves().named(sql), expected.into());
+    }
+
+    #[test]
+    fn what_stands_for_a_relation_is_read_under_its_name() {
+        let stand_ins = StandIns::new(
+            "db",
+            [(("marts", "totals"), "in_0"), (("Stage", "orders"), "in_1")],
+        );
+        for (sql, expected, left) in [
+            (
+                r#"select * from "db"."marts"."totals""#,
+                r#"select * from "in_0" AS "totals""#,
+                "",
+            ),
+            (
+                "select totals.id, db.marts.totals.n, db.marts.totals.* from db.marts.totals where 1 = 1",
+                r#"select totals.id, "totals".n, "totals".* from "in_0" AS "totals" where 1 = 1"#,
+                "",
+            ),
+            (
+                r#"select t.id from "db"."marts"."totals" t JOIN "db"."Stage"."orders" as o ON t.id = o.id"#,
+                r#"select t.id from "in_0" t JOIN "in_1" as o ON t.id = o.id"#,
+                "",
+            ),
+            (
+                "with x as (select * from db.marts.totals), y as (select 1 from marts.totals, db.marts.totals) select * from x",
+                r#"with x as (select * from "in_0" AS "totals"), y as (select 1 from "in_0" AS "totals", "in_0" AS "totals") select * from x"#,
+                "",
+            ),
+            // Strings and comments are none.
+            (
+                "select 'db.marts.totals' -- from db.marts.totals\nfrom x",
+                "select 'db.marts.totals' -- from db.marts.totals\nfrom x",
+                "",
+            ),
+            // What nothing stands for.
+            (
+                r#"select a.b, extract(year from a.b) from "db"."marts"."other" o, a"#,
+                r#"select a.b, extract(year from a.b) from "db"."marts"."other" o, a"#,
+                r#""db"."marts"."other""#,
+            ),
+            (
+                "select 1 from x, db.marts.other join mz_catalog.mz_objects on true",
+                "select 1 from x, db.marts.other join mz_catalog.mz_objects on true",
+                "db.marts.other mz_catalog.mz_objects",
+            ),
+            (
+                "select * from mz_catalog.generate_series(1, 2)",
+                "select * from mz_catalog.generate_series(1, 2)",
+                "",
+            ),
+        ] {
+            let (found, others) = stand_ins.put_in(sql);
+            assert_eq!(found, expected, "{sql}");
+            let others: Vec<String> = others.into_iter().collect();
+            assert_eq!(others.join(" "), left, "{sql}");
+        }
     }
 
     /// What stands between names: text that holds them, and is none.

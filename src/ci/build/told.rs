@@ -40,6 +40,7 @@ pub(super) fn nodes_of(proposal: &Proposal, choice: &Choice, recipe: &Recipe) ->
         .collect()
 }
 
+/// Data tests that do not run; what becomes of unit tests is told when it is known.
 pub(super) fn not_run(
     proposal: &Proposal,
     choice: &Choice,
@@ -47,12 +48,12 @@ pub(super) fn not_run(
 ) -> BTreeMap<String, String> {
     let runs: BTreeSet<&str> = recipe.tests.iter().map(|test| &*test.unique_id).collect();
     let units = &proposal.parsed.manifest.unit_tests;
-    let left = choice.tests.iter().filter(|id| !runs.contains(id.as_str()));
+    let left = choice
+        .tests
+        .iter()
+        .filter(|id| !runs.contains(id.as_str()) && !units.contains_key(*id));
     left.map(|id| {
-        let why = match units.contains_key(id) {
-            true => "a unit test, which dbt runs with a view in production's schema",
-            false => "only dbt can run it: it asks the server while it is compiled, its configuration has an unknown form, or warnings are errors",
-        };
+        let why = "only dbt can run it: it asks the server while it is compiled, its configuration has an unknown form, or warnings are errors";
         (id.clone(), why.to_owned())
     })
     .collect()

@@ -11,7 +11,7 @@ use super::{Builds, Compiled, DeploymentError, Green, Parsed, written};
 use crate::build::native::recipe::Make;
 use crate::build::native::{Recipe, Seed};
 use crate::failure::with_causes;
-use crate::plan::candidate::Candidate;
+use crate::plan::candidate::{Candidate, CandidateNode, Materialization};
 use crate::plan::{Building, Engine, ObjectKind, Plan, Refusal, RefusalName, Refused, Strategy};
 use crate::project::Manifest;
 use crate::project::outcome::{Digest, KeptSql, Outcomes};
@@ -133,11 +133,17 @@ impl Builds {
             return Ok(Err(found));
         }
         let warnings_are_errors = self.has_warnings_as_errors();
+        // Only a corner runs unit tests natively.
+        let unit_tested = match otherwise {
+            Some(_) => unit_tested(manifest, plan),
+            None => BTreeSet::new(),
+        };
         let mut missing: BTreeSet<&str> = plan
             .built()
             .filter(|node| node.kind != Some(ObjectKind::Table))
             .map(|node| node.unique_id.as_str())
             .chain(data_tests::wanted(manifest, plan, warnings_are_errors))
+            .chain(unit_tested.iter().copied())
             .filter(|id| !compiled.sql.contains_key(*id) && !compiled.asking.contains(*id))
             .collect();
         if let Some(Known { kept, outcomes }) = known {
@@ -336,6 +342,20 @@ impl Builds {
     fn recipe_file(&self) -> PathBuf {
         self.folder().join("recipe.json")
     }
+}
+
+/// The models of planned unit tests that have SQL of their own.
+fn unit_tested<'m>(manifest: &'m Manifest, plan: &Plan) -> BTreeSet<&'m str> {
+    let tests = plan.tests.iter();
+    let models = tests.filter_map(|id| {
+        let id = manifest.unit_tests.get(id)?.depends_on.nodes.first()?;
+        manifest.nodes.get(id)
+    });
+    let made = models.filter(|model| {
+        let made = CandidateNode::of(model).materialization();
+        matches!(made, Materialization::Relation(_))
+    });
+    made.map(|model| model.unique_id.as_str()).collect()
 }
 
 fn refused(reasons: Vec<String>) -> Refused {

@@ -174,6 +174,7 @@ fn default_privileges_are_no_work_of_hooks() {
         grants: grants(&["a", "d", "s"]),
         comment: Some("c".to_owned()),
         columns: BTreeMap::new(),
+        column_order: Vec::new(),
         column_comments: Vec::new(),
     };
     let nothing = given(&plan, &schema, None, &object, "dbt");

@@ -55,6 +55,7 @@ fn catalog(views: &[(&str, &str)], pending: &[(&str, &str)]) -> Catalog {
             grants: Vec::new(),
             comment: None,
             columns: BTreeMap::default(),
+            column_order: Vec::new(),
             column_comments: Vec::new(),
         };
         catalog.objects.insert((*id).to_owned(), object);

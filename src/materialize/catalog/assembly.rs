@@ -121,6 +121,7 @@ impl Catalog {
                 is_part: matches!(source_type, Some("subsource" | "progress")),
                 comment: None,
                 columns: BTreeMap::new(),
+                column_order: Vec::new(),
                 column_comments: Vec::new(),
             };
             self.objects.insert(id.clone(), object);
@@ -140,6 +141,16 @@ impl Catalog {
             if let Some(object) = self.objects.get_mut(&id) {
                 object.columns.insert(name.clone(), text(row, LABEL, 3)?);
                 names.insert((id, text(row, LABEL, 2)?), name);
+            }
+        }
+        let mut placed: BTreeMap<&String, BTreeMap<u64, &String>> = BTreeMap::new();
+        for ((id, position), name) in &names {
+            let position = position.parse().unwrap_or(u64::MAX);
+            placed.entry(id).or_default().insert(position, name);
+        }
+        for (id, columns) in placed {
+            if let Some(object) = self.objects.get_mut(id) {
+                object.column_order = columns.into_values().cloned().collect();
             }
         }
         Ok(names)

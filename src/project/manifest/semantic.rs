@@ -239,6 +239,36 @@ pub struct UnitTest {
     pub config: Map<String, Value>,
     #[serde(default)]
     pub depends_on: DependsOn,
+    /// What stands for each relation that the model reads. Like the rest, it is covered by the checksum.
+    #[serde(default, skip_serializing, deserialize_with = "decode::or_default")]
+    pub given: Vec<Given>,
+    #[serde(default, skip_serializing, deserialize_with = "decode::or_default")]
+    pub expect: Fixture,
+    /// Macros, variables and variables of the environment that mean something else in it.
+    #[serde(default, skip_serializing, deserialize_with = "decode::or_default")]
+    pub overrides: Map<String, Value>,
+}
+
+/// Rows of a unit test.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Fixture {
+    /// A list of objects, or SQL; dbt puts the contents of files here, and reads CSV.
+    #[serde(default)]
+    pub rows: Value,
+    /// `dict`, `csv` or `sql`.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub format: String,
+}
+
+/// What stands for one relation in a unit test.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Given {
+    /// The relation as the model's author would write it, `ref('x')`.
+    #[serde(default, deserialize_with = "decode::or_default")]
+    pub input: String,
+    /// Its rows.
+    #[serde(flatten)]
+    pub fixture: Fixture,
 }
 
 /// A macro.

@@ -35,6 +35,7 @@ fn catalog() -> Catalog {
         grants: Vec::new(),
         comment: None,
         columns: BTreeMap::new(),
+        column_order: Vec::new(),
         column_comments: Vec::new(),
     };
     Catalog {

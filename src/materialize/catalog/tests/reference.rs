@@ -47,7 +47,8 @@ LEFT JOIN mz_catalog.mz_sources so ON so.id = o.id
 WHERE o.id LIKE 'u%'";
 
 const COLUMNS: &str = "
-SELECT c.id::text, c.name::text, c.type::text FROM mz_catalog.mz_columns c WHERE c.id LIKE 'u%'";
+SELECT c.id::text, c.name::text, c.type::text FROM mz_catalog.mz_columns c WHERE c.id LIKE 'u%'
+ORDER BY c.id, c.\"position\"";
 
 const DEPENDENCIES: &str = "
 SELECT object_id::text, referenced_object_id::text
@@ -123,9 +124,9 @@ pub(super) async fn read(session: &Session) -> Result<Catalog, MaterializeError>
     catalog.take_objects_joined(&ask("objects", OBJECTS).await?)?;
     for row in ask("columns", COLUMNS).await? {
         if let Some(object) = catalog.objects.get_mut(&text(&row, "columns", 0)?) {
-            object
-                .columns
-                .insert(text(&row, "columns", 1)?, text(&row, "columns", 2)?);
+            let name = text(&row, "columns", 1)?;
+            object.column_order.push(name.clone());
+            object.columns.insert(name, text(&row, "columns", 2)?);
         }
     }
     for row in ask("dependencies", DEPENDENCIES).await? {
@@ -251,6 +252,7 @@ impl Catalog {
                     grants: Vec::new(),
                     comment: None,
                     columns: BTreeMap::new(),
+                    column_order: Vec::new(),
                     column_comments: Vec::new(),
                 },
             );
