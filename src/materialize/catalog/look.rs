@@ -5,6 +5,9 @@
 //! of roles, default privileges, the system's privileges, replacements) is asked only while planning,
 //! replacements also in a release that replaces a view.
 
+/// Rows into fields.
+mod rows;
+
 use super::about::About;
 use super::queries::{
     BOTH_OF_USERS, OF_USERS, USED_BY_USERS, clusters, columns, comments, databases,
@@ -501,109 +504,6 @@ impl Seen {
     /// Whether a schema lies in the session's database.
     pub(in crate::materialize) fn is_here(&self, schema: &SchemaRow) -> bool {
         schema.database_id.is_some() && schema.database_id == self.database_id()
-    }
-
-    fn take_facts(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        const LABEL: &str = "session facts";
-        let row = rows.first().ok_or_else(|| unexpected(LABEL, "no row"))?;
-        self.facts = Facts {
-            database: text(row, LABEL, 0)?,
-            role: text(row, LABEL, 1)?,
-            server: text(row, LABEL, 2)?,
-            is_superuser: text(row, LABEL, 3)? == "true",
-            database_id: None,
-        };
-        Ok(())
-    }
-
-    fn take_databases(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        const LABEL: &str = "databases";
-        for row in rows {
-            let database = Database {
-                name: text(row, LABEL, 1)?,
-                privileges: optional(row, LABEL, 2)?,
-            };
-            self.databases.insert(text(row, LABEL, 0)?, database);
-        }
-        Ok(())
-    }
-
-    fn take_roles(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        for row in rows {
-            self.roles
-                .insert(text(row, "roles", 0)?, text(row, "roles", 1)?);
-        }
-        Ok(())
-    }
-
-    fn take_schemas(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        const LABEL: &str = "schemas";
-        for row in rows {
-            let schema = SchemaRow {
-                name: text(row, LABEL, 1)?,
-                database_id: optional(row, LABEL, 2)?,
-                owner_id: text(row, LABEL, 3)?,
-                privileges: optional(row, LABEL, 4)?,
-            };
-            self.schemas.insert(text(row, LABEL, 0)?, schema);
-        }
-        Ok(())
-    }
-
-    fn take_clusters(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        const LABEL: &str = "clusters";
-        for row in rows {
-            let cluster = ClusterRow {
-                name: text(row, LABEL, 1)?,
-                owner_id: text(row, LABEL, 2)?,
-                managed: text(row, LABEL, 3)? == "true",
-                privileges: optional(row, LABEL, 4)?,
-            };
-            self.clusters.insert(text(row, LABEL, 0)?, cluster);
-        }
-        Ok(())
-    }
-
-    fn take_objects(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        const LABEL: &str = "objects";
-        for row in rows {
-            let object = ObjectRow {
-                name: text(row, LABEL, 1)?,
-                word: text(row, LABEL, 2)?,
-                schema_id: text(row, LABEL, 3)?,
-                owner_id: text(row, LABEL, 4)?,
-                cluster_id: optional(row, LABEL, 5)?,
-                privileges: optional(row, LABEL, 6)?,
-            };
-            self.objects.insert(text(row, LABEL, 0)?, object);
-        }
-        Ok(())
-    }
-
-    fn take_tables(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        for row in rows {
-            if optional(row, "tables", 1)?.is_some() {
-                self.fed.insert(text(row, "tables", 0)?);
-            }
-        }
-        Ok(())
-    }
-
-    fn take_sources(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        for row in rows {
-            self.source_types
-                .insert(text(row, "sources", 0)?, text(row, "sources", 1)?);
-        }
-        Ok(())
-    }
-
-    fn take_dependencies(&mut self, rows: &[Row]) -> Result<(), MaterializeError> {
-        const LABEL: &str = "dependencies";
-        for row in rows {
-            self.dependencies
-                .insert((text(row, LABEL, 0)?, text(row, LABEL, 1)?));
-        }
-        Ok(())
     }
 }
 
