@@ -272,6 +272,7 @@ pub(super) fn said(error: &MaterializeError) -> String {
         | MaterializeError::Lost { .. }
         | MaterializeError::Conflict { .. }
         | MaterializeError::Deadline { .. }
+        | MaterializeError::Several { .. }
         | MaterializeError::Unexpected { .. }
         | MaterializeError::TooOld { .. }
         | MaterializeError::Tls(_) => with_causes(error),

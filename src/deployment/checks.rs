@@ -393,9 +393,9 @@ impl<'a> Run<'a> {
             return Err(error);
         }
         let says = match error {
-            MaterializeError::Refused { .. } | MaterializeError::Unexpected { .. } => {
-                error.to_string()
-            }
+            MaterializeError::Refused { .. }
+            | MaterializeError::Several { .. }
+            | MaterializeError::Unexpected { .. } => error.to_string(),
             // Green that gives no answer in time is not known to be good; production that gives none is
             // not known to be bad.
             MaterializeError::Deadline { .. } if self.moment == Moment::Before => {

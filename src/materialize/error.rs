@@ -65,6 +65,12 @@ pub enum MaterializeError {
         /// Where in the statement as it was sent, in characters from 1, where the server said so.
         position: Option<u32>,
     },
+    /// What was to be sent as one statement is several, and was not sent.
+    #[error("{label} holds several statements, and none of them was sent")]
+    Several {
+        /// The statement's name.
+        label: &'static str,
+    },
     /// An answer that this program does not understand.
     #[error("Materialize answered {label} with something unexpected: {what}")]
     Unexpected {
@@ -150,6 +156,7 @@ impl MaterializeError {
             | Self::Authentication { .. }
             | Self::Conflict { .. }
             | Self::Refused { .. }
+            | Self::Several { .. }
             | Self::Unexpected { .. }
             | Self::TooOld { .. }
             | Self::Tls(_) => false,
@@ -165,7 +172,9 @@ impl Classify for MaterializeError {
             }
             Self::Authentication { .. } | Self::Tls(_) | Self::TooOld { .. } => Class::Usage,
             Self::Conflict { .. } => Class::Conflict,
-            Self::Refused { .. } | Self::Unexpected { .. } => Class::Permanent,
+            Self::Refused { .. } | Self::Several { .. } | Self::Unexpected { .. } => {
+                Class::Permanent
+            }
         }
     }
 
@@ -186,6 +195,10 @@ impl Classify for MaterializeError {
             | Self::Deadline { .. }
             | Self::Refused { .. }
             | Self::Unexpected { .. } => None,
+            Self::Several { .. } => Some(
+                "a semicolon ends a statement: take it out of the SQL of the model, test, option or hook"
+                    .to_owned(),
+            ),
         }
     }
 }

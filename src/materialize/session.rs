@@ -9,6 +9,7 @@ use super::identifier::Ident;
 use super::question::Question;
 pub use super::statement::Statement;
 use super::tls;
+use crate::project::outcome::tokens::are_several;
 use futures_util::future::try_join_all;
 use secrecy::ExposeSecret;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -312,6 +313,11 @@ impl Session {
         sql: &str,
         deadline: Duration,
     ) -> Result<Vec<SimpleQueryRow>, MaterializeError> {
+        // The simple protocol would carry out each of several, and parts of a statement may be written by others: the
+        // SQL of a model, the column of an index.
+        if are_several(sql) {
+            return Err(MaterializeError::Several { label });
+        }
         let answer = tokio::time::timeout(deadline, self.client.simple_query(sql))
             .await
             .map_err(|_| MaterializeError::Deadline {

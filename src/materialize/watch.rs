@@ -117,9 +117,9 @@ impl Watch {
             let Err(error) = error;
             tracing::info!(%error, "the subscription to readiness ended");
             let ended = match error {
-                MaterializeError::Refused { .. } | MaterializeError::Unexpected { .. } => {
-                    Ended::Refused(error.to_string())
-                }
+                MaterializeError::Refused { .. }
+                | MaterializeError::Several { .. }
+                | MaterializeError::Unexpected { .. } => Ended::Refused(error.to_string()),
                 MaterializeError::Unreachable { .. }
                 | MaterializeError::Authentication { .. }
                 | MaterializeError::Lost { .. }

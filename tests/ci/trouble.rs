@@ -5,6 +5,54 @@ use crate::corner::{
 };
 use crate::support::{Needs, World};
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_statement_in_the_sql_of_a_project_is_never_sent() {
+    let Some(mut world) = live().await else {
+        return;
+    };
+    let before = production(&world).await;
+    let report = "models/serving/report.sql";
+    let text = world.project.read(report);
+    let end = format!("\n; drop schema {} cascade", world.name("marts"));
+    for bad in [
+        format!("{text}{end}"),
+        // Out of the parentheses of a view or a test, too.
+        text.replace("1 as release", "2 as release)") + &end,
+        text.replace(
+            "{'default': True, 'name': 'report_index'}",
+            &format!(
+                "{{'columns': ['customer) ; drop schema {} cascade; --']}}",
+                world.name("marts")
+            ),
+        ),
+    ] {
+        world.project.write(report, &bad);
+        for more in [&["--check"][..], &[]] {
+            // What stands before the semicolon is a view that can be described; an index is made by a build alone.
+            let outcome = build(&world, "pr-1", more).await;
+            let is_of_index = bad.contains("customer)");
+            if is_of_index && !more.is_empty() {
+                continue;
+            }
+            outcome.exits(1).says("holds several statements");
+        }
+        // Only where all could be described there is a corner.
+        let gone = world.cutover(&["ci", "teardown", "--name", "pr-1"]).await;
+        assert!(matches!(gone.code, Some(0 | 3)), "{gone}");
+        assert_eq!(production(&world).await, before, "{bad}");
+    }
+    // A release that is built natively goes the same way.
+    world.project.write(report, &format!("{text}{end}"));
+    world.set("BUILD__ENGINE", "native");
+    world
+        .cutover(&["deploy"])
+        .await
+        .exits(1)
+        .says("holds several statements");
+    assert_eq!(production(&world).await, before);
+    nothing_left(&world).await;
+}
+
 fn change(world: &World) {
     world
         .project

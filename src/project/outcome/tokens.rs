@@ -18,6 +18,17 @@ pub fn digest(sql: &str) -> Digest {
     digest.finish()
 }
 
+/// Whether something follows a semicolon that ends a statement.
+#[must_use]
+pub fn are_several(sql: &str) -> bool {
+    let mut has_ended = false;
+    Tokens::of(sql).any(|token| {
+        let is_end = token == ";";
+        has_ended |= is_end;
+        has_ended && !is_end
+    })
+}
+
 /// The tokens of a text, one after the other, as they are written.
 #[derive(Debug, Clone)]
 pub struct Tokens<'a> {
@@ -205,11 +216,32 @@ fn operator(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tokens, digest};
+    use super::{Tokens, are_several, digest};
     use proptest::prelude::*;
 
     fn tokens(sql: &str) -> Vec<&str> {
         Tokens::of(sql).collect()
+    }
+
+    #[test]
+    fn several_statements_are_told_from_one() {
+        for one in [
+            "",
+            "select 1",
+            "select 1 ; ; -- the end; really\n",
+            "select ';', \";\", $$;$$ /* ; */ from t",
+            r"select E'\';'",
+        ] {
+            assert!(!are_several(one), "{one}");
+        }
+        for several in [
+            "select 1; select 2",
+            "; select 1",
+            "select ';';x",
+            "a;/* */b",
+        ] {
+            assert!(are_several(several), "{several}");
+        }
     }
 
     #[test]
