@@ -216,10 +216,7 @@ impl Build<'_> {
             .await?;
         collect::clear_looks(work).await?;
         if worked.choice.nodes.is_empty() && worked.choice.tests.is_empty() {
-            if work.corner.state != CornerState::Waiting {
-                report.dropped = collect::leave(work).await?;
-            }
-            return Ok(());
+            return leave_empty(work, report).await;
         }
         let looks = worked.scratch.0.schemas.len();
         work.record.looks.insert(ask.build.to_owned(), looks);
@@ -237,10 +234,7 @@ impl Build<'_> {
         }
         // Where only unit tests changed, nothing stands.
         if worked.recipe.items.is_empty() && worked.recipe.tests.is_empty() {
-            if work.corner.state != CornerState::Waiting {
-                report.dropped = collect::leave(work).await?;
-            }
-            return Ok(());
+            return leave_empty(work, report).await;
         }
         let production = production(self.release)?;
         let before = Standing::of(&worked.proposal.catalog, &production);
@@ -524,6 +518,14 @@ impl Build<'_> {
         }
         Ok(())
     }
+}
+
+/// Nothing is to stand: what stood before goes.
+async fn leave_empty(work: &mut Work<'_>, report: &mut Report) -> Result<(), CiError> {
+    if work.corner.state != CornerState::Waiting {
+        report.dropped = collect::leave(work).await?;
+    }
+    Ok(())
 }
 
 /// The names of production's schemas and clusters.

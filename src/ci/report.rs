@@ -72,6 +72,17 @@ pub enum Kind {
     Build,
 }
 
+impl Kind {
+    /// What a build does that is, or is not, only a check.
+    #[must_use]
+    pub fn of(is_check: bool) -> Self {
+        match is_check {
+            true => Self::Check,
+            false => Self::Build,
+        }
+    }
+}
+
 /// A build of a corner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -375,6 +386,12 @@ impl Report {
             release: None,
             notes: Vec::new(),
         }
+    }
+
+    /// Says that it ended before its end, with an error of this class.
+    pub fn cut_short(&mut self, class: Class, error: String) {
+        self.verdict = Verdict::of(class);
+        self.error = Some(error);
     }
 
     /// Says how it ended, when it came to its end: by what became of its nodes and tests.

@@ -300,9 +300,6 @@ impl BuildWish {
     /// What the build does.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match self.check {
-            true => Kind::Check,
-            false => Kind::Build,
-        }
+        Kind::of(self.check)
     }
 }

@@ -69,9 +69,7 @@ impl Release {
         if self.full && (selects || self.selector.is_some()) {
             return Err("`full` takes everything; select, exclude and selector take a part".into());
         }
-        if selects && self.selector.is_some() {
-            return Err("a selector stands in the place of select and exclude".into());
-        }
+        stands_alone(selects, self.selector.as_ref())?;
         if let Some(name) = self.allow.iter().find(|name| !name.is_allowable()) {
             return Err(format!(
                 "`{name}` cannot be allowed: it would lose data or break the cutover"
@@ -87,6 +85,14 @@ impl Release {
             waits_for_promotion: self.wait_for_promotion,
         })
     }
+}
+
+/// A selector says everything that is selected.
+fn stands_alone(selects: bool, selector: Option<&String>) -> Result<(), String> {
+    if selects && selector.is_some() {
+        return Err("a selector stands in the place of select and exclude".into());
+    }
+    Ok(())
 }
 
 /// The body of `POST /v1/environments/{env}/ci/{name}/builds`
@@ -124,9 +130,7 @@ impl CornerBuild {
         }
         let reference = |text: &str| text.parse::<Reference>().map_err(|error| error.to_string());
         let selects = !self.select.is_empty() || !self.exclude.is_empty();
-        if selects && self.selector.is_some() {
-            return Err("a selector stands in the place of select and exclude".into());
-        }
+        stands_alone(selects, self.selector.as_ref())?;
         if self.all && (!self.select.is_empty() || self.selector.is_some()) {
             return Err("`all` takes everything; select and selector take a part".into());
         }

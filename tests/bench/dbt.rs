@@ -1,5 +1,7 @@
 //! dbt through a wrapper that notes when each of its processes began and ended.
 
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

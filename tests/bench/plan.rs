@@ -36,6 +36,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+mod dbt;
 /// The project that dbt parses.
 mod project;
 

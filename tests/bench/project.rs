@@ -72,14 +72,7 @@ pub struct Project {
 
 impl Project {
     pub fn write(folder: &Path) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let dbt = std::env::var_os("CUTOVER_TEST_DBT")
-            .map_or_else(|| root.join(".venv/bin/dbt"), PathBuf::from);
-        assert!(
-            dbt.is_file(),
-            "no dbt at {}; run `make venv`",
-            dbt.display()
-        );
+        let dbt = super::dbt::real();
         let write = |name: &str, text: &str| {
             let file = folder.join(name);
             fs::create_dir_all(file.parent().unwrap()).unwrap();

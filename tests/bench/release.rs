@@ -339,19 +339,18 @@ fn report(
     let floor = shop.floor();
     match costs {
         Some(costs) => {
-            let over_the_floor = of_releases(|it| it.wall.saturating_sub(it.dbt))
-                / floor.time(costs.factor).as_secs_f64();
+            let own = of_releases(|it| it.wall.saturating_sub(it.dbt));
             if let Some(at_most) = limits.times_the_floor {
                 limit(
                     "wall time less dbt's processes, as a multiple of the floor",
-                    over_the_floor,
+                    own / floor.time(costs.factor).as_secs_f64(),
                     at_most,
                 );
                 let sent = counters.changes("cutover", costs.factor);
                 println!(
                     "- the same, as a multiple of the DDL that it sent, hydration and lag ({}): {:.2}",
                     seconds(sent),
-                    over_the_floor * floor.time(costs.factor).as_secs_f64() / sent.as_secs_f64(),
+                    own / sent.as_secs_f64(),
                 );
             }
             let creating = floor.creating(costs.factor).as_secs_f64();

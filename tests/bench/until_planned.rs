@@ -13,6 +13,7 @@
     reason = "a benchmark prints, and panics when its surroundings are not right"
 )]
 
+mod dbt;
 mod project;
 
 use cutover::deployment::builds::{Builds, Green};

@@ -1,7 +1,7 @@
 //! What a build makes, and what the next one of the same corner does.
 
 use crate::corner::{
-    build, id, live, map, nothing_left, production, states, wrote_nothing_to_production,
+    build, id, live, map, nothing_left, production, states, torn_down, wrote_nothing_to_production,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,10 +207,7 @@ async fn a_failing_test_is_told_in_every_form_of_the_report() {
             .is_some_and(|seconds| seconds > 0.0),
         "{listed}"
     );
-    world
-        .cutover(&["ci", "teardown", "--name", "pr-3"])
-        .await
-        .exits(0);
+    torn_down(&world, "pr-3").await;
     nothing_left(&world).await;
     let listed = world.cutover(&["ci", "list"]).await.exits(0).document();
     assert_eq!(listed["corners"], serde_json::json!([]));

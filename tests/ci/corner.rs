@@ -38,6 +38,19 @@ pub async fn build(world: &World, name: &str, more: &[&str]) -> Outcome {
     world.cutover(&arguments).await
 }
 
+/// The corner of this name is torn down.
+pub async fn torn_down(world: &World, name: &str) {
+    let teardown = ["ci", "teardown", "--name", name];
+    world.cutover(&teardown).await.exits(0);
+}
+
+/// The corner of this name is torn down, if there is one.
+pub async fn torn_down_if_there(world: &World, name: &str) {
+    let teardown = ["ci", "teardown", "--name", name];
+    let torn = world.cutover(&teardown).await;
+    assert!(matches!(torn.code, Some(0 | 3)), "{torn}");
+}
+
 /// The nodes of a report with what became of them.
 pub fn states(report: &Value) -> BTreeMap<String, String> {
     let nodes = report["nodes"].as_array().expect("nodes").iter();

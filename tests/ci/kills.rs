@@ -9,7 +9,8 @@
 #![allow(clippy::print_stdout, reason = "the table")]
 
 use crate::corner::{
-    Guard, build, live, nothing_left, production, states, wrote_nothing_to_production,
+    Guard, build, live, nothing_left, production, states, torn_down, torn_down_if_there,
+    wrote_nothing_to_production,
 };
 use crate::support::{World, chance};
 use nix::sys::signal::Signal;
@@ -125,13 +126,6 @@ impl Kind {
     }
 }
 
-/// Takes the corner down; there may be none.
-async fn torn_down(world: &World) {
-    let torn = world.cutover(&["ci", "teardown", "--name", "pr-1"]).await;
-    assert!(matches!(torn.code, Some(0 | 3)), "{torn}");
-    nothing_left(world).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corner_that_is_killed_anywhere_goes_on_or_goes() {
     let Some(mut world) = live().await else {
@@ -159,7 +153,8 @@ async fn a_corner_that_is_killed_anywhere_goes_on_or_goes() {
                 row.prepare(&world, &files).await;
                 println!("{row:?}, {kind:?} {nth}");
                 if !kind.strike(&mut world, row, nth).await {
-                    torn_down(&world).await;
+                    torn_down_if_there(&world, "pr-1").await;
+                    nothing_left(&world).await;
                     break;
                 }
                 *points.entry(format!("{row:?}, {kind:?}")).or_insert(0) += 1;
@@ -168,7 +163,8 @@ async fn a_corner_that_is_killed_anywhere_goes_on_or_goes() {
                     let names: Vec<String> = states(&report).into_keys().collect();
                     assert_eq!(names, row.stands(), "{report}");
                 }
-                torn_down(&world).await;
+                torn_down_if_there(&world, "pr-1").await;
+                nothing_left(&world).await;
                 // Before the server forgets what it was told.
                 let (touching, now, _) = guard.look(&world, last).await;
                 assert_eq!(touching, Vec::<String>::new());
@@ -218,10 +214,7 @@ async fn a_build_that_is_killed_at_a_statement_is_continued() {
         torn.signal(Signal::SIGKILL);
         torn.ended().await;
         world.let_go().await;
-        world
-            .cutover(&["ci", "teardown", "--name", "pr-1"])
-            .await
-            .exits(0);
+        torn_down(&world, "pr-1").await;
         nothing_left(&world).await;
     }
     assert_eq!(production(&world).await, before);

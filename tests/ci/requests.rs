@@ -1,7 +1,8 @@
 //! What a request changes itself, and what only differs because production moved on.
 
 use crate::corner::{
-    build, id, known, live, map, nothing_left, production, states, wrote_nothing_to_production,
+    build, id, known, live, map, nothing_left, production, states, torn_down,
+    wrote_nothing_to_production,
 };
 use crate::support::World;
 use std::process::Command;
@@ -194,10 +195,7 @@ async fn deletions_renames_tests_and_documents_are_told() {
         report.to_string().contains("production does not have it"),
         "{report}"
     );
-    world
-        .cutover(&["ci", "teardown", "--name", "pr-1"])
-        .await
-        .exits(0);
+    torn_down(&world, "pr-1").await;
     nothing_left(&world).await;
 }
 
@@ -234,10 +232,7 @@ async fn a_corner_makes_way_for_a_release_and_is_built_anew() {
     let report = build(&world, "pr-1", &[]).await.exits(0).result();
     assert_eq!(states(&report)["report"], "built", "{report}");
     assert!(id(&world, "serving__pr-1", "reader").await.is_some());
-    world
-        .cutover(&["ci", "teardown", "--name", "pr-1"])
-        .await
-        .exits(0);
+    torn_down(&world, "pr-1").await;
     nothing_left(&world).await;
 }
 
@@ -274,10 +269,7 @@ async fn a_new_source_is_refused_or_made_in_the_corner() {
     let query = "SELECT c.name::text FROM mz_catalog.mz_sources o JOIN mz_catalog.mz_clusters c ON c.id = o.cluster_id \
                  WHERE o.name = 'ticks'";
     assert_eq!(world.sql.rows(query).await, [["ci__pr-1"]]);
-    world
-        .cutover(&["ci", "teardown", "--name", "pr-1"])
-        .await
-        .exits(0);
+    torn_down(&world, "pr-1").await;
     nothing_left(&world).await;
     assert_eq!(production(&world).await, before);
     wrote_nothing_to_production(&world).await;

@@ -1,7 +1,8 @@
 //! Bad input, refusals, and others who want the same.
 
 use crate::corner::{
-    build, live, map, nothing_left, production, states, wrote_nothing_to_production,
+    build, live, map, nothing_left, production, states, torn_down, torn_down_if_there,
+    wrote_nothing_to_production,
 };
 use crate::support::{Needs, World};
 
@@ -37,8 +38,7 @@ async fn a_second_statement_in_the_sql_of_a_project_is_never_sent() {
             outcome.exits(1).says("holds several statements");
         }
         // Only where all could be described there is a corner.
-        let gone = world.cutover(&["ci", "teardown", "--name", "pr-1"]).await;
-        assert!(matches!(gone.code, Some(0 | 3)), "{gone}");
+        torn_down_if_there(&world, "pr-1").await;
         assert_eq!(production(&world).await, before, "{bad}");
     }
     // A release that is built natively goes the same way.
@@ -144,10 +144,7 @@ async fn without_a_baseline_or_a_server_it_ends_clearly() {
         .exits(0)
         .result();
     assert_eq!(states(&report), map(&[("report", "built")]), "{report}");
-    world
-        .cutover(&["ci", "teardown", "--name", "pr-1"])
-        .await
-        .exits(0);
+    torn_down(&world, "pr-1").await;
     nothing_left(&world).await;
 }
 
@@ -171,10 +168,7 @@ async fn a_later_build_takes_the_place_of_the_one_under_way() {
     let report = second.ended().await.exits(0).result();
     // What the first made stood, so it was kept.
     assert_eq!(states(&report)["totals"], "kept", "{report}");
-    world
-        .cutover(&["ci", "teardown", "--name", "pr-1"])
-        .await
-        .exits(0);
+    torn_down(&world, "pr-1").await;
     nothing_left(&world).await;
 }
 
@@ -341,10 +335,7 @@ async fn what_somebody_took_over_makes_no_way_for_a_release() {
     world.cutover(&["plan"]).await.exits(0).says("make way");
     world.cutover(&["deploy"]).await.exits(0);
     world.serves(2).await;
-    world
-        .cutover(&["ci", "teardown", "--name", "pr-1"])
-        .await
-        .exits(0);
+    torn_down(&world, "pr-1").await;
     nothing_left(&world).await;
 }
 
@@ -368,9 +359,6 @@ async fn a_count_that_the_server_refuses_is_told_and_readiness_is_subscribed_to(
     assert_eq!(world.sql.value(&dataflows).await, "4");
     let subscriptions = format!("{count} class = 'subscribe'");
     assert_eq!(world.sql.value(&subscriptions).await, "1");
-    world
-        .cutover(&["ci", "teardown", "--name", "pr-1"])
-        .await
-        .exits(0);
+    torn_down(&world, "pr-1").await;
     nothing_left(&world).await;
 }

@@ -2,7 +2,7 @@
 
 use super::Build;
 use crate::ci::error::CiError;
-use crate::ci::report::{Kind, Report, Verdict};
+use crate::ci::report::{Kind, Report};
 use crate::ci::turn::Ask;
 use crate::failure::{Classify, with_causes};
 use crate::store::Lead;
@@ -51,8 +51,7 @@ fn ended_so(
             None
         }
         Err(error) => {
-            report.verdict = Verdict::of(error.class());
-            report.error = Some(with_causes(&error));
+            report.cut_short(error.class(), with_causes(&error));
             Some(error)
         }
     };

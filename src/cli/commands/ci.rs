@@ -2,7 +2,7 @@
 
 use super::{Commands, success};
 use crate::ci::build::{self, Build, Request};
-use crate::ci::collect::Collecting;
+use crate::ci::collect::{Collected, Collecting};
 use crate::ci::detect::{self, Detected};
 use crate::ci::error::CiError;
 use crate::ci::listing;
@@ -94,11 +94,8 @@ pub(super) async fn build(
     }
     let found = detected();
     let name = named(arguments.name.as_ref(), found.as_ref())?;
-    let kind = match arguments.check {
-        true => Kind::Check,
-        false => Kind::Build,
-    };
-    let mut early = Report::begun(kind, name.as_str(), Timestamp::now());
+    let kind = Kind::of(arguments.check);
+    let early = Report::begun(kind, name.as_str(), Timestamp::now());
     let prepared = prepared(
         commands,
         arguments,
@@ -116,12 +113,7 @@ pub(super) async fn build(
     } = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            // What keeps a build from beginning is what its readers look for.
-            let environment = arguments.target.environment.clone();
-            early.environment = environment.unwrap_or_default();
-            early.verdict = Verdict::of(error.class());
-            early.error = Some(error.messages().join(": "));
-            written(arguments, &early)?;
+            not_begun(arguments, early, &error)?;
             return Err(error);
         }
     };
@@ -211,6 +203,18 @@ fn selection(arguments: &CiBuild) -> Option<crate::project::select::Selection> {
     let is_given =
         !given.select.is_empty() || !given.exclude.is_empty() || given.selector.is_some();
     is_given.then(|| given.of_tests())
+}
+
+/// Writes the files of a build that did not begin: what keeps it from that is what their readers look for.
+pub(in crate::cli) fn not_begun(
+    arguments: &CiBuild,
+    mut report: Report,
+    error: &CommandError,
+) -> Result<(), CiError> {
+    let environment = arguments.target.environment.clone();
+    report.environment = environment.unwrap_or_default();
+    report.cut_short(error.class(), error.messages().join(": "));
+    written(arguments, &report)
 }
 
 /// Writes the files that were asked for.
@@ -315,9 +319,19 @@ async fn collected(
         Some(name) => collecting.named(name.as_str()).await?,
         None => collecting.expired().await?,
     };
+    taken_down(release.environment.clone(), dry_run, collected, output)
+}
+
+/// What was dropped, and whether all of it was.
+pub(in crate::cli) fn taken_down(
+    environment: String,
+    dry_run: bool,
+    collected: Collected,
+    output: &Output,
+) -> Answer {
     let is_whole = collected.problems.is_empty();
     output.document(&TakenDownView {
-        environment: release.environment.clone(),
+        environment,
         dry_run,
         collected,
     });

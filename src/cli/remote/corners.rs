@@ -12,7 +12,6 @@ use crate::ci::report::{Kind, Report, Verdict};
 use crate::cli::arguments::ci::{CiBuild, CiList, CiReport, CiTeardown};
 use crate::cli::commands::{ci, publish};
 use crate::cli::handlers::{Answer, Ending};
-use crate::cli::output::views::TakenDownView;
 use crate::cli::{CommandError, Output};
 use crate::client::{ClientError, Item, News};
 use crate::daemon::corners::shown::{Failure, Phase};
@@ -81,10 +80,7 @@ impl Remote {
         let variables = publish::variables();
         let found = detect::detect(&variables);
         let name = ci::named(arguments.name.as_ref(), found.as_ref())?;
-        let kind = match arguments.check {
-            true => Kind::Check,
-            false => Kind::Build,
-        };
+        let kind = Kind::of(arguments.check);
         let built = async {
             let environment = arguments.target.environment.as_ref();
             let environment = self.corner_environment(environment).await?;
@@ -105,13 +101,8 @@ impl Remote {
             Ok(None) => Ok(Ending::Success),
             Ok(Some(over)) => ended(arguments, over, output),
             Err(error) => {
-                // What keeps a build from beginning is what its readers look for.
-                let mut early = Report::begun(kind, name.as_str(), Timestamp::now());
-                let environment = arguments.target.environment.clone();
-                early.environment = environment.unwrap_or_default();
-                early.verdict = Verdict::of(error.class());
-                early.error = Some(error.messages().join(": "));
-                ci::written(arguments, &early)?;
+                let early = Report::begun(kind, name.as_str(), Timestamp::now());
+                ci::not_begun(arguments, early, &error)?;
                 Err(error)
             }
         }
@@ -184,16 +175,7 @@ impl Remote {
             id: accepted.corner.map_or(String::new(), |corner| corner.id),
         };
         let collected = followed.teardown(stop).await?;
-        let is_whole = collected.problems.is_empty();
-        output.document(&TakenDownView {
-            environment,
-            dry_run: false,
-            collected,
-        });
-        Ok(match is_whole {
-            true => Ending::Success,
-            false => Ending::Reported(Class::Permanent),
-        })
+        ci::taken_down(environment, false, collected, output)
     }
 
     /// Publishes a report: one that is a file here, or the last one of a corner.
@@ -268,11 +250,15 @@ fn ended(arguments: &CiBuild, over: Over, output: &Output) -> Answer {
     let Over { report, failure } = over;
     ci::written(arguments, &report)?;
     if let Some(failure) = failure {
-        let error = CommandError::new(failure.class, anyhow!(failure.message));
-        return Err(error.with_hint(failure.hint));
+        return Err(told(failure));
     }
     output.result(&report);
     Ok(ci::ending(report.verdict))
+}
+
+/// A failure as the daemon told it.
+fn told(failure: Failure) -> CommandError {
+    CommandError::new(failure.class, anyhow!(failure.message)).with_hint(failure.hint)
 }
 
 fn unanswered(name: &str) -> CommandError {
@@ -367,8 +353,7 @@ impl Followed<'_> {
             // It died, and left no report.
             (Some(build), _) => {
                 let failure = build.failure.clone().ok_or_else(|| self.lost())?;
-                let error = CommandError::new(failure.class, anyhow!(failure.message));
-                Err(error.with_hint(failure.hint))
+                Err(told(failure))
             }
             (None, Some(report)) if is_own => Ok(Some(Over {
                 failure: failure_of(&report),
@@ -380,14 +365,10 @@ impl Followed<'_> {
                     return Err(self.lost());
                 }
                 let error = CiError::Superseded(self.name.to_owned());
-                let kind = match wish.check {
-                    true => Kind::Check,
-                    false => Kind::Build,
-                };
+                let kind = Kind::of(wish.check);
                 let mut report = Report::begun(kind, self.name, Timestamp::now());
                 self.environment.clone_into(&mut report.environment);
-                report.verdict = Verdict::of(error.class());
-                report.error = Some(error.to_string());
+                report.cut_short(error.class(), error.to_string());
                 Ok(Some(Over {
                     failure: failure_of(&report),
                     report,
@@ -412,8 +393,7 @@ impl Followed<'_> {
             match teardown.filter(|teardown| teardown.id >= self.id) {
                 Some(teardown) if teardown.phase == Phase::Ended => {
                     if let Some(failure) = teardown.failure {
-                        let error = CommandError::new(failure.class, anyhow!(failure.message));
-                        return Err(error.with_hint(failure.hint));
+                        return Err(told(failure));
                     }
                     return Ok(teardown.collected.unwrap_or_default());
                 }

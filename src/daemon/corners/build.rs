@@ -9,7 +9,7 @@ use crate::ci::build::{Build, Request};
 use crate::ci::error::CiError;
 use crate::ci::name::CornerName;
 use crate::ci::record::{Attempt, Record};
-use crate::ci::report::{Kind, Report, Verdict};
+use crate::ci::report::{Kind, Report};
 use crate::ci::turn::{self, Ask};
 use crate::daemon::Daemon;
 use crate::daemon::board::{News, OfCorner};
@@ -125,8 +125,7 @@ impl Task {
         let shown = &self.daemon.board.corners;
         let shown = shown.one(&self.environment, self.name.as_str());
         report.revision = shown.and_then(|asked| asked.build?.revision);
-        report.verdict = Verdict::of(error.class());
-        report.error = Some(with_causes(error));
+        report.cut_short(error.class(), with_causes(error));
         report
     }
 
@@ -188,8 +187,7 @@ impl Task {
         if ended.is_none() {
             return Ok((report, None));
         }
-        report.verdict = Verdict::of(error.class());
-        report.error = Some(with_causes(&error));
+        report.cut_short(error.class(), with_causes(&error));
         Ok((report, Some(error)))
     }
 
