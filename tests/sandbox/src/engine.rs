@@ -19,6 +19,7 @@ use crate::failure::{SqlError, materialize_code};
 use crate::lexer::literal;
 use crate::postgres::{self, Server};
 use crate::rewrite::USER_SCHEMA;
+use crate::session::backend::Backends;
 use crate::statement::Ddl;
 use crate::steering::Steering;
 
@@ -54,6 +55,8 @@ pub struct Engine {
     pub steering: Steering,
     /// Who waits for whom where statements cost something.
     pub coordinator: Coordinator,
+    /// Connections to PostgreSQL that no session has.
+    pub backends: Backends,
     catalog: Mutex<Arc<Catalog>>,
     writer: AsyncMutex<Writer>,
 }
@@ -163,6 +166,7 @@ impl Engine {
             system,
             steering,
             coordinator: Coordinator::default(),
+            backends: Backends::default(),
             catalog,
             writer,
         })

@@ -7,9 +7,9 @@ mod dialect;
 mod nullability;
 mod scope;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use sqlparser::ast::{
     Delete, Expr, FromTable, FunctionArgumentList, FunctionArguments, Ident, Insert, ObjectName,
@@ -87,8 +87,29 @@ pub fn parts(name: &ObjectName) -> Vec<String> {
         .collect()
 }
 
+/// What was read before. A release asks the same questions again and again, and reading one costs more than
+/// answering it.
+static KNOWN: LazyLock<Mutex<HashMap<String, Statement>>> = LazyLock::new(Mutex::default);
+
+/// So many are known at most.
+const MOST_KNOWN: usize = 512;
+
 /// Reads one statement.
 pub fn parse(text: &str) -> Result<Statement, SqlError> {
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(statement) = known().get(text) {
+        return Ok(statement.clone());
+    }
+    let statement = parse_anew(text)?;
+    let mut known = known();
+    if known.len() >= MOST_KNOWN {
+        known.clear();
+    }
+    known.insert(text.to_owned(), statement.clone());
+    Ok(statement)
+}
+
+fn parse_anew(text: &str) -> Result<Statement, SqlError> {
     let prepared = prepare(text)?;
     let statements = Parser::parse_sql(&PostgreSqlDialect {}, &prepared)
         .map_err(|e| SqlError::syntax(dialect::complaint(&e.to_string())))?;

@@ -1,6 +1,6 @@
 //! One client's session: log-in, the message loop, and the state that statements share.
 
-mod backend;
+pub mod backend;
 mod client;
 mod cursor;
 mod execute;
@@ -37,12 +37,32 @@ const CANCEL_REQUEST: u32 = 80_877_102;
 /// Sessions by process id, for CancelRequests.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    running: Mutex<HashMap<i32, Arc<Notify>>>,
+    running: Mutex<HashMap<i32, Running>>,
+}
+
+/// What a CancelRequest must know.
+#[derive(Debug)]
+struct Running {
+    notify: Arc<Notify>,
+    /// The session's own key: that of its backend may have been another session's before.
+    key: i32,
+    /// The backend's key.
+    secret: i32,
+    /// One was passed on, and nobody says when it strikes.
+    cancelled: bool,
 }
 
 impl Sessions {
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Arc<Notify>>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a CancelRequest; what to wake, and the backend's key, where it is meant for a session that runs.
+    fn cancel(&self, pid: i32, key: i32) -> Option<(Arc<Notify>, i32)> {
+        let mut running = self.running();
+        let session = running.get_mut(&pid).filter(|session| session.key == key)?;
+        session.cancelled = true;
+        Some((Arc::clone(&session.notify), session.secret))
     }
 }
 
@@ -76,6 +96,8 @@ struct Session {
     engine: Arc<Engine>,
     client: Client,
     backend: Backend,
+    /// What a client must name to have a statement cancelled.
+    key: i32,
     variables: Variables,
     role: Id,
     role_name: String,
@@ -122,9 +144,8 @@ async fn log_in(
         match fields.u32()? {
             SSL_REQUEST | GSS_REQUEST => stream.write_all(b"N").await?,
             CANCEL_REQUEST => {
-                let (pid, secret) = (fields.u32()?.cast_signed(), fields.u32()?.cast_signed());
-                let session = sessions.running().get(&pid).cloned();
-                if let Some(session) = session {
+                let (pid, key) = (fields.u32()?.cast_signed(), fields.u32()?.cast_signed());
+                if let Some((session, secret)) = sessions.cancel(pid, key) {
                     session.notify_waiters();
                     backend::cancel(&engine.socket(), pid, secret).await?;
                 }
@@ -169,11 +190,18 @@ async fn run(
     stream: TcpStream,
     parameters: BTreeMap<String, String>,
 ) -> Result<(), End> {
-    let backend = Backend::connect(&engine.socket()).await?;
+    let backend = engine.backends.take(&engine.socket()).await?;
     let cancel = Arc::new(Notify::new());
     let client = Client::new(stream, engine.steering.outages(), Arc::clone(&cancel));
-    let pid = backend.pid;
-    sessions.running().insert(pid, cancel);
+    let (pid, secret) = (backend.pid, backend.secret);
+    let key = engine.backends.next_key();
+    let known = Running {
+        notify: cancel,
+        key,
+        secret,
+        cancelled: false,
+    };
+    sessions.running().insert(pid, known);
     let role_name = parameters.get("user").cloned().unwrap_or_default();
     let mut session = Session {
         variables: Variables::new(&engine.announced_version),
@@ -182,6 +210,7 @@ async fn run(
         engine: Arc::clone(&engine),
         client,
         backend,
+        key,
         transaction: None,
         unsettled: true,
         steered: false,
@@ -197,10 +226,14 @@ async fn run(
         Ok(()) => session.serve().await,
         Err(end) => Err(end),
     };
-    sessions.running().remove(&pid);
+    let known = sessions.running().remove(&pid);
+    let Session {
+        backend, client, ..
+    } = session;
+    drop(client);
+    let is_at_rest = result.is_ok() && known.is_some_and(|session| !session.cancelled);
+    let backend = is_at_rest.then_some(backend);
     // A statement that still runs for a client that has left has no purpose any more.
-    let secret = session.backend.secret;
-    drop(session);
     if result.is_err()
         && let Err(error) = backend::cancel(&engine.socket(), pid, secret).await
     {
@@ -208,6 +241,9 @@ async fn run(
     }
     engine.forget_session(pid).await;
     engine.steering.list_session(pid, None).await;
+    if let Some(backend) = backend {
+        engine.backends.put(backend).await;
+    }
     result
 }
 
@@ -227,10 +263,10 @@ impl Session {
         for (name, shown) in REPORTED {
             out.parameter(shown, self.variables.known(name));
         }
-        let (pid, secret) = (self.backend.pid, self.backend.secret);
+        let (pid, key) = (self.backend.pid, self.key);
         out.message(b'K', |b| {
             b.extend_from_slice(&pid.to_be_bytes());
-            b.extend_from_slice(&secret.to_be_bytes());
+            b.extend_from_slice(&key.to_be_bytes());
         });
         out.ready(b'I');
         self.client.flush().await?;

@@ -1,7 +1,12 @@
 //! A raw connection to the private PostgreSQL, one for each session.
+//!
+//! A process of PostgreSQL's takes 6 ms of a processor to start and as much to learn the catalog, more than most
+//! sessions have it do. So those of sessions that ended well serve others, once nothing is left of the first.
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -121,6 +126,51 @@ impl Backend {
         while self.read().await?.tag != b'Z' {}
         self.unsynced = false;
         Ok(())
+    }
+}
+
+/// Backends at rest.
+#[derive(Debug, Default)]
+pub struct Backends {
+    resting: Mutex<Vec<Backend>>,
+    keys: AtomicI32,
+}
+
+/// As many rest; more are ended.
+const RESTING: usize = 16;
+
+impl Backends {
+    fn resting(&self) -> MutexGuard<'_, Vec<Backend>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One that rests, else a new one.
+    pub async fn take(&self, socket: &Path) -> io::Result<Backend> {
+        let resting = self.resting().pop();
+        match resting {
+            Some(backend) => Ok(backend),
+            None => Backend::connect(socket).await,
+        }
+    }
+
+    /// Leaves one whose session is over to another session, as new.
+    pub async fn put(&self, mut backend: Backend) {
+        for sql in ["ROLLBACK", "DISCARD ALL"] {
+            match backend.query(sql).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return tracing::warn!(%error, sql, "a backend is not as new"),
+                Err(error) => return tracing::debug!(%error, "a backend has ended"),
+            }
+        }
+        let mut resting = self.resting();
+        if resting.len() < RESTING {
+            resting.push(backend);
+        }
+    }
+
+    /// A key that no other session has.
+    pub fn next_key(&self) -> i32 {
+        self.keys.fetch_add(1, Ordering::Relaxed)
     }
 }
 
