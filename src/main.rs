@@ -2,13 +2,13 @@
 
 use anyhow::Context;
 use clap::Parser;
-use cutover::cli::arguments::{Arguments, Global};
-use cutover::cli::commands::Commands;
-use cutover::cli::remote::Remote;
-use cutover::cli::{CommandError, Output, logging, run};
-use cutover::client::Address;
-use cutover::failure::Class;
-use cutover::settings::{Log, Settings};
+use cutover::foundation::failure::Class;
+use cutover::inputs::settings::{Log, Settings};
+use cutover::interfaces::cli::arguments::{Arguments, Global};
+use cutover::interfaces::cli::commands::Commands;
+use cutover::interfaces::cli::remote::Remote;
+use cutover::interfaces::cli::{CommandError, Output, logging, run_here, run_remotely};
+use cutover::interfaces::client::Address;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -37,7 +37,7 @@ fn here(arguments: &Arguments, output: &Output) -> Result<ExitCode, CommandError
         &arguments.global,
         output,
     )?;
-    let code = runtime.block_on(run(arguments, &commands, output));
+    let code = run_here(&runtime, arguments, &commands, output);
     runtime.shutdown_timeout(LEFTOVER_TIMEOUT);
     Ok(code)
 }
@@ -51,7 +51,7 @@ fn remotely(
     let log = Settings::defaults()?.log;
     let runtime = prepare(&log, &arguments.global, output)?;
     let remote = Remote::new(server, &arguments.global)?;
-    let code = runtime.block_on(run(arguments, &remote, output));
+    let code = run_remotely(&runtime, arguments, &remote, output);
     runtime.shutdown_timeout(LEFTOVER_TIMEOUT);
     Ok(code)
 }

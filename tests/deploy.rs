@@ -1,11 +1,11 @@
 //! What is shipped to run the daemon: every file parses, the daemon starts with it, and the files agree
 //! with each other, with the settings and with the list of metrics.
 
-use cutover::daemon::board::Role;
-use cutover::deployment::state::State;
-use cutover::metrics::Metrics;
-use cutover::progress::ClusterReadiness;
-use cutover::settings::{Settings, Sources};
+use cutover::domain::lifecycle::role::Role;
+use cutover::domain::lifecycle::state::State;
+use cutover::domain::progress::ClusterReadiness;
+use cutover::inputs::settings::{Settings, Sources};
+use cutover::operations::metrics::Metrics;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;

@@ -18,13 +18,13 @@ mod openapi;
 #[path = "http/streams.rs"]
 mod streams;
 
-use cutover::daemon::board::Role;
-use cutover::daemon::request::Command;
-use cutover::http::ROUTES;
-use cutover::http::problem::Kind;
-use cutover::plan::RefusalName;
-use cutover::settings::http::Scope;
-use cutover::store::Subject;
+use cutover::domain::lifecycle::role::Role;
+use cutover::domain::plan::refusal::RefusalName;
+use cutover::domain::records::subject::Subject;
+use cutover::inputs::settings::http::Scope;
+use cutover::interfaces::api::problem::Kind;
+use cutover::interfaces::http::ROUTES;
+use cutover::operations::daemon::request::Command;
 use daemon::{CORNERS, OF_CI, PROMOTER, READER, RELEASER, World};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -309,12 +309,12 @@ async fn it_is_ready_when_every_environment_is() {
     assert_eq!(get(&world, "/readyz", "").await.json()["status"], "ready");
     world
         .daemon
-        .board
+        .status_board
         .change("ci", |status| status.role = Role::Standby);
     assert_eq!(get(&world, "/readyz", "").await.status, 200);
     world
         .daemon
-        .board
+        .status_board
         .change("ci", |status| status.role = Role::Starting);
     world.daemon.set_store("prod", None);
     let answer = get(&world, "/readyz", "").await;
@@ -366,7 +366,7 @@ async fn who_asks_is_handed_on() {
     assert_eq!(post(&world, path, RELEASER, "{}").await.status, 202);
     let abort = "/v1/environments/prod/abort";
     assert_eq!(post(&world, abort, RELEASER, "{}").await.status, 202);
-    let wish = cutover::http::document::Release::default();
+    let wish = cutover::interfaces::api::document::Release::default();
     let begun = world.client().release("prod", &wish, "a key").await;
     begun.expect("accepted");
     let asked = world.asked.lock().expect("a lock");

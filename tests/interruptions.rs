@@ -154,6 +154,7 @@ async fn killed_while_dbt_builds_no_dbt_survives_and_resume_finishes() {
     let Some(world) = world().await else {
         return;
     };
+    world.starts_dbt_anew();
     // dbt hangs in a model until somebody lets it.
     world
         .sql

@@ -14,7 +14,8 @@ mod environment;
 #[path = "soak/leaks.rs"]
 mod leaks;
 
-use cutover::store::{Run, Store};
+use cutover::adapters::store::Store;
+use cutover::domain::records::run::Run;
 use environment::Environment;
 use leaks::Samples;
 use nix::sys::signal::Signal;
@@ -381,7 +382,9 @@ impl Soak {
         let is_idle = status["activity"] == "idle" && status["next_run"] == Value::Null;
         let latest = self.store.runs(Some(environment), 1).await.ok()?;
         let is_over = latest.iter().all(|run| {
-            let word = run.outcome.map(cutover::store::Outcome::as_str);
+            let word = run
+                .outcome
+                .map(cutover::domain::records::run::Outcome::as_str);
             matches!(word, Some("released" | "skipped" | "aborted"))
         });
         (is_idle && is_over && open.is_empty() && active.is_none()).then_some(())

@@ -1,7 +1,7 @@
 //! Cutover compares states and selects nodes as dbt does, to the last node.
 //!
 //! `tests/parity/run.py` changes projects in hundreds of ways and writes down what dbt selects from each; here
-//! the same questions go to [`cutover::project::select`]. A few of them by default, all with
+//! the same questions go to [`cutover::inputs::selection`]. A few of them by default, all with
 //! `CUTOVER_TEST_PARITY=full` (`make parity`). `CUTOVER_TEST_PARITY_CORPUS` names a folder of answers written before.
 //!
 //! Needs a dbt: `CUTOVER_TEST_DBT`, or `.venv/bin/dbt` in this repository. Without one it says so and passes.
@@ -14,12 +14,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cutover::project::manifest::ResourceType;
-use cutover::project::select::{
+use cutover::foundation::environment::Environment;
+use cutover::inputs::manifest::Manifest;
+use cutover::inputs::manifest::run_results::RunResults;
+use cutover::inputs::project::{Arguments, Project};
+use cutover::inputs::selection::state::Comparison;
+use cutover::inputs::selection::{
     self, Context, Freshness, IndirectSelection, Kept, Selection, Selectors,
 };
-use cutover::project::state::Comparison;
-use cutover::project::{Arguments, Environment, Manifest, Project, RunResults};
 use serde::Deserialize;
 
 /// One `dbt ls`, and what it printed.
@@ -65,7 +67,7 @@ impl Case {
     fn indirect(&self) -> IndirectSelection {
         let named = self.indirect_selection.as_deref();
         named.map_or_else(IndirectSelection::default, |name| {
-            IndirectSelection::named(name).expect("a mode of dbt's")
+            name.parse().expect("a mode of dbt's")
         })
     }
 
@@ -76,7 +78,7 @@ impl Case {
                 "all" => kinds.extend(Kept::by_ls_of_all().kinds),
                 "default" => kinds.extend(Kept::by_ls().kinds),
                 name => {
-                    kinds.insert(ResourceType::named(name).expect("a kind of dbt's"));
+                    kinds.insert(name.parse().expect("a kind of dbt's"));
                 }
             }
         }
@@ -164,7 +166,7 @@ fn try_answer(corpus: &Path, cases: &[&Case]) -> Result<Answers, Box<dyn Error>>
     let now = Freshness::read(&target.join("sources.json"))?;
     let graph = new.graph()?;
     let project = open(cases[0], &project_dir)?.dbt;
-    let comparison = Comparison::with(&old, &new, select::rules(&project.flags, &new.metadata));
+    let comparison = Comparison::with(&old, &new, selection::rules(&project.flags, &new.metadata));
     let context = Context {
         comparison: Some(&comparison),
         run_results: Some(&results),
@@ -183,7 +185,7 @@ fn try_answer(corpus: &Path, cases: &[&Case]) -> Result<Answers, Box<dyn Error>>
                 selector: case.selector.clone(),
                 indirect: case.indirect(),
             };
-            select::evaluate(&selection.parse(&selectors)?, &context, &case.kept())
+            selection::evaluate(&selection.parse(&selectors)?, &context, &case.kept())
         };
         let selected = ask().map_err(|error| chain(&error))?;
         Ok(selected.into_iter().map(str::to_owned).collect())

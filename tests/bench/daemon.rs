@@ -11,7 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use cutover::store::Outcome;
+use cutover::domain::records::run::Outcome;
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

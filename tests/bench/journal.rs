@@ -10,10 +10,11 @@
     reason = "a benchmark prints, and panics when its surroundings are not right"
 )]
 
-use cutover::deployment::state::Event;
-use cutover::plan::Plan;
-use cutover::settings::Settings;
-use cutover::store::{Kind, NewDeployment, Request, Store};
+use cutover::adapters::store::Store;
+use cutover::domain::lifecycle::state::Event;
+use cutover::domain::plan::Plan;
+use cutover::domain::records::deployment::{Kind, NewDeployment, Request};
+use cutover::inputs::settings::Settings;
 use mz_sandbox::postgres::{PORT, SUPERUSER, Server};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -90,7 +91,7 @@ fn deployment() -> NewDeployment {
             hooked: Vec::new(),
             default_privileges: Vec::new(),
             version: 1,
-            mode: cutover::plan::Mode::Full,
+            mode: cutover::domain::plan::Mode::Full,
             environment: "prod".to_owned(),
             target: "prod".to_owned(),
             project: "shop".to_owned(),
@@ -99,14 +100,14 @@ fn deployment() -> NewDeployment {
             manifest_hash: "0".repeat(64),
             building: Default::default(),
             green_manifest_hash: "0".repeat(64),
-            baseline: cutover::plan::BaselineUsed::default(),
+            baseline: cutover::domain::plan::BaselineUsed::default(),
             columns: Vec::new(),
             estimated_hydration_ms: None,
             held_back: std::collections::BTreeMap::new(),
             changed_tests: std::collections::BTreeMap::new(),
             held_back_schemas: std::collections::BTreeMap::new(),
             keeps: std::collections::BTreeMap::new(),
-            strategy: cutover::plan::Strategy::Swap,
+            strategy: cutover::domain::plan::Strategy::Swap,
             replacements: Vec::new(),
             schemas: Vec::new(),
             clusters: Vec::new(),

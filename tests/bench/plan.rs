@@ -15,16 +15,17 @@
     reason = "a benchmark prints, and panics when its surroundings are not right"
 )]
 
-use cutover::deployment::builds::uncompiled;
-use cutover::materialize::catalog::{Catalog, Cluster, Object, Schema};
-use cutover::plan::candidate::{Candidate, Input, Materialization};
-use cutover::plan::changes::Changes;
-use cutover::plan::slim::{self, Closed};
-use cutover::plan::{ClusterDefinition, Mode, ObjectKind, Plan};
-use cutover::project::Switches;
-use cutover::project::manifest::Manifest;
-use cutover::project::outcome::{Before, Circumstances, Outcomes};
-use cutover::project::state::Comparison;
+use cutover::domain::catalog::{Catalog, Cluster, ClusterDefinition, Object, ObjectKind, Schema};
+use cutover::domain::plan::{Mode, Plan};
+use cutover::inputs::manifest::Manifest;
+use cutover::inputs::outcome::{Before, Outcomes};
+use cutover::inputs::project::Switches;
+use cutover::inputs::project::dbt_project::circumstances::Circumstances;
+use cutover::inputs::selection::state::Comparison;
+use cutover::operations::builds::uncompiled;
+use cutover::planning::planner::candidate::{Candidate, Input, Materialization};
+use cutover::planning::planner::changes::Changes;
+use cutover::planning::planner::slim::{self, Closed};
 use project::{
     CHANGED, CLUSTERS, COLUMNS, DBT_MODELS, Project, SCHEMAS, materialized, parents, sql,
 };
@@ -284,8 +285,8 @@ impl Production {
                 .flatten()
                 .next();
             let cluster = cluster.map(|named| match named {
-                cutover::plan::candidate::ClusterUse::Named(name)
-                | cutover::plan::candidate::ClusterUse::NeedsQuotes(name) => name,
+                cutover::planning::planner::candidate::ClusterUse::Named(name)
+                | cutover::planning::planner::candidate::ClusterUse::NeedsQuotes(name) => name,
             });
             let object = |id: String, name: String, kind| Object {
                 id,

@@ -16,12 +16,12 @@
 mod dbt;
 mod project;
 
-use cutover::deployment::builds::{Builds, Green};
-use cutover::progress::Reporter;
-use cutover::project::Manifest;
-use cutover::project::outcome::{Before, KeptSql, Outcomes};
-use cutover::release::{Release, Wanted};
-use cutover::settings::Override;
+use cutover::domain::progress::Reporter;
+use cutover::inputs::manifest::Manifest;
+use cutover::inputs::outcome::{Before, KeptSql, Outcomes};
+use cutover::inputs::settings::Override;
+use cutover::operations::builds::{Builds, Green};
+use cutover::operations::release::{Release, Wanted};
 use project::{CHANGED, DBT_MODELS, Project, sql};
 use std::fs;
 use std::process::ExitCode;

@@ -4,7 +4,7 @@
 use crate::corner::{live, map, nothing_left, production, states, wrote_nothing_to_production};
 use crate::requests::{commit, git};
 use crate::support::{Daemon, Outcome, World, eventually};
-use cutover::store::Store;
+use cutover::adapters::store::Store;
 use serde_json::{Value, json};
 use std::process::Command;
 

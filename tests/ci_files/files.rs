@@ -2,7 +2,7 @@
 
 use super::actions::{text, yaml};
 use super::pipeline::component;
-use cutover::settings::{Settings, Sources};
+use cutover::inputs::settings::{Settings, Sources};
 use serde_json::{Value, json};
 use std::path::Path;
 

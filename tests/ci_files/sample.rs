@@ -1,6 +1,6 @@
 //! Reports as builds write them.
 
-use cutover::ci::report::{Kind, NodeReport, NodeState, Report};
+use cutover::operations::ci::report::{Kind, NodeReport, NodeState, Report};
 use std::path::Path;
 
 /// A report of the corner `pr-7`: passed, or with a node that failed.

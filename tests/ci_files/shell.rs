@@ -120,7 +120,7 @@ if [ "$1" = --version ]; then echo 'cutover 0.0.0-noted'; fi
     }
 
     /// What `ci build` leaves, and its exit code.
-    pub fn builds(&self, report: &cutover::ci::report::Report, code: u8) {
+    pub fn builds(&self, report: &cutover::operations::ci::report::Report, code: u8) {
         super::sample::write(&self.folder.join("report.json"), report);
         std::fs::write(self.folder.join("code"), code.to_string()).expect("a file");
     }

@@ -2,7 +2,7 @@
 
 use super::support::{Daemon, JournalServer, Needs, Replay, World, eventually};
 use super::{configuration, world};
-use cutover::store::{Cause, Outcome as Ended};
+use cutover::domain::records::run::{Cause, Outcome as Ended};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 
 use super::support::Daemon;
 use super::{configuration, world};
-use cutover::store::{Cause, Outcome as Ended};
+use cutover::domain::records::run::{Cause, Outcome as Ended};
 use serde_json::json;
 
 /// Waits until it leads; before that a command would do it itself.

@@ -2,8 +2,9 @@
 
 use super::support::{People, eventually};
 use super::{configuration, world};
-use cutover::deployment::state::Event;
-use cutover::store::{Cause, Outcome as Ended, Run, Subject};
+use cutover::domain::lifecycle::state::Event;
+use cutover::domain::records::run::{Cause, Outcome as Ended, Run};
+use cutover::domain::records::subject::Subject;
 use nix::sys::signal::Signal;
 use serde_json::json;
 

@@ -1,9 +1,10 @@
 //! The client, and the real `cutover --server`.
 
 use super::daemon::{OF_CI, World};
-use cutover::daemon::board::{Activity, Role};
-use cutover::failure::{Class, Classify};
-use cutover::http::document::{Act, Release};
+use cutover::domain::lifecycle::role::Role;
+use cutover::foundation::failure::{Class, Classify};
+use cutover::interfaces::api::document::{Act, Release};
+use cutover::operations::daemon::status::Activity;
 use serde_json::{Value, json};
 use std::process::{Command as Program, Output};
 use std::time::{Duration, Instant};
@@ -56,7 +57,7 @@ async fn the_client_knows_every_route() {
         deployment: Some("id".to_owned()),
         ..Act::default()
     };
-    let verb = cutover::deployment::Verb::Abort;
+    let verb = cutover::domain::lifecycle::verb::Verb::Abort;
     let accepted = client
         .act("prod", verb, &act, "k2")
         .await
@@ -66,11 +67,11 @@ async fn the_client_knows_every_route() {
         force: true,
         ..Act::default()
     };
-    let verb = cutover::deployment::Verb::Promote;
+    let verb = cutover::domain::lifecycle::verb::Verb::Promote;
     let error = client.act("prod", verb, &force, "k3").await;
     let error = error.expect_err("nothing is forced but a rollback");
     assert_eq!(error.status(), Some(422), "{error}");
-    let verb = cutover::deployment::Verb::ForceRollback;
+    let verb = cutover::domain::lifecycle::verb::Verb::ForceRollback;
     let error = client.act("prod", verb, &force, "k4").await;
     let error = error.expect_err("not now").to_string();
     assert!(error.contains("cannot force a rollback"), "{error}");
@@ -125,7 +126,14 @@ async fn the_command_line_asks_a_daemon() {
     }
     // The release that nobody waited for; workers refuse another one until it has ended.
     let until = Instant::now() + Duration::from_secs(60);
-    while world.daemon.board.one("prod").expect("prod").activity != Activity::Idle {
+    while world
+        .daemon
+        .status_board
+        .one("prod")
+        .expect("prod")
+        .activity
+        != Activity::Idle
+    {
         assert!(Instant::now() < until, "it ends");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

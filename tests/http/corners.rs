@@ -2,13 +2,14 @@
 
 use super::daemon::{CORNERS, OF_CI, PROMOTER, READER, RELEASER, World};
 use super::{ask, get, openapi, post, sent};
-use cutover::ci::record::Record;
-use cutover::ci::report::{Kind, Report, Verdict};
-use cutover::client::Item;
-use cutover::daemon::request::{Command, CornerWish};
-use cutover::http::ROUTES;
-use cutover::source::Reference;
-use cutover::store::{Corner, CornerState, Subject, corner_lead};
+use cutover::domain::location::repository::Reference;
+use cutover::domain::records::corner::{Corner, CornerState, corner_lead};
+use cutover::domain::records::subject::Subject;
+use cutover::interfaces::client::Item;
+use cutover::interfaces::http::ROUTES;
+use cutover::operations::ci::record::Record;
+use cutover::operations::ci::report::{Kind, Report, Verdict};
+use cutover::operations::daemon::request::{Command, CornerWish};
 use serde_json::{Value, json};
 use std::process::{Command as Program, Output};
 

@@ -5,18 +5,26 @@
     reason = "the tests and the benchmark use a part of it each"
 )]
 
-use cutover::client::{Address, Client, Options};
-use cutover::daemon::Daemon;
-use cutover::daemon::board::{Activity, DeploymentStatus, News, Role};
-use cutover::daemon::request::{Accepted, AcceptedCorner, Command, Declined, Idempotency, Request};
-use cutover::deployment::Verb;
-use cutover::deployment::state::{Event, State};
-use cutover::http::{self, Handle};
-use cutover::metrics::Metrics;
-use cutover::progress::Progress;
-use cutover::settings::http::Http;
-use cutover::settings::{Policy, Settings, Sources, Span};
-use cutover::store::{Cause, Kind, NewDeployment, NewRun, Outcome, Store, Subject};
+use cutover::adapters::store::Store;
+use cutover::domain::lifecycle::policy::Policy;
+use cutover::domain::lifecycle::role::Role;
+use cutover::domain::lifecycle::state::{Event, State};
+use cutover::domain::lifecycle::verb::Verb;
+use cutover::domain::progress::Progress;
+use cutover::domain::records::deployment::{Kind, NewDeployment};
+use cutover::domain::records::run::{Cause, NewRun, Outcome};
+use cutover::domain::records::subject::Subject;
+use cutover::foundation::span::Span;
+use cutover::inputs::settings::http::Http;
+use cutover::inputs::settings::{Settings, Sources};
+use cutover::interfaces::client::{Address, Client, Options};
+use cutover::interfaces::http::{self, Handle};
+use cutover::operations::daemon::Daemon;
+use cutover::operations::daemon::request::{
+    Accepted, AcceptedCorner, Command, Declined, Idempotency, Request,
+};
+use cutover::operations::daemon::status::{Activity, DeploymentStatus, News};
+use cutover::operations::metrics::Metrics;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -95,7 +103,7 @@ impl World {
             let requests = daemon.take_in(name);
             daemon.set_store(name, Some(store.clone()));
             daemon
-                .board
+                .status_board
                 .change(name, |status| status.role = Role::Leader);
             let (daemon, asked) = (Arc::clone(&daemon), Arc::clone(&asked));
             tokio::spawn(worker(name, daemon, requests, asked));
@@ -151,7 +159,7 @@ pub fn deployment(environment: &str) -> NewDeployment {
     });
     NewDeployment {
         plan: serde_json::from_value(plan).expect("a plan"),
-        request: cutover::store::Request {
+        request: cutover::domain::records::deployment::Request {
             revision: None,
             checks: Vec::new(),
             kind: Kind::Full,
@@ -245,7 +253,7 @@ async fn worker(
             }),
             (_, Command::Start(_)) => {
                 daemon
-                    .board
+                    .status_board
                     .change(name, |status| status.activity = Activity::Planning);
                 tokio::spawn(release(
                     name,
@@ -342,14 +350,16 @@ async fn worker(
 
 /// What a worker shows of corners.
 mod corners {
-    use cutover::ci::collect::Collected;
-    use cutover::ci::report::{Kind, Report, Verdict};
-    use cutover::daemon::Daemon;
-    use cutover::daemon::board::{News, OfCorner};
-    use cutover::daemon::corners::shown::{BuildStatus, Failure, Phase, TeardownStatus};
-    use cutover::daemon::request::{CornerRequest, CornerWish};
-    use cutover::failure::Class;
-    use cutover::progress::Progress;
+    use cutover::domain::progress::Progress;
+    use cutover::foundation::failure::Class;
+    use cutover::operations::ci::collect::Collected;
+    use cutover::operations::ci::report::{Kind, Report, Verdict};
+    use cutover::operations::daemon::Daemon;
+    use cutover::operations::daemon::corners::status::{
+        BuildStatus, Failure, Phase, TeardownStatus,
+    };
+    use cutover::operations::daemon::request::{CornerRequest, CornerWish};
+    use cutover::operations::daemon::status::{News, OfCorner};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -381,7 +391,7 @@ mod corners {
                         ..Collected::default()
                     }),
                 };
-                let shown = &daemon.board.corners;
+                let shown = &daemon.status_board.corners;
                 shown.change(environment, &name, |asked| asked.teardown = Some(teardown));
             }
             CornerWish::Build(wish) => {
@@ -397,7 +407,7 @@ mod corners {
                     ended_at: None,
                     failure: None,
                 };
-                let shown = &daemon.board.corners;
+                let shown = &daemon.status_board.corners;
                 shown.change(environment, &name, |asked| asked.build = Some(build));
                 tokio::spawn(build_of(environment, Arc::clone(daemon), name, id));
             }
@@ -420,7 +430,7 @@ mod corners {
             hint: "push the branch".to_owned(),
         });
         report.error = failure.as_ref().map(|failure| failure.message.clone());
-        daemon.board.corners.tell(News {
+        daemon.status_board.corners.tell(News {
             environment: environment.to_owned(),
             deployment: None,
             at: now,
@@ -433,7 +443,7 @@ mod corners {
             }),
         });
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let shown = &daemon.board.corners;
+        let shown = &daemon.status_board.corners;
         shown.change(environment, &name, |asked| {
             asked.report = Some((id.clone(), Arc::new(report)));
             if let Some(build) = asked.build.as_mut().filter(|build| build.id == id) {
@@ -447,7 +457,7 @@ mod corners {
 /// Puts a deployment on the board, as a worker does before it answers.
 fn show(daemon: &Daemon, name: &str, id: &str, state: State) -> jiff::Timestamp {
     let now = jiff::Timestamp::now();
-    daemon.board.change(name, |status| {
+    daemon.status_board.change(name, |status| {
         status.activity = Activity::Releasing;
         status.deployment = Some(DeploymentStatus {
             id: id.to_owned(),
@@ -467,7 +477,7 @@ async fn release(name: &'static str, daemon: Arc<Daemon>, id: String, end: State
     for (pause, state) in [(400, State::Building), (80, State::Hydrating), (80, end)] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         let now = show(&daemon, name, &id, state);
-        daemon.board.tell(News {
+        daemon.status_board.tell(News {
             environment: name.to_owned(),
             deployment: Some(id.clone()),
             at: now,
@@ -479,6 +489,6 @@ async fn release(name: &'static str, daemon: Arc<Daemon>, id: String, end: State
         });
     }
     daemon
-        .board
+        .status_board
         .change(name, |status| status.activity = Activity::Idle);
 }

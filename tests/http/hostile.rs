@@ -2,7 +2,7 @@
 
 use super::daemon::{OF_CI, READER, RELEASER, World};
 use super::{get, post, sent};
-use cutover::daemon::request::Command;
+use cutover::operations::daemon::request::Command;
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -4,9 +4,9 @@ use super::certificate::{HERE, certificate};
 use super::daemon::{READER, World, settings};
 use super::get;
 use super::hostile::raw;
-use cutover::client::{Address, Client, Options};
-use cutover::failure::{Class, Classify};
-use cutover::http::{self, HttpError};
+use cutover::foundation::failure::{Class, Classify};
+use cutover::interfaces::client::{Address, Client, Options};
+use cutover::interfaces::http::{self, HttpError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use std::path::Path;
 async fn what_cannot_be_listened_on_is_said_at_once() {
     let world = World::start(|_| {}).await;
     let base = world.base.path();
-    let bind = async |change: fn(&mut cutover::settings::http::Http)| {
+    let bind = async |change: fn(&mut cutover::inputs::settings::http::Http)| {
         let mut settings = settings(&world.base);
         settings.socket = None;
         change(&mut settings);

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 pub fn document() -> Value {
-    serde_json::from_str(cutover::http::OPENAPI).expect("JSON")
+    serde_json::from_str(cutover::interfaces::http::OPENAPI).expect("JSON")
 }
 
 /// Asserts that an answer is one of those that the description has for the route.

@@ -1,10 +1,10 @@
 //! News as server-sent events.
 
 use super::daemon::{READER, RELEASER, World};
-use cutover::client::{Address, Client, Item, Options};
-use cutover::daemon::board::News;
-use cutover::http::problem::Kind;
-use cutover::progress::Progress;
+use cutover::domain::progress::Progress;
+use cutover::interfaces::api::problem::Kind;
+use cutover::interfaces::client::{Address, Client, Item, Options};
+use cutover::operations::daemon::status::News;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -22,8 +22,8 @@ async fn news_are_streamed_until_the_daemon_stops() {
         },
         corner: None,
     };
-    world.daemon.board.tell(news("prod", "one"));
-    world.daemon.board.tell(news("ci", "two\nlines"));
+    world.daemon.status_board.tell(news("prod", "one"));
+    world.daemon.status_board.tell(news("ci", "two\nlines"));
     let text = |item: Option<Item>| {
         let Some(Item::News(news)) = item else {
             panic!("{item:?}");
@@ -39,7 +39,7 @@ async fn news_are_streamed_until_the_daemon_stops() {
     for number in 0..5000 {
         world
             .daemon
-            .board
+            .status_board
             .tell(news("prod", &format!("{number} {}", "x".repeat(1000))));
     }
     let mut missed = 0;
@@ -101,7 +101,7 @@ async fn a_token_that_is_taken_away_is_told_nothing_more() {
         .handle
         .reload(&world.settings, world.base.path())
         .expect("reloaded");
-    world.daemon.board.tell(News {
+    world.daemon.status_board.tell(News {
         environment: "prod".to_owned(),
         deployment: None,
         at: jiff::Timestamp::now(),

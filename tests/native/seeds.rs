@@ -1,8 +1,8 @@
 //! Seeds against the reader and the types of the installed dbt itself.
 
 use crate::support::chance::Chance;
-use cutover::build::native::Seed;
-use cutover::build::native::seed::{Format, Value};
+use cutover::planning::recipe::Seed;
+use cutover::planning::recipe::seed::{Format, Value};
 use serde_json::Value as Json;
 use std::path::Path;
 use std::process::Command;

@@ -4,7 +4,8 @@
 #![allow(clippy::print_stdout, reason = "the figures")]
 
 use crate::support::{Daemon, JournalServer, Needs, Replay, Snapshot, Stop, World, eventually};
-use cutover::store::{Outcome as Ended, Run, Summary};
+use cutover::domain::records::deployment::Summary;
+use cutover::domain::records::run::{Outcome as Ended, Run};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

@@ -18,7 +18,7 @@ mod support;
 mod unknown;
 
 use cases::{Case, Expected, cases};
-use cutover::plan::RefusalName;
+use cutover::domain::plan::refusal::RefusalName;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use support::{Needs, World};

@@ -4,11 +4,11 @@
 use crate::project;
 use crate::support::chance::Chance;
 use crate::support::{Needs, World};
-use cutover::deployment::builds::{Builds, Green};
-use cutover::progress::Reporter;
-use cutover::project::outcome::{Before, Outcomes};
-use cutover::release::{Release, Wanted};
-use cutover::settings::Override;
+use cutover::domain::progress::Reporter;
+use cutover::inputs::outcome::{Before, Outcomes};
+use cutover::inputs::settings::Override;
+use cutover::operations::builds::{Builds, Green};
+use cutover::operations::release::{Release, Wanted};
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
@@ -122,8 +122,8 @@ fn builds(world: &World, name: &str, flavour: Option<&str>) -> Builds {
 
 /// What comes out, the short way where something is known.
 async fn outcomes(builds: &Builds, known: Option<(&Outcomes, &Path)>) -> Outcomes {
-    let baseline =
-        known.map(|(_, place)| cutover::project::Manifest::read(place).expect("a manifest"));
+    let baseline = known
+        .map(|(_, place)| cutover::inputs::manifest::Manifest::read(place).expect("a manifest"));
     let before = known.map(|(outcomes, _)| Before {
         manifest: baseline.as_ref(),
         outcomes,

@@ -2,11 +2,11 @@
 //!
 //! Needs a dbt: `CUTOVER_TEST_DBT`, or `.venv/bin/dbt` in this repository. Without one it says so and passes.
 
-use cutover::build::environment::{Passes, Variables, allowed};
-use cutover::build::{BuildError, Dbt, Invoker, PrivateProfile};
-use cutover::failure::{Class, Classify};
-use cutover::progress::Reporter;
-use cutover::project::run_results::CompileResults;
+use cutover::adapters::dbt::{BuildError, Dbt, Invoker, PrivateProfile};
+use cutover::domain::progress::Reporter;
+use cutover::foundation::failure::{Class, Classify};
+use cutover::foundation::process::environment::{Passes, Variables, allowed};
+use cutover::inputs::manifest::run_results::CompileResults;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,7 +65,7 @@ fn invoker(dbt: &Path, folder: &Path) -> Invoker {
     }
 }
 
-fn refused(result: Result<cutover::build::Invocation, BuildError>) {
+fn refused(result: Result<cutover::adapters::dbt::Invocation, BuildError>) {
     let error = result.expect_err("nobody listens there");
     assert_eq!(error.class(), Class::Transient, "{error}");
     assert!(error.to_string().contains("Connection refused"), "{error}");

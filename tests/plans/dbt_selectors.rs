@@ -2,7 +2,7 @@
 //!
 //! Needs a dbt: `CUTOVER_TEST_DBT`, or `.venv/bin/dbt` in this repository. Without one it says so and passes.
 
-use cutover::build::selector::{Node, for_node, for_nodes};
+use cutover::inputs::selection::exact::{Node, for_node, for_nodes};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

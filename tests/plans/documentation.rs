@@ -1,15 +1,16 @@
 //! What the documents list must be what the code knows.
 
-use cutover::artifacts::Name;
-use cutover::bundle;
-use cutover::deployment::state::State;
-use cutover::failure::Class;
-use cutover::plan::RefusalName;
-
-use cutover::settings::{Environment, Policy, Settings, Sources};
+use cutover::adapters::artifacts::Name;
+use cutover::domain::lifecycle::policy::Policy;
+use cutover::domain::lifecycle::state::State;
+use cutover::domain::plan::refusal::RefusalName;
+use cutover::foundation::failure::Class;
+use cutover::inputs::settings::{Environment, Settings, Sources};
+use cutover::operations::bundle;
+use regex::Regex;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn document(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -190,23 +191,9 @@ fn every_setting_of_the_images_is_one() {
 #[test]
 fn links_between_the_documents_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let documents = [
-        "README.md",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "deploy/README.md",
-        "docs/architecture.md",
-        "docs/benchmarks.md",
-        "docs/bundles.md",
-        "docs/ci-platforms.md",
-        "docs/glossary.md",
-        "docs/operations.md",
-        "docs/questions.md",
-    ];
-    for path in documents {
-        let text = document(path);
-        let folder = Path::new(path).parent().expect("a folder");
+    for path in documents().into_iter().chain(["CHANGELOG.md".to_owned()]) {
+        let text = document(&path);
+        let folder = Path::new(&path).parent().expect("a folder");
         for link in text.split("](").skip(1) {
             let target = link.split([')', '#']).next().unwrap_or_default();
             if target.is_empty() || target.contains("://") {
@@ -220,21 +207,140 @@ fn links_between_the_documents_lead_somewhere() {
     }
 }
 
+/// The source files of a module and right below it. Its path begins with the room, and so is looked for on every floor.
+fn files_of(module: &str) -> Vec<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let floors = std::fs::read_dir(&source).into_iter().flatten().flatten();
+    let places = floors.map(|floor| floor.path().join(module.replace("::", "/")));
+    places
+        .flat_map(|place| {
+            let below = std::fs::read_dir(&place).into_iter().flatten().flatten();
+            let below = below.map(|entry| entry.path());
+            below
+                .chain([place.with_extension("rs")])
+                .collect::<Vec<_>>()
+        })
+        .filter(|path| path.is_file())
+        .collect()
+}
+
+/// Whether one of these words, the name and one of these signs follow each other in the module's files.
+fn is_defined(path: &str, words: &[&str], signs: &str) -> bool {
+    let (module, name) = path.rsplit_once("::").expect("a path");
+    files_of(module).into_iter().any(|file| {
+        let text = std::fs::read_to_string(file).expect("a source file");
+        words.iter().any(|word| {
+            let begin = format!("{word} {name}");
+            text.match_indices(&begin)
+                .any(|(at, _)| text[at + begin.len()..].starts_with(|it| signs.contains(it)))
+        })
+    })
+}
+
 /// Whether a function of a module is in its file, or in one of the files below it.
 fn is_in_source(path: &str) -> bool {
-    let (module, function) = path.rsplit_once("::").expect("a path");
-    let place = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src")
-        .join(module.replace("::", "/"));
-    let below = std::fs::read_dir(&place).into_iter().flatten().flatten();
-    let files = below
-        .map(|entry| entry.path())
-        .filter(|path| path.is_file());
-    let defined = [format!("fn {function}("), format!("fn {function}<")];
-    files.chain([place.with_extension("rs")]).any(|file| {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        defined.iter().any(|defined| text.contains(defined))
-    })
+    is_defined(path, &["fn"], "(<")
+}
+
+/// Whether the path is that of a module, of a function, or of a type or constant.
+fn is_anything(path: &str) -> bool {
+    let words = ["enum", "struct", "trait", "const", "mod"];
+    !files_of(path).is_empty() || is_in_source(path) || is_defined(path, &words, " :;<({")
+}
+
+fn documents() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "deploy/README.md",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for folder in ["docs", "docs/adr"] {
+        let entries = std::fs::read_dir(root.join(folder)).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        found.extend(
+            names
+                .filter(|name| name.ends_with(".md"))
+                .map(|name| format!("{folder}/{name}")),
+        );
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_path_of_the_code_that_a_document_names_is_there() {
+    assert!(is_anything("lifecycle::state::State"));
+    assert!(is_anything("deployment::cutover"));
+    assert!(!is_anything("deployment::cutover::swop"));
+    assert!(!is_anything("deployment::cutter"));
+    let path = Regex::new(r"`([a-z_]+(?:::\w+)+)`").expect("a pattern");
+    let (mut missing, mut seen) = (Vec::new(), 0);
+    for name in documents() {
+        for (at, line) in document(&name).lines().enumerate() {
+            for found in path.captures_iter(line) {
+                seen += 1;
+                if !is_anything(&found[1]) && !is_a_room(&found[1]) {
+                    missing.push(format!("{name}:{}: {}", at + 1, &found[1]));
+                }
+            }
+        }
+    }
+    assert!(seen > 300, "{seen}");
+    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
+}
+
+fn all_sources(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            all_sources(&path, text);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).expect("a source file"));
+        }
+    }
+}
+
+#[test]
+fn what_complains_of_a_new_thing_is_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = String::new();
+    for folder in ["src", "tests"] {
+        all_sources(&root.join(folder), &mut sources);
+    }
+    let page = document("docs/architecture.md");
+    let rows = rows(&page, "Where do I put …");
+    let name = Regex::new(r"`(\w+_\w+)`").expect("a pattern");
+    let named = rows.iter().flat_map(|row| name.captures_iter(row[2]));
+    let named: BTreeSet<String> = named.map(|found| found[1].to_owned()).collect();
+    assert!(rows.len() > 10 && named.len() > 10, "{named:?}");
+    let missing: Vec<&String> = named
+        .iter()
+        .filter(|name| !sources.contains(&format!("fn {name}()")))
+        .collect();
+    assert_eq!(missing, Vec::<&String>::new());
+}
+
+/// A room with its floor, as the table of rooms has it.
+fn is_a_room(path: &str) -> bool {
+    let place = format!("src/{}.rs", path.replace("::", "/"));
+    path.matches("::").count() == 1 && Path::new(env!("CARGO_MANIFEST_DIR")).join(place).is_file()
+}
+
+#[test]
+fn every_word_of_the_glossary_lives_in_a_file() {
+    let glossary = document("docs/glossary.md");
+    let rows = rows(&glossary, "Words");
+    assert!(rows.len() > 40);
+    for row in rows {
+        let file = row[2].trim_matches('`');
+        let is_there = Path::new(env!("CARGO_MANIFEST_DIR")).join(file).is_file();
+        assert!(is_there && file.ends_with(".rs"), "{}: {file:?}", row[0]);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a release would do: the project and its configuration are read, compared and selected from as dbt
 //! does, and what is refused or said of it is what the documents list.
 
+mod architecture;
 mod bad_input;
 mod changed_tests;
 mod clusters;

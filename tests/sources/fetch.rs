@@ -1,9 +1,9 @@
 //! References, work trees and folders, with repositories on this machine.
 
 use super::repository::{Place, Repository, fetch, git, resolve};
-use cutover::failure::{Class, Classify, with_causes};
-use cutover::settings;
-use cutover::source::{Revision, SourceError};
+use cutover::adapters::source::SourceError;
+use cutover::domain::location::repository::Revision;
+use cutover::foundation::failure::{Class, Classify, with_causes};
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -366,7 +366,8 @@ async fn failures_say_what_is_wrong() {
     let slow = place
         .open(|settings| {
             settings.url = Some(format!("https://127.0.0.1:{port}/x"));
-            settings.fetch_timeout = Some(settings::Span(Duration::from_millis(300)));
+            settings.fetch_timeout =
+                Some(cutover::foundation::span::Span(Duration::from_millis(300)));
         })
         .expect("a source");
     let error = fetch(&slow).await.expect_err("too slow");

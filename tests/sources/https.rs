@@ -3,9 +3,9 @@
 use super::repository::{Place, Repository, fetch, resolve};
 use super::server::{Conduct, GitServer, PASSWORD, USER};
 use super::support::{PATIENCE, Running, eventually};
-use cutover::failure::{Class, Classify, with_causes};
-use cutover::settings;
-use cutover::source::{Source, SourceError};
+use cutover::adapters::source::{Source, SourceError};
+use cutover::foundation::failure::{Class, Classify, with_causes};
+use cutover::inputs::settings;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -309,7 +309,7 @@ async fn a_server_that_hangs_or_cuts_off_is_given_up_and_leaves_nothing() {
     let server = GitServer::of(repository.path()).await;
     let place = Place::new();
     let slow = entering(&place, &server, |settings| {
-        settings.fetch_timeout = Some(settings::Span(Duration::from_millis(700)));
+        settings.fetch_timeout = Some(cutover::foundation::span::Span(Duration::from_millis(700)));
     });
     server.does(Conduct::Hangs);
     let began = Instant::now();

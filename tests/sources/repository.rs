@@ -1,8 +1,9 @@
 //! A repository on this machine, and the place that it is fetched to.
 
-use cutover::project::Environment;
-use cutover::settings;
-use cutover::source::{Checkout, Revision, Source, SourceError};
+use cutover::adapters::source::{Checkout, Source, SourceError};
+use cutover::domain::location::repository::Revision;
+use cutover::foundation::environment::Environment;
+use cutover::inputs::settings;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio_util::sync::CancellationToken;

@@ -1,7 +1,8 @@
 //! Revisions of pull requests: whose they are, and where they began.
 
 use super::repository::{Place, Repository};
-use cutover::source::{Reference, Source, SourceError};
+use cutover::adapters::source::{Source, SourceError};
+use cutover::domain::location::repository::Reference;
 use tokio_util::sync::CancellationToken;
 
 fn at(source: &Source, name: &str, reference: &str) -> Source {

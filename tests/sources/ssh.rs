@@ -3,8 +3,8 @@
 
 use super::repository::{Place, Repository, fetch};
 use super::support::{Outcome, Running};
-use cutover::failure::{Class, Classify};
-use cutover::source::SourceError;
+use cutover::adapters::source::SourceError;
+use cutover::foundation::failure::{Class, Classify};
 use std::os::unix::fs::PermissionsExt;
 use tokio::process::Command;
 

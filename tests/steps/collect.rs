@@ -1,7 +1,7 @@
 //! Clearing up after deployments that ended: records, artifacts, files, and what is left on the server.
 
 use crate::support::{Daemon, Needs, Replay, World};
-use cutover::deployment::state::Event;
+use cutover::domain::lifecycle::state::Event;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 

@@ -1,10 +1,10 @@
 //! Releases in place: one changed materialized view gets its new definition, and nothing else is built.
 
-use crate::support::{FakeDbt, Needs, Outcome, Readers, SUPPORTED_DBT, Snapshot, World};
+#![allow(clippy::print_stdout, reason = "the seed that repeats a run")]
+
+use crate::support::{FakeDbt, Needs, Outcome, Readers, SUPPORTED_DBT, Snapshot, World, chance};
 use mz_sandbox::Options;
-use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::time::Duration;
 
 const REPLACE: [&str; 3] = ["deploy", "--strategy", "replace"];
 
@@ -393,49 +393,25 @@ async fn killed(
     action: &str,
     nth: u32,
 ) -> Result<(), Outcome> {
-    if let "before" | "after" = action {
-        let variable = "CUTOVER_TEST_KILL_AT_WRITE".to_owned();
-        let point = format!("{action}:{nth}");
-        world.environment.insert(variable.clone(), point);
-        let outcome = world.cutover(command).await;
-        world.environment.remove(&variable);
-        return match outcome.code {
-            None => Ok(()),
-            Some(_) => Err(outcome),
-        };
-    }
-    world
-        .sql
-        .run(&format!(
-            r"INSERT INTO mz_sandbox.faults (pattern, action, nth) VALUES ('^/\* cutover: ', '{action}', {nth})"
-        ))
-        .await;
-    let running = world.spawn(command);
-    let id = running.id();
-    let ended = running.ended();
-    tokio::pin!(ended);
-    let killed = loop {
-        tokio::select! {
-            outcome = &mut ended => break Err(outcome),
-            () = tokio::time::sleep(Duration::from_millis(10)) => {
-                let held = "SELECT coalesce(sum(held), 0)::text FROM mz_sandbox.faults";
-                if world.sql.value(held).await != "0" {
-                    crate::support::send(id, Signal::SIGKILL);
-                    ended.await;
-                    break Ok(());
-                }
-            }
+    match action {
+        "before" | "after" => world.killed_at_write(action, nth, command).await,
+        _ => {
+            let statements = r"^/\* cutover: ";
+            world.killed_at(statements, action, nth, command).await
         }
-    };
-    world.let_go().await;
-    killed
+    }
 }
 
+/// One point in [`stride`] is visited, others each time; `CUTOVER_TEST_MATRIX_SEED` repeats those of a run that
+/// printed it.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_anywhere_it_ends_right() {
     let Some(mut world) = world(false).await else {
         return;
     };
+    let seed = std::env::var("CUTOVER_TEST_MATRIX_SEED").ok();
+    let seed = seed.map_or_else(chance::any, |seed| seed.parse().expect("a number"));
+    println!("CUTOVER_TEST_MATRIX_SEED={seed}");
     let echo = Echo::of(&mut world).await;
     let readers = Readers::start(&world, 1).await;
     let untouched = world.snapshot().await;
@@ -447,7 +423,8 @@ async fn killed_anywhere_it_ends_right() {
                 "before" | "after" => stride().div_ceil(4),
                 _ => stride(),
             };
-            let offset = (at * 5 + turn * 3) % stride;
+            let row = u64::from(at * 5 + turn * 3) + seed;
+            let offset = u32::try_from(row % u64::from(stride)).expect("small");
             for nth in (1 + offset..).step_by(stride as usize) {
                 echo.says(live + 1);
                 if let Some(before) = scenario.before {

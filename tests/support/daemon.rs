@@ -1,7 +1,8 @@
 //! The real daemon, run as a child process and asked over its socket.
 
 use super::{Outcome, Running, World, eventually};
-use cutover::store::{Run, Store};
+use cutover::adapters::store::Store;
+use cutover::domain::records::run::Run;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};

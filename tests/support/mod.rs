@@ -23,6 +23,7 @@ mod people;
 mod postgres;
 mod project;
 mod readers;
+mod real;
 mod replay;
 mod server;
 mod world;

@@ -1,7 +1,6 @@
 //! Everything that a test works in: a server, a project, the deploying role's connection.
 
-use super::fake::{self, FakeDbt};
-use super::{Outcome, PATIENCE, Project, Running, Server, Snapshot, Sql};
+use super::{Outcome, PATIENCE, Project, Running, Server, Snapshot, Sql, real};
 use mz_sandbox::Options;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -38,30 +37,6 @@ pub struct World {
     home: tempfile::TempDir,
 }
 
-/// The dbt for the tests.
-fn dbt() -> Option<PathBuf> {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/dbt");
-    std::env::var_os("CUTOVER_TEST_DBT")
-        .map(PathBuf::from)
-        .or_else(|| repository.is_file().then_some(repository))
-}
-
-/// The test binaries whose subject is dbt as a process, or what it inherits: they start it anew for
-/// every invocation. For the others it is the same dbt, forked from a warm one, in a tenth of the time.
-const WITH_COLD_DBT: [&str; 3] = ["release", "interruptions", "disk"];
-
-/// What a shell runs for dbt.
-fn started(dbt: &Path) -> String {
-    let cold = format!("'{}'", dbt.display());
-    let python = dbt.with_file_name("python3");
-    let may = std::env::var_os("CUTOVER_TEST_DBT_WARM").is_none_or(|said| said != "no");
-    if !may || !python.is_file() || WITH_COLD_DBT.contains(&env!("CARGO_CRATE_NAME")) {
-        return cold;
-    }
-    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dbt/client.py");
-    format!("'{}' -I -S '{}' {cold}", python.display(), client.display())
-}
-
 impl World {
     /// A world with two clusters and no schema; `None`, with a word on why, when this machine
     /// cannot run the test.
@@ -71,7 +46,7 @@ impl World {
 
     /// A world on a stand-in with these options.
     pub async fn start_with(needs: Needs, options: Options) -> Option<Self> {
-        let Some(dbt) = dbt() else {
+        let Some(dbt) = real::dbt() else {
             eprintln!("skipped: no dbt in CUTOVER_TEST_DBT or .venv");
             return None;
         };
@@ -92,7 +67,7 @@ impl World {
 
     /// Another project, with names of its own, on the same server. It must not outlive this world.
     pub async fn beside(&self, prefix: &str) -> Self {
-        let dbt = dbt().expect("this world has one");
+        let dbt = real::dbt().expect("this world has one");
         Self::on(self.server.share(), prefix.to_owned(), &dbt).await
     }
 
@@ -101,11 +76,7 @@ impl World {
         let project = Project::new(&prefix);
         let home = tempfile::tempdir().expect("a folder");
         // The version costs a start of Python and a question to a registry; it has its own test.
-        let quick = FakeDbt::write(
-            &home.path().join("bin"),
-            fake::SUPPORTED,
-            &format!("exec {} \"$@\"", started(dbt)),
-        );
+        let quick = real::quick(&home.path().join("bin"), &real::warm(dbt));
         let world = Self {
             project,
             sql,
@@ -134,6 +105,13 @@ impl World {
         let world = Self::start(needs).await?;
         world.produce().await;
         Some(world)
+    }
+
+    /// From now on each invocation of dbt is a process that is started anew: where dbt as a process is the
+    /// subject, or what it inherits.
+    pub fn starts_dbt_anew(&self) {
+        let dbt = real::dbt().expect("this world has one");
+        real::quick(&self.home.path().join("bin"), &real::cold(&dbt));
     }
 
     /// Puts the project into production by a real `dbt build`.

@@ -1,0 +1,16 @@
+//! The words that everybody speaks: states and events, plans, the catalog, records, checks, places.
+
+pub mod catalog;
+pub mod checks;
+/// The life of a deployment: its states, events and verbs.
+pub mod lifecycle;
+/// Where things are: repositories, journals, artifact stores.
+pub mod location;
+/// What a deployment will do, as it is stored and shown.
+pub mod plan;
+/// What a running deployment tells its observers.
+pub mod progress;
+/// What a server says about hydration, lag and replicas at one moment.
+pub mod reading;
+/// What the journal keeps, as data.
+pub mod records;

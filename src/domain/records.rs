@@ -1,0 +1,8 @@
+//! What the journal keeps, as data.
+
+pub mod corner;
+pub mod deployment;
+pub mod run;
+pub mod subject;
+/// Texts that every journal can keep.
+pub mod text;

@@ -1,0 +1,9 @@
+//! The section `checks`.
+
+/// Every fault of a list of checks, with its place.
+mod faults;
+
+pub(super) use faults::{CheckFault, named_twice, of as faults_of};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! How people and programs reach it.
+
+/// The documents and problems of the HTTP API, shared by server and client.
+pub mod api;
+/// The command line: arguments, output, signals, exit codes.
+pub mod cli;
+/// A client of the daemon's HTTP API.
+pub mod client;
+/// The HTTP API of the daemon.
+pub mod http;
+/// What commands print, as data.
+pub mod record;
+/// From a configuration to a daemon that runs until it is told to stop.
+pub mod serve;

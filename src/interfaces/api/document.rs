@@ -1,0 +1,197 @@
+//! What goes over the wire beside what has types of its own. The client reads the same types.
+
+use crate::domain::location::repository::Reference;
+use crate::domain::plan::refusal::RefusalName;
+use crate::domain::records::run::{Cause, Run};
+use crate::inputs::selection::Selection;
+use crate::interfaces::record::EventView;
+use crate::operations::ci::listing::Listed;
+use crate::operations::ci::report::Report;
+use crate::operations::daemon::corners::status::{BuildStatus, TeardownStatus};
+use crate::operations::daemon::request::{BuildWish, Start};
+use crate::operations::daemon::status::Status;
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/environments`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Environments {
+    /// Those that the caller may see, sorted by name.
+    pub environments: Vec<Status>,
+}
+
+/// `GET /v1/deployments/{id}/events`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Events {
+    /// The whole id of the deployment.
+    pub deployment: String,
+    /// What happened, in order.
+    pub events: Vec<EventView>,
+}
+
+/// `GET /v1/environments/{env}/runs`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Runs {
+    /// The latest first.
+    pub runs: Vec<Run>,
+}
+
+/// The body of `POST /v1/environments/{env}/releases`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Release {
+    /// All of `vars.deployment`, whatever changed.
+    pub full: bool,
+    /// Whether missing schemas and clusters are created.
+    pub bootstrap: bool,
+    /// Refusals accepted by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<RefusalName>,
+    /// What the release begins with, in dbt's grammar.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub select: Vec<String>,
+    /// What is left out of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// A selector of `selectors.yml` instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Whether it is staged and checked, and then waits for somebody to promote it.
+    pub wait_for_promotion: bool,
+}
+
+impl Release {
+    /// What is wished.
+    ///
+    /// # Errors
+    /// What contradicts itself, or cannot be allowed; one sentence.
+    pub fn start(self) -> Result<Start, String> {
+        let selects = !self.select.is_empty() || !self.exclude.is_empty();
+        if self.full && (selects || self.selector.is_some()) {
+            return Err("`full` takes everything; select, exclude and selector take a part".into());
+        }
+        stands_alone(selects, self.selector.as_ref())?;
+        if let Some(name) = self.allow.iter().find(|name| !name.is_allowable()) {
+            return Err(format!(
+                "`{name}` cannot be allowed: it would lose data or break the cutover"
+            ));
+        }
+        Ok(Start {
+            subject: None,
+            cause: Cause::Api,
+            full: self.full,
+            bootstrap: self.bootstrap,
+            allow: self.allow,
+            selection: Selection::of_changes(self.select, self.exclude, self.selector),
+            waits_for_promotion: self.wait_for_promotion,
+        })
+    }
+}
+
+/// A selector says everything that is selected.
+fn stands_alone(selects: bool, selector: Option<&String>) -> Result<(), String> {
+    if selects && selector.is_some() {
+        return Err("a selector stands in the place of select and exclude".into());
+    }
+    Ok(())
+}
+
+/// The body of `POST /v1/environments/{env}/ci/{name}/builds`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CornerBuild {
+    /// The revision: a commit, a branch, or another reference such as `refs/pull/7/merge`.
+    pub revision: String,
+    /// The branch or commit that the request goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// What is built, in dbt's grammar, in the place of everything that changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub select: Vec<String>,
+    /// What is left out of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// A selector of `selectors.yml` instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Whether what only differs because production moved on is built, too.
+    pub all: bool,
+    /// Whether it stops after every node was described.
+    pub check: bool,
+}
+
+impl CornerBuild {
+    /// What is wished.
+    ///
+    /// # Errors
+    /// What contradicts itself, or names no revision; one sentence.
+    pub fn wish(self) -> Result<BuildWish, String> {
+        if self.revision.is_empty() {
+            return Err("`revision` is missing: a commit, a branch or another reference".into());
+        }
+        let reference = |text: &str| text.parse::<Reference>().map_err(|error| error.to_string());
+        let selects = !self.select.is_empty() || !self.exclude.is_empty();
+        stands_alone(selects, self.selector.as_ref())?;
+        if self.all && (!self.select.is_empty() || self.selector.is_some()) {
+            return Err("`all` takes everything; select and selector take a part".into());
+        }
+        let is_given = selects || self.selector.is_some();
+        let selection = Selection {
+            select: self.select,
+            exclude: self.exclude,
+            selector: self.selector,
+            ..Selection::default()
+        };
+        Ok(BuildWish {
+            revision: reference(&self.revision)?,
+            base: self.base.as_deref().map(reference).transpose()?,
+            selection: is_given.then_some(selection),
+            all: self.all,
+            check: self.check,
+        })
+    }
+}
+
+/// `GET /v1/environments/{env}/ci/{name}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CornerDocument {
+    /// The environment.
+    pub environment: String,
+    /// The corner's name.
+    pub name: String,
+    /// The corner, where one stands, is built, or waits.
+    pub corner: Option<Listed>,
+    /// The last build that this daemon was asked for.
+    pub build: Option<BuildStatus>,
+    /// The last teardown that this daemon was asked for.
+    pub teardown: Option<TeardownStatus>,
+    /// The build that the report is of, where that is known.
+    pub reported: Option<String>,
+    /// The last report.
+    pub report: Option<Report>,
+}
+
+/// The body of `POST /v1/environments/{env}/{verb}`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Act {
+    /// The deployment that is meant, its whole id; another one under way is left alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
+    /// Of a rollback: whether the old side is swapped in even where it is not ready.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
+/// `GET /healthz` and `GET /readyz`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `alive` or `ready`.
+    pub status: String,
+}
+
+/// The event `missed` of a stream: the reader was too slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// How many pieces of news it missed.
+    pub missed: u64,
+}

@@ -1,0 +1,346 @@
+//! `plan` and `deploy`.
+
+use super::step::outcome;
+use super::{Commands, leader, overriding, success, waits};
+use crate::adapters::materialize::watch::Watching;
+use crate::domain::checks::{Check, Moment};
+use crate::domain::lifecycle::policy::Policy;
+use crate::domain::lifecycle::verb::Verb;
+use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
+use crate::domain::plan::{Engine, Plan, Strategy};
+use crate::domain::progress::Reporter;
+use crate::domain::records::deployment::Deployment;
+use crate::foundation::failure::Class;
+use crate::inputs::settings::{Override, Settings};
+use crate::interfaces::cli::arguments::{self, Deploy, Scope, Target};
+use crate::interfaces::cli::handlers::{Answer, Ending, Handlers};
+use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::record::{DryRunView, OutcomeView, TestedView};
+use crate::operations::deployment::{Until, requested};
+use crate::operations::error::DeploymentError;
+use crate::operations::release::{Driving, Release, ReleaseError, Wishes};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+pub(super) async fn plan(
+    commands: &Commands,
+    arguments: &arguments::Plan,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    if arguments.scope.test_only {
+        return test_only(
+            commands,
+            &arguments.target,
+            &arguments.scope,
+            true,
+            output,
+            stop,
+        )
+        .await;
+    }
+    let flags = strategy(&arguments.scope);
+    let release = commands.fetched(&arguments.target, flags, stop).await?;
+    super::warn(&release, output);
+    let store = release.store().await?;
+    let wishes = wishes(&release, &arguments.scope);
+    let (plan, folder) = release
+        .planned(&store, &wishes, &Reporter::silent(), stop)
+        .await?;
+    folder.remove()?;
+    output.plan(&plan, arguments.format);
+    success()
+}
+
+pub(super) async fn deploy(
+    commands: &Commands,
+    arguments: &Deploy,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    if arguments.scope.test_only {
+        let (target, scope) = (&arguments.target, &arguments.scope);
+        return test_only(commands, target, scope, arguments.dry_run, output, stop).await;
+    }
+    let flags = flags(arguments);
+    let remote = leader::asked(commands, &arguments.target, flags.clone(), output).await?;
+    if let Some(remote) = remote {
+        return remote.deploy(arguments, output, stop).await;
+    }
+    waits(arguments.no_wait)?;
+    let release = commands.fetched(&arguments.target, flags, stop).await?;
+    let store = release.store().await?;
+    let lead = store
+        .lead(&release.environment)
+        .await
+        .map_err(ReleaseError::from)?;
+    let active = store
+        .active(&release.environment)
+        .await
+        .map_err(ReleaseError::from)?;
+    if let Some(active) = &active {
+        release.is_planned_here(&active.id, &active.plan)?;
+    }
+    if let Some(active) = &active
+        && (arguments.dry_run || active.awaits().is_some())
+    {
+        return Err(already_active(active));
+    }
+    let (reporter, news) = Reporter::channel();
+    let renderer = output.render(news);
+    if let Some(fetched) = release.fetched() {
+        reporter.note(fetched);
+    }
+    let driving = Driving {
+        store: &store,
+        lead: &lead,
+        reporter: reporter.clone(),
+        stop,
+        watching: Watching::default(),
+    };
+    let is_free = match active {
+        Some(active) => finish_interrupted(&release, &driving, active).await,
+        None => Ok(()),
+    };
+    let wishes = wishes(&release, &arguments.scope);
+    let planned = match is_free {
+        Ok(()) => {
+            reporter.note(match release.bundle {
+                Some(_) => "planning from the bundle",
+                None => "planning: dbt parses the project",
+            });
+            let planned = release.planned(&store, &wishes, &reporter, stop).await;
+            planned.map_err(CommandError::from)
+        }
+        Err(error) => Err(error),
+    };
+    let (plan, folder) = match planned {
+        Ok(planned) => planned,
+        Err(error) => {
+            renderer.finish().await;
+            return Err(error);
+        }
+    };
+    if arguments.dry_run {
+        renderer.finish().await;
+        folder.remove()?;
+        output.plan(&plan, None);
+        output.document(&DryRunView {
+            command: "deploy".to_owned(),
+            environment: release.environment.clone(),
+            would: would(&plan, &release.settings),
+        });
+        return success();
+    }
+    output.announce(&plan);
+    if plan.is_empty() {
+        renderer.finish().await;
+        folder.remove()?;
+        return nothing_to_do(&release, output);
+    }
+    let deployment = release
+        .record(&store, &lead, plan, folder, &wishes, None)
+        .await?;
+    let ended = release
+        .drive(&driving, deployment, Until::default(), None)
+        .await;
+    renderer.finish().await;
+    let ended = ended.map_err(|error| CommandError::from(error).under_way())?;
+    outcome(&release, ended, output)
+}
+
+/// Runs tests on production. It reads and records nothing, so it takes no lead and asks no daemon.
+async fn test_only(
+    commands: &Commands,
+    target: &Target,
+    scope: &Scope,
+    is_dry: bool,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let release = commands.fetched(target, Vec::new(), stop).await?;
+    let selection = scope.selection.of_tests();
+    let environment = release.environment.clone();
+    if is_dry {
+        let silent = Reporter::silent();
+        let found = release.test_production(&selection, true, &silent, stop);
+        output.document(&TestedView::of(environment, found.await?, true));
+        return success();
+    }
+    let (reporter, news) = Reporter::channel();
+    let renderer = output.render(news);
+    reporter.note("dbt parses the project, then runs its tests on production");
+    let tested = release.test_production(&selection, false, &reporter, stop);
+    let tested = tested.await;
+    renderer.finish().await;
+    let view = TestedView::of(environment, tested?, false);
+    output.result(&view);
+    Ok(match (view.has_failed(), view.could_run_none()) {
+        (true, _) => Ending::Reported(Class::Permanent),
+        (false, true) => Ending::Reported(Class::Refused),
+        (false, false) => Ending::Success,
+    })
+}
+
+/// Finishes, or unwinds, what an earlier process left in the middle.
+///
+/// # Errors
+/// `deployment-active` when it waits for a person afterwards; what stopped it.
+async fn finish_interrupted(
+    release: &Release,
+    driving: &Driving<'_>,
+    active: Deployment,
+) -> Result<(), CommandError> {
+    driving.reporter.note(format!(
+        "the deployment {} was interrupted while {}; finishing it first",
+        active.id, active.state
+    ));
+    let active = driving
+        .store
+        .take_up(driving.lead, &active.id)
+        .await
+        .map_err(ReleaseError::from)?;
+    let (verb, event) =
+        requested::taken_up(driving.store, driving.lead, &active, Verb::Resume).await?;
+    match release.drive(driving, active, verb.until(), event).await {
+        Ok(ended) if ended.state.is_terminal() => Ok(()),
+        Ok(waiting) => Err(already_active(&waiting)),
+        // It was given up: production is as it was before, and the way is free.
+        Err(ReleaseError::Deployment(error @ DeploymentError::Unwound { .. })) => {
+            driving.reporter.warning(error.to_string());
+            Ok(())
+        }
+        Err(error) => Err(CommandError::from(error).under_way()),
+    }
+}
+
+/// Production is as the project says: that is a success.
+fn nothing_to_do(release: &Release, output: &Output) -> Answer {
+    output.result(&OutcomeView {
+        environment: release.environment.clone(),
+        deployment: None,
+        advice: None,
+    });
+    success()
+}
+
+fn already_active(active: &Deployment) -> CommandError {
+    DeploymentError::from(Refused(vec![Refusal {
+        name: RefusalName::DeploymentActive,
+        message: "a deployment of this environment waits for a decision".to_owned(),
+        objects: vec![format!("{} ({})", active.id, active.state)],
+        remedy: "`cutover status` shows what it waits for and which commands can be run".to_owned(),
+    }]))
+    .into()
+}
+
+fn flags(arguments: &Deploy) -> Vec<Override> {
+    [
+        (
+            "--promotion",
+            "promotion",
+            arguments.promotion.map(|policy| json!(policy)),
+        ),
+        (
+            "--cleanup",
+            "cleanup",
+            arguments.cleanup.map(|policy| json!(policy)),
+        ),
+        ("--soak", "soak", arguments.soak.map(|soak| json!(soak))),
+    ]
+    .into_iter()
+    .filter_map(|(flag, path, value)| Some(overriding(flag, path, value?)))
+    .chain(strategy(&arguments.scope))
+    .collect()
+}
+
+fn strategy(scope: &Scope) -> Vec<Override> {
+    let strategy = scope.strategy.map(|strategy| json!(strategy));
+    strategy
+        .map(|strategy| overriding("--strategy", "strategy", strategy))
+        .into_iter()
+        .collect()
+}
+
+fn wishes(release: &Release, scope: &Scope) -> Wishes {
+    Wishes {
+        full: scope.full,
+        bootstrap: scope.bootstrap,
+        allow: release.allowed(&scope.allow),
+        selection: scope.selection.selection(),
+        waits_for_promotion: false,
+    }
+}
+
+fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
+    if plan.strategy == Strategy::Replace {
+        return would_replace(plan, settings);
+    }
+    let mut would = vec![
+        format!(
+            "create {} green schemas and {} green clusters",
+            plan.schemas.len(),
+            plan.clusters.len()
+        ),
+        format!(
+            "build {} nodes in them {}",
+            plan.nodes.len(),
+            match plan.building.engine {
+                Engine::Dbt => "with dbt",
+                Engine::Native => "without dbt",
+            }
+        ),
+        "wait until every object there is hydrated and fresh".to_owned(),
+        format!(
+            "run {} tests on them and rehearse the swap",
+            plan.tests.len()
+        ),
+    ];
+    would.extend(would_check(settings, Moment::Before));
+    match settings.promotion {
+        Policy::Automatic => {
+            would.push("swap them with production in one transaction".to_owned());
+        }
+        Policy::Manual => would.push("wait for `cutover promote`, then swap".to_owned()),
+    }
+    would.extend(would_check(settings, Moment::Soak));
+    match settings.cleanup {
+        Policy::Automatic => would.push(format!(
+            "drop the old side after a soak of {}",
+            humantime::format_duration(settings.soak.0)
+        )),
+        Policy::Manual => would.push("keep the old side until `cutover cleanup`".to_owned()),
+    }
+    would
+}
+
+fn would_check(settings: &Settings, moment: Moment) -> Option<String> {
+    let is_then = |check: &&Check| check.run().contains(&moment);
+    let number = settings.checks.iter().filter(is_then).count();
+    let what = match moment {
+        Moment::Before => "on the new side, before anything is swapped",
+        Moment::Soak => "on production, and bring the old side back if one fails",
+    };
+    (number > 0).then(|| format!("run {number} checks {what}"))
+}
+
+fn would_replace(plan: &Plan, settings: &Settings) -> Vec<String> {
+    let views: Vec<String> = plan
+        .replacements
+        .iter()
+        .map(|view| format!("{}.{}", view.schema, view.name))
+        .collect();
+    let views = views.join(", ");
+    let mut would = vec![
+        format!("create a replacement of {views} beside it"),
+        "wait until it is hydrated and fresh".to_owned(),
+        format!("run {} tests on it", plan.tests.len()),
+    ];
+    would.extend(would_check(settings, Moment::Before));
+    would.push(match settings.promotion {
+        Policy::Automatic => format!("apply it to {views} in one statement"),
+        Policy::Manual => format!("wait for `cutover promote`, then apply it to {views}"),
+    });
+    would.extend(would_check(settings, Moment::Soak));
+    would
+}

@@ -1,0 +1,129 @@
+//! `status`, `history` and `show`: they read the journal and nothing else.
+
+use super::{Commands, leader, success};
+use crate::adapters::store::{Store, StoreError};
+use crate::interfaces::cli::arguments::{History, Show, Status, Target};
+use crate::interfaces::cli::handlers::Answer;
+use crate::interfaces::cli::remote::view;
+use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::record::{
+    Advice, Circumstances, DeploymentView, HistoryView, RunsView, ShowView, StatusEntry, StatusView,
+};
+use crate::operations::green::hydrate::Waiting;
+use crate::operations::release::{Release, ReleaseError};
+use std::collections::BTreeSet;
+
+/// The most deployments whose environments `status` lists.
+const LOOK_BACK: u32 = 10_000;
+
+async fn store(commands: &Commands, environment: Option<&String>) -> Result<Store, CommandError> {
+    let target = Target {
+        environment: environment.cloned(),
+    };
+    Ok(Release::journal(&commands.wanted(&target, Vec::new())).await?)
+}
+
+pub(super) async fn status(commands: &Commands, arguments: &Status, output: &Output) -> Answer {
+    let store = store(commands, arguments.environment.as_ref()).await?;
+    let names: BTreeSet<String> = match &arguments.environment {
+        Some(name) => BTreeSet::from([name.clone()]),
+        None => store
+            .history(None, LOOK_BACK)
+            .await
+            .map_err(ReleaseError::from)?
+            .into_iter()
+            .map(|summary| summary.environment)
+            .collect(),
+    };
+    let mut environments = Vec::new();
+    for name in names {
+        environments.push(entry(commands, &store, name).await?);
+    }
+    output.document(&StatusView { environments });
+    success()
+}
+
+/// A daemon that leads knows more than its journal does.
+async fn entry(
+    commands: &Commands,
+    store: &Store,
+    environment: String,
+) -> Result<StatusEntry, CommandError> {
+    let holder = store.holder(&environment).await.unwrap_or_default();
+    let (leader, said) = match leader::seen(commands, holder, &environment).await {
+        Some((leader, said)) => (Some(leader), said),
+        None => (None, None),
+    };
+    let entry = match said {
+        Some(status) => view::entry(status),
+        None => recorded(store, environment)
+            .await
+            .map_err(ReleaseError::from)?,
+    };
+    Ok(StatusEntry { leader, ..entry })
+}
+
+async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, StoreError> {
+    let latest = match store.active(&environment).await? {
+        Some(active) => Some(active),
+        None => store.latest(&environment).await?,
+    };
+    let waiting = match &latest {
+        Some(latest) => Waiting::recorded(latest.state, &store.effects(&latest.id).await?)?,
+        None => None,
+    };
+    // Whoever holds the lock works on it.
+    let is_running = store.is_led(&environment).await.unwrap_or(true);
+    Ok(StatusEntry {
+        daemon: None,
+        leader: None,
+        waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
+        advice: latest.as_ref().map(|deployment| {
+            Advice::new(
+                deployment.state,
+                &environment,
+                Circumstances {
+                    promotion: deployment.request.promotion,
+                    cleanup: deployment.request.cleanup,
+                    is_running,
+                },
+            )
+        }),
+        deployment: latest.as_ref().map(DeploymentView::from),
+        environment,
+    })
+}
+
+pub(super) async fn history(commands: &Commands, arguments: &History, output: &Output) -> Answer {
+    let store = store(commands, arguments.environment.as_ref()).await?;
+    if arguments.runs {
+        let runs = store.runs(arguments.environment.as_deref(), arguments.limit);
+        let runs = runs.await.map_err(ReleaseError::from)?;
+        output.document(&RunsView { runs });
+        return success();
+    }
+    let deployments = store
+        .history(arguments.environment.as_deref(), arguments.limit)
+        .await
+        .map_err(ReleaseError::from)?;
+    output.document(&HistoryView {
+        deployments: deployments.into_iter().map(DeploymentView::from).collect(),
+    });
+    success()
+}
+
+pub(super) async fn show(commands: &Commands, arguments: &Show, output: &Output) -> Answer {
+    let store = store(commands, None).await?;
+    let view = record(&store, &arguments.deployment)
+        .await
+        .map_err(ReleaseError::from)?;
+    output.document_as(&view, arguments.format);
+    success()
+}
+
+async fn record(store: &Store, id: &str) -> Result<ShowView, StoreError> {
+    let deployment = store.deployment(id).await?;
+    let events = store.events(&deployment.id).await?;
+    let effects = store.effects(&deployment.id).await?;
+    ShowView::new(deployment, events, effects)
+}

@@ -1,0 +1,128 @@
+//! `promote`, `rollback`, `abort`, `resume` and `cleanup`: they act on the deployment under way.
+
+use super::{Commands, leader, success, waits};
+use crate::adapters::materialize::watch::Watching;
+use crate::adapters::store::Store;
+use crate::domain::lifecycle::state::Asker;
+use crate::domain::lifecycle::verb::Verb;
+use crate::domain::progress::Reporter;
+use crate::domain::records::deployment::Deployment;
+use crate::interfaces::cli::arguments::Step;
+use crate::interfaces::cli::handlers::Answer;
+use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::record::{Advice, Circumstances, DeploymentView, DryRunView, OutcomeView};
+use crate::operations::deployment::requested;
+use crate::operations::error::DeploymentError;
+use crate::operations::release::{Driving, Release, ReleaseError};
+use tokio_util::sync::CancellationToken;
+
+pub(super) async fn run(
+    commands: &Commands,
+    verb: Verb,
+    arguments: &Step,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    if let Some(remote) = leader::asked(commands, &arguments.target, Vec::new(), output).await? {
+        return remote.step(verb, arguments, output, stop).await;
+    }
+    waits(arguments.no_wait)?;
+    let release = commands.reopened(&arguments.target).await?;
+    let store = release.store().await?;
+    let lead = store
+        .lead(&release.environment)
+        .await
+        .map_err(ReleaseError::from)?;
+    let active = store
+        .active(&release.environment)
+        .await
+        .map_err(ReleaseError::from)?;
+    let Some(deployment) = active else {
+        return nothing_active(verb, &release, &store, output).await;
+    };
+    release.is_planned_here(&deployment.id, &deployment.plan)?;
+    let at = requested::stuck_at(&store, &deployment).await?;
+    verb.event(at, Asker::Cli).map_err(DeploymentError::from)?;
+    let materialize = release.materialize();
+    tokio::select! {
+        is_ours = release.is_planned_on(&materialize, &deployment.id, &deployment.plan) => is_ours?,
+        () = stop.cancelled() => {
+            return Err(DeploymentError::Interrupted {
+                id: deployment.id,
+                state: deployment.state,
+            }
+            .into());
+        }
+    }
+    if arguments.dry_run {
+        output.document(&DryRunView {
+            command: verb.word().to_owned(),
+            environment: release.environment.clone(),
+            would: vec![verb.would(at)],
+        });
+        return success();
+    }
+    if verb == Verb::Resume {
+        release.is_resumable(&deployment, stop).await?;
+    }
+    let deployment = store
+        .take_up(&lead, &deployment.id)
+        .await
+        .map_err(ReleaseError::from)?;
+    let (done, event) = requested::taken_up(&store, &lead, &deployment, verb).await?;
+    let (reporter, news) = Reporter::channel();
+    let renderer = output.render(news);
+    if done != verb {
+        reporter.warning(format!("a daemon accepted to {done}, which is done now"));
+    }
+    let driving = Driving {
+        store: &store,
+        lead: &lead,
+        reporter,
+        stop,
+        watching: Watching::default(),
+    };
+    let ended = release
+        .drive(&driving, deployment, done.until(), event)
+        .await;
+    renderer.finish().await;
+    let ended = ended.map_err(|error| CommandError::from(error).under_way())?;
+    outcome(&release, ended, output)
+}
+
+/// Running `resume` when nothing is under way changes nothing and is no fault.
+async fn nothing_active(verb: Verb, release: &Release, store: &Store, output: &Output) -> Answer {
+    if verb != Verb::Resume {
+        return Err(DeploymentError::NoDeployment(release.environment.clone()).into());
+    }
+    let latest = store
+        .latest(&release.environment)
+        .await
+        .map_err(ReleaseError::from)?;
+    match latest {
+        Some(latest) => {
+            output.remark("nothing is under way, so there is nothing to resume; this is the latest deployment");
+            outcome(release, latest, output)
+        }
+        None => Err(DeploymentError::NoDeployment(release.environment.clone()).into()),
+    }
+}
+
+/// Prints how a deployment stands and what comes next.
+pub(super) fn outcome(release: &Release, deployment: Deployment, output: &Output) -> Answer {
+    let advice = Advice::new(
+        deployment.state,
+        &release.environment,
+        Circumstances {
+            promotion: deployment.request.promotion,
+            cleanup: deployment.request.cleanup,
+            is_running: false,
+        },
+    );
+    output.result(&OutcomeView {
+        environment: release.environment.clone(),
+        deployment: Some(DeploymentView::from(&deployment)),
+        advice: Some(advice),
+    });
+    success()
+}

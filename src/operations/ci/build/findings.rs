@@ -1,0 +1,131 @@
+//! What a build has to say, put into its report.
+
+use super::Worked;
+use crate::domain::records::corner::CornerState;
+use crate::operations::ci::choice::Choice;
+use crate::operations::ci::describe::Described;
+use crate::operations::ci::make::Made;
+use crate::operations::ci::namespace::Work;
+use crate::operations::ci::report::{ColumnReport, CornerReport, NodeReport, NodeState, Report};
+use crate::operations::ci::row_counts;
+use crate::operations::release::proposal::Proposal;
+use crate::planning::recipe::document::Recipe;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) fn nodes_of(proposal: &Proposal, choice: &Choice, recipe: &Recipe) -> Vec<NodeReport> {
+    let parsed = &proposal.parsed;
+    let items = recipe.items.iter();
+    items
+        .filter_map(|item| {
+            let id = &item.unique_id;
+            let (node, written) = (
+                parsed.candidate.nodes.get(id)?,
+                parsed.manifest.nodes.get(id)?,
+            );
+            Some(NodeReport {
+                unique_id: id.clone(),
+                relation: format!("{}.{}", node.schema, node.identifier),
+                materialized: node.materialized.clone(),
+                file: written.original_file_path.clone(),
+                reason: choice.nodes.get(id).cloned().unwrap_or_default(),
+                state: NodeState::Missing,
+                message: None,
+                line: None,
+                seconds: 0.0,
+                rows: None,
+                production_rows: None,
+            })
+        })
+        .collect()
+}
+
+/// Data tests that do not run; what becomes of unit tests is told when it is known.
+pub(crate) fn not_run(
+    proposal: &Proposal,
+    choice: &Choice,
+    recipe: &Recipe,
+) -> BTreeMap<String, String> {
+    let runs: BTreeSet<&str> = recipe.tests.iter().map(|test| &*test.unique_id).collect();
+    let units = &proposal.parsed.manifest.unit_tests;
+    let left = choice
+        .tests
+        .iter()
+        .filter(|id| !runs.contains(id.as_str()) && !units.contains_key(*id));
+    left.map(|id| {
+        let why = "only dbt can run it: it asks the server while it is compiled, its configuration has an unknown form, or warnings are errors";
+        (id.clone(), why.to_owned())
+    })
+    .collect()
+}
+
+pub(crate) fn columns(worked: &Worked, described: &Described) -> Vec<ColumnReport> {
+    let candidate = &worked.proposal.parsed.candidate;
+    row_counts::columns(candidate, &worked.proposal.catalog, &described.columns)
+}
+
+pub(crate) fn told_described(report: &mut Report, described: &Described) {
+    for node in &mut report.nodes {
+        let id = &node.unique_id;
+        node.seconds = described.seconds.get(id).copied().unwrap_or_default();
+        if let Some(failure) = described.failed.get(id) {
+            node.state = NodeState::Failed;
+            node.message = Some(failure.message.clone());
+            node.line = failure.line;
+        } else if let Some(parent) = described.skipped.get(id) {
+            node.state = NodeState::Skipped;
+            node.message = Some(format!("waits for {parent}"));
+        } else {
+            node.state = NodeState::Described;
+            let source = described.apart.get(id);
+            node.message = source.map(|source| format!("not looked at: {source} is not there yet"));
+        }
+    }
+}
+
+pub(crate) fn told_made(report: &mut Report, made: &Made) {
+    for node in &mut report.nodes {
+        let id = &node.unique_id;
+        if let Some((message, line)) = made.failed.get(id) {
+            node.state = NodeState::Failed;
+            node.message = Some(message.clone());
+            node.line = *line;
+        } else if let Some(parent) = made.skipped.get(id) {
+            node.state = NodeState::Skipped;
+            node.message = Some(format!("waits for {parent}"));
+        } else if let Some(seconds) = made.built.get(id) {
+            node.state = NodeState::Built;
+            node.message = None;
+            node.seconds += seconds;
+        } else if made.kept.contains(id) {
+            node.state = NodeState::Kept;
+        } else {
+            node.state = NodeState::Missing;
+        }
+    }
+}
+
+pub(crate) fn standing_report(work: &Work<'_>, shared: Option<&str>) -> Option<CornerReport> {
+    let record = &work.record;
+    let is_there = match work.corner.state {
+        CornerState::Building | CornerState::Standing => true,
+        CornerState::Waiting | CornerState::Leaving | CornerState::Gone => false,
+    };
+    let now = Timestamp::now();
+    let schemas = record.schemas.iter();
+    is_there.then(|| CornerReport {
+        database: record.database.clone(),
+        schemas: schemas
+            .map(|(schema, held)| (schema.clone(), held.name.clone()))
+            .collect(),
+        cluster: match (&record.cluster, shared) {
+            (_, Some(shared)) => shared.to_owned(),
+            (Some(held), None) => held.name.clone(),
+            (None, None) => String::new(),
+        },
+        size: record.size.clone(),
+        cluster_seconds: record.cluster_seconds(now),
+        credits: record.credits(now),
+        expires_at: work.corner.expires_at,
+    })
+}

@@ -1,0 +1,267 @@
+//! Columns and rows of what is built, beside those of production.
+
+use super::choice::Relations;
+use super::error::CiError;
+use super::report::{ColumnChange, ColumnReport};
+use crate::adapters::materialize::{Materialize, MaterializeError, Statement, native_ddl};
+use crate::domain::catalog::{Catalog, ObjectKind};
+use crate::foundation::failure::{Class, Classify, with_causes};
+use crate::foundation::sql::identifier::Qualified;
+use crate::planning::planner::candidate::Candidate;
+use crate::planning::recipe::document::{Make, Recipe};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio_postgres::SimpleQueryRow;
+
+/// The columns that a release of what is built would gain, lose or retype; sorted by relation and column. `described`
+/// are the new ones: unique id → name → type. Readers are those that are not built here themselves.
+#[must_use]
+pub fn columns(
+    candidate: &Candidate,
+    catalog: &Catalog,
+    described: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Vec<ColumnReport> {
+    let relations = Relations::of(catalog);
+    let built: BTreeSet<&str> = described
+        .keys()
+        .filter_map(|id| candidate.nodes.get(id))
+        .filter_map(|node| relations.get(&node.schema, &node.identifier))
+        .map(|object| object.id.as_str())
+        .collect();
+    let mut reports = Vec::new();
+    for (id, new) in described {
+        let Some(node) = candidate.nodes.get(id) else {
+            continue;
+        };
+        let Some(live) = relations.get(&node.schema, &node.identifier) else {
+            continue;
+        };
+        let mut readers: Vec<String> = catalog
+            .dependents(&live.id)
+            .into_iter()
+            .filter(|reader| reader.kind != ObjectKind::Index && !built.contains(&*reader.id))
+            .map(|reader| catalog.name_of(reader))
+            .collect();
+        readers.sort_unstable();
+        for (column, change) in changes(&live.columns, new) {
+            let readers = match change {
+                ColumnChange::Gained { .. } => Vec::new(),
+                ColumnChange::Lost { .. } | ColumnChange::Retyped { .. } => readers.clone(),
+            };
+            reports.push(ColumnReport {
+                relation: format!("{}.{}", node.schema, node.identifier),
+                column,
+                change,
+                readers,
+            });
+        }
+    }
+    reports.sort_by(|a, b| (&a.relation, &a.column).cmp(&(&b.relation, &b.column)));
+    reports
+}
+
+fn changes(
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) -> BTreeMap<String, ColumnChange> {
+    let mut changes = BTreeMap::new();
+    for (column, to) in new {
+        let change = match old.get(column) {
+            None => ColumnChange::Gained { to: to.clone() },
+            Some(from) if from != to => ColumnChange::Retyped {
+                from: from.clone(),
+                to: to.clone(),
+            },
+            Some(_) => continue,
+        };
+        changes.insert(column.clone(), change);
+    }
+    for (column, from) in old {
+        if !new.contains_key(column) {
+            let change = ColumnChange::Lost { from: from.clone() };
+            changes.insert(column.clone(), change);
+        }
+    }
+    changes
+}
+
+/// Rows of a relation and of its counterpart in production, where there is one; or why they were not counted.
+pub type Rows = Result<(u64, Option<u64>), String>;
+
+/// Counts rows of materialized views and seeds, by unique id, on the corner's cluster: each beside its counterpart, in
+/// one statement and so at one moment. A dataflow each, on that cluster.
+///
+/// # Errors
+/// When the server does not answer at all. That it refuses a count, or takes too long for it, is no error.
+pub async fn rows(
+    materialize: &Materialize,
+    limit: Duration,
+    cluster: &str,
+    (candidate, catalog): (&Candidate, &Catalog),
+    recipe: &Recipe,
+    made: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Rows>, CiError> {
+    let relations = Relations::of(catalog);
+    let mut counted = BTreeMap::new();
+    let mut session = None;
+    for item in &recipe.items {
+        let is_stored = match item.make {
+            Make::MaterializedView { .. } | Make::Seed { .. } => true,
+            Make::View { .. } | Make::Source { .. } => false,
+        };
+        if !is_stored || !made.contains(&item.unique_id) {
+            continue;
+        }
+        let count = |schema: &str, name: &str| {
+            let name = Qualified::object(&catalog.database, schema, name);
+            format!("(SELECT count(*) FROM {name})")
+        };
+        let live = candidate.nodes.get(&item.unique_id);
+        let live = live.filter(|node| {
+            let found = relations.get(&node.schema, &node.identifier);
+            found.is_some_and(|object| match object.kind {
+                ObjectKind::MaterializedView | ObjectKind::Table => true,
+                ObjectKind::View
+                | ObjectKind::Index
+                | ObjectKind::Source
+                | ObjectKind::Sink
+                | ObjectKind::Connection
+                | ObjectKind::Secret
+                | ObjectKind::Type
+                | ObjectKind::Function => false,
+            })
+        });
+        let mut sides = vec![count(&item.schema, &item.name)];
+        sides.extend(live.map(|node| count(&node.schema, &node.identifier)));
+        let statement = Statement::new("count rows", format!("SELECT {}", sides.join(", ")));
+        let asked = match session.take() {
+            Some(session) => session,
+            None => {
+                let session = materialize.own_session_within(limit).await?;
+                session.execute(&native_ddl::set_cluster(cluster)).await?;
+                session
+            }
+        };
+        let found = match asked.simple(&statement).await {
+            Ok(rows) => {
+                session = Some(asked);
+                numbers(&rows, live.is_some())
+            }
+            Err(error) if error.class() == Class::Permanent => {
+                session = Some(asked);
+                Err(with_causes(&error))
+            }
+            // After a deadline the state of the session is unknown; the next count has another.
+            Err(error @ MaterializeError::Deadline { .. }) => Err(with_causes(&error)),
+            Err(error) => return Err(error.into()),
+        };
+        counted.insert(item.unique_id.clone(), found);
+    }
+    Ok(counted)
+}
+
+/// The numbers of the one row that a count has.
+fn numbers(rows: &[SimpleQueryRow], is_live: bool) -> Rows {
+    let number = |at: usize| -> Result<u64, String> {
+        let text = rows.first().and_then(|row| row.try_get(at).ok().flatten());
+        let number = text.and_then(|text| text.parse().ok());
+        number.ok_or_else(|| format!("the server answered {text:?}"))
+    };
+    let there = is_live.then(|| number(1)).transpose()?;
+    Ok((number(0)?, there))
+}
+
+/// What stands under the names of production, by kind and name: ids that a build must leave as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing(BTreeMap<String, String>);
+
+impl Standing {
+    /// The schemas and clusters of these names, and all that is in the schemas.
+    #[must_use]
+    pub fn of(catalog: &Catalog, names: &BTreeSet<String>) -> Self {
+        let mut found = BTreeMap::new();
+        for name in names {
+            if let Some(schema) = catalog.schema(name) {
+                found.insert(format!("schema {name}"), schema.id.clone());
+                for object in catalog.objects_in_schema(&schema.id) {
+                    found.insert(format!("{name}.{}", object.name), object.id.clone());
+                }
+            }
+            if let Some(cluster) = catalog.cluster(name) {
+                found.insert(format!("cluster {name}"), cluster.id.clone());
+            }
+        }
+        Self(found)
+    }
+
+    /// Whether one of these ids is production's, of a schema, a cluster or an object in one of them.
+    #[must_use]
+    pub fn has(&self, kind: &str, id: &str) -> bool {
+        self.0
+            .iter()
+            .any(|(name, known)| known == id && kind == kind_of(name))
+    }
+
+    /// What is not as it was, sorted: what is gone, or is another one now.
+    #[must_use]
+    pub fn changed_since(&self, before: &Self) -> Vec<String> {
+        let was = before.0.iter();
+        was.filter_map(|(name, id)| match self.0.get(name) {
+            Some(now) if now == id => None,
+            Some(now) => Some(format!("{name} was {id} and is {now}")),
+            None => Some(format!("{name} is gone")),
+        })
+        .collect()
+    }
+}
+
+fn kind_of(name: &str) -> &'static str {
+    if name.starts_with("schema ") {
+        "schema"
+    } else if name.starts_with("cluster ") {
+        "cluster"
+    } else {
+        "object"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ColumnChange, changes};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn columns_are_gained_lost_and_retyped() {
+        let columns = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(name, of)| ((*name).to_owned(), (*of).to_owned()))
+                .collect()
+        };
+        let old = columns(&[("a", "int"), ("b", "text"), ("c", "int")]);
+        let new = columns(&[("a", "int"), ("c", "bigint"), ("d", "date")]);
+        let found = changes(&old, &new);
+        let expected = BTreeMap::from([
+            (
+                "b".to_owned(),
+                ColumnChange::Lost {
+                    from: "text".to_owned(),
+                },
+            ),
+            (
+                "c".to_owned(),
+                ColumnChange::Retyped {
+                    from: "int".to_owned(),
+                    to: "bigint".to_owned(),
+                },
+            ),
+            (
+                "d".to_owned(),
+                ColumnChange::Gained {
+                    to: "date".to_owned(),
+                },
+            ),
+        ]);
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,180 @@
+//! What the daemon shows: one entry per environment, and news. Read by the HTTP API, the metrics and
+//! the logs; never a basis for decisions. It lives in memory, so that asking costs nothing.
+
+use crate::domain::lifecycle::role::Role;
+use crate::domain::lifecycle::state::State;
+use crate::domain::progress::{ClusterReadiness, Progress};
+use crate::domain::records::subject::Subject;
+use crate::operations::daemon::corners::status::Shown;
+use crate::operations::takedown::leftovers::Leftover;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::broadcast;
+
+/// How many news a slow reader may be behind before it misses some.
+const NEWS: usize = 1024;
+
+/// What an environment's worker does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Nothing; it waits for the schedule or a request.
+    #[default]
+    Idle,
+    /// It fetches the source or plans a release.
+    Planning,
+    /// It drives a deployment.
+    Releasing,
+    /// What is ready waits for somebody to promote it.
+    WaitingForPromotion,
+    /// What is live waits for somebody to have the old side dropped.
+    WaitingForCleanup,
+    /// A person must look.
+    WaitingForAPerson,
+    /// Something it depends on does not answer; it tries again.
+    WaitingForADependency,
+}
+
+/// The deployment under way, or the latest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentStatus {
+    /// Its id.
+    pub id: String,
+    /// Where it is.
+    pub state: State,
+    /// When it was recorded.
+    pub created_at: Timestamp,
+    /// When it entered its state.
+    pub since: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Why it is where it is, when something went otherwise than planned.
+    pub reason: Option<String>,
+    /// Who set it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subject>,
+}
+
+/// One environment as the daemon sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its name.
+    pub environment: String,
+    /// Whether this process may act on it.
+    pub role: Role,
+    /// Where the leader answers, when that is another process and known.
+    pub leader: Option<String>,
+    /// What is being done.
+    pub activity: Activity,
+    /// The deployment under way, or the latest.
+    pub deployment: Option<DeploymentStatus>,
+    /// The readiness of the deployment's clusters, while it is waited for.
+    pub readiness: Vec<ClusterReadiness>,
+    /// When the schedule fires next; `None` without one.
+    pub next_run: Option<Timestamp>,
+    /// The revision of the project that was looked at last.
+    pub revision: Option<String>,
+    /// What keeps the worker from its work, with the remedy; `None` when nothing does.
+    pub problem: Option<String>,
+    /// Schemas and clusters in Materialize that ended deployments left.
+    #[serde(default)]
+    pub leftovers: Vec<Leftover>,
+}
+
+/// One piece of news of an environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct News {
+    /// The environment.
+    pub environment: String,
+    /// The deployment, where it is about one.
+    pub deployment: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub progress: Progress,
+    /// The corner, where it is about one. Such news are a stream of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corner: Option<OfCorner>,
+}
+
+/// The build that news are about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfCorner {
+    /// The corner's name.
+    pub name: String,
+    /// The build.
+    pub build: String,
+}
+
+/// The board.
+#[derive(Debug)]
+pub struct StatusBoard {
+    /// Corners of pull requests.
+    pub corners: Shown,
+    entries: RwLock<BTreeMap<String, Arc<Status>>>,
+    news: broadcast::Sender<Arc<News>>,
+}
+
+impl Default for StatusBoard {
+    fn default() -> Self {
+        Self {
+            corners: Shown::default(),
+            entries: RwLock::default(),
+            news: broadcast::Sender::new(NEWS),
+        }
+    }
+}
+
+impl StatusBoard {
+    /// Every environment, sorted by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Status>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().cloned().collect()
+    }
+
+    /// One environment.
+    #[must_use]
+    pub fn one(&self, environment: &str) -> Option<Arc<Status>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.get(environment).cloned()
+    }
+
+    /// News from now on. A reader that is too slow is told how many it missed.
+    #[must_use]
+    pub fn news(&self) -> broadcast::Receiver<Arc<News>> {
+        self.news.subscribe()
+    }
+
+    pub(crate) fn add(&self, environment: &str) {
+        let status = Status {
+            environment: environment.to_owned(),
+            ..Status::default()
+        };
+        self.write().insert(environment.to_owned(), status.into());
+    }
+
+    pub(crate) fn remove(&self, environment: &str) {
+        self.write().remove(environment);
+        self.corners.forget(environment);
+    }
+
+    /// Changes what is shown of an environment, where there is one.
+    pub fn change(&self, environment: &str, change: impl FnOnce(&mut Status)) {
+        if let Some(status) = self.write().get_mut(environment) {
+            change(Arc::make_mut(status));
+        }
+    }
+
+    /// Tells whoever listens.
+    pub fn tell(&self, news: News) {
+        // Nobody need listen.
+        let _ = self.news.send(Arc::new(news));
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Status>>> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

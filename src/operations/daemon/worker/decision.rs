@@ -1,0 +1,225 @@
+//! Waiting until somebody decides, while looking whether what waits is still what it was.
+
+use super::idle::Due;
+use super::{Ended, Leading, Woken, lost};
+use crate::domain::lifecycle::state::Awaited;
+use crate::domain::lifecycle::verb::Verb;
+use crate::domain::progress::{Progress, Reporter};
+use crate::domain::records::deployment::Deployment;
+use crate::domain::records::run::Cause;
+use crate::domain::records::subject::Subject;
+use crate::foundation::failure::Class;
+use crate::operations::daemon::status::Activity;
+use crate::operations::daemon::worker::begin::Trigger;
+use crate::operations::daemon::worker::project_change;
+use crate::operations::daemon::worker::requests::{Now, Taken};
+use crate::operations::deployment::engine::Recheck;
+use crate::operations::error::DeploymentError;
+use crate::operations::release::{Driving, ReleaseError};
+use jiff::Timestamp;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// The longest that a wait lasts before the clock is looked at again; it may have been set.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+impl Leading<'_> {
+    /// Waits until something is asked of the deployment, or it turns out to be stale.
+    pub(crate) async fn wait_with(&mut self, deployment: Deployment) -> Result<(), Ended> {
+        let activity = match deployment.awaits() {
+            Some(Awaited::Promotion) => Activity::WaitingForPromotion,
+            Some(Awaited::Cleanup) => Activity::WaitingForCleanup,
+            Some(Awaited::Help) | None => Activity::WaitingForAPerson,
+        };
+        self.worker.change(|status| status.activity = activity);
+        let loaded = self.worker.loaded();
+        let settings = &loaded.settings;
+        let pace = match activity {
+            Activity::WaitingForPromotion => Some(settings.daemon.recheck_interval.0),
+            Activity::WaitingForCleanup => Some(settings.soak_check_interval.0),
+            Activity::Idle
+            | Activity::Planning
+            | Activity::Releasing
+            | Activity::WaitingForAPerson
+            | Activity::WaitingForADependency => None,
+        };
+        let next_look = || pace.map(|pace| tokio::time::Instant::now() + pace);
+        let mut look_at = next_look();
+        while self.worker.memory.asked.is_none() {
+            let now = tokio::time::Instant::now();
+            if look_at.is_some_and(|at| now >= at) {
+                match activity {
+                    Activity::WaitingForCleanup => self.watch(&deployment).await?,
+                    Activity::WaitingForPromotion
+                    | Activity::Idle
+                    | Activity::Planning
+                    | Activity::Releasing
+                    | Activity::WaitingForAPerson
+                    | Activity::WaitingForADependency => self.look_again(&deployment).await?,
+                }
+                look_at = next_look();
+                continue;
+            }
+            let due = self.due(Some(&deployment)).await?;
+            if let Due::Release(trigger) = due {
+                // A new commit is found again, and by the look at what waits; a firing is not.
+                if trigger.cause != Cause::Change {
+                    self.skip(&deployment, *trigger).await?;
+                }
+                continue;
+            }
+            let pause = match due {
+                Due::In(pause) => pause.min(LONGEST_WAIT),
+                Due::Never | Due::Release(_) => LONGEST_WAIT,
+            };
+            let pause = match look_at {
+                Some(at) => pause.min(at.saturating_duration_since(now)),
+                None => pause,
+            };
+            if let Woken::Asked(request) = self.wait(pause).await?
+                && let Taken::Act = self.take(*request, Now::Driving).await
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Records that the schedule fired and nothing could be done about it.
+    async fn skip(&mut self, deployment: &Deployment, trigger: Trigger) -> Result<(), Ended> {
+        let detail = format!(
+            "the deployment {} is {} and waits for a decision",
+            deployment.id, deployment.state
+        );
+        self.record_skipped(trigger.cause, trigger.scheduled_for, &detail)
+            .await
+    }
+
+    /// Looks whether what waits could still be promoted, and sees to it that what is stale is given
+    /// up and planned anew. A request interrupts the look.
+    async fn look_again(&mut self, deployment: &Deployment) -> Result<(), Ended> {
+        let stop = self.worker.stop.child_token();
+        let (reporter, news) = Reporter::channel();
+        let (store, lead) = (self.store, self.lead);
+        let release = match self.worker.open().await {
+            Ok(release) => release,
+            Err(error) => {
+                self.worker.show_problem(&error);
+                return Ok(());
+            }
+        };
+        let wanted = self.worker.wanted();
+        let driving = Driving {
+            store,
+            lead,
+            reporter,
+            stop: &stop,
+            watching: self.worker.memory.watching.clone(),
+        };
+        let look = async {
+            let changed = project_change::changed(&wanted, deployment, &stop).await;
+            let found = release.recheck(&driving, deployment.clone()).await;
+            (found, changed)
+        };
+        let Some(looked) = self.beside(look, news, &stop, &deployment.id).await else {
+            return Ok(());
+        };
+        let stale = match looked {
+            (Ok(Recheck::Stale(why)), _) => why,
+            (Ok(Recheck::Ready | Recheck::NotReady(_)), Some(why)) => why,
+            (Ok(Recheck::Ready), None) => {
+                self.worker.change(|status| status.problem = None);
+                return Ok(());
+            }
+            (Ok(Recheck::NotReady(why)), None) => {
+                self.worker
+                    .show_trouble(Class::Transient, format!("not ready at present: {why}"));
+                return Ok(());
+            }
+            (Err(ReleaseError::Deployment(DeploymentError::Interrupted { .. })), _) => {
+                return Ok(());
+            }
+            (Err(error), _) => {
+                if let Some(ended) = lost(&error) {
+                    return Err(ended);
+                }
+                self.worker.show_problem(&error);
+                return Ok(());
+            }
+        };
+        tracing::warn!(
+            stale,
+            "what is ready is stale; it is given up and planned anew"
+        );
+        self.worker.memory.stale = Some(stale);
+        self.worker.memory.asked = Some(Verb::Abort);
+        self.lead.acts_for(Subject::Cutover);
+        if self.worker.memory.next.is_none() {
+            self.worker.memory.next = Some(Trigger::by(Cause::Change, None));
+            self.worker.memory.next_at = Some(Timestamp::now());
+        }
+        Ok(())
+    }
+    /// Looks at what serves since the swap. A request interrupts the look.
+    async fn watch(&mut self, deployment: &Deployment) -> Result<(), Ended> {
+        let stop = self.worker.stop.child_token();
+        let (reporter, news) = Reporter::channel();
+        let release = match self.worker.open().await {
+            Ok(release) => release,
+            Err(error) => {
+                self.worker.show_problem(&error);
+                return Ok(());
+            }
+        };
+        let driving = Driving {
+            store: self.store,
+            lead: self.lead,
+            reporter,
+            stop: &stop,
+            watching: self.worker.memory.watching.clone(),
+        };
+        let look = release.watch(&driving, deployment.clone());
+        match self.beside(look, news, &stop, &deployment.id).await {
+            None | Some(Err(ReleaseError::Deployment(DeploymentError::Interrupted { .. }))) => {}
+            Some(Ok(())) => self.worker.change(|status| status.problem = None),
+            Some(Err(error)) => {
+                if let Some(ended) = lost(&error) {
+                    return Err(ended);
+                }
+                self.worker.show_problem(&error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a look while its news are told and requests answered. `None` when a request that is
+    /// to be acted on interrupted it.
+    async fn beside<T>(
+        &mut self,
+        look: impl Future<Output = T>,
+        mut news: mpsc::UnboundedReceiver<Progress>,
+        stop: &CancellationToken,
+        id: &str,
+    ) -> Option<T> {
+        tokio::pin!(look);
+        let mut acts = false;
+        let looked = loop {
+            tokio::select! {
+                biased;
+                looked = &mut look => break looked,
+                Some(progress) = news.recv() => self.worker.tell(Some(id), progress),
+                Some(request) = self.worker.requests.recv() => {
+                    if let Taken::Act = self.take(request, Now::Driving).await {
+                        acts = true;
+                        stop.cancel();
+                    }
+                }
+            }
+        };
+        while let Ok(progress) = news.try_recv() {
+            self.worker.tell(Some(id), progress);
+        }
+        (!acts).then_some(looked)
+    }
+}

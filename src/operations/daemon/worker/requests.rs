@@ -1,0 +1,321 @@
+//! Answering requests: at once, one after another, and once for each idempotency key.
+
+use super::Leading;
+use crate::adapters::store::StoreError;
+use crate::domain::lifecycle::state::{Asker, Event, State};
+use crate::domain::lifecycle::verb::Verb;
+use crate::domain::records::deployment::Deployment;
+use crate::domain::records::run::{AskedUnder, NewRun, Outcome, Run};
+use crate::domain::records::subject::Subject;
+use crate::operations::daemon::request::{
+    Accepted, Command, Declined, Idempotency, Request, Start,
+};
+use crate::operations::daemon::worker::begin::Trigger;
+use crate::operations::deployment::requested;
+use crate::operations::error::DeploymentError;
+
+/// What the worker is doing when a request comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Now {
+    /// Nothing, or it drives or watches the deployment that the journal has as active.
+    Driving,
+    /// It plans; there is no deployment yet.
+    Planning,
+}
+
+/// What a request led to.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// Nothing is to be done about it.
+    Nothing,
+    /// Something was asked of what is under way, and is remembered.
+    Act,
+}
+
+impl Leading<'_> {
+    /// Answers a request and remembers what is to be done about it.
+    pub(crate) async fn take(&mut self, request: Request, now: Now) -> Taken {
+        let Request {
+            command,
+            idempotency,
+            answer,
+        } = request;
+        let environment = self.worker.environment.clone();
+        if let Some(asked) = &idempotency {
+            match self.store.remembered(&environment, &asked.key).await {
+                Ok(Some(before)) => {
+                    let again = if before.fingerprint == asked.fingerprint {
+                        serde_json::from_value(before.answer)
+                            .map_err(|error| Declined::Store(error.to_string()))
+                    } else {
+                        Err(Declined::KeyReused)
+                    };
+                    let _ = answer.send(again);
+                    return Taken::Nothing;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let _ = answer.send(Err(Declined::Store(error.to_string())));
+                    return Taken::Nothing;
+                }
+            }
+        }
+        tracing::info!(?command, "asked");
+        // The answer to what begins a run is recorded with that.
+        let is_recorded = matches!(command, Command::Start(_));
+        let decided = self.decide(command, now, idempotency.as_ref()).await;
+        if let (Some(asked), Ok((accepted, _)), false) = (&idempotency, &decided, is_recorded) {
+            let remembered = self
+                .store
+                .remember(
+                    self.lead,
+                    &environment,
+                    &asked.key,
+                    &asked.fingerprint,
+                    serde_json::json!(accepted),
+                )
+                .await;
+            if let Err(error) = remembered {
+                tracing::warn!(%error, "the answer to a request was not remembered");
+            }
+        }
+        match decided {
+            Ok((accepted, taken)) => {
+                let _ = answer.send(Ok(accepted));
+                taken
+            }
+            Err(declined) => {
+                tracing::info!(%declined, "declined");
+                let _ = answer.send(Err(declined));
+                Taken::Nothing
+            }
+        }
+    }
+
+    async fn decide(
+        &mut self,
+        command: Command,
+        now: Now,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<(Accepted, Taken), Declined> {
+        match command {
+            Command::Start(start) => {
+                let active = self.active().await?;
+                self.start(start, now, active, idempotency).await
+            }
+            Command::Act {
+                verb,
+                deployment,
+                by,
+                subject,
+            } => {
+                let who = (by, subject);
+                let active = self.active().await?;
+                self.act((verb, who), deployment.as_deref(), now, active)
+                    .await
+            }
+            // What is under way goes on.
+            Command::Corner(asked) => {
+                let wanted = self.worker.wanted();
+                Ok((self.corners.ask(asked, wanted)?, Taken::Nothing))
+            }
+        }
+    }
+
+    async fn active(&self) -> Result<Option<Deployment>, Declined> {
+        let active = self.store.active(&self.worker.environment).await;
+        active.map_err(unanswered)
+    }
+
+    async fn start(
+        &mut self,
+        start: Start,
+        now: Now,
+        active: Option<Deployment>,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<(Accepted, Taken), Declined> {
+        let busy = |what: String, state: &str| {
+            Err(Declined::Busy {
+                what,
+                state: state.to_owned(),
+            })
+        };
+        if now == Now::Planning {
+            return busy("a run".to_owned(), "planning");
+        }
+        // A retry that nobody asked for makes way.
+        if let Some(run) = self.worker.memory.accepted() {
+            return busy(format!("the run {run}"), "waiting");
+        }
+        let stale = self.worker.memory.stale.clone();
+        if let Some(active) = &active
+            && !(active.state == State::Ready && stale.is_some())
+        {
+            return busy(
+                format!("the deployment {}", active.id),
+                active.state.as_str(),
+            );
+        }
+        let would = match active {
+            Some(_) => "give up what is ready but stale, and release anew",
+            None => "plan and release",
+        };
+        let new = NewRun {
+            cause: start.cause,
+            scheduled_for: None,
+            revision: None,
+            wishes: Some(serde_json::json!(start)),
+        };
+        if let Some(subject) = &start.subject {
+            self.lead.acts_for(subject.clone());
+        }
+        let run = match idempotency {
+            Some(Idempotency { key, fingerprint }) => {
+                let answer = |run: &Run| {
+                    let accepted = self.accepted(Some(run.id.clone()), None, would);
+                    serde_json::json!(accepted)
+                };
+                let asked = AskedUnder { key, fingerprint };
+                self.store
+                    .begin_asked_run(self.lead, new, asked, answer)
+                    .await
+            }
+            None => self.store.begin_run(self.lead, new).await,
+        };
+        let id = run.map_err(unanswered)?.id;
+        self.worker.memory.next = Some(Trigger {
+            cause: start.cause,
+            scheduled_for: None,
+            run: Some(id.clone()),
+            start,
+        });
+        self.worker.memory.next_at = None;
+        if active.is_some() {
+            self.worker.memory.asked = Some(Verb::Abort);
+        }
+        Ok((self.accepted(Some(id), None, would), Taken::Act))
+    }
+
+    /// Gives up the run that is planned, or waits for its turn; in the journal before it is answered.
+    async fn give_up(&mut self, now: Now) -> Result<Option<(Accepted, Taken)>, Declined> {
+        let memory = &self.worker.memory;
+        let run = match now {
+            Now::Planning => memory.planning.clone(),
+            Now::Driving => memory.accepted().map(str::to_owned),
+        };
+        let Some(run) = run else { return Ok(None) };
+        let why = Some("it was given up before it was planned");
+        self.conclude(&run, Outcome::Aborted, why)
+            .await
+            .map_err(unanswered)?;
+        match now {
+            Now::Planning => self.worker.memory.asked = Some(Verb::Abort),
+            Now::Driving => self.worker.memory.forget_next(),
+        }
+        let accepted = self.accepted(Some(run), None, "give the release up before it begins");
+        Ok(Some((accepted, Taken::Act)))
+    }
+
+    async fn act(
+        &mut self,
+        (verb, (by, subject)): (Verb, (Asker, Subject)),
+        asked: Option<&str>,
+        now: Now,
+        active: Option<Deployment>,
+    ) -> Result<(Accepted, Taken), Declined> {
+        let Some(active) = active else {
+            if let Some(asked) = asked {
+                return Err(Declined::AnotherDeployment {
+                    asked: asked.to_owned(),
+                    under_way: None,
+                });
+            }
+            if verb == Verb::Abort
+                && let Some(given_up) = self.give_up(now).await?
+            {
+                self.lead.acts_for(subject);
+                return Ok(given_up);
+            }
+            return Err(Declined::NoDeployment(self.worker.environment.clone()));
+        };
+        if let Some(asked) = asked
+            && (asked.len() < 8 || !active.id.starts_with(&asked.to_ascii_lowercase()))
+        {
+            return Err(Declined::AnotherDeployment {
+                asked: asked.to_owned(),
+                under_way: Some(active.id),
+            });
+        }
+        let at = match requested::stuck_at(self.store, &active).await {
+            Ok(at) => at,
+            Err(DeploymentError::Store(error)) => return Err(unanswered(error)),
+            Err(error) => return Err(Declined::Store(error.to_string())),
+        };
+        if let Err(error) = verb.event(at, by) {
+            return Err(Declined::NotNow {
+                reason: error.to_string(),
+                state: active.state,
+            });
+        }
+        if verb == Verb::Promote
+            && let Some(stale) = &self.worker.memory.stale
+        {
+            return Err(Declined::NotNow {
+                reason: format!("cannot promote: what is ready is stale, {stale}"),
+                state: active.state,
+            });
+        }
+        self.keep(&active, verb, by, subject).await?;
+        let accepted = self.accepted(
+            self.worker.memory.run.clone(),
+            Some(active.id),
+            &verb.would(at),
+        );
+        Ok((accepted, Taken::Act))
+    }
+
+    /// Records what was asked before it is answered: whoever leads at the next boundary does it.
+    async fn keep(
+        &mut self,
+        active: &Deployment,
+        verb: Verb,
+        by: Asker,
+        subject: Subject,
+    ) -> Result<(), Declined> {
+        let goes_on_anyway = verb == Verb::Resume && active.state != State::Stuck;
+        if self.worker.memory.asked != Some(verb) && !goes_on_anyway {
+            let asked = Event::Asked { verb, by };
+            let applied = self.store.apply_by(self.lead, &active.id, &asked, &subject);
+            match applied.await {
+                Ok(_) => {}
+                // It ended while this was decided.
+                Err(StoreError::Transition { source, .. }) => {
+                    return Err(Declined::NotNow {
+                        reason: format!("cannot {verb}: {source}"),
+                        state: source.state,
+                    });
+                }
+                Err(error) => return Err(unanswered(error)),
+            }
+        }
+        // What follows is done for whoever asked last.
+        self.lead.acts_for(subject);
+        self.worker.memory.asked = Some(verb);
+        self.worker.memory.asked_by = Some(by);
+        Ok(())
+    }
+
+    fn accepted(&self, run: Option<String>, deployment: Option<String>, would: &str) -> Accepted {
+        Accepted {
+            environment: self.worker.environment.clone(),
+            run,
+            deployment,
+            would: would.to_owned(),
+            corner: None,
+        }
+    }
+}
+
+fn unanswered(error: StoreError) -> Declined {
+    Declined::Store(error.to_string())
+}

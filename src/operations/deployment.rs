@@ -1,0 +1,30 @@
+//! The saga of one deployment: its states, the steps between them and how it recovers.
+//!
+//! Rules that every step keeps: intent is journalled before an effect and the result after; a step
+//! may run twice with the same end; what Materialize says decides, not memory; schema and cluster
+//! *ids*, never names, answer "did the swap commit?" and "may this be dropped?".
+//!
+//! Durable are the journal (plan, events, effects with ids) and the ids in Materialize itself.
+
+/// What follows the swap: comments and sinks.
+mod after_swap;
+/// What went live: kept before the swap, named after it.
+pub(crate) mod baseline;
+/// Checks by SQL on both sides.
+pub mod checks;
+/// The swap, forwards and backwards.
+mod cutover;
+/// The loop that drives a deployment from state to state.
+pub mod engine;
+/// Replacing a materialized view in place.
+mod replace;
+/// What was asked of a deployment, as the journal has it.
+pub mod requested;
+/// The way back to the old side, and the look at it before.
+mod rollback;
+/// The time between swap and cleanup.
+mod soak;
+/// Watching what serves since the swap.
+pub mod watch;
+
+pub use engine::{Engine, Until};

@@ -1,0 +1,22 @@
+//! Making the green side: staged, built, dressed, hydrated, and kept as production is changed meanwhile.
+
+/// Waiting until green is ready.
+pub mod hydrate;
+/// Indexes of relations that stay, on clusters that are swapped.
+pub mod indexes;
+/// What dbt made in green, by id.
+pub mod made_by_dbt;
+/// Building green without dbt.
+pub mod native;
+/// What an object of green is to have of owner, grants and comments.
+pub mod privilege_merge;
+/// Owners, grants and comments of the objects that dbt built.
+pub mod privileges;
+/// What was changed in production since the plan, carried over to green.
+pub mod production_changes;
+/// Where readings of readiness come from.
+pub mod readings;
+/// Giving clusters that were hydrated in another size the size of production.
+pub mod resize;
+/// Creating the green schemas and clusters.
+pub mod stage;

@@ -1,0 +1,14 @@
+//! What every step of a deployment works with: its collaborators, its journalled effects, ids that were recorded.
+
+/// What every step works with.
+pub mod context;
+/// Recorded ids and the question which side is live.
+pub mod identity;
+/// What was live when a deployment was planned.
+pub mod previous;
+/// What of the catalog a deployment is about.
+pub mod scope;
+/// What is made for a deployment under secret names.
+pub mod staged;
+/// How much was sent to the server, by state.
+pub mod statements;

@@ -1,0 +1,39 @@
+//! What a release will do, worked out without touching anything.
+//!
+//! A [`Plan`] is stored whole before the first effect and is never worked out again on resume.
+//! Same input, same bytes: every list is sorted.
+
+/// What the project and the server say, as the plan needs it.
+pub mod candidate;
+/// Tests that are new or changed since the baseline.
+pub mod changed_tests;
+/// What changed since the baseline, as a release sees it.
+pub mod changes;
+/// The checks that refuse a plan.
+mod checks;
+/// The smallest set that may be swapped together.
+pub mod closure;
+/// What becomes of the names of clusters.
+pub mod clusters;
+/// Columns that contracts add, remove and retype.
+mod columns;
+/// All of `vars.deployment` as one plan.
+pub mod full;
+/// Indexes of production against those that the project says.
+pub mod indexes;
+/// What holds after any release, checked before it.
+pub mod invariant;
+/// Production and the project, indexed.
+mod lookup;
+/// When materialized views are filled.
+pub mod refresh;
+/// The plan as text and Markdown for people.
+pub mod render;
+/// One changed materialized view, released in place.
+pub mod replace;
+#[cfg(test)]
+pub(crate) mod sample;
+/// What dbt makes beside its nodes.
+pub mod side_relations;
+/// What changed since the baseline, and nothing more, as a plan.
+pub mod slim;

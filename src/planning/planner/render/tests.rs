@@ -1,0 +1,62 @@
+use super::{Detail, markdown, sample, text};
+use crate::domain::plan::Plan;
+
+#[test]
+fn text_is_short_by_default() {
+    insta::assert_snapshot!(text(&sample::shop(), Detail::Short));
+}
+
+#[test]
+fn full_text_tells_why() {
+    insta::assert_snapshot!(text(&sample::shop(), Detail::Full));
+}
+
+#[test]
+fn markdown_for_a_pull_request() {
+    insta::assert_snapshot!(markdown(&sample::shop()));
+}
+
+#[test]
+fn an_empty_plan_says_so() {
+    insta::assert_snapshot!(text(&sample::empty(), Detail::Short));
+}
+
+#[test]
+fn an_empty_plan_says_what_is_held_back() {
+    let plan = Plan {
+        notes: vec!["production has marts.extra, which no promotion made".to_owned()],
+        held_back: sample::shop().held_back,
+        ..sample::empty()
+    };
+    insta::assert_snapshot!(text(&plan, Detail::Short));
+    insta::assert_snapshot!("an_empty_plan_in_markdown", markdown(&plan));
+}
+
+#[test]
+fn lengths_of_time_are_rounded() {
+    let shown = [0, 640, 1499, 1500, 130_250, 7_199_600].map(super::roughly);
+    assert_eq!(shown, ["0s", "640ms", "1s", "2s", "2m 10s", "2h"]);
+}
+
+#[test]
+fn hostile_names_are_harmless_in_text() {
+    let shown = text(&sample::hostile(), Detail::Full);
+    assert!(
+        shown.chars().all(|c| c == '\n' || !c.is_control()),
+        "{shown}"
+    );
+    assert!(!shown.contains('\u{202e}'));
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn hostile_names_are_harmless_in_markdown() {
+    let shown = markdown(&sample::hostile());
+    assert!(!shown.contains("<img"), "{shown}");
+    assert!(!shown.contains("@team"), "{shown}");
+    for row in shown.lines().filter(|line| line.starts_with("| ")) {
+        let bars = row.replace("\\|", "").matches('|').count();
+        assert!(bars == 5 || bars == 3, "{row}");
+    }
+    insta::assert_snapshot!(shown);
+}
