@@ -10,13 +10,22 @@ VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 
-.PHONY: help build demo serve ci-demo test parity outcomes lint deny bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres clean
+.PHONY: help build release demo serve ci-demo test parity outcomes lint deny bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 build: ## Build cutover and the stand-in for Materialize
 	$(CARGO) build --locked --workspace
+
+# Where a panic came from is read from cutover.debug, as long as it lies beside the program or in .debug beside it.
+release: ## Build the program as it is shipped: small, the names of its functions in a file beside it
+	$(CARGO) build --locked --release --package cutover --bin cutover
+	@mkdir -p target/shipped
+	objcopy --only-keep-debug target/release/cutover target/shipped/cutover.debug
+	strip --strip-all -o target/shipped/cutover target/release/cutover
+	cd target/shipped && objcopy --add-gnu-debuglink=cutover.debug cutover
+	@stat --format '%n: %s bytes' target/shipped/cutover target/shipped/cutover.debug
 
 # `make demo KILL=building` kills the release when it enters that state, and resumes it.
 demo: build venv postgres ## Release a sample project while a reader watches production
