@@ -79,7 +79,7 @@ impl LogReader {
     /// Takes one line of either stream.
     pub fn line(&mut self, line: &str) {
         // A line of another shape is dbt's to print and ours to pass on as it is.
-        let Ok(Line { info, data }) = serde_json::from_str::<Line>(line) else {
+        let Ok(Line { info, data }) = serde_json::from_slice::<Line>(line.as_bytes()) else {
             self.tail.push(line);
             return;
         };

@@ -63,7 +63,7 @@ pub(super) fn event_row(
     by: String,
 ) -> Result<EventRow, StoreError> {
     let body = json("the event", event)?;
-    let kind = serde_json::from_str::<Tag>(&body)
+    let kind = serde_json::from_slice::<Tag>(body.as_bytes())
         .map_err(|source| StoreError::Unwritable {
             what: "the event".to_owned(),
             source,

@@ -237,7 +237,7 @@ fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {
 fn read_holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.take(4096).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+    serde_json::from_slice(text.as_bytes()).ok()
 }
 
 /// The lock file of an environment: `NAME.db.lead-ENVIRONMENT`.

@@ -107,7 +107,7 @@ impl MessageRow {
             body["by"] = by;
         }
         // The body is what this process wrote a moment ago.
-        let own: Value = serde_json::from_str(&event.body).unwrap_or_default();
+        let own: Value = serde_json::from_slice(event.body.as_bytes()).unwrap_or_default();
         if let Some(cause) = own.get("cause") {
             body["cause"] = cause.clone();
         }
@@ -153,7 +153,7 @@ impl MessageRow {
 
 /// A subject as it is stored, which is JSON.
 fn said(by: Option<&str>) -> Option<Value> {
-    by.and_then(|text| serde_json::from_str(text).ok())
+    by.and_then(|text| serde_json::from_slice(text.as_bytes()).ok())
 }
 
 impl DueRow {

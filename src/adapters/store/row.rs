@@ -189,7 +189,7 @@ impl<'a> Of<'a> {
         what: &str,
         text: &str,
     ) -> Result<T, StoreError> {
-        serde_json::from_str(text).map_err(|error| self.unreadable(what, error))
+        serde_json::from_slice(text.as_bytes()).map_err(|error| self.unreadable(what, error))
     }
 
     pub(super) fn word<T: FromStr<Err = UnknownWord>>(

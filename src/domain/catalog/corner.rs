@@ -50,7 +50,7 @@ impl CornerMark {
     pub fn parse(comment: &str) -> Option<Self> {
         let at = comment.rfind(OPENING)?;
         let json = comment[at..].strip_prefix("[cutover-ci ")?;
-        serde_json::from_str(json.strip_suffix(']')?).ok()
+        serde_json::from_slice(json.strip_suffix(']')?.as_bytes()).ok()
     }
 
     /// The same mark for what is called so.

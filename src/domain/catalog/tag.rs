@@ -69,7 +69,7 @@ impl Tag {
             .strip_prefix("[cutover ")
             .filter(|rest| rest.ends_with(CLOSING))
             .and_then(|rest| rest.strip_suffix(']'));
-        match json.and_then(|json| serde_json::from_str::<Tag>(json).ok()) {
+        match json.and_then(|json| serde_json::from_slice::<Tag>(json.as_bytes()).ok()) {
             Some(tag) => {
                 let before = &comment[..start];
                 let before = before.strip_suffix('\n').unwrap_or(before);

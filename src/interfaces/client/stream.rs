@@ -109,10 +109,10 @@ impl Parser {
 
 fn item(event: &str, data: &str) -> Option<Item> {
     if event == "missed" {
-        let Missed { missed } = serde_json::from_str(data).ok()?;
+        let Missed { missed } = serde_json::from_slice(data.as_bytes()).ok()?;
         return Some(Item::Missed(missed));
     }
-    serde_json::from_str(data).ok().map(Item::News)
+    serde_json::from_slice(data.as_bytes()).ok().map(Item::News)
 }
 
 #[cfg(test)]

@@ -60,5 +60,6 @@ fn answered(invocation: &Invocation) -> Result<BTreeMap<String, Option<String>>,
     let sql = compile::sql(&invocation.target_dir.join("run_results.json"))?;
     let code = sql.into_values().next();
     let code = code.ok_or_else(|| failed("gave nothing for"))?;
-    serde_json::from_str(&code).map_err(|error| failed(&format!("gave {code:?} ({error}) for")))
+    serde_json::from_slice(code.as_bytes())
+        .map_err(|error| failed(&format!("gave {code:?} ({error}) for")))
 }

@@ -168,7 +168,7 @@ impl Builds {
         };
         let sql = super::compile::sql(&invocation.target_dir.join("run_results.json"))?;
         let answer = sql.into_values().next().unwrap_or_default();
-        serde_json::from_str(&answer).map_err(|error| {
+        serde_json::from_slice(answer.as_bytes()).map_err(|error| {
             DeploymentError::Failed(format!(
                 "dbt compile gave {answer:?} for what hooks render to: {error}"
             ))

@@ -153,33 +153,37 @@ impl Link {
         let mut pauses =
             Pauses::for_at_most(Duration::from_millis(50), Duration::from_secs(2), PATIENCE);
         loop {
-            let attempt = tokio::time::timeout(DEADLINE, self.once(&mut work));
-            let fault = match attempt.await.unwrap_or(Err(Fault::Late)) {
-                Ok(answer) => return Ok(answer),
-                Err(fault) => fault,
-            };
-            let pause = fault.may_pass().then(|| pauses.next_pause()).flatten();
-            if fault.may_pass() {
-                // Whatever state it is in, nothing of it is used again.
-                self.current = None;
+            let attempt = async { work(self.client().await?).await };
+            match tokio::time::timeout(DEADLINE, attempt).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(fault)) => self.pause_after(fault, &mut pauses).await?,
+                Err(_) => self.pause_after(Fault::Late, &mut pauses).await?,
             }
-            let Some(pause) = pause else {
-                return Err(fault.told_apart(&self.address));
-            };
-            tracing::info!(?fault, ?pause, "the journal's server is tried again");
-            tokio::time::sleep(pause).await;
         }
     }
 
-    async fn once<T>(
-        &mut self,
-        work: &mut impl AsyncFnMut(&mut Client) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+    /// The connection, made anew where it was lost.
+    async fn client(&mut self) -> Result<&mut Client, Fault> {
         let connected = match self.current.take().filter(|kept| !kept.client.is_closed()) {
             Some(connected) => connected,
             None => connect(&self.address).await?,
         };
-        work(&mut self.current.insert(connected).client).await
+        Ok(&mut self.current.insert(connected).client)
+    }
+
+    /// Waits until another attempt makes sense; the fault where none does.
+    async fn pause_after(&mut self, fault: Fault, pauses: &mut Pauses) -> Result<(), StoreError> {
+        let pause = fault.may_pass().then(|| pauses.next_pause()).flatten();
+        if fault.may_pass() {
+            // Whatever state it is in, nothing of it is used again.
+            self.current = None;
+        }
+        let Some(pause) = pause else {
+            return Err(fault.told_apart(&self.address));
+        };
+        tracing::info!(?fault, ?pause, "the journal's server is tried again");
+        tokio::time::sleep(pause).await;
+        Ok(())
     }
 
     /// Makes one change in one transaction, under the lock of the environment and as its leader.

@@ -20,7 +20,7 @@ pub(super) fn add(jinja: &mut Environment<'static>) {
     jinja.add_function(
         "fromjson",
         |text: String, default: Option<Jinja>, named: Kwargs| {
-            let read: Option<Jinja> = serde_json::from_str(&text).ok();
+            let read: Option<Jinja> = serde_json::from_slice(text.as_bytes()).ok();
             or_default(read, default, &named)
         },
     );
