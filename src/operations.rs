@@ -14,7 +14,7 @@ pub mod daemon;
 pub mod deployment;
 /// What can go wrong with a deployment, and of which class it is.
 pub mod error;
-/// Making the green side: staged, built, dressed, hydrated, and kept as production is changed meanwhile.
+/// Making the green side: staged, built, given its privileges, hydrated, and kept as production is changed meanwhile.
 pub mod green;
 /// What is counted and measured.
 pub mod metrics;

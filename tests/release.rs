@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use support::{Needs, Outcome, Readers, World};
 
 /// Production as a company keeps it: another owner, grants, default privileges, comments.
-async fn dress(world: &World) {
+async fn privileges_of_people(world: &World) {
     let [staging, marts, serve] = ["staging", "marts", "serve"].map(|name| world.name(name));
     let [owner, reader] = ["owner", "reader"].map(|name| world.name(name));
     for sql in [
@@ -87,7 +87,7 @@ async fn a_release_changes_the_data_and_nothing_else() {
         world.sql.run(&sql).await;
     }
     world.produce().await;
-    dress(&world).await;
+    privileges_of_people(&world).await;
     let before = world.snapshot().await;
     world.project.set_release(2);
 

@@ -344,7 +344,7 @@ impl Crew {
     }
 
     /// Waits until every worker has come to a boundary.
-    async fn drain(&mut self, patience: Duration) -> Result<(), ServeError> {
+    async fn drain(&mut self, at_most: Duration) -> Result<(), ServeError> {
         let done = async {
             while let Some(ended) = self.tasks.join_next_with_id().await {
                 let id = match ended {
@@ -354,7 +354,7 @@ impl Crew {
                 self.running.retain(|_, worker| worker.task != id);
             }
         };
-        if tokio::time::timeout(patience, done).await.is_ok() {
+        if tokio::time::timeout(at_most, done).await.is_ok() {
             return Ok(());
         }
         let names: Vec<String> = self.running.keys().cloned().collect();

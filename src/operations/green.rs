@@ -1,4 +1,4 @@
-//! Making the green side: staged, built, dressed, hydrated, and kept as production is changed meanwhile.
+//! Making the green side: staged, built, given its privileges, hydrated, and kept as production is changed meanwhile.
 
 /// Waiting until green is ready.
 pub mod hydrate;

@@ -116,7 +116,7 @@ impl Waits {
     }
 
     /// Forgets what is not waited for any more.
-    fn settle(&mut self) {
+    fn forget_others(&mut self) {
         let present = std::mem::take(&mut self.present);
         self.since_ms.retain(|key, _| present.contains(key));
     }
@@ -158,7 +158,7 @@ impl Judge {
             verdict.ready &= readiness.waiting_for.is_empty();
             verdict.clusters.push(readiness);
         }
-        self.waits.settle();
+        self.waits.forget_others();
         verdict.clusters.sort_by(|a, b| a.cluster.cmp(&b.cluster));
         verdict
     }

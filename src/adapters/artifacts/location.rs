@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a remote store is asked again before it counts as away.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// How often it is asked again.
 const RETRIES: usize = 5;
@@ -79,7 +79,7 @@ fn client(
 ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
     let retry = RetryConfig {
         max_retries: RETRIES,
-        retry_timeout: PATIENCE,
+        retry_timeout: LONGEST_WAIT,
         ..RetryConfig::default()
     };
     Ok(match scheme {

@@ -55,7 +55,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
 
 /// Keeps other processes from opening the journal while this one checks and migrates it; refinery
 /// takes no lock of its own. Released when dropped.
-pub(super) fn lock_opening(path: &Path, patience: Duration) -> Result<File, StoreError> {
+pub(super) fn lock_opening(path: &Path, at_most: Duration) -> Result<File, StoreError> {
     let lock = beside(path, ".opening");
     let place = lock.display().to_string();
     let file = OpenOptions::new()
@@ -65,7 +65,7 @@ pub(super) fn lock_opening(path: &Path, patience: Duration) -> Result<File, Stor
         .mode(0o600)
         .open(&lock)
         .map_err(|error| failure(&place, "making its lock", error))?;
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + at_most;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),

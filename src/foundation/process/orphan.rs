@@ -21,7 +21,7 @@ use tokio::time::Instant;
 pub const TOKEN_VARIABLE: &str = "CUTOVER_GUEST";
 
 /// How long a process may take to vanish after SIGKILL.
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
+const KILL_WAIT: Duration = Duration::from_secs(10);
 /// Pause between two looks at `/proc`.
 const POLL: Duration = Duration::from_millis(25);
 
@@ -204,10 +204,10 @@ pub async fn reap(path: &Path, stop_timeout: Duration) -> Result<Option<Reaped>,
     if document.boot == boot_id() {
         let phases = [
             (Signal::SIGTERM, stop_timeout),
-            (Signal::SIGKILL, KILL_PATIENCE),
+            (Signal::SIGKILL, KILL_WAIT),
         ];
-        for (signal, patience) in phases {
-            end(&document, signal, patience, &mut ended).await?;
+        for (signal, at_most) in phases {
+            end(&document, signal, at_most, &mut ended).await?;
         }
         let pids = pids(&document.survivors()?);
         if !pids.is_empty() {
@@ -222,14 +222,14 @@ pub async fn reap(path: &Path, stop_timeout: Duration) -> Result<Option<Reaped>,
 }
 
 /// Sends `signal` to the survivors, and to those that appear meanwhile, until none is left or
-/// `patience` is over.
+/// `at_most` is over.
 async fn end(
     document: &Document,
     signal: Signal,
-    patience: Duration,
+    at_most: Duration,
     ended: &mut Vec<i32>,
 ) -> Result<(), OrphanError> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + at_most;
     let mut signalled = Vec::new();
     loop {
         let survivors = document.survivors()?;

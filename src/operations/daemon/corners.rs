@@ -260,7 +260,7 @@ impl Corners {
     }
 
     /// Ends everything that is under way, at its next boundary; what has none within the time is cut off.
-    pub(super) async fn end(mut self, patience: Duration) {
+    pub(super) async fn end(mut self, at_most: Duration) {
         self.stop.cancel();
         let all = async {
             while let Some(ended) = self.tasks.join_next_with_id().await {
@@ -272,7 +272,7 @@ impl Corners {
                 self.unfinished.remove(&id);
             }
         };
-        if tokio::time::timeout(patience, all).await.is_ok() {
+        if tokio::time::timeout(at_most, all).await.is_ok() {
             return;
         }
         for unfinished in self.unfinished.values() {

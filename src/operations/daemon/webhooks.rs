@@ -29,7 +29,7 @@ const TICK: Duration = Duration::from_secs(1);
 const BATCH: u32 = 20;
 
 /// A message that could not be delivered for so long is given up.
-const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 
 /// What was written up to so long before this process began to lead is delivered too: a predecessor may
 /// have ended before it could. What is older than that is not, so that a webhook that is new in the
@@ -102,7 +102,10 @@ impl Outbox {
         loop {
             ticks.tick().await;
             let now = Timestamp::now();
-            let oldest = now.saturating_sub(PATIENCE).unwrap_or(now).max(self.began);
+            let oldest = now
+                .saturating_sub(LONGEST_WAIT)
+                .unwrap_or(now)
+                .max(self.began);
             let target = [webhook.name.as_str()];
             let due = match self
                 .store
@@ -144,7 +147,7 @@ impl Outbox {
                 let now = Timestamp::now();
                 let next = now.checked_add(pause(due.attempts)).ok();
                 let next =
-                    next.filter(|next| next.duration_since(due.message.created_at) < PATIENCE);
+                    next.filter(|next| next.duration_since(due.message.created_at) < LONGEST_WAIT);
                 tracing::warn!(
                     target = webhook.name,
                     why,

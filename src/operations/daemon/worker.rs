@@ -262,8 +262,8 @@ impl Worker {
         let Leading {
             worker, corners, ..
         } = leading;
-        let patience = worker.loaded().settings.daemon.stop_timeout.0;
-        corners.end(patience / 4 * 3).await;
+        let at_most = worker.loaded().settings.daemon.stop_timeout.0;
+        corners.end(at_most / 4 * 3).await;
         // The lead is given up with its last proof.
         for task in [telling, collecting] {
             task.abort();

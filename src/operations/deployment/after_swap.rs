@@ -39,8 +39,8 @@ pub(crate) async fn finish(
     let plan = &deployment.plan;
     let ids = context.recorded_ids(deployment).await?;
     let key = match serving {
-        Serving::Green => key::SETTLE,
-        Serving::Blue => key::SETTLE_BACK,
+        Serving::Green => key::AFTER_SWAP,
+        Serving::Blue => key::AFTER_SWAP_BACK,
     };
     let effect = context.begin(deployment, key, &plan.sinks).await?;
     if effect.result.is_some() {

@@ -475,7 +475,7 @@ impl<'a> Engine<'a> {
     /// Runs the tests. Those that store their failures run with the others, on a green side that is
     /// hydrated: at the end of the build they would wait for it under no deadline of readiness, and the
     /// hooks of a project run with every dbt, so that green has to be looked at again in any case. What
-    /// they make is dressed, recorded and waited for like the rest. Once that is on record they have
+    /// they make gets its privileges, is recorded and waited for like the rest. Once that is on record they have
     /// passed and do not run again: dbt would drop what they made and make it anew.
     async fn test(&self) -> Result<(), DeploymentError> {
         let (context, deployment) = (&self.context, &self.deployment);

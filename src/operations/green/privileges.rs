@@ -35,7 +35,7 @@ pub(crate) enum After {
     Tests,
 }
 
-/// Checks that green holds what was planned and nothing else, dresses it and records it by id.
+/// Checks that green holds what was planned and nothing else, gives it its privileges and records it by id.
 pub(crate) async fn apply_and_record(
     context: &Context<'_>,
     deployment: &Deployment,
@@ -61,7 +61,7 @@ pub(crate) async fn apply_and_record(
         native::reads_no_old(plan, &green, &catalog)?;
     }
     tell_beside(context, &green);
-    let dressing = PrivilegeChanges {
+    let privileges = PrivilegeChanges {
         plan,
         ids: &ids,
         catalog: &catalog,
@@ -72,7 +72,7 @@ pub(crate) async fn apply_and_record(
     for schema in &plan.schemas {
         let objects = schema.objects.iter();
         let production = objects.map(|object| (object.name.as_str(), object));
-        let statements = dressing.statements(schema, &production.collect(), &mut clashes);
+        let statements = privileges.statements(schema, &production.collect(), &mut clashes);
         context.execute_all(deployment, &statements).await?;
     }
     if !clashes.is_empty() {
@@ -291,7 +291,7 @@ pub(crate) fn is_planned(plan: &Plan, schema: &str, object: &Object, catalog: &C
     }
 }
 
-/// What hooks gave the objects of green, by id, as it was before these were dressed: on record already, or
+/// What hooks gave the objects of green, by id, as it was before these got their privileges: on record already, or
 /// looked at and recorded now.
 async fn given(
     context: &Context<'_>,
@@ -303,7 +303,7 @@ async fn given(
     let plan = &deployment.plan;
     let (mut given, key) = match after {
         After::Build => (BTreeMap::new(), key::GIVEN),
-        // What was there before is dressed by now.
+        // What was there before has its privileges by now.
         After::Tests => (
             recorded_given(context, deployment).await?,
             key::GIVEN_TESTED,

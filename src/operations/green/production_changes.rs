@@ -189,7 +189,7 @@ pub(crate) async fn over(
     schemas(plan, &seen, &now, &catalog, &ids, &mut work);
     let changed = changed_objects(&seen, &now);
     if !changed.is_empty() {
-        let dressing = PrivilegeChanges {
+        let changes = PrivilegeChanges {
             plan,
             ids: &ids,
             catalog: &catalog,
@@ -199,7 +199,7 @@ pub(crate) async fn over(
         let mut clashes = Vec::new();
         for schema in &plan.schemas {
             let production = objects_of(schema, &now, &changed);
-            let statements = dressing.statements(schema, &production, &mut clashes);
+            let statements = changes.statements(schema, &production, &mut clashes);
             if !statements.is_empty() {
                 work.carried
                     .insert(format!("owners, grants or comments in {}", schema.name));

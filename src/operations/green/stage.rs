@@ -1,6 +1,6 @@
 //! Creating the green schemas and clusters.
 //!
-//! Everything is created under a name that only this deployment knows, marked, dressed like its
+//! Everything is created under a name that only this deployment knows, marked, given the privileges of its
 //! counterpart, and then given its green name together with all the others in one guarded
 //! transaction. So at every instant it is certain what is ours: what carries a secret name, or a
 //! recorded id.
@@ -276,7 +276,7 @@ async fn give_names(
         return Ok(());
     }
     for item in items {
-        dress(context, deployment, catalog, item, ids).await?;
+        give_privileges(context, deployment, catalog, item, ids).await?;
     }
     let statements: Vec<Statement> = items
         .iter()
@@ -329,7 +329,7 @@ fn has_name(catalog: &Catalog, item: &Item, ids: &Ids) -> bool {
 }
 
 /// Marks one thing and gives it the grants, default privileges and owner of its counterpart.
-async fn dress(
+async fn give_privileges(
     context: &Context<'_>,
     deployment: &Deployment,
     catalog: &Catalog,

@@ -55,7 +55,7 @@ pub(crate) mod key {
     pub const BUILD: &str = "build ";
     /// Recording the objects that dbt built. Result: a list of [`super::GreenObject`].
     pub const RECORD: &str = "record green";
-    /// Looking at what hooks gave the objects of green, before those are dressed. Result: it, by the id of the
+    /// Looking at what hooks gave the objects of green, before they get their privileges. Result: it, by the id of the
     /// object.
     pub const GIVEN: &str = "what hooks gave";
     /// Once more after its tests ran, where they make something. Result as of [`GIVEN`].
@@ -109,9 +109,9 @@ pub(crate) mod key {
     /// The swap back.
     pub const SWAP_BACK: &str = "swap back";
     /// Comments and sinks after the swap.
-    pub const SETTLE: &str = "settle";
+    pub const AFTER_SWAP: &str = "settle";
     /// Comments and sinks after the swap back.
-    pub const SETTLE_BACK: &str = "settle back";
+    pub const AFTER_SWAP_BACK: &str = "settle back";
     /// Dropping the old side.
     pub const DROP_OLD: &str = "drop old side";
     /// Dropping the new side.

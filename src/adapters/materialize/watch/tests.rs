@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 async fn run(materialize: &Materialize, sql: &str) {
     let session = materialize.session().await.expect("a session");
@@ -42,7 +42,7 @@ async fn held() -> (Sandbox, Materialize, BTreeSet<String>, BTreeSet<String>) {
 /// Waits for what is heard to be so.
 async fn until(watch: &Watch, mut is_so: impl FnMut(&Heard) -> bool) -> Heard {
     let mut heard = watch.heard();
-    let waited = tokio::time::timeout(PATIENCE, heard.wait_for(|heard| is_so(heard))).await;
+    let waited = tokio::time::timeout(LONGEST_WAIT, heard.wait_for(|heard| is_so(heard))).await;
     waited.expect("in time").expect("a task").clone()
 }
 

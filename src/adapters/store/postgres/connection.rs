@@ -16,7 +16,7 @@ use tokio_postgres::{Client, IsolationLevel, NoTls, Transaction};
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long work is repeated while the server is away or others are in the way.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Every session: what was committed is on disk, and nothing is held for a client that is gone.
 const SESSION: &str = "/* store.session */
@@ -150,8 +150,11 @@ impl Link {
         &mut self,
         mut work: impl AsyncFnMut(&mut Client) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        let mut pauses =
-            Pauses::for_at_most(Duration::from_millis(50), Duration::from_secs(2), PATIENCE);
+        let mut pauses = Pauses::for_at_most(
+            Duration::from_millis(50),
+            Duration::from_secs(2),
+            LONGEST_WAIT,
+        );
         loop {
             let attempt = async { work(self.client().await?).await };
             match tokio::time::timeout(DEADLINE, attempt).await {

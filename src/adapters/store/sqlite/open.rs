@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a statement, and an opening, waits for another process.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Up to this size the whole structure is checked at every start (a few milliseconds a MiB); beyond
 /// it damage is found where it is read.
@@ -26,7 +26,7 @@ const TABLES: [&[&str]; 5] = [
 /// Opens the database; gives its canonical path too.
 pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), StoreError> {
     let path = files::resolve(path)?;
-    let _alone = files::lock_opening(&path, PATIENCE)?;
+    let _alone = files::lock_opening(&path, LONGEST_WAIT)?;
     files::prepare(&path)?;
     let connection = connect(&path).map_err(|fault| told_apart(&path, fault))?;
     Ok((path, connection))
@@ -39,7 +39,7 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(LONGEST_WAIT)?;
     let pending = check_schema(&connection, &place)?;
     check_structure(&connection, path, &place)?;
     // SQLite falls back to reading only without a word.
