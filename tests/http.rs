@@ -21,6 +21,7 @@ mod streams;
 use cutover::domain::lifecycle::role::Role;
 use cutover::domain::plan::refusal::RefusalName;
 use cutover::domain::records::subject::Subject;
+use cutover::foundation::tls;
 use cutover::inputs::settings::http::Scope;
 use cutover::interfaces::api::problem::Kind;
 use cutover::interfaces::http::ROUTES;
@@ -68,7 +69,10 @@ impl Answer {
 /// Asks, and compares the answer with the description where there is one.
 async fn ask(world: &World, method: &str, path: &str, token: &str, body: Option<&str>) -> Answer {
     let method = method.parse().expect("a method");
-    let mut request = reqwest::Client::new().request(method, world.url(path));
+    let mut request = tls::http_client()
+        .build()
+        .expect("a client")
+        .request(method, world.url(path));
     if !token.is_empty() {
         request = request.bearer_auth(token);
     }
@@ -178,7 +182,10 @@ async fn a_token_is_needed_and_its_scopes_and_environments_count() {
         assert!(answer.header("www-authenticate").starts_with("Bearer"));
         get(&world, "/nowhere", token).await.is(401, "unauthorized");
     }
-    let basic = reqwest::Client::new().get(world.url("/v1/environments"));
+    let basic = tls::http_client()
+        .build()
+        .expect("a client")
+        .get(world.url("/v1/environments"));
     sent(basic.basic_auth(READER, Some(READER)))
         .await
         .is(401, "unauthorized");

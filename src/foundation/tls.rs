@@ -86,9 +86,30 @@ impl Tls {
     }
 }
 
+/// The cryptography of every connection. Clients of others' making take that of the process, so it is that, too.
+pub fn provider() -> Arc<CryptoProvider> {
+    if CryptoProvider::get_default().is_none() {
+        // Whoever was quicker installed the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    let installed = CryptoProvider::get_default();
+    installed.map_or_else(
+        || Arc::new(rustls::crypto::ring::default_provider()),
+        Arc::clone,
+    )
+}
+
+/// A client for HTTP that says who asks, and follows nobody elsewhere.
+pub fn http_client() -> reqwest::ClientBuilder {
+    provider();
+    reqwest::Client::builder()
+        .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+}
+
 /// The connector, or `None` when the server is to be reached without TLS.
 pub(crate) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, TlsError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = provider();
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsError(error.to_string()))?;

@@ -6,6 +6,7 @@
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::plan::Plan;
 use crate::domain::records::run::Run;
+use crate::foundation::tls;
 use crate::interfaces::api::document::{
     Act, CornerBuild, CornerDocument, Environments, Events, Health, Release, Runs,
 };
@@ -76,13 +77,11 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
-        let mut builder = reqwest::Client::builder()
+        // A daemon never redirects; a token must not follow anybody.
+        let mut builder = tls::http_client()
             .default_headers(headers)
-            .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE)
-            // A daemon never redirects; a token must not follow anybody.
-            .redirect(reqwest::redirect::Policy::none());
+            .read_timeout(SILENCE);
         if let Some(path) = &options.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }

@@ -5,6 +5,7 @@ use super::{ask, get, openapi, post, sent};
 use cutover::domain::location::repository::Reference;
 use cutover::domain::records::corner::{Corner, CornerState, corner_lead};
 use cutover::domain::records::subject::Subject;
+use cutover::foundation::tls;
 use cutover::interfaces::client::Item;
 use cutover::interfaces::http::ROUTES;
 use cutover::operations::ci::record::Record;
@@ -110,7 +111,10 @@ async fn what_is_asked_of_a_corner_is_handed_on() {
     let body =
         r#"{"revision": "refs/pull/1/merge", "base": "main", "select": ["a+"], "check": true}"#;
     let key = |body: &str| {
-        let request = reqwest::Client::new().post(world.url(&builds));
+        let request = tls::http_client()
+            .build()
+            .expect("a client")
+            .post(world.url(&builds));
         let request = request
             .bearer_auth(CORNERS)
             .header("idempotency-key", "one")

@@ -2,6 +2,7 @@
 
 use super::daemon::{OF_CI, READER, RELEASER, World};
 use super::{get, post, sent};
+use cutover::foundation::tls;
 use cutover::operations::daemon::request::Command;
 use serde_json::json;
 use std::time::Duration;
@@ -42,7 +43,9 @@ async fn bodies_that_cannot_be_read_ask_nothing() {
         (&json!(2), &json!(13)),
         "{answer}"
     );
-    let plain = reqwest::Client::new()
+    let plain = tls::http_client()
+        .build()
+        .expect("a client")
         .post(world.url(path))
         .bearer_auth(RELEASER);
     sent(plain.body("{}"))
@@ -117,7 +120,9 @@ async fn one_key_is_one_release_however_often_it_is_sent() {
     let world = World::start(|_| {}).await;
     let path = "/v1/environments/prod/releases";
     let send = |key: &str, body: &str| {
-        let request = reqwest::Client::new()
+        let request = tls::http_client()
+            .build()
+            .expect("a client")
             .post(world.url(path))
             .bearer_auth(RELEASER);
         let request = request.header("idempotency-key", key);
@@ -147,7 +152,7 @@ async fn one_key_is_one_release_however_often_it_is_sent() {
         ("releaser\na key", 64)
     );
     // Whoever else counts from one asks for something of their own.
-    let owner = reqwest::Client::builder()
+    let owner = tls::http_client()
         .unix_socket(world.socket.clone())
         .build()
         .expect("a client")

@@ -5,6 +5,7 @@ use super::server::{Conduct, GitServer, PASSWORD, USER};
 use super::support::{PATIENCE, Running, eventually};
 use cutover::adapters::source::{Source, SourceError};
 use cutover::foundation::failure::{Class, Classify, with_causes};
+use cutover::foundation::tls;
 use cutover::inputs::settings;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -373,7 +374,7 @@ async fn a_daemon_that_is_not_let_in_tells_nobody_the_password() {
         .args(["serve", "--config", "cutover.yaml"])
         .current_dir(place.0.path());
     let daemon = Running::spawn(command);
-    let client = reqwest::Client::builder()
+    let client = tls::http_client()
         .unix_socket(place.0.path().join(".cutover/daemon.sock"))
         .build()
         .expect("a client");

@@ -3,6 +3,7 @@
 use super::certificate::{HERE, certificate};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, Response, header};
+use cutover::foundation::tls;
 use futures_util::stream;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -76,8 +77,7 @@ impl GitServer {
         let file = |end: &str| files.path().join(format!("server.{end}"));
         let chain = CertificateDer::pem_file_iter(file("pem")).expect("a file");
         let key = PrivateKeyDer::from_pem_file(file("key")).expect("a key");
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let config = ServerConfig::builder_with_provider(Arc::new(provider))
+        let config = ServerConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
@@ -144,7 +144,9 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, site: Arc<Site>) {
 
 /// What the right name and password look like in a header.
 fn credentials() -> String {
-    let request = reqwest::Client::new()
+    let request = tls::http_client()
+        .build()
+        .expect("a client")
         .get("https://host")
         .basic_auth(USER, Some(PASSWORD))
         .build()

@@ -3,6 +3,7 @@
 use super::{Outcome, Running, World, eventually};
 use cutover::adapters::store::Store;
 use cutover::domain::records::run::Run;
+use cutover::foundation::tls;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ impl World {
         let file = folder.join("cutover.yaml");
         std::fs::write(&file, configuration).expect("a file");
         let file = file.display().to_string();
-        let client = reqwest::Client::builder()
+        let client = tls::http_client()
             .unix_socket(folder.join(".cutover/daemon.sock"))
             .build()
             .expect("a client");

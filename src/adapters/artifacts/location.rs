@@ -3,6 +3,7 @@
 use super::Artifacts;
 use super::error::{ArtifactError, Cause, Said};
 use crate::domain::location::url::{Location, faults, parse, shown};
+use crate::foundation::tls;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
@@ -77,6 +78,8 @@ fn client(
     bucket: &str,
     options: &BTreeMap<String, String>,
 ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    // Its clients take that of the process.
+    tls::provider();
     let retry = RetryConfig {
         max_retries: RETRIES,
         retry_timeout: LONGEST_WAIT,

@@ -1,6 +1,7 @@
 //! The certificate of the address.
 
 use super::error::HttpError;
+use crate::foundation::tls;
 use crate::inputs::settings::http::Tls;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -28,8 +29,7 @@ pub(super) fn read(tls: &Tls, base: &Path) -> Result<Option<Arc<ServerConfig>>, 
     }
     let secret = PrivateKeyDer::from_pem_file(&key)
         .map_err(|error| no("http.tls.key", &key, error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(tls::provider())
         .with_safe_default_protocol_versions()
         .and_then(|builder| {
             builder

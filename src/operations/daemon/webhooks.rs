@@ -8,6 +8,7 @@ use super::Metrics;
 use crate::adapters::store::{Due, Lead, Message, Store, StoreError};
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::with_causes;
+use crate::foundation::tls;
 use crate::inputs::settings::{Format, Loaded, Topic, Webhook};
 use crate::operations::metrics::Delivery;
 use futures_util::future::join_all;
@@ -49,7 +50,7 @@ pub(crate) async fn deliver(
     mut settings: watch::Receiver<Arc<Loaded>>,
     base: PathBuf,
 ) {
-    let client = match client() {
+    let client = match tls::http_client().build() {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(error = with_causes(&error), "nobody can be told anything");
@@ -174,13 +175,6 @@ fn wanted(loaded: &Loaded) -> Vec<&Webhook> {
         None => true,
     };
     settings.webhooks.iter().filter(is_wanted).collect()
-}
-
-fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// How long after a failure it is tried again: a second, doubling, at most half an hour.

@@ -8,6 +8,7 @@ use super::error::PublishError;
 use crate::foundation::escape::visible;
 use crate::foundation::failure::with_causes;
 use crate::foundation::retry::Pauses;
+use crate::foundation::tls;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -138,11 +139,9 @@ impl Api {
         let mut headers = HeaderMap::new();
         headers.insert(header, value);
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        let mut builder = reqwest::Client::builder()
+        let mut builder = tls::http_client()
             .default_headers(headers)
-            .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
+            .connect_timeout(CONNECT_TIMEOUT);
         if is_loopback(&base) {
             builder = builder.no_proxy();
         }
