@@ -7,7 +7,8 @@
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::{baseline, checks, replace};
+use super::checks::{self, decision};
+use super::{baseline, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;
 use crate::domain::lifecycle::policy::Policy;
@@ -110,13 +111,16 @@ impl<'a> Engine<'a> {
         loop {
             self.context.interrupted(&self.deployment)?;
             let state = self.deployment.state;
+            if state == State::Ready && self.asks_a_person(until).await? {
+                return Ok(state);
+            }
             let event = match state {
                 State::Pending => Event::PlanStored,
                 State::Planned => Event::StagingStarted,
                 State::Ready if !self.promotes(until) => return Ok(state),
-                State::Soaking if !self.cleans_up(until) => {
+                State::Soaking => {
                     let event = self.step(state, until).await?;
-                    if event == Event::Soaked {
+                    if event == Event::Soaked && self.keeps_the_old_side(until).await? {
                         return Ok(state);
                     }
                     event
@@ -136,7 +140,6 @@ impl<'a> Engine<'a> {
                 | State::Verifying
                 | State::Ready
                 | State::CuttingOver
-                | State::Soaking
                 | State::CleaningUp
                 | State::Unwinding
                 | State::RollingBack => self.step(state, until).await?,
@@ -166,6 +169,33 @@ impl<'a> Engine<'a> {
 
     fn cleans_up(&self, until: Until) -> bool {
         until.clean_up || self.deployment.request.cleanup == Policy::Automatic
+    }
+
+    /// Whether green waits for a person because a check asks; that is on record then.
+    async fn asks_a_person(&mut self, until: Until) -> Result<bool, DeploymentError> {
+        if until.promote || self.is_put_off {
+            return Ok(false);
+        }
+        let Some(reason) = decision::about_promotion(&self.context, &self.deployment).await? else {
+            return Ok(false);
+        };
+        if !self.deployment.asks {
+            let event = Event::DecisionAsked {
+                reason: reason.clone(),
+            };
+            self.apply(event).await?;
+        }
+        let how = "`cutover promote` swaps all the same, `cutover abort` gives up";
+        decision::told(&self.context, &reason, how);
+        Ok(true)
+    }
+
+    /// Whether the old side stays when the soak is over, until a person decides.
+    async fn keeps_the_old_side(&mut self, until: Until) -> Result<bool, DeploymentError> {
+        // The soak itself records whether a check asks.
+        let id = self.deployment.id.clone();
+        self.deployment = self.context.store.deployment(&id).await?;
+        Ok(!self.cleans_up(until) || self.deployment.asks && !until.clean_up)
     }
 
     /// A rollback that somebody asked for is what was asked; one that a check caused is a failure.

@@ -236,6 +236,8 @@ fn event_sentence(event: &Event) -> String {
         Event::UnwoundAfterFailure | Event::UnwoundAfterAbort => "candidate dropped".to_owned(),
         Event::Degraded { reason } => format!("degraded: {reason}"),
         Event::Recovered => "recovered".to_owned(),
+        Event::DecisionAsked { reason } => reason.clone(),
+        Event::DecisionWithdrawn => "no check asks any more".to_owned(),
         Event::Asked { verb, by } => format!("{verb} asked ({})", by.as_str()),
         Event::AskedTooLate { verb, reason } => format!("{verb} came too late: {reason}"),
         Event::RollbackRequested {
