@@ -123,6 +123,7 @@ impl ShowView {
             [
                 visible(&outcome.name).into_owned(),
                 check.moment.as_str().to_owned(),
+                outcome.level.as_str().to_owned(),
                 outcome.verdict.as_str().to_owned(),
                 number(outcome.blue),
                 number(outcome.green),
@@ -133,7 +134,7 @@ impl ShowView {
         });
         table(
             [
-                "CHECK", "WHEN", "VERDICT", "OLD", "NEW", "RUNS", "LAST", "WHY",
+                "CHECK", "WHEN", "LEVEL", "VERDICT", "OLD", "NEW", "RUNS", "LAST", "WHY",
             ],
             rows,
         )
