@@ -523,3 +523,54 @@ async fn check_says_whether_endpoints_answer_and_what_to_do() {
         assert!(said.contains(remedy), "{said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_asks_it_still_asks_and_once() {
+    let Some((mut world, replay)) = quick().await else {
+        return;
+    };
+    world.set("SOAK_CHECK_FAILURES", "1");
+    let always = "  - {name: asks, kind: no_rows, level: ask, run: [MOMENT], sql: SELECT 1}\n";
+    // What is asked before the swap, and after it, is written within the last writes of a command.
+    for (moment, rests, ends) in [("before", "ready", "abort"), ("soak", "soaking", "rollback")] {
+        checks(&world, &always.replace("MOMENT", moment));
+        let mut writes = 1;
+        let mut died = 0;
+        loop {
+            let side = ["before", "after"][writes as usize % 2];
+            replay.makes(2, false);
+            let killed = world.killed_at_write(side, writes, &["deploy"]).await;
+            if let Err(outcome) = &killed {
+                assert_eq!(outcome.code, Some(0), "{outcome}");
+            } else {
+                died += 1;
+                // Where nothing was recorded there is nothing to go on with.
+                world.cutover(&["resume"]).await;
+            }
+            let status = stands(&world).await;
+            let deployment = &status["deployment"];
+            if deployment.is_null() || deployment["state"] == "aborted" || deployment["state"] == "rolled_back" {
+                // Nothing of it was recorded yet.
+                assert!(killed.is_ok(), "{status}");
+            } else {
+                assert_eq!(deployment["state"], rests, "{status}");
+                let reason = deployment["reason"].as_str().expect("a reason");
+                assert!(reason.starts_with("a person must decide"), "{status}");
+                let id = deployment["id"].as_str().expect("an id");
+                let record = world.cutover(&["show", id]).await.exits(0).document();
+                let events = record["events"].as_array().expect("events").iter();
+                let asked = events.filter(|event| event["event"]["kind"] == "decision_asked");
+                assert_eq!(asked.count(), 1, "{record}");
+                world.cutover(&[ends]).await.exits(0);
+                world.serves(1).await;
+                world.nothing_left().await;
+            }
+            if killed.is_err() {
+                break;
+            }
+            // The beginning is the same for every release.
+            writes += if writes < 20 { 6 } else { 1 };
+        }
+        assert!(died > 4, "{died}");
+    }
+}
