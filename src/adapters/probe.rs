@@ -4,8 +4,8 @@
 //! certificate must be good. Nothing of a body leaves this room but numbers, truth values and, of Prometheus, what it
 //! says about a query that it refuses; credentials are taken out of that.
 
-use crate::domain::checks::external::Method;
 use crate::domain::checks::Unknown;
+use crate::domain::checks::external::Method;
 use crate::foundation::failure::with_causes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{StatusCode, Url, redirect};
@@ -44,7 +44,8 @@ impl Credentials {
     fn headers(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         let mut add = |name: HeaderName, value: &str| {
-            let what = format!("the value of the header {name} has characters that no header may have");
+            let what =
+                format!("the value of the header {name} has characters that no header may have");
             let mut value = HeaderValue::from_str(value).map_err(|_| what)?;
             value.set_sensitive(true);
             headers.insert(name, value);
@@ -218,7 +219,10 @@ impl Prober {
         let lost = |error: reqwest::Error| match error.is_timeout() {
             true => Reading::unknown(
                 Unknown::Timeout,
-                format!("there was no answer within {}", humantime::format_duration(timeout)),
+                format!(
+                    "there was no answer within {}",
+                    humantime::format_duration(timeout)
+                ),
             ),
             // An address may hold what is not to be seen.
             false => Reading::unknown(

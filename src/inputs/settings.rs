@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::domain::checks::Check;
 use crate::domain::lifecycle::policy::Policy;
+pub use crate::foundation::secret::{SecretError, SecretRef};
 use crate::foundation::span::Span;
 pub use ci::{Ci, CornerCluster, NewSources};
 pub use connection::Connection;
@@ -20,7 +21,6 @@ pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 pub use notify::{Format, Topic, Webhook};
 pub use retention::{Garbage, Retention};
 pub use schedule::{Missed, Schedule};
-pub use crate::foundation::secret::{SecretError, SecretRef};
 pub use source::Source;
 
 /// Checks.

@@ -42,12 +42,13 @@ async fn stands(world: &World) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_fails_before_the_swap_ends_the_release() {
-    let Some((world, _replay)) = quick().await else {
+    let Some((world, replay)) = quick().await else {
         return;
     };
     let endpoint = Endpoint::prometheus("0.5").await;
     let before = world.snapshot().await;
-    let query = "rate(errors{schema='{{ green(\"shop_marts\") }}', deployment='{{ deployment }}'}[5m])";
+    let query =
+        "rate(errors{schema='{{ green(\"shop_marts\") }}', deployment='{{ deployment }}'}[5m])";
     let text = format!(
         "  - name: few errors\n    kind: prometheus\n    url: {}/mimir/{{{{ environment }}}}\n    query: >-\n      {query}\n    \
          condition: '< 0.01'\n",
@@ -55,8 +56,8 @@ async fn a_query_that_fails_before_the_swap_ends_the_release() {
     );
     checks(&world, &text);
     let failed = world.cutover(&["deploy"]).await.exits(1);
-    let failed = failed
-        .says("a check failed before the swap: \"few errors\": the value 0.5 is not < 0.01");
+    let failed =
+        failed.says("a check failed before the swap: \"few errors\": the value 0.5 is not < 0.01");
     assert!(!failed.states().contains(&"ready".to_owned()), "{failed}");
     world.snapshot().await.is(&before);
     let record = shown(&world, &failed).await;
@@ -67,6 +68,7 @@ async fn a_query_that_fails_before_the_swap_ends_the_release() {
     assert_eq!(found["samples"][0]["holds"], false);
 
     endpoint.says(Says::vector("0.003"));
+    replay.makes(2, false);
     let done = world.cutover(&["deploy"]).await.exits(0);
     world.serves(2).await;
     world.nothing_left().await;
@@ -76,11 +78,17 @@ async fn a_query_that_fails_before_the_swap_ends_the_release() {
     let environment = environment.expect("a name");
     assert_eq!(
         asked,
-        format!("rate(errors{{schema='shop_marts', deployment='{id}'}}[5m]) < 0.01 at {}/mimir/{environment}", endpoint.url)
+        format!(
+            "rate(errors{{schema='shop_marts', deployment='{id}'}}[5m]) < 0.01 at {}/mimir/{environment}",
+            endpoint.url
+        )
     );
     let lines: Vec<String> = endpoint.asked().into_iter().map(|one| one.line).collect();
     let path = format!("GET /mimir/{environment}/api/v1/query?query=rate");
-    assert!(lines.iter().all(|line| line.starts_with(&path)), "{lines:?}");
+    assert!(
+        lines.iter().all(|line| line.starts_with(&path)),
+        "{lines:?}"
+    );
     assert!(lines[1].contains("shop_marts_dbt_deploy"), "{lines:?}");
     assert!(!lines[2].contains("shop_marts_dbt_deploy"), "{lines:?}");
     world
@@ -120,13 +128,14 @@ async fn what_is_advisory_is_told_and_stops_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_asks_waits_for_a_person_before_the_swap() {
-    let Some((world, _replay)) = quick().await else {
+    let Some((world, replay)) = quick().await else {
         return;
     };
     let endpoint = Endpoint::prometheus("0.5").await;
     let why = "a person must decide: a check failed before the swap: \"few errors\": the value 0.5 is not < 0.01";
     checks(&world, &errors(&endpoint, ", level: ask, run: [before]"));
-    for verb in ["promote", "abort"] {
+    for (verb, state, live) in [("abort", "aborted", 1), ("promote", "done", 2)] {
+        replay.makes(2, false);
         let waits = world.cutover(&["deploy"]).await.exits(0);
         let waits = waits.says("A person must decide").says("cutover promote");
         assert_eq!(waits.states().last().map(String::as_str), Some("ready"));
@@ -150,17 +159,9 @@ async fn what_asks_waits_for_a_person_before_the_swap() {
         assert_eq!(asked.len(), 1, "{record}");
         assert_eq!(asked[0]["event"]["reason"], why);
         assert_eq!(asked[0]["by"]["kind"], "cutover");
-        let (state, serves) = match verb {
-            "promote" => ("done", 2),
-            _ => ("aborted", 2),
-        };
         assert_eq!(record["state"], state);
-        world.serves(serves).await;
+        world.serves(live).await;
         world.nothing_left().await;
-        _replay.makes(3, false);
-        if verb == "abort" {
-            break;
-        }
     }
 }
 
@@ -186,7 +187,7 @@ async fn a_required_query_that_fails_in_the_soak_rolls_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_asks_in_the_soak_keeps_both_sides_until_a_person_decides() {
-    let Some((world, _replay)) = quick().await else {
+    let Some((world, replay)) = quick().await else {
         return;
     };
     let endpoint = Endpoint::prometheus("0.5").await;
@@ -194,6 +195,7 @@ async fn what_asks_in_the_soak_keeps_both_sides_until_a_person_decides() {
     checks(&world, &errors(&endpoint, ", level: ask, run: [soak]"));
     let waiting = async || {
         endpoint.says(Says::vector("0.5"));
+        replay.makes(2, false);
         let waits = world.cutover(&["deploy"]).await.exits(0);
         let waits = waits
             .says("(the 1st of 3 times in a row that ask a person)")
@@ -261,7 +263,8 @@ async fn whatever_is_no_answer_has_a_name_and_a_policy() {
         return;
     };
     let two = r#"[{"metric":{"i":"a"},"value":[1,"0"]},{"metric":{"i":"b"},"value":[1,"0"]}]"#;
-    let refused = r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\""}"#;
+    let refused =
+        r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\""}"#;
     let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let gone = format!("http://{}", closed.local_addr().expect("an address"));
     drop(closed);
@@ -273,7 +276,10 @@ async fn whatever_is_no_answer_has_a_name_and_a_policy() {
         ("wrong_type", Says::success("matrix", "[]")),
         ("wrong_type", Says::Body(400, refused.to_owned())),
         ("wrong_type", Says::Body(200, "<html>".to_owned())),
-        ("wrong_type", Says::Elsewhere(format!("{}/x", elsewhere.url))),
+        (
+            "wrong_type",
+            Says::Elsewhere(format!("{}/x", elsewhere.url)),
+        ),
         ("wrong_type", Says::Endless),
         ("unreachable", Says::Body(503, "later".to_owned())),
         ("timeout", Says::Nothing),
@@ -287,7 +293,9 @@ async fn whatever_is_no_answer_has_a_name_and_a_policy() {
             10 => gone.clone(),
             _ => endpoint.url.clone(),
         };
-        let common = format!("kind: prometheus, url: \"{url}\", query: up, condition: \"> -1\", timeout: 2s, run: [before]");
+        let common = format!(
+            "kind: prometheus, url: \"{url}\", query: up, condition: \"> -1\", timeout: 2s, run: [before]"
+        );
         text.push_str(&format!(
             "  - {{name: fails {number}, level: advisory, {common}}}\n  - {{name: passes {number}, on_{name}: pass, {common}}}\n"
         ));
@@ -304,7 +312,10 @@ async fn whatever_is_no_answer_has_a_name_and_a_policy() {
         let passes = check(&record, &format!("passes {number}"), "before");
         assert_eq!(passes["verdict"], "passed", "{passes}");
         let says = passes["says"].as_str().expect("a sentence");
-        assert!(says.ends_with(&format!("(on_{name}: counts as passed)")), "{says}");
+        assert!(
+            says.ends_with(&format!("(on_{name}: counts as passed)")),
+            "{says}"
+        );
     }
     assert!(elsewhere.asked().is_empty(), "a redirect was followed");
     let long = check(&record, "fails 7", "before")["says"].to_string();
@@ -313,7 +324,7 @@ async fn whatever_is_no_answer_has_a_name_and_a_policy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_asked_again_before_the_swap_but_not_for_ever() {
-    let Some((world, _replay)) = quick().await else {
+    let Some((world, replay)) = quick().await else {
         return;
     };
     let away = || Says::Body(502, String::new());
@@ -349,7 +360,7 @@ async fn what_waits_is_asked_again_before_the_swap_but_not_for_ever() {
     let more = ", run: [before], times: {samples: 3, interval: 20ms}";
     checks(&world, &errors(&endpoint, more));
     endpoint.says_each(vec![Says::vector("0"), Says::vector("0.5")]);
-    _replay.makes(3, false);
+    replay.makes(3, false);
     let failed = world.cutover(&["deploy"]).await.exits(1);
     failed.says("it held in 1 of 2 samples, 3 of 3 are needed: the value 0.5 is not < 0.01");
     assert_eq!(endpoint.asked().len() - before, 7);
@@ -357,7 +368,7 @@ async fn what_waits_is_asked_again_before_the_swap_but_not_for_ever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_is_away_in_the_soak_is_no_reason_to_roll_back_unless_it_is_said_so() {
-    let Some((world, _replay)) = quick().await else {
+    let Some((world, replay)) = quick().await else {
         return;
     };
     let endpoint = Endpoint::listen(Says::Body(503, String::new())).await;
@@ -379,7 +390,7 @@ async fn an_endpoint_that_is_away_in_the_soak_is_no_reason_to_roll_back_unless_i
         &world,
         &errors(&endpoint, ", run: [soak], on_unreachable: fail"),
     );
-    _replay.makes(3, false);
+    replay.makes(3, false);
     let failed = world.cutover(&["deploy"]).await.exits(1);
     failed
         .says("ROLLED BACK")
@@ -449,7 +460,10 @@ async fn an_http_endpoint_is_asked_for_its_status_and_a_value() {
     let Some((world, _replay)) = quick().await else {
         return;
     };
-    let good = Says::Body(200, r#"{"checks": [{"lag": 2, "who": "s3cret"}]}"#.to_owned());
+    let good = Says::Body(
+        200,
+        r#"{"checks": [{"lag": 2, "who": "s3cret"}]}"#.to_owned(),
+    );
     let endpoint = Endpoint::listen(good.clone()).await;
     let text = format!(
         "  - name: smoke\n    kind: http\n    run: [before]\n    method: post\n    url: {}/smoke\n    \
@@ -461,7 +475,12 @@ async fn an_http_endpoint_is_asked_for_its_status_and_a_value() {
     let tried = world.cutover(&["check"]).await;
     let tried = tried.says("POST was not sent");
     assert!(!tried.all().contains("s3cret"));
-    assert!(endpoint.asked().iter().all(|one| one.line == "OPTIONS /smoke"));
+    assert!(
+        endpoint
+            .asked()
+            .iter()
+            .all(|one| one.line == "OPTIONS /smoke")
+    );
     for (says, why) in [
         (Says::Body(500, String::new()), "it answers 500, not 200"),
         (
@@ -484,10 +503,16 @@ async fn an_http_endpoint_is_asked_for_its_status_and_a_value() {
     let done = world.cutover(&["deploy"]).await.exits(0);
     let asked = endpoint.asked();
     let body = &asked[asked.len() - 2].body;
-    assert_eq!(*body, format!("{{\"deployment\": \"{}\"}}", done.deployment()));
+    assert_eq!(
+        *body,
+        format!("{{\"deployment\": \"{}\"}}", done.deployment())
+    );
     assert_eq!(asked[asked.len() - 1].line, "GET /again");
     let record = shown(&world, &done).await;
-    assert_eq!(check(&record, "smoke", "before")["samples"][0]["value"], 2.0);
+    assert_eq!(
+        check(&record, "smoke", "before")["samples"][0]["value"],
+        2.0
+    );
     assert!(!record.to_string().contains("s3cret"));
 }
 
@@ -509,9 +534,17 @@ async fn check_says_whether_endpoints_answer_and_what_to_do() {
     checks(&world, &errors(&endpoint, ""));
     let found = finding().await;
     assert_eq!(found["verdict"], "ok", "{found}");
-    assert!(found["detail"].to_string().contains("the value 0.003 is < 0.01"));
+    assert!(
+        found["detail"]
+            .to_string()
+            .contains("the value 0.003 is < 0.01")
+    );
     for (says, verdict, remedy) in [
-        (Says::vector("3"), "warning", "at present the check would fail"),
+        (
+            Says::vector("3"),
+            "warning",
+            "at present the check would fail",
+        ),
         (Says::success("vector", "[]"), "warning", "on_empty says"),
         (Says::Body(401, String::new()), "fault", "give credentials"),
         (Says::success("matrix", "[]"), "fault", "compare url, query"),
@@ -532,7 +565,10 @@ async fn killed_while_it_asks_it_still_asks_and_once() {
     world.set("SOAK_CHECK_FAILURES", "1");
     let always = "  - {name: asks, kind: no_rows, level: ask, run: [MOMENT], sql: SELECT 1}\n";
     // What is asked before the swap, and after it, is written within the last writes of a command.
-    for (moment, rests, ends) in [("before", "ready", "abort"), ("soak", "soaking", "rollback")] {
+    for (moment, rests, ends) in [
+        ("before", "ready", "abort"),
+        ("soak", "soaking", "rollback"),
+    ] {
         checks(&world, &always.replace("MOMENT", moment));
         let mut writes = 1;
         let mut died = 0;
@@ -549,7 +585,10 @@ async fn killed_while_it_asks_it_still_asks_and_once() {
             }
             let status = stands(&world).await;
             let deployment = &status["deployment"];
-            if deployment.is_null() || deployment["state"] == "aborted" || deployment["state"] == "rolled_back" {
+            if deployment.is_null()
+                || deployment["state"] == "aborted"
+                || deployment["state"] == "rolled_back"
+            {
                 // Nothing of it was recorded yet.
                 assert!(killed.is_ok(), "{status}");
             } else {

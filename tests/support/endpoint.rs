@@ -87,9 +87,8 @@ impl Says {
 
     /// A result of Prometheus of this type.
     pub fn success(kind: &str, result: &str) -> Self {
-        let body = format!(
-            r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#
-        );
+        let body =
+            format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#);
         Self::Body(200, body)
     }
 }

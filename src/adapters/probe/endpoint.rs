@@ -18,7 +18,9 @@ fn judged(answer: &Answer, check: &Http) -> Reading {
         None => status.is_success(),
     };
     if !is_expected {
-        let expected = check.status.map_or("a success".to_owned(), |s| s.to_string());
+        let expected = check
+            .status
+            .map_or("a success".to_owned(), |s| s.to_string());
         let elsewhere = match answer.points_elsewhere {
             true => " and points elsewhere, which is not followed",
             false => "",
@@ -39,7 +41,11 @@ fn judged(answer: &Answer, check: &Http) -> Reading {
         return Reading::unknown(Unknown::Empty, says);
     };
     let Some(condition) = &check.condition else {
-        return Reading::found(true, value.as_f64(), format!("there is a value at {pointer:?}"));
+        return Reading::found(
+            true,
+            value.as_f64(),
+            format!("there is a value at {pointer:?}"),
+        );
     };
     let Some(holds) = condition.holds_of(value) else {
         let what = match value {
@@ -101,11 +107,26 @@ mod tests {
             (json!({}), 302, "", Ok(false)),
             (lag.clone(), 200, body, Ok(false)),
             (lag.clone(), 200, "{}", Err(Unknown::Empty)),
-            (lag.clone(), 200, r#"{"data": [{"lag": null}]}"#, Err(Unknown::Empty)),
-            (lag.clone(), 200, r#"{"data": [{"lag": "7"}]}"#, Err(Unknown::WrongType)),
+            (
+                lag.clone(),
+                200,
+                r#"{"data": [{"lag": null}]}"#,
+                Err(Unknown::Empty),
+            ),
+            (
+                lag.clone(),
+                200,
+                r#"{"data": [{"lag": "7"}]}"#,
+                Err(Unknown::WrongType),
+            ),
             (lag, 200, "<html>", Err(Unknown::WrongType)),
             (json!({"pointer": "/data/0"}), 200, body, Ok(true)),
-            (json!({"pointer": "/data/0/who", "condition": "== \"me\""}), 200, body, Ok(false)),
+            (
+                json!({"pointer": "/data/0/who", "condition": "== \"me\""}),
+                200,
+                body,
+                Ok(false),
+            ),
         ] {
             let found = reading(keys.clone(), status, body);
             assert_eq!(found.holds, holds, "{keys} {status} {body}");

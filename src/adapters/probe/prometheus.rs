@@ -124,7 +124,12 @@ fn read(answer: &Answer, credentials: &Credentials) -> Result<(f64, Vec<String>)
     let sample = match (data.kind.as_str(), &data.result) {
         ("scalar", sample) => sample,
         ("vector", Value::Array(series)) => match series.as_slice() {
-            [] => return Err(Reading::unknown(Unknown::Empty, "the query finds no series")),
+            [] => {
+                return Err(Reading::unknown(
+                    Unknown::Empty,
+                    "the query finds no series",
+                ));
+            }
             [one] => one
                 .get("value")
                 .ok_or_else(|| wrong("the series is a histogram, not a number"))?,
@@ -142,9 +147,7 @@ fn read(answer: &Answer, credentials: &Credentials) -> Result<(f64, Vec<String>)
     let number: Option<f64> = number.and_then(|number| number.parse().ok());
     match number {
         None => Err(wrong("the value is no number")),
-        Some(number) if number.is_nan() => {
-            Err(Reading::unknown(Unknown::Nan, "the value is NaN"))
-        }
+        Some(number) if number.is_nan() => Err(Reading::unknown(Unknown::Nan, "the value is NaN")),
         Some(number) => Ok((number, envelope.warnings.unwrap_or_default())),
     }
 }
@@ -173,16 +176,14 @@ mod tests {
     }
 
     fn success(kind: &str, result: &str) -> Reading {
-        let body = format!(
-            r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#
-        );
+        let body =
+            format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#);
         reading(200, &body)
     }
 
     #[test]
     fn one_number_is_compared() {
-        let vector =
-            r#"[{"metric":{"__name__":"lag"},"value":[1435781451.781,"0.003"]}]"#;
+        let vector = r#"[{"metric":{"__name__":"lag"},"value":[1435781451.781,"0.003"]}]"#;
         let good = success("vector", vector);
         assert_eq!((good.holds, good.value), (Ok(true), Some(0.003)));
         assert_eq!(good.says, "the value 0.003 is < 0.01");
@@ -214,7 +215,8 @@ mod tests {
         ] {
             assert_eq!(success(kind, result).holds, Err(unknown), "{kind} {result}");
         }
-        let refused = r#"{"status":"error","errorType":"bad_data","error":"parse error near s3cret"}"#;
+        let refused =
+            r#"{"status":"error","errorType":"bad_data","error":"parse error near s3cret"}"#;
         let refused = reading(400, refused);
         assert_eq!(refused.holds, Err(Unknown::WrongType));
         assert!(refused.says.ends_with("(bad_data): parse error near ***"));

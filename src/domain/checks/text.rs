@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn values_are_no_more_than_values() {
-        let in_url = rendered("https://h/{{ environment }}?d={{ deployment }}", Encoding::Url);
+        let in_url = rendered(
+            "https://h/{{ environment }}?d={{ deployment }}",
+            Encoding::Url,
+        );
         assert_eq!(
             in_url.as_deref(),
             Ok("https://h/a%2Fb%20%22c%27%20%5C%60%0A%26%C3%BC?d=0-1")
@@ -124,7 +127,13 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_an_error() {
-        for template in ["{{ secret }}", "{{ green() }}", "{{ green }}", "{{", "{{ 1 }}"] {
+        for template in [
+            "{{ secret }}",
+            "{{ green() }}",
+            "{{ green }}",
+            "{{",
+            "{{ 1 }}",
+        ] {
             assert!(rendered(template, Encoding::Url).is_err(), "{template}");
         }
         // Marking it as safe makes no difference.

@@ -4,10 +4,10 @@
 //! journal what has happened already. Before the cutover a failure unwinds; after it, what cannot
 //! go on is stuck and says so.
 
+use super::checks::{self, decision};
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::checks::{self, decision};
 use super::{baseline, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;

@@ -214,13 +214,14 @@ fn header(name: &str, has_auth: bool) -> Option<CheckFault> {
             "write it like {X-Scope-OrgID: \"env:TENANT\"}",
         ));
     };
-    let is_own = ["host", "content-length", "content-type", "transfer-encoding"];
+    let is_own = [
+        "host",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+    ];
     if is_own.contains(&known.as_str()) || (known.as_str() == "authorization" && has_auth) {
-        return Some(fault(
-            place,
-            "this header is set otherwise",
-            "take it out",
-        ));
+        return Some(fault(place, "this header is set otherwise", "take it out"));
     }
     None
 }
@@ -247,19 +248,20 @@ fn http(check: &Http) -> Vec<CheckFault> {
             "nothing is sent along with GET",
             "take it out, or write method: post",
         )),
-        (Some(body), Method::Post) => {
-            match rendered(".body", body, Encoding::Json, LONGEST_TEXT) {
-                Err(found) => faults.push(found),
-                Ok(text) if serde_json::from_str::<Value>(&text).is_err() => faults.push(fault(
-                    ".body",
-                    "this is no JSON",
-                    "write it like '{\"deployment\": \"{{ deployment }}\"}'",
-                )),
-                Ok(_) => {}
-            }
-        }
+        (Some(body), Method::Post) => match rendered(".body", body, Encoding::Json, LONGEST_TEXT) {
+            Err(found) => faults.push(found),
+            Ok(text) if serde_json::from_str::<Value>(&text).is_err() => faults.push(fault(
+                ".body",
+                "this is no JSON",
+                "write it like '{\"deployment\": \"{{ deployment }}\"}'",
+            )),
+            Ok(_) => {}
+        },
     }
-    if check.status.is_some_and(|status| !(200..600).contains(&status)) {
+    if check
+        .status
+        .is_some_and(|status| !(200..600).contains(&status))
+    {
         faults.push(fault(
             ".status",
             "no answer ends with this status",

@@ -21,7 +21,11 @@ pub(in crate::inputs::settings) struct CheckFault {
     pub(in crate::inputs::settings) remedy: String,
 }
 
-pub(super) fn fault(place: impl Into<String>, message: impl Into<String>, remedy: &str) -> CheckFault {
+pub(super) fn fault(
+    place: impl Into<String>,
+    message: impl Into<String>,
+    remedy: &str,
+) -> CheckFault {
     CheckFault {
         place: place.into(),
         message: message.into(),
@@ -122,7 +126,10 @@ fn of_one(item: &Value) -> Vec<CheckFault> {
         )];
     };
     let patterns = patterns();
-    let kind = given.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let kind = given
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let Some(Value::Object(pattern)) = patterns.get(kind) else {
         let message = match given.get("kind") {
             Some(kind) => format!("{kind} is not a kind of check"),

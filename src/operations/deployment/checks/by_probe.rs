@@ -13,13 +13,15 @@ use crate::foundation::secret::SecretRef;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Asks endpoints, at one moment of a deployment.
 #[derive(Debug, Clone)]
 pub struct ByProbe<'a> {
-    prober: Result<Prober, String>,
+    /// Made when it is needed.
+    prober: OnceLock<Result<Prober, String>>,
     /// Where relative paths of secrets begin.
     base: &'a Path,
     moment: Moment,
@@ -38,7 +40,7 @@ struct Ready {
 impl<'a> ByProbe<'a> {
     pub(super) fn new(base: &'a Path, moment: Moment, naming: Naming, places: Places) -> Self {
         Self {
-            prober: Prober::new(),
+            prober: OnceLock::new(),
             base,
             moment,
             naming,
@@ -50,7 +52,7 @@ impl<'a> ByProbe<'a> {
     #[must_use]
     pub fn to_try(base: &'a Path, environment: &str) -> Self {
         Self {
-            prober: Prober::new(),
+            prober: OnceLock::new(),
             base,
             moment: Moment::Before,
             naming: Naming {
@@ -78,7 +80,9 @@ impl<'a> ByProbe<'a> {
             let vote = match reading.holds {
                 Ok(holds) => Some((holds, reading.says)),
                 Err(unknown) => match (check.policy(unknown, self.moment), self.moment) {
-                    (Policy::Fail, _) => Some((false, counted(&reading.says, unknown, "a failure"))),
+                    (Policy::Fail, _) => {
+                        Some((false, counted(&reading.says, unknown, "a failure")))
+                    }
                     (Policy::Pass, _) => Some((true, counted(&reading.says, unknown, "passed"))),
                     (Policy::Wait, Moment::Soak) => {
                         count.samples.push(sample);
@@ -167,7 +171,7 @@ impl<'a> ByProbe<'a> {
             timeout: check.timeout(),
             reads,
         };
-        let answer = match &self.prober {
+        let answer = match self.prober.get_or_init(Prober::new) {
             Ok(prober) => prober.ask(question).await,
             Err(why) => Err(Reading::unknown(Unknown::Unreachable, why)),
         };
@@ -193,7 +197,7 @@ impl<'a> ByProbe<'a> {
             timeout: check.timeout(),
             reads: false,
         };
-        let reached = match &self.prober {
+        let reached = match self.prober.get_or_init(Prober::new) {
             Ok(prober) => prober.reach(question).await,
             Err(why) => Err(Reading::unknown(Unknown::Unreachable, why)),
         };
@@ -202,7 +206,9 @@ impl<'a> ByProbe<'a> {
                 holds: Ok(true),
                 value: None,
                 status: Some(status),
-                says: format!("somebody is there (OPTIONS is answered {status}; POST was not sent)"),
+                says: format!(
+                    "somebody is there (OPTIONS is answered {status}; POST was not sent)"
+                ),
             },
             Err(reading) => reading,
         }

@@ -261,4 +261,3 @@ fn gone(relation: &Relation) -> Finding {
 fn new(relation: &Relation) -> Finding {
     Finding::not_applicable(format!("{relation} is new: there is no old side of it"))
 }
-

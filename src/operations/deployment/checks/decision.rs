@@ -29,8 +29,7 @@ pub(in crate::operations::deployment) async fn about_promotion(
         return Ok(None);
     };
     let events = context.store.events(&deployment.id).await?;
-    let is_decided =
-        |recorded: &RecordedEvent| matches!(recorded.event, Event::PromotionStarted);
+    let is_decided = |recorded: &RecordedEvent| matches!(recorded.event, Event::PromotionStarted);
     Ok((!events.iter().any(is_decided)).then_some(question))
 }
 
