@@ -4,11 +4,10 @@
 //! journal what has happened already. Before the cutover a failure unwinds; after it, what cannot
 //! go on is stuck and says so.
 
-use super::checks::{self, decision};
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::{baseline, replace};
+use super::{baseline, checks, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;
 use crate::domain::lifecycle::policy::Policy;
@@ -31,6 +30,9 @@ use crate::operations::takedown::{self, Goes};
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
+
+/// What a check that asks a person holds up.
+mod asking;
 
 /// How far to drive, beyond what the deployment's own policies say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -169,33 +171,6 @@ impl<'a> Engine<'a> {
 
     fn cleans_up(&self, until: Until) -> bool {
         until.clean_up || self.deployment.request.cleanup == Policy::Automatic
-    }
-
-    /// Whether green waits for a person because a check asks; that is on record then.
-    async fn asks_a_person(&mut self, until: Until) -> Result<bool, DeploymentError> {
-        if until.promote || self.is_put_off {
-            return Ok(false);
-        }
-        let Some(reason) = decision::about_promotion(&self.context, &self.deployment).await? else {
-            return Ok(false);
-        };
-        if !self.deployment.asks {
-            let event = Event::DecisionAsked {
-                reason: reason.clone(),
-            };
-            self.apply(event).await?;
-        }
-        let how = "`cutover promote` swaps all the same, `cutover abort` gives up";
-        decision::told(&self.context, &reason, how);
-        Ok(true)
-    }
-
-    /// Whether the old side stays when the soak is over, until a person decides.
-    async fn keeps_the_old_side(&mut self, until: Until) -> Result<bool, DeploymentError> {
-        // The soak itself records whether a check asks.
-        let id = self.deployment.id.clone();
-        self.deployment = self.context.store.deployment(&id).await?;
-        Ok(!self.cleans_up(until) || self.deployment.asks && !until.clean_up)
     }
 
     /// A rollback that somebody asked for is what was asked; one that a check caused is a failure.
