@@ -6,6 +6,8 @@ pub mod artifacts;
 pub mod dbt;
 /// Every statement that is sent to Materialize, and the connection that sends it.
 pub mod materialize;
+/// Endpoints that checks ask: a Prometheus, or whatever answers over HTTP.
+pub mod probe;
 /// Where a project comes from: a git repository, fetched, or a folder.
 pub mod source;
 /// The journal.

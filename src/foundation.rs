@@ -11,6 +11,8 @@ pub mod failure;
 pub mod process;
 /// Pauses between attempts.
 pub mod retry;
+/// References to secrets.
+pub mod secret;
 pub mod span;
 /// SQL as text: quoting, tokens, and whether a text is one query.
 pub mod sql;

@@ -205,6 +205,7 @@ impl Store {
             updated_at: at.clone(),
             finished_at: None,
             reason: None,
+            asks: false,
             by: Some(by.clone()),
         };
         let documents = Documents {

@@ -1,17 +1,27 @@
-//! Checks by SQL: questions that a release asks the new side before the swap and during the soak.
+//! Checks: questions that a release asks before the swap and during the soak, of the new side by SQL, of a
+//! Prometheus, or of an HTTP endpoint.
 
 use crate::foundation::span::Span;
 use crate::foundation::word::stored_words;
 use serde::{Deserialize, Serialize};
 
+pub use condition::Condition;
+pub use external::{Auth, External, Http, Method, Policy, Prometheus, Times, Unknown};
 pub use relation::Relation;
 pub use template::{Rendered, Side, render};
+pub use text::{Encoding, Naming, text};
 pub use tolerance::Tolerance;
 
+/// What a value must be.
+mod condition;
+/// Prometheus and HTTP.
+pub mod external;
 /// `schema.name` as it is written in a configuration.
 mod relation;
 /// `{{ green(…) }}` and `{{ blue(…) }}`.
 mod template;
+/// Names in addresses, queries and bodies.
+mod text;
 /// How far two sides may be apart.
 mod tolerance;
 
@@ -23,6 +33,9 @@ pub enum Check {
     RowCount {
         /// What people call it; unique.
         name: String,
+        /// What a failure means.
+        #[serde(default, skip_serializing_if = "Level::is_required")]
+        level: Level,
         /// The relation, as production calls it.
         relation: Relation,
         /// How many rows, or which part of blue's, the sides may be apart.
@@ -39,6 +52,9 @@ pub enum Check {
     KeysKept {
         /// What people call it; unique.
         name: String,
+        /// What a failure means.
+        #[serde(default, skip_serializing_if = "Level::is_required")]
+        level: Level,
         /// The relation, as production calls it.
         relation: Relation,
         /// The columns of the key, as they are called.
@@ -57,6 +73,9 @@ pub enum Check {
     NoRows {
         /// What people call it; unique.
         name: String,
+        /// What a failure means.
+        #[serde(default, skip_serializing_if = "Level::is_required")]
+        level: Level,
         /// The query, a template.
         sql: String,
         /// What `{{ green }}` and `{{ blue }}` alone mean.
@@ -69,6 +88,32 @@ pub enum Check {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout: Option<Span>,
     },
+    /// A query to Prometheus has a value.
+    Prometheus(Box<Prometheus>),
+    /// An endpoint answers as it should.
+    Http(Box<Http>),
+}
+
+stored_words! {
+    /// What the failure of a check means.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub enum Level {
+        /// It ends the release, or brings the old side back.
+        #[default]
+        Required = "required",
+        /// It is told and recorded.
+        Advisory = "advisory",
+        /// A person decides.
+        Ask = "ask",
+    }
+}
+
+impl Level {
+    /// Whether it is what a check without a level has, as all had in journals of versions without levels.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        *self == Self::Required
+    }
 }
 
 stored_words! {
@@ -96,6 +141,20 @@ impl Check {
             Self::RowCount { name, .. }
             | Self::KeysKept { name, .. }
             | Self::NoRows { name, .. } => name,
+            Self::Prometheus(check) => &check.name,
+            Self::Http(check) => &check.name,
+        }
+    }
+
+    /// What its failure means.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self {
+            Self::RowCount { level, .. }
+            | Self::KeysKept { level, .. }
+            | Self::NoRows { level, .. } => *level,
+            Self::Prometheus(check) => check.level,
+            Self::Http(check) => check.level,
         }
     }
 
@@ -106,16 +165,30 @@ impl Check {
             Self::RowCount { run, .. } | Self::KeysKept { run, .. } | Self::NoRows { run, .. } => {
                 run
             }
+            Self::Prometheus(check) => &check.run,
+            Self::Http(check) => &check.run,
         }
     }
 
-    /// Deadline of one of its queries; `None` is that of every statement.
+    /// Deadline of one of its questions; `None` is the usual one.
     #[must_use]
     pub fn timeout(&self) -> Option<Span> {
         match self {
             Self::RowCount { timeout, .. }
             | Self::KeysKept { timeout, .. }
             | Self::NoRows { timeout, .. } => *timeout,
+            Self::Prometheus(check) => check.timeout,
+            Self::Http(check) => check.timeout,
+        }
+    }
+
+    /// What asks something else than Materialize.
+    #[must_use]
+    pub fn external(&self) -> Option<External<'_>> {
+        match self {
+            Self::RowCount { .. } | Self::KeysKept { .. } | Self::NoRows { .. } => None,
+            Self::Prometheus(check) => Some(External::Prometheus(check)),
+            Self::Http(check) => Some(External::Http(check)),
         }
     }
 }

@@ -60,6 +60,11 @@ pub enum Progress {
         /// Per cluster, sorted by name; empty when nothing could be read.
         clusters: Vec<ClusterReadiness>,
     },
+    /// A check asks a person to decide, or none does any more.
+    Decision {
+        /// Why, in one sentence; `None` when nobody is asked any more.
+        asked: Option<String>,
+    },
     /// One item of a counted piece of work (schemas staged, objects dropped).
     Work {
         /// What is being counted, for example `staged` or `dropped`.
@@ -85,6 +90,7 @@ impl Progress {
             Progress::Node { .. } => "node",
             Progress::Readiness { .. } => "readiness",
             Progress::Watched { .. } => "watched",
+            Progress::Decision { .. } => "decision",
             Progress::Work { .. } => "work",
         }
     }

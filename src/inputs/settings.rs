@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::domain::checks::Check;
 use crate::domain::lifecycle::policy::Policy;
+pub use crate::foundation::secret::{SecretError, SecretRef};
 use crate::foundation::span::Span;
 pub use ci::{Ci, CornerCluster, NewSources};
 pub use connection::Connection;
@@ -20,10 +21,9 @@ pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 pub use notify::{Format, Topic, Webhook};
 pub use retention::{Garbage, Retention};
 pub use schedule::{Missed, Schedule};
-pub use secret::{SecretError, SecretRef};
 pub use source::Source;
 
-/// Checks by SQL.
+/// Checks.
 pub mod checks;
 /// Corners of pull requests.
 pub mod ci;
@@ -38,8 +38,6 @@ mod notify;
 mod retention;
 /// When releases begin by themselves.
 pub mod schedule;
-/// References to secrets.
-pub mod secret;
 mod show;
 /// The git repository of a project.
 pub mod source;
@@ -94,7 +92,7 @@ pub struct Settings {
     pub soak: Span,
     /// Who decides on the cleanup.
     pub cleanup: Policy,
-    /// Checks by SQL.
+    /// Checks besides dbt's tests.
     pub checks: Vec<Check>,
     /// Time between two looks at production, and two runs of the checks, during the soak.
     pub soak_check_interval: Span,
@@ -172,7 +170,7 @@ pub struct Environment {
     pub obeys_signals: Option<bool>,
     /// Which of the webhooks are told of it.
     pub notify: Option<Vec<String>>,
-    /// Checks by SQL, added to the general ones.
+    /// Checks, added to the general ones.
     pub checks: Vec<Check>,
     /// What is kept of what has ended.
     pub retention: Retention,

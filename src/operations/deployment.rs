@@ -10,7 +10,7 @@
 mod after_swap;
 /// What went live: kept before the swap, named after it.
 pub(crate) mod baseline;
-/// Checks by SQL on both sides.
+/// Checks before the swap and during the soak.
 pub mod checks;
 /// The swap, forwards and backwards.
 mod cutover;

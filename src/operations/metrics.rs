@@ -31,7 +31,7 @@ pub use crate::operations::metrics::labels::{Delivery, Waste};
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every name, with its kind and its help. Names of counters are without `_total`, which the text has.
-pub const NAMES: [(&str, &str); 24] = [
+pub const NAMES: [(&str, &str); 25] = [
     (DEPLOYMENTS, "Deployments that ended"),
     (
         RUNS,
@@ -58,6 +58,10 @@ pub const NAMES: [(&str, &str); 24] = [
     (
         LOOKS,
         "Looks at what serves since a swap, by what was found",
+    ),
+    (
+        DECISION,
+        "1 while a check asks a person to decide about the deployment",
     ),
     (RETRIES, "What was tried again, by what kind of failure"),
     (LATENESS, "How much later than scheduled runs began"),
@@ -100,6 +104,7 @@ const LAG: &str = "cutover_lag_milliseconds";
 const HYDRATED: &str = "cutover_hydrated_objects";
 const PLANNED: &str = "cutover_planned_objects";
 const LOOKS: &str = "cutover_soak_looks";
+const DECISION: &str = "cutover_decision_needed";
 const RETRIES: &str = "cutover_retries";
 const LATENESS: &str = "cutover_schedule_lateness_seconds";
 const LEADER: &str = "cutover_leader";
@@ -178,6 +183,7 @@ pub struct Metrics {
     hydrated: FamilyOfKnown<Waited, Gauge>,
     planned: FamilyOfKnown<Waited, Gauge>,
     looks: FamilyOfKnown<Watched, Counter>,
+    decision: FamilyOfKnown<Of, Gauge>,
     retries: FamilyOfKnown<Repeated, Counter>,
     lateness: FamilyOfKnown<Of, Histogram>,
     leader: FamilyOfKnown<Of, Gauge>,
@@ -228,6 +234,7 @@ impl Metrics {
             hydrated: FamilyOfKnown::new(Gauge::default),
             planned: FamilyOfKnown::new(Gauge::default),
             looks: FamilyOfKnown::new(Counter::default),
+            decision: FamilyOfKnown::new(Gauge::default),
             retries: FamilyOfKnown::new(Counter::default),
             lateness: FamilyOfKnown::new(late),
             leader: FamilyOfKnown::new(Gauge::default),
@@ -267,6 +274,7 @@ impl Metrics {
         registry.register(HYDRATED, help(HYDRATED), self.hydrated.family());
         registry.register(PLANNED, help(PLANNED), self.planned.family());
         registry.register(LOOKS, help(LOOKS), self.looks.family());
+        registry.register(DECISION, help(DECISION), self.decision.family());
         registry.register(RETRIES, help(RETRIES), self.retries.family());
         registry.register(LATENESS, help(LATENESS), self.lateness.family());
         registry.register(LEADER, help(LEADER), self.leader.family());
@@ -352,6 +360,7 @@ impl Metrics {
     /// when it was only found in `to`, as after a start.
     pub fn state_entered(&self, environment: &str, from: Option<State>, to: State, seconds: f64) {
         self.state_found(environment, to);
+        self.decision(environment, false);
         let Some(from) = from else { return };
         let phase = Phase {
             environment: environment.to_owned(),
@@ -384,6 +393,12 @@ impl Metrics {
     pub fn watched(&self, environment: &str, found: Health) {
         self.looks
             .with(watched(environment, found), |counter| counter.inc());
+    }
+
+    /// Whether a check asks a person to decide. What is asked in one state is decided when it moves on.
+    pub fn decision(&self, environment: &str, asked: bool) {
+        self.decision
+            .with(of(environment), |gauge| gauge.set(i64::from(asked)));
     }
 
     /// A reading of the clusters that are waited for or soak; those that are not in it disappear. None:
@@ -468,6 +483,8 @@ impl Metrics {
         self.states.forget(|known| known.environment == environment);
         self.leftovers
             .forget(|known| known.environment == environment);
+        self.decision
+            .forget(|known| known.environment == environment);
     }
 
     /// A message was sent, or given up; `target` is a name of the configuration.
@@ -509,6 +526,7 @@ impl Metrics {
         self.hydrated.forget(of(environment));
         self.planned.forget(of(environment));
         self.looks.forget(of(environment));
+        self.decision.forget(of(environment));
         self.retries.forget(of(environment));
         self.lateness.forget(of(environment));
         self.leader.forget(of(environment));

@@ -19,6 +19,7 @@ use crate::inputs::project::{Project, Switches};
 use crate::inputs::settings::{Loaded, Override, Settings, SettingsError, Sources};
 use crate::operations::builds::Builds;
 use crate::operations::bundle::{self, Bundle, BundleError};
+use crate::operations::deployment::checks::ByProbe;
 use crate::operations::error::DeploymentError;
 use opening::{Opening, Present};
 use std::collections::BTreeSet;
@@ -287,6 +288,12 @@ impl Release {
     /// The refusal [`bundle::Name::AnotherTarget`], with everything that differs.
     pub fn is_for_this(&self, builds: &Builds) -> Result<(), ReleaseError> {
         Ok(builds.is_for_this(&self.project.deployment()?)?)
+    }
+
+    /// What asks the endpoints of the configured checks, to see whether they answer.
+    #[must_use]
+    pub fn endpoints(&self) -> ByProbe<'_> {
+        ByProbe::to_try(&self.base, &self.environment)
     }
 
     /// What was fetched, in one sentence; `None` when the project is a folder.

@@ -148,6 +148,11 @@ impl Bench {
         self.replay.makes(new, scenario.build_fails);
         self.replay.names_schema(scenario.names_schema);
         self.since += 1;
+        let checks = scenario.asks.map(|moment| {
+            format!("[{{name: asks, kind: no_rows, level: ask, sql: SELECT 1, run: [{moment}]}}]")
+        });
+        self.world.set("CHECKS", checks.as_deref().unwrap_or("[]"));
+        self.world.set("SOAK_CHECK_FAILURES", "1");
         let asked_in = match scenario.before {
             Some(before) => {
                 self.world.cutover(&self.arguments(before)).await.exits(0);

@@ -10,6 +10,8 @@ pub struct Scenario {
     /// What people do in production then; `{new}` is the number of the new release.
     pub meanwhile: Option<&'static str>,
     pub command: &'static [&'static str],
+    /// When a check asks a person, where one does.
+    pub asks: Option<&'static str>,
     /// Whether dbt's build fails.
     pub build_fails: bool,
     /// Whether green's stored SQL names a schema in column references, so that it cannot be swapped.
@@ -26,12 +28,13 @@ pub struct Scenario {
 const CHANGED: &str =
     "COMMENT ON MATERIALIZED VIEW shop_marts.totals IS 'for the people of release {new}'";
 
-pub const SCENARIOS: [Scenario; 8] = [
+pub const SCENARIOS: [Scenario; 10] = [
     Scenario {
         name: "release",
         before: None,
         meanwhile: None,
         command: &["deploy"],
+        asks: None,
         build_fails: false,
         names_schema: false,
         ends: "done",
@@ -43,6 +46,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         before: None,
         meanwhile: None,
         command: &["deploy"],
+        asks: None,
         build_fails: true,
         names_schema: false,
         ends: "failed",
@@ -54,6 +58,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         before: None,
         meanwhile: None,
         command: &["deploy"],
+        asks: None,
         build_fails: false,
         names_schema: true,
         ends: "failed",
@@ -65,6 +70,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         before: Some(&["deploy", "--promotion", "manual"]),
         meanwhile: Some(CHANGED),
         command: &["promote"],
+        asks: None,
         build_fails: false,
         names_schema: false,
         ends: "done",
@@ -76,6 +82,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         before: Some(&["deploy", "--promotion", "manual"]),
         meanwhile: None,
         command: &["abort"],
+        asks: None,
         build_fails: false,
         names_schema: false,
         ends: "aborted",
@@ -87,6 +94,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         before: Some(&["deploy", "--cleanup", "manual"]),
         meanwhile: None,
         command: &["rollback"],
+        asks: None,
         build_fails: false,
         names_schema: false,
         ends: "rolled_back",
@@ -98,6 +106,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         before: Some(&["deploy", "--cleanup", "manual"]),
         meanwhile: None,
         command: &["rollback", "--force"],
+        asks: None,
         build_fails: false,
         names_schema: false,
         ends: "rolled_back",
@@ -109,6 +118,31 @@ pub const SCENARIOS: [Scenario; 8] = [
         before: Some(&["deploy", "--cleanup", "manual"]),
         meanwhile: None,
         command: &["cleanup"],
+        asks: None,
+        build_fails: false,
+        names_schema: false,
+        ends: "done",
+        code: 0,
+        is_new: true,
+    },
+    Scenario {
+        name: "decided",
+        before: Some(&["deploy"]),
+        meanwhile: Some(CHANGED),
+        command: &["promote"],
+        asks: Some("before"),
+        build_fails: false,
+        names_schema: false,
+        ends: "done",
+        code: 0,
+        is_new: true,
+    },
+    Scenario {
+        name: "kept",
+        before: Some(&["deploy"]),
+        meanwhile: None,
+        command: &["cleanup"],
+        asks: Some("soak"),
         build_fails: false,
         names_schema: false,
         ends: "done",

@@ -72,6 +72,65 @@ async fn what_is_ready_waits_for_sigusr1() {
 }
 
 #[tokio::test]
+async fn a_check_that_asks_is_told_and_waits_for_a_person() {
+    let Some((world, _replay)) = world().await else {
+        return;
+    };
+    let people = People::listen().await;
+    let more = format!(
+        "soak_check_interval: 100ms\nsoak_check_failures: 2\nchecks:\n- {{name: asks, kind: no_rows, level: ask, sql: SELECT 1}}\n\
+         webhooks:\n- {{name: people, url: \"{}\"}}\n",
+        people.url
+    );
+    let daemon = world.serve("daemon", &configuration(&more)).await;
+    daemon.does("prod", "idle").await;
+    daemon.signal(Signal::SIGUSR2);
+    let asked = async |activity: &str, what: &str| {
+        let status = daemon.does("prod", activity).await;
+        let reason = status["deployment"]["reason"].as_str().unwrap_or_default();
+        assert!(reason.starts_with("a person must decide"), "{status}");
+        assert!(reason.contains(what), "{status}");
+        let metrics = daemon.try_get("/metrics").await.expect("metrics");
+        let line = "cutover_decision_needed{environment=\"prod\"} 1";
+        assert!(metrics.contains(line), "{metrics}");
+        status["deployment"]["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    };
+    let id = asked("waiting_for_promotion", "before the swap").await;
+    world.serves(1).await;
+    daemon.signal(Signal::SIGUSR1);
+    world.swapped(2).await;
+    asked("waiting_for_cleanup", "after the swap").await;
+    // Another process finds the question again.
+    daemon.stopped().await.exits(0);
+    let daemon = world.serve("again", &configuration(&more)).await;
+    daemon.does("prod", "waiting_for_cleanup").await;
+    world.serves(2).await;
+    let (status, _) = daemon
+        .post("/v1/environments/prod/cleanup", &json!({}))
+        .await;
+    assert_eq!(status, 202);
+    daemon.does("prod", "idle").await;
+    world.nothing_left().await;
+    let metrics = daemon.try_get("/metrics").await.expect("metrics");
+    let line = "cutover_decision_needed{environment=\"prod\"} 0";
+    assert!(metrics.contains(line), "{metrics}");
+    let topics = eventually("all messages", async || {
+        let told = people.told();
+        let of_it = told.iter().filter(|post| post.body["deployment"] == *id);
+        let topics: Vec<String> = of_it
+            .filter_map(|post| post.body["topic"].as_str().map(str::to_owned))
+            .collect();
+        (topics.len() >= 4).then_some(topics)
+    })
+    .await;
+    assert_eq!(topics, ["ready", "decision", "promoted", "decision"]);
+    daemon.stopped().await.exits(0);
+}
+
+#[tokio::test]
 async fn requests_are_answered_while_it_releases() {
     let Some((world, replay)) = world().await else {
         return;

@@ -252,6 +252,7 @@ mod tests {
                 | Progress::Retry { .. }
                 | Progress::Readiness { .. }
                 | Progress::Watched { .. }
+                | Progress::Decision { .. }
                 | Progress::Work { .. }) => format!("{other:?}"),
             });
         }

@@ -26,6 +26,8 @@ impl Lead {
         match event {
             Event::Degraded { .. }
             | Event::Recovered
+            | Event::DecisionAsked { .. }
+            | Event::DecisionWithdrawn
             | Event::RollbackPutOff { .. }
             | Event::RollbackRequested {
                 cause: Some(Asker::Check),

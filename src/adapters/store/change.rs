@@ -29,6 +29,7 @@ pub(super) fn applied(
             active: !state.is_terminal(),
             finished_at: state.is_terminal().then(|| at.clone()),
             reason: reason::reason(state, &events),
+            asks: reason::asks(state, &events),
             updated_at: if is_elsewhere { at } else { head.updated_at },
             ..head
         },

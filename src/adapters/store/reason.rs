@@ -63,8 +63,8 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
         State::Stuck => last!(StuckAt),
         State::Unwinding | State::Failed => last!(StepFailed),
         State::RollingBack | State::RolledBack => last!(RollbackRequested),
-        State::Ready => last!(SwapDeclined),
-        State::Soaking => degraded(events),
+        State::Ready => question(events).or_else(|| last!(SwapDeclined)),
+        State::Soaking => question(events).or_else(|| degraded(events)),
         State::Pending
         | State::Planned
         | State::Staging
@@ -75,6 +75,34 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
         | State::CleaningUp
         | State::Done
         | State::Aborted => None,
+    }
+}
+
+/// Events of which the last says whether a person must decide. Stored words, see `store::tables`.
+pub(super) const OF_DECISIONS: &str =
+    "'decision_asked', 'decision_withdrawn', 'promotion_started', 'swap_committed'";
+
+/// Whether a person must decide about a deployment with these events.
+#[must_use]
+pub(super) fn asks(state: State, events: &[Event]) -> bool {
+    matches!(state, State::Ready | State::Soaking) && question(events).is_some()
+}
+
+/// Why a person must decide, until one has.
+fn question(events: &[Event]) -> Option<&str> {
+    let last = events.iter().rev().find(|event| {
+        matches!(
+            event,
+            Event::DecisionAsked { .. }
+                | Event::DecisionWithdrawn
+                | Event::PromotionStarted
+                | Event::SwapCommitted
+        )
+    });
+    if let Some(Event::DecisionAsked { reason }) = last {
+        Some(reason)
+    } else {
+        None
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Head {
     pub updated_at: String,
     pub finished_at: Option<String>,
     pub reason: Option<String>,
+    /// Whether a person must decide.
+    pub asks: bool,
     /// The subject of its first event.
     pub by: Option<String>,
 }
@@ -94,6 +96,7 @@ impl Head {
             environment: self.environment,
             attempt: self.attempt,
             reason: self.reason,
+            asks: self.asks,
         })
     }
 
@@ -107,6 +110,7 @@ impl Head {
             updated_at,
             finished_at,
             reason,
+            asks,
             by,
         } = self.summary()?;
         Ok(Deployment {
@@ -120,6 +124,7 @@ impl Head {
             updated_at,
             finished_at,
             reason,
+            asks,
             by,
         })
     }

@@ -122,14 +122,14 @@ pub fn render(
     Ok(Rendered { sql, reads })
 }
 
-fn reason(error: &Error) -> String {
+pub(super) fn reason(error: &Error) -> String {
     let what = match error.detail() {
         Some(detail) if error.kind() == ErrorKind::InvalidOperation => detail.to_owned(),
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };
     match error.line() {
-        Some(line) => format!("{what} (line {line} of the query)"),
+        Some(line) => format!("{what} (line {line} of the text)"),
         None => what,
     }
 }

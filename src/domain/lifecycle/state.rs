@@ -103,6 +103,13 @@ pub enum Event {
     },
     /// What serves is as it should be again after [`Event::Degraded`].
     Recovered,
+    /// A check of the level `ask` failed: nothing is promoted, and no old side dropped, before a person has decided.
+    DecisionAsked {
+        /// Which check, and what it found, in one sentence.
+        reason: String,
+    },
+    /// No check asks any more after [`Event::DecisionAsked`].
+    DecisionWithdrawn,
     /// A daemon accepted a request, which is carried out at the next boundary. Whoever leads by then
     /// finds it here; see [`pending`](super::verb::pending).
     Asked {
@@ -213,6 +220,10 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             Ok(State::Ready)
         }
         (Event::Degraded { .. } | Event::Recovered, State::Soaking) => Ok(State::Soaking),
+        (Event::DecisionAsked { .. }, State::Ready) => Ok(State::Ready),
+        (Event::DecisionAsked { .. } | Event::DecisionWithdrawn, State::Soaking) => {
+            Ok(State::Soaking)
+        }
         (Event::Asked { .. } | Event::AskedTooLate { .. }, now) if !now.is_terminal() => Ok(now),
         (Event::Soaked, State::Soaking) => Ok(State::CleaningUp),
         (Event::CleanedUp, State::CleaningUp) => Ok(State::Done),
@@ -251,6 +262,8 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             | Event::SwapPutOff { .. }
             | Event::Degraded { .. }
             | Event::Recovered
+            | Event::DecisionAsked { .. }
+            | Event::DecisionWithdrawn
             | Event::Asked { .. }
             | Event::AskedTooLate { .. }
             | Event::Soaked

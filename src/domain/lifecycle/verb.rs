@@ -113,6 +113,8 @@ impl Verb {
             | Event::SwapPutOff { .. }
             | Event::Degraded { .. }
             | Event::Recovered
+            | Event::DecisionAsked { .. }
+            | Event::DecisionWithdrawn
             | Event::RollbackPutOff { .. }
             | Event::Asked { .. } => false,
         }

@@ -83,6 +83,9 @@ pub struct Deployment {
     pub finished_at: Option<Timestamp>,
     /// Why it is where it is, when something went otherwise than planned.
     pub reason: Option<String>,
+    /// Whether a check asks a person to decide about it, and nobody has; the reason says which.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
     /// Who set it off; `None` where the version that recorded it did not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Subject>,
@@ -92,8 +95,25 @@ impl Deployment {
     /// What it waits for when nothing but a person moves it on.
     #[must_use]
     pub fn awaits(&self) -> Option<Awaited> {
-        self.state
-            .awaits(self.request.promotion, self.request.cleanup)
+        self.state.awaits(self.promotion(), self.cleanup())
+    }
+
+    /// Who decides on the promotion as things are.
+    #[must_use]
+    pub fn promotion(&self) -> Policy {
+        match self.asks {
+            true => Policy::Manual,
+            false => self.request.promotion,
+        }
+    }
+
+    /// Who decides on the cleanup as things are.
+    #[must_use]
+    pub fn cleanup(&self) -> Policy {
+        match self.asks {
+            true => Policy::Manual,
+            false => self.request.cleanup,
+        }
     }
 }
 
@@ -116,6 +136,9 @@ pub struct Summary {
     pub finished_at: Option<Timestamp>,
     /// Why it is where it is, when something went otherwise than planned.
     pub reason: Option<String>,
+    /// Whether a check asks a person to decide about it, and nobody has; the reason says which.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
     /// Who set it off; `None` where the version that recorded it did not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Subject>,

@@ -1,5 +1,7 @@
 //! The section `checks`.
 
+/// Faults of checks that ask endpoints.
+mod external;
 /// Every fault of a list of checks, with its place.
 mod faults;
 

@@ -1,8 +1,8 @@
 //! Who is told what.
 
-use super::secret::{SecretError, SecretRef};
 use super::validate::Faults;
 use crate::foundation::environment::Environment;
+use crate::foundation::secret::{SecretError, SecretRef};
 use crate::foundation::span::Span;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,8 @@ pub enum Topic {
     Degraded,
     /// It is as it should be again.
     Recovered,
+    /// A check asks a person to decide.
+    Decision,
     /// Somebody, or a check, asked for the old side back.
     RollingBack,
     /// The old side serves again.
@@ -146,6 +148,7 @@ impl Topic {
             Self::Refused,
             Self::Degraded,
             Self::Recovered,
+            Self::Decision,
             Self::RollingBack,
             Self::RolledBack,
             Self::Stuck,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-/// Checks by SQL in a configuration.
+/// Checks in a configuration.
 mod checks;
 /// Sources, schedules and connections.
 mod sections;

@@ -82,7 +82,7 @@ pub struct ShowView {
     pub request: Value,
     /// What was planned; `None` when it was never planned.
     pub plan: Option<Plan>,
-    /// The checks by SQL that have run, in order.
+    /// The checks that have run, in order.
     pub checks: Vec<CheckedView>,
     /// How what it released did after the swap; `None` when it was never looked at.
     pub watched: Option<Watched>,

@@ -1,33 +1,40 @@
-//! Checks by SQL: on green before the swap, on production during the soak.
+//! Checks: on green before the swap, on production during the soak, by SQL and by what endpoints answer.
 //!
-//! Nothing but numbers leaves the server, and nothing of it is trusted beyond one run: a step that runs
+//! Nothing but numbers leaves a server, and nothing of it is trusted beyond one run: a step that runs
 //! again asks again. Durable is the last outcome of each check, in the journal, written before anything
 //! follows from it. A failed check of the soak that is on record is not asked again, so that a process
 //! that died between the record and the rollback is followed by one that rolls back.
 
 use super::cutover::foreign_swap;
 use super::replace;
+use crate::adapters::materialize::MaterializeError;
 use crate::adapters::materialize::guarded::Names;
-use crate::adapters::materialize::{MaterializeError, Session, Statement, checks};
 use crate::adapters::store::StoreError;
-use crate::domain::checks::{Check, Moment, Relation, Rendered, Side, Tolerance, render};
+use crate::domain::checks::{Check, Level, Moment, Naming};
 use crate::domain::lifecycle::state::{Asker, Event};
 use crate::domain::plan::Strategy;
 use crate::domain::records::deployment::{Deployment, Effect};
 use crate::foundation::failure::{Class, Classify};
-use crate::foundation::sql::identifier::Qualified;
-use crate::foundation::sql::query::one_query;
 use crate::operations::error::DeploymentError;
 use crate::operations::saga::context::{Context, key};
 use crate::operations::saga::identity::Live;
 use crate::operations::saga::scope;
+use by_sql::{Answered, BySql};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use places::Places;
-use std::time::Duration;
+use std::collections::VecDeque;
 use verdict::Finding;
 
-pub use verdict::{Outcome, Verdict};
+pub use by_probe::ByProbe;
+pub use verdict::{Outcome, Sample, Verdict};
 
+/// What endpoints are asked.
+mod by_probe;
+/// What Materialize is asked.
+mod by_sql;
+/// Whether a person must decide.
+pub(super) mod decision;
 /// Where a relation stands on each side.
 mod places;
 /// What the numbers mean.
@@ -71,16 +78,34 @@ pub(super) async fn before(
     run.begin().await?;
     context.materialize.session_patiently().await?;
     match run.once().await? {
-        Some(reason) => Err(DeploymentError::Failed(reason)),
-        None => Ok(()),
+        Came::Failed(reason) | Came::NoAnswer(reason) => Err(DeploymentError::Failed(reason)),
+        Came::Well => Ok(()),
     }
 }
 
 /// The checks on production while it soaks.
 pub(super) struct Soaking<'a> {
     run: Option<Run<'a>>,
-    /// How often in a row the server refused the last answer that is needed.
+    /// How often in a row the server, or an endpoint, refused the last answer that is needed.
     refused: u32,
+}
+
+/// What one run of the checks came to.
+enum Came {
+    /// Nothing that has consequences.
+    Well,
+    /// What is required failed often enough, for this reason.
+    Failed(String),
+    /// An endpoint gave no answer to what is required, with why.
+    NoAnswer(String),
+}
+
+/// Why what is required has no answer.
+enum Unanswered {
+    /// Materialize.
+    Server(MaterializeError),
+    /// An endpoint.
+    Endpoint(String),
 }
 
 /// What the checks said of production.
@@ -92,8 +117,8 @@ pub(super) enum Said {
     InDoubt,
     /// It is to be rolled back, for this reason.
     Failed(String),
-    /// The server refuses the last answer again and again.
-    NoAnswer(MaterializeError),
+    /// The last answer is refused again and again.
+    NoAnswer(DeploymentError),
 }
 
 impl<'a> Soaking<'a> {
@@ -133,17 +158,32 @@ impl<'a> Soaking<'a> {
         run.is_none_or(|run| run.outcomes.len() == run.checks.len())
     }
 
-    /// Whether one of them failed the last time, though not often enough in a row.
-    pub(super) fn are_in_doubt(&self) -> bool {
-        let outcomes = self.run.iter().flat_map(|run| &run.outcomes);
-        outcomes.into_iter().any(|outcome| outcome.failures > 0)
+    /// Whether one of them failed the last time, though not often enough in a row. `decided` is whether somebody has
+    /// decided what some could only ask.
+    pub(super) fn are_in_doubt(&self, decided: bool) -> bool {
+        let Some(run) = &self.run else {
+            return false;
+        };
+        let enough = run.enough();
+        let mut outcomes = run.outcomes.iter();
+        outcomes.any(|outcome| verdict::is_in_doubt(outcome, enough, decided))
     }
 
-    /// Asks each of them.
+    /// Why a person must decide, by what is on record.
+    fn question(&self) -> Option<String> {
+        let run = self.run.as_ref()?;
+        verdict::question(run.moment, &run.outcomes, run.enough())
+    }
+
+    /// Asks each of them. `decided` is whether somebody has decided what some could only ask.
     ///
     /// # Errors
     /// A server that is away the `last` time they are asked; a world that nobody planned.
-    pub(super) async fn ask(&mut self, is_last: bool) -> Result<Said, DeploymentError> {
+    pub(super) async fn ask(
+        &mut self,
+        is_last: bool,
+        decided: bool,
+    ) -> Result<Said, DeploymentError> {
         let Some(run) = &mut self.run else {
             return Ok(Said::Well);
         };
@@ -153,25 +193,23 @@ impl<'a> Soaking<'a> {
             context.materialize.session_patiently().await?;
         }
         match run.once().await {
-            Ok(Some(reason)) => {
+            Ok(Came::Failed(reason)) => {
                 still_swapped(context, deployment).await?;
                 context.reporter.warning(format!("ROLLING BACK: {reason}"));
                 Ok(Said::Failed(reason))
             }
-            Ok(None) => {
+            Ok(Came::Well) => {
                 self.refused = 0;
-                Ok(match self.are_in_doubt() {
+                Ok(match self.are_in_doubt(decided) {
                     true => Said::InDoubt,
                     false => Said::Well,
                 })
             }
+            Ok(Came::NoAnswer(why)) => {
+                Ok(self.unanswered(is_last, DeploymentError::Stuck(why), context))
+            }
             Err(DeploymentError::Materialize(error)) if error.is_no_answer() => {
-                self.refused = self.refused.saturating_add(1);
-                Ok(match is_last {
-                    false => Said::Well,
-                    true if self.refused < context.settings.soak_check_failures => Said::InDoubt,
-                    true => Said::NoAnswer(error),
-                })
+                Ok(self.unanswered(is_last, error.into(), context))
             }
             Err(error) if error.class() == Class::Transient && !is_last => {
                 context.materialize.forget().await;
@@ -181,6 +219,16 @@ impl<'a> Soaking<'a> {
                 Ok(Said::Well)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// What it means that something gave no answer: at the end of a soak, with which the old side goes, one is needed.
+    fn unanswered(&mut self, is_last: bool, error: DeploymentError, context: &Context<'_>) -> Said {
+        self.refused = self.refused.saturating_add(1);
+        match is_last {
+            false => Said::Well,
+            true if self.refused < context.settings.soak_check_failures => Said::InDoubt,
+            true => Said::NoAnswer(error),
         }
     }
 }
@@ -234,11 +282,10 @@ struct Run<'a> {
     deployment: &'a Deployment,
     moment: Moment,
     checks: Vec<&'a Check>,
-    places: Places,
-    cluster: Option<String>,
+    by_sql: BySql<'a>,
+    by_probe: ByProbe<'a>,
     /// The last outcomes, as they are on record.
     outcomes: Vec<Outcome>,
-    session: Option<Session>,
 }
 
 impl<'a> Run<'a> {
@@ -250,17 +297,23 @@ impl<'a> Run<'a> {
             .iter()
             .filter(|check| check.run().contains(&moment))
             .collect();
+        if checks.is_empty() {
+            return None;
+        }
         let secret = replace::secret_name(deployment);
-        let profile = context.builds.cluster.as_deref();
-        (!checks.is_empty()).then(|| Self {
+        let places = Places::new(&deployment.plan, moment, &secret);
+        let naming = Naming {
+            deployment: deployment.id.clone(),
+            environment: deployment.environment.clone(),
+        };
+        Some(Self {
             context,
             deployment,
             moment,
             checks,
-            places: Places::new(&deployment.plan, moment, &secret),
-            cluster: places::cluster(&deployment.plan, moment, profile),
+            by_sql: BySql::new(context, deployment, moment, places.clone()),
+            by_probe: ByProbe::new(context.base, moment, naming, places),
             outcomes: Vec::new(),
-            session: None,
         })
     }
 
@@ -274,18 +327,18 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Runs every check and records what came of it; why they failed, where they did.
-    async fn once(&mut self) -> Result<Option<String>, DeploymentError> {
+    /// Runs every check and records what came of it.
+    async fn once(&mut self) -> Result<Came, DeploymentError> {
         let (context, deployment) = (self.context, self.deployment);
         let answered = tokio::select! {
             answered = self.all() => answered,
             () = context.cancel.cancelled() => {
                 context.interrupted(deployment)?;
-                return Ok(None);
+                return Ok(Came::Well);
             }
         };
         if answered.is_err() {
-            self.session = None;
+            self.by_sql.forget();
         }
         let (outcomes, unanswered) = answered?;
         context
@@ -300,9 +353,10 @@ impl<'a> Run<'a> {
         }
         self.outcomes = outcomes;
         match (self.failure(), unanswered) {
-            (Some(reason), _) => Ok(Some(reason)),
-            (None, Some(error)) => Err(error.into()),
-            (None, None) => Ok(None),
+            (Some(reason), _) => Ok(Came::Failed(reason)),
+            (None, Some(Unanswered::Server(error))) => Err(error.into()),
+            (None, Some(Unanswered::Endpoint(why))) => Ok(Came::NoAnswer(why)),
+            (None, None) => Ok(Came::Well),
         }
     }
 
@@ -322,236 +376,110 @@ impl<'a> Run<'a> {
     fn tell(&self, outcome: &Outcome) {
         let reporter = &self.context.reporter;
         let Outcome { name, says, .. } = outcome;
-        match outcome.verdict {
-            Verdict::Failed if outcome.failures < self.enough() => reporter.warning(format!(
-                "the check {name:?} FAILED: {says} (the {} of {} times in a row that roll back)",
-                ordinal(outcome.failures),
-                self.enough()
+        let so_far = |what: &str| {
+            let (number, enough) = (ordinal(outcome.failures), self.enough());
+            format!("{says} (the {number} of {enough} times in a row that {what})")
+        };
+        match (outcome.verdict, outcome.level) {
+            (Verdict::Failed, Level::Required) if outcome.failures < self.enough() => {
+                let so_far = so_far("roll back");
+                reporter.warning(format!("the check {name:?} FAILED: {so_far}"));
+            }
+            (Verdict::Failed | Verdict::NoAnswer, Level::Ask)
+                if outcome.failures < self.enough() =>
+            {
+                let so_far = so_far("ask a person");
+                reporter.warning(format!("the check {name:?} FAILED: {so_far}"));
+            }
+            (Verdict::Failed, Level::Advisory) => reporter.warning(format!(
+                "the check {name:?} FAILED, which is only told (advisory): {says}"
             )),
-            Verdict::NoAnswer => reporter.warning(format!(
+            (Verdict::Failed, Level::Ask) => reporter.warning(format!(
+                "the check {name:?} FAILED, and a person must decide: {says}"
+            )),
+            (Verdict::NoAnswer, Level::Ask) => reporter.warning(format!(
+                "the check {name:?} got no answer, and a person must decide: {says}"
+            )),
+            (Verdict::NoAnswer, Level::Required | Level::Advisory) => reporter.warning(format!(
                 "the check {name:?} got no answer and will be asked again: {says}"
             )),
-            Verdict::Passed => reporter.note(format!("the check {name:?} passed: {says}")),
-            Verdict::Failed => reporter.warning(format!("the check {name:?} FAILED: {says}")),
-            Verdict::NotApplicable => {
+            (Verdict::Passed, _) => reporter.note(format!("the check {name:?} passed: {says}")),
+            (Verdict::Failed, Level::Required) => {
+                reporter.warning(format!("the check {name:?} FAILED: {says}"));
+            }
+            (Verdict::NotApplicable, _) => {
                 reporter.note(format!("the check {name:?} is not applicable: {says}"));
             }
         }
     }
 
-    /// What came of every check, and the error of one that was not answered in time: one slow check
-    /// does not hide that another one fails.
-    async fn all(&mut self) -> Result<(Vec<Outcome>, Option<MaterializeError>), MaterializeError> {
+    /// What came of every check, and why one that is required was not answered: one slow check does not hide
+    /// that another one fails. Endpoints are asked at the same time, as each may take its while.
+    async fn all(&mut self) -> Result<(Vec<Outcome>, Option<Unanswered>), MaterializeError> {
+        let (by_sql, by_probe) = (&mut self.by_sql, &self.by_probe);
+        let (asked, external): (Vec<&Check>, Vec<&Check>) = self
+            .checks
+            .iter()
+            .partition(|check| check.external().is_none());
+        let asking = async {
+            let mut answers = VecDeque::new();
+            for check in asked {
+                answers.push_back(by_sql.ask(check).await?);
+            }
+            Ok::<_, MaterializeError>(answers)
+        };
+        let probing = external.iter().filter_map(|check| check.external());
+        let probing = join_all(probing.map(|check| by_probe.ask(check)));
+        let probing = async { Ok::<_, MaterializeError>(VecDeque::from(probing.await)) };
+        let (mut answers, mut probed) = tokio::try_join!(asking, probing)?;
         let mut outcomes = Vec::new();
         let mut unanswered = None;
-        for check in self.checks.clone() {
+        for check in &self.checks {
             let before = self.outcomes.iter().find(|one| one.name == check.name());
-            let before = before.cloned();
-            let answer = self.one(check).await;
-            if let Err(MaterializeError::Deadline { .. }) = &answer {
-                // Whichever connection it was, its state is unknown.
-                self.session = None;
-                self.context.materialize.forget().await;
-            }
-            let finding = match answer.or_else(|error| self.finding_of(check, error)) {
-                Ok(finding) => finding,
-                // Its transaction may still be open.
-                Err(error) if error.is_no_answer() => {
-                    self.session = None;
-                    let finding = Finding::no_answer(error.to_string());
-                    unanswered = Some(error);
+            let is_required = check.level() == Level::Required;
+            let answer = match check.external() {
+                Some(_) => probed.pop_front().map(Answered::Found),
+                None => answers.pop_front(),
+            };
+            let finding = match answer {
+                Some(Answered::Found(finding)) => {
+                    if is_required && finding.verdict == Verdict::NoAnswer {
+                        let why = format!("{:?}: {}", check.name(), finding.says);
+                        unanswered.get_or_insert(Unanswered::Endpoint(format!(
+                            "a check got no answer after the swap: {why}"
+                        )));
+                    }
                     finding
                 }
-                Err(error @ MaterializeError::Deadline { .. }) => {
-                    unanswered = Some(error);
-                    outcomes.extend(before);
+                Some(Answered::Refused(finding, error)) => {
+                    if is_required {
+                        unanswered = Some(Unanswered::Server(error));
+                    }
+                    finding
+                }
+                Some(Answered::TooLate(error)) if is_required => {
+                    unanswered = Some(Unanswered::Server(error));
+                    outcomes.extend(before.cloned());
                     continue;
                 }
-                Err(error) => return Err(error),
+                Some(Answered::TooLate(error)) => Finding::no_answer(error.to_string()),
+                None => Finding::no_answer("it was not asked"),
             };
             outcomes.push(Outcome {
                 name: check.name().to_owned(),
+                level: check.level(),
                 verdict: finding.verdict,
                 blue: finding.blue,
                 green: finding.green,
                 says: finding.says,
                 at: Timestamp::now(),
-                failures: verdict::failures(before.as_ref(), finding.verdict),
+                failures: verdict::failures(check.level(), before, finding.verdict),
                 runs: before.map_or(0, |before| before.runs).saturating_add(1),
+                asked: finding.asked,
+                samples: finding.samples,
             });
         }
         Ok((outcomes, unanswered))
-    }
-
-    /// What a query that was not answered means for its check.
-    fn finding_of(
-        &mut self,
-        check: &Check,
-        error: MaterializeError,
-    ) -> Result<Finding, MaterializeError> {
-        // What the server cannot answer at present says nothing about production.
-        if self.moment == Moment::Soak && error.is_no_answer() {
-            return Err(error);
-        }
-        let says = match error {
-            MaterializeError::Refused { .. }
-            | MaterializeError::Several { .. }
-            | MaterializeError::Unexpected { .. } => error.to_string(),
-            // Green that gives no answer in time is not known to be good; production that gives none is
-            // not known to be bad.
-            MaterializeError::Deadline { .. } if self.moment == Moment::Before => {
-                let timeout = humantime::format_duration(self.timeout(check));
-                format!("the query was not answered within {timeout}")
-            }
-            MaterializeError::Deadline { .. }
-            | MaterializeError::Unreachable { .. }
-            | MaterializeError::Authentication { .. }
-            | MaterializeError::Lost { .. }
-            | MaterializeError::Conflict { .. }
-            | MaterializeError::TooOld { .. }
-            | MaterializeError::Tls(_) => return Err(error),
-        };
-        // Its transaction may still be open.
-        self.session = None;
-        Ok(Finding::failed(says))
-    }
-
-    fn timeout(&self, check: &Check) -> Duration {
-        let usual = self.context.materialize.options().statement_timeout;
-        check.timeout().map_or(usual, |timeout| timeout.0)
-    }
-
-    async fn one(&mut self, check: &Check) -> Result<Finding, MaterializeError> {
-        match check {
-            Check::RowCount {
-                relation,
-                tolerance,
-                ..
-            } => match self.both(relation).await? {
-                Ok(sides) => self.rows(check, &sides, *tolerance).await,
-                Err(finding) => Ok(finding),
-            },
-            Check::KeysKept {
-                relation,
-                key,
-                tolerance,
-                ..
-            } => match self.both(relation).await? {
-                Ok([blue, green]) => {
-                    let statement = checks::keys(&self.name(&blue), &self.name(&green), key);
-                    let [keys, lost] = self.numbers(check, &statement).await?;
-                    Ok(verdict::of_keys(keys, lost, *tolerance))
-                }
-                Err(finding) => Ok(finding),
-            },
-            Check::NoRows { sql, relation, .. } => {
-                self.no_rows(check, sql, relation.as_ref()).await
-            }
-        }
-    }
-
-    async fn rows(
-        &mut self,
-        check: &Check,
-        [blue, green]: &[Relation; 2],
-        tolerance: Tolerance,
-    ) -> Result<Finding, MaterializeError> {
-        let statement = checks::rows(&self.name(blue), &self.name(green));
-        let [blue, green] = self.numbers(check, &statement).await?;
-        Ok(verdict::of_rows(blue, green, tolerance))
-    }
-
-    async fn no_rows(
-        &mut self,
-        check: &Check,
-        query: &str,
-        own: Option<&Relation>,
-    ) -> Result<Finding, MaterializeError> {
-        let places = self.places.clone();
-        let database = self.deployment.plan.database.clone();
-        let rendered = render(query, own, move |side, relation| {
-            // A side that is gone is found below; its name is then never sent.
-            let place = places
-                .on(side, relation)
-                .unwrap_or_else(|| relation.clone());
-            Qualified::object(&database, &place.schema, &place.name).to_string()
-        });
-        let Rendered { sql, reads } = match rendered {
-            Ok(rendered) => rendered,
-            Err(reason) => return Ok(Finding::failed(reason)),
-        };
-        for (_, relation) in reads.iter().filter(|(side, _)| *side == Side::Blue) {
-            match self.places.on(Side::Blue, relation) {
-                None => return Ok(gone(relation)),
-                Some(place) if !self.exists(&place).await? => return Ok(new(relation)),
-                Some(_) => {}
-            }
-        }
-        let query = match one_query(&sql) {
-            Ok(query) => query,
-            Err(reason) => return Ok(Finding::failed(reason)),
-        };
-        let [found] = self.numbers(check, &checks::no_rows(query)).await?;
-        Ok(verdict::of_found(found))
-    }
-
-    /// Blue and green of a relation, or what it means that one of them is missing.
-    async fn both(
-        &self,
-        relation: &Relation,
-    ) -> Result<Result<[Relation; 2], Finding>, MaterializeError> {
-        if !self.places.is_touched(relation) {
-            return Ok(Err(Finding::not_applicable(format!(
-                "{relation} is not part of this release"
-            ))));
-        }
-        let Some(green) = self.places.on(Side::Green, relation) else {
-            return Ok(Err(Finding::failed(format!("{relation} is gone"))));
-        };
-        if !self.exists(&green).await? {
-            return Ok(Err(Finding::failed(format!(
-                "{relation} does not exist on the new side"
-            ))));
-        }
-        let Some(blue) = self.places.on(Side::Blue, relation) else {
-            return Ok(Err(gone(relation)));
-        };
-        if !self.exists(&blue).await? {
-            return Ok(Err(new(relation)));
-        }
-        Ok(Ok([blue, green]))
-    }
-
-    async fn exists(&self, relation: &Relation) -> Result<bool, MaterializeError> {
-        let session = self.context.materialize.session().await?;
-        let database = &self.deployment.plan.database;
-        checks::exists(&session, database, &relation.schema, &relation.name).await
-    }
-
-    fn name<'r>(&'r self, relation: &'r Relation) -> Qualified<'r> {
-        let database = &self.deployment.plan.database;
-        Qualified::object(database, &relation.schema, &relation.name)
-    }
-
-    /// The numbers that a statement answers, over a connection that no other step uses.
-    async fn numbers<const COLUMNS: usize>(
-        &mut self,
-        check: &Check,
-        statement: &Statement,
-    ) -> Result<[u64; COLUMNS], MaterializeError> {
-        let materialize = self.context.materialize;
-        let timeout = self.timeout(check);
-        let session = match self.session.take().filter(|session| !session.is_closed()) {
-            Some(session) => session,
-            None => materialize.own_session().await?,
-        };
-        let cluster = self.cluster.as_deref();
-        let numbers = checks::numbers(&session, statement, cluster, timeout).await?;
-        self.session = Some(session);
-        <[u64; COLUMNS]>::try_from(numbers).map_err(|numbers| MaterializeError::Unexpected {
-            label: statement.label(),
-            what: format!("{} columns", numbers.len()),
-        })
     }
 }
 
@@ -564,16 +492,6 @@ fn ordinal(number: u32) -> String {
         _ => "th",
     };
     format!("{number}{ending}")
-}
-
-fn gone(relation: &Relation) -> Finding {
-    Finding::not_applicable(format!(
-        "{relation} was replaced in place: its old side does not exist any more"
-    ))
-}
-
-fn new(relation: &Relation) -> Finding {
-    Finding::not_applicable(format!("{relation} is new: there is no old side of it"))
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+/// What a check that asks a person holds up.
+mod asking;
+
 /// How far to drive, beyond what the deployment's own policies say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Until {
@@ -110,13 +113,16 @@ impl<'a> Engine<'a> {
         loop {
             self.context.interrupted(&self.deployment)?;
             let state = self.deployment.state;
+            if state == State::Ready && self.asks_a_person(until).await? {
+                return Ok(state);
+            }
             let event = match state {
                 State::Pending => Event::PlanStored,
                 State::Planned => Event::StagingStarted,
                 State::Ready if !self.promotes(until) => return Ok(state),
-                State::Soaking if !self.cleans_up(until) => {
+                State::Soaking => {
                     let event = self.step(state, until).await?;
-                    if event == Event::Soaked {
+                    if event == Event::Soaked && self.keeps_the_old_side(until).await? {
                         return Ok(state);
                     }
                     event
@@ -136,7 +142,6 @@ impl<'a> Engine<'a> {
                 | State::Verifying
                 | State::Ready
                 | State::CuttingOver
-                | State::Soaking
                 | State::CleaningUp
                 | State::Unwinding
                 | State::RollingBack => self.step(state, until).await?,

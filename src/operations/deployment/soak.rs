@@ -47,6 +47,10 @@ pub(super) async fn soak(
     };
     let interval = context.settings.soak_check_interval.0;
     let has_run = checks.have_run();
+    let is_decided = then == Then::Decided;
+    if has_run && !is_decided {
+        checks.ask_a_person(context, deployment).await?;
+    }
     let mut watch = None;
     loop {
         let left = match &mut clock {
@@ -71,15 +75,20 @@ pub(super) async fn soak(
             watch.look().await?;
         }
         let mut is_in_doubt = false;
-        if then == Then::CleanUp || !has_run || checks.are_in_doubt() {
-            match checks.ask(left.is_zero()).await? {
+        if then == Then::CleanUp || !has_run || checks.are_in_doubt(is_decided) {
+            match checks.ask(left.is_zero(), is_decided).await? {
                 Said::Well => {}
                 // Neither side is given up on one answer.
                 Said::InDoubt => is_in_doubt = true,
                 Said::Failed(reason) => return Ok(Some(reason)),
                 // It is on record; whoever decides sees it.
-                Said::NoAnswer(_) if then == Then::Decision => is_in_doubt = checks.are_in_doubt(),
-                Said::NoAnswer(error) => return Err(error.into()),
+                Said::NoAnswer(_) if then == Then::Decision => {
+                    is_in_doubt = checks.are_in_doubt(is_decided);
+                }
+                Said::NoAnswer(error) => return Err(error),
+            }
+            if !is_decided {
+                checks.ask_a_person(context, deployment).await?;
             }
         }
         if left.is_zero() && !is_in_doubt {

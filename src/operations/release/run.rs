@@ -331,6 +331,7 @@ impl Release {
             store: driving.store,
             lead: driving.lead,
             settings: &self.settings,
+            base: &self.base,
             builds: &parts.builds,
             reporter: driving.reporter.clone(),
             cancel: driving.stop.clone(),

@@ -15,6 +15,7 @@ use crate::inputs::settings::Settings;
 use crate::operations::error::DeploymentError;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,8 @@ pub struct Context<'a> {
     pub lead: &'a Lead,
     /// The effective configuration.
     pub settings: &'a Settings,
+    /// Where relative paths of the configuration begin.
+    pub base: &'a Path,
     /// dbt's part.
     pub builds: &'a crate::operations::builds::Builds,
     /// Where news go.

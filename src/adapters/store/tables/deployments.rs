@@ -5,11 +5,21 @@ use super::{Fault, Row, Tables, Write, runs, values};
 use crate::adapters::store::Proof;
 use crate::adapters::store::error::StoreError;
 use crate::adapters::store::outbox::MessageRow;
+use crate::adapters::store::reason::OF_DECISIONS;
 use crate::adapters::store::row::{Change, Documents, EffectRow, EventRow, Head, Wanted};
 
-const HEAD: &str =
-    "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason,
-    (SELECT subject FROM events WHERE deployment_id = deployments.id AND seq = 1)";
+/// The columns of [`head`].
+fn columns() -> String {
+    format!(
+        "id, environment, state, active, attempt, created_at, updated_at, finished_at, reason,
+        CASE WHEN state IN ('ready', 'soaking') THEN COALESCE(
+            (SELECT kind = 'decision_asked' FROM events
+             WHERE deployment_id = deployments.id AND kind IN ({OF_DECISIONS})
+             ORDER BY seq DESC LIMIT 1), FALSE)
+        ELSE FALSE END,
+        (SELECT subject FROM events WHERE deployment_id = deployments.id AND seq = 1)"
+    )
+}
 
 const EFFECT: &str = "deployment_id, key, attempt, intent, started_at, result, finished_at";
 
@@ -203,7 +213,7 @@ impl Write for FinishEffect {
 impl Tables<'_> {
     /// The head of a deployment.
     pub(super) async fn head(&self, wanted: &Wanted) -> Result<Option<Head>, Fault> {
-        let is_active = self.is_active();
+        let (is_active, columns) = (self.is_active(), columns());
         let (condition, value) = match wanted {
             Wanted::Id(id) => ("/* store.by_id */ id = $1".to_owned(), id),
             Wanted::Active(environment) => (
@@ -218,7 +228,7 @@ impl Tables<'_> {
         self.first(
             &format!(
                 "/* store.head */
-                SELECT {HEAD} FROM deployments WHERE {condition} ORDER BY number DESC LIMIT 1"
+                SELECT {columns} FROM deployments WHERE {condition} ORDER BY number DESC LIMIT 1"
             ),
             values![value],
             head,
@@ -324,10 +334,11 @@ impl Tables<'_> {
         environment: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Head>, Fault> {
+        let columns = columns();
         self.query(
             &format!(
                 "/* store.history */
-                SELECT {HEAD} FROM deployments WHERE $1 IS NULL OR environment = $1
+                SELECT {columns} FROM deployments WHERE $1 IS NULL OR environment = $1
                 ORDER BY number DESC LIMIT $2"
             ),
             values![environment, limit],
@@ -338,11 +349,11 @@ impl Tables<'_> {
 
     /// The active deployments of all environments, newest first.
     pub(in crate::adapters::store) async fn under_way(&self) -> Result<Vec<Head>, Fault> {
-        let is_active = self.is_active();
+        let (is_active, columns) = (self.is_active(), columns());
         self.query(
             &format!(
                 "/* store.under_way */
-                SELECT {HEAD} FROM deployments WHERE {is_active} ORDER BY number DESC"
+                SELECT {columns} FROM deployments WHERE {is_active} ORDER BY number DESC"
             ),
             values![],
             head,
@@ -404,6 +415,7 @@ fn head(row: &mut Row) -> Result<Head, Fault> {
         updated_at: row.text()?,
         finished_at: row.optional_text()?,
         reason: row.optional_text()?,
+        asks: row.flag()?,
         by: row.optional_text()?,
     })
 }

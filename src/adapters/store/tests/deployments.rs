@@ -2,6 +2,7 @@
 
 use super::{Bed, On, created, new_deployment, straight};
 use crate::adapters::store::StoreError;
+use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::{Event, State};
 use crate::foundation::failure::{Class, Classify};
 use serde_json::json;
@@ -11,6 +12,7 @@ on_every_backend! {
     one_deployment_of_an_environment_is_active
     an_event_that_does_not_fit_changes_nothing
     the_reason_is_the_one_that_explains_the_state
+    whether_a_person_is_asked_is_what_the_events_say
     an_effect_keeps_its_first_intent
     a_result_of_null_is_a_result
     what_was_recorded_is_there_after_a_crash
@@ -123,6 +125,45 @@ async fn an_event_that_does_not_fit_changes_nothing(on: On) {
     );
     assert_eq!(store.deployment(&made.id).await.expect("found"), made);
     assert_eq!(store.events(&made.id).await.expect("read").len(), 1);
+}
+
+async fn whether_a_person_is_asked_is_what_the_events_say(on: On) {
+    let (_bed, store, lead) = Bed::led(on).await;
+    let id = created(&store, &lead).await.id;
+    let asked = |reason: &str| Event::DecisionAsked {
+        reason: reason.to_owned(),
+    };
+    for (event, asks) in [
+        (Event::StagingStarted, None),
+        (Event::Staged, None),
+        (Event::Built, None),
+        (Event::Hydrated, None),
+        (Event::Verified, None),
+        (asked("before"), Some("before")),
+        (Event::PromotionStarted, None),
+        (
+            Event::SwapPutOff {
+                reason: "away".to_owned(),
+            },
+            None,
+        ),
+        (Event::PromotionStarted, None),
+        (Event::SwapCommitted, None),
+        (asked("soak"), Some("soak")),
+        (Event::Recovered, Some("soak")),
+        (Event::DecisionWithdrawn, None),
+        (asked("again"), Some("again")),
+        (Event::Soaked, None),
+    ] {
+        let applied = store.apply(&lead, &id, &event).await.expect("goes on");
+        assert_eq!(applied.asks, asks.is_some(), "{event:?}");
+        let is_manual = applied.cleanup() == Policy::Manual;
+        assert_eq!(is_manual, asks.is_some(), "{event:?}");
+        assert_eq!(applied.reason.as_deref(), asks, "{event:?}");
+        assert_eq!(store.deployment(&id).await.expect("found"), applied);
+        let listed = store.history(None, 1).await.expect("read");
+        assert_eq!(listed[0].asks, applied.asks, "{event:?}");
+    }
 }
 
 async fn the_reason_is_the_one_that_explains_the_state(on: On) {

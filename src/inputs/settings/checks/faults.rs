@@ -1,7 +1,8 @@
 //! Every fault of a list of checks, with its place. As in the tree of settings, each key is tried alone
 //! in a check that is otherwise good, so that one fault does not hide the next.
 
-use crate::domain::checks::{Check, Moment, Relation, render};
+use super::external;
+use crate::domain::checks::{Check, External, Moment, Relation, render};
 use crate::foundation::sql::identifier::{MAX_IDENTIFIER_BYTES, Qualified};
 use crate::foundation::sql::query::one_query;
 use crate::inputs::settings::validate::LONGEST;
@@ -20,7 +21,11 @@ pub(in crate::inputs::settings) struct CheckFault {
     pub(in crate::inputs::settings) remedy: String,
 }
 
-fn fault(place: impl Into<String>, message: impl Into<String>, remedy: &str) -> CheckFault {
+pub(super) fn fault(
+    place: impl Into<String>,
+    message: impl Into<String>,
+    remedy: &str,
+) -> CheckFault {
     CheckFault {
         place: place.into(),
         message: message.into(),
@@ -29,9 +34,9 @@ fn fault(place: impl Into<String>, message: impl Into<String>, remedy: &str) -> 
 }
 
 /// A good check of each kind, with every key that the kind knows.
-fn patterns() -> [(&'static str, Value); 3] {
+fn patterns() -> BTreeMap<&'static str, Value> {
     let both = json!(["before", "soak"]);
-    [
+    let by_sql = [
         (
             "row_count",
             json!({"kind": "row_count", "name": "n", "relation": "s.n", "tolerance": 0, "run": both, "timeout": "1s"}),
@@ -44,11 +49,24 @@ fn patterns() -> [(&'static str, Value); 3] {
             "no_rows",
             json!({"kind": "no_rows", "name": "n", "sql": "SELECT 1", "relation": "s.n", "run": both, "timeout": "1s"}),
         ),
-    ]
+    ];
+    let by_sql = by_sql.map(|(kind, mut pattern)| {
+        pattern["level"] = json!("required");
+        (kind, pattern)
+    });
+    BTreeMap::from_iter(by_sql.into_iter().chain(external::patterns()))
 }
 
-/// Keys that a check may go without.
-const OPTIONAL: [&str; 3] = ["tolerance", "run", "timeout"];
+/// Keys that a check of a kind must have.
+fn needed(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "row_count" => &["name", "relation"],
+        "keys_kept" => &["name", "relation", "key"],
+        "no_rows" => &["name", "sql"],
+        "prometheus" => &["name", "url", "query", "condition"],
+        _ => &["name", "url"],
+    }
+}
 
 /// Every fault of the list.
 pub(in crate::inputs::settings) fn of(list: &Value) -> Vec<CheckFault> {
@@ -107,9 +125,12 @@ fn of_one(item: &Value) -> Vec<CheckFault> {
             "write name, kind and what the kind needs",
         )];
     };
-    let patterns: BTreeMap<&str, Value> = patterns().into();
-    let kind = given.get("kind").and_then(Value::as_str);
-    let Some(Value::Object(pattern)) = kind.and_then(|kind| patterns.get(kind)) else {
+    let patterns = patterns();
+    let kind = given
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let Some(Value::Object(pattern)) = patterns.get(kind) else {
         let message = match given.get("kind") {
             Some(kind) => format!("{kind} is not a kind of check"),
             None => "the check has no kind".to_owned(),
@@ -117,10 +138,10 @@ fn of_one(item: &Value) -> Vec<CheckFault> {
         return vec![fault(
             ".kind",
             message,
-            "write row_count, keys_kept or no_rows",
+            "write row_count, keys_kept, no_rows, prometheus or http",
         )];
     };
-    let mut faults = shape(given, pattern);
+    let mut faults = shape(given, pattern, needed(kind));
     if faults.is_empty() {
         match serde_json::from_value::<Check>(item.clone()) {
             Ok(check) => faults = meaning(&check),
@@ -131,7 +152,11 @@ fn of_one(item: &Value) -> Vec<CheckFault> {
 }
 
 /// Keys that are unknown, missing or of another type.
-fn shape(given: &Map<String, Value>, pattern: &Map<String, Value>) -> Vec<CheckFault> {
+fn shape(
+    given: &Map<String, Value>,
+    pattern: &Map<String, Value>,
+    needed: &[&str],
+) -> Vec<CheckFault> {
     let mut faults = Vec::new();
     for (key, value) in given {
         if !pattern.contains_key(key) {
@@ -149,20 +174,17 @@ fn shape(given: &Map<String, Value>, pattern: &Map<String, Value>) -> Vec<CheckF
             let example = pattern.get(key).unwrap_or(&Value::Null);
             faults.push(fault(
                 format!(".{key}"),
-                error.to_string(),
+                external::unread(key, &error),
                 &format!("write it like {}", example_of(key, example)),
             ));
         }
     }
-    let needs_relation = !pattern.contains_key("sql");
-    for key in pattern.keys() {
-        let is_optional =
-            OPTIONAL.contains(&key.as_str()) || (key == "relation" && !needs_relation);
-        if !is_optional && !given.contains_key(key) {
+    for key in needed {
+        if !given.contains_key(*key) {
             faults.push(fault(
                 format!(".{key}"),
                 "the check lacks this key",
-                &format!("write it like {}", example_of(key, &pattern[key])),
+                &format!("write it like {}", example_of(key, &pattern[*key])),
             ));
         }
     }
@@ -178,7 +200,10 @@ fn example_of(key: &str, pattern: &Value) -> String {
         "timeout" => "30s".to_owned(),
         "run" => "[before], [soak] or [before, soak]".to_owned(),
         "sql" => "SELECT 1 FROM {{ green(\"marts.totals\") }} WHERE total < 0".to_owned(),
-        _ => pattern.to_string(),
+        _ => match external::example_of(key) {
+            Some(example) => example.to_owned(),
+            None => pattern.to_string(),
+        },
     }
 }
 
@@ -215,6 +240,8 @@ fn meaning(check: &Check) -> Vec<CheckFault> {
         Check::RowCount { .. } => {}
         Check::KeysKept { key, .. } => faults.extend(columns(key)),
         Check::NoRows { sql, relation, .. } => faults.extend(query(sql, relation.as_ref())),
+        Check::Prometheus(check) => faults.extend(external::meaning(External::Prometheus(check))),
+        Check::Http(check) => faults.extend(external::meaning(External::Http(check))),
     }
     faults
 }

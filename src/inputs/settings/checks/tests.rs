@@ -227,3 +227,99 @@ proptest! {
         prop_assert!(part.allows(blue) <= part.allows(blue + 1));
     }
 }
+
+#[test]
+fn endpoints_are_checks_with_every_fault_at_its_place() {
+    let prometheus = |more: serde_json::Value| {
+        let mut check = json!({"kind": "prometheus", "name": "n", "url": "https://p/", "query": "up", "condition": "> 0"});
+        for (key, value) in more.as_object().expect("keys") {
+            check[key] = value.clone();
+        }
+        check
+    };
+    let http = |more: serde_json::Value| {
+        let mut check = json!({"kind": "http", "name": "n", "url": "https://p/"});
+        for (key, value) in more.as_object().expect("keys") {
+            check[key] = value.clone();
+        }
+        check
+    };
+    let places = |check: serde_json::Value| -> Vec<String> {
+        let found = faults_of(&json!([check])).into_iter();
+        found.map(|fault| fault.place).collect()
+    };
+    for good in [
+        prometheus(json!({})),
+        prometheus(
+            json!({"level": "ask", "times": {"samples": 3, "enough": 2}, "on_nan": "wait", "on_several": "pass"}),
+        ),
+        prometheus(
+            json!({"auth": {"user": "me", "password": "file:secret"}, "headers": {"X-Scope-OrgID": "env:TENANT"}}),
+        ),
+        prometheus(
+            json!({"url": "http://127.0.0.1:9090/{{ environment }}", "query": "a{s=\"{{ green('m') }}\"}", "auth": {"bearer": "env:T"}}),
+        ),
+        http(
+            json!({"method": "post", "body": "{\"d\": \"{{ deployment }}\"}", "status": 202, "pointer": "/a", "condition": "== \"ok\""}),
+        ),
+        json!({"kind": "row_count", "name": "n", "relation": "a.b", "level": "advisory"}),
+    ] {
+        assert_eq!(places(good.clone()), Vec::<String>::new(), "{good}");
+        let check: Check = serde_json::from_value(good).expect("a check");
+        let again = serde_json::to_value(&check).expect("JSON");
+        assert_eq!(
+            serde_json::from_value::<Check>(again).expect("a check"),
+            check
+        );
+    }
+    for (bad, place) in [
+        (prometheus(json!({"condition": "== \"ok\""})), ".condition"),
+        (prometheus(json!({"condition": "0.5"})), ".condition"),
+        (prometheus(json!({"query": " "})), ".query"),
+        (prometheus(json!({"query": "{{ nothing }}"})), ".query"),
+        (prometheus(json!({"url": "prometheus:9090"})), ".url"),
+        (prometheus(json!({"url": "ftp://h/"})), ".url"),
+        (prometheus(json!({"url": "https://me:pass@h/"})), ".url"),
+        (
+            prometheus(json!({"url": "http://h/", "auth": {"bearer": "env:T"}})),
+            ".url",
+        ),
+        (prometheus(json!({"times": {"samples": 0}})), ".times"),
+        (
+            prometheus(json!({"times": {"samples": 2, "enough": 3}})),
+            ".times",
+        ),
+        (prometheus(json!({"auth": {"user": "me"}})), ".auth"),
+        (prometheus(json!({"auth": {}})), ".auth"),
+        (prometheus(json!({"headers": {"a b": "env:T"}})), ".headers"),
+        (
+            prometheus(json!({"headers": {"host": "env:T"}})),
+            ".headers.host",
+        ),
+        (prometheus(json!({"on_nan": "ignore"})), ".on_nan"),
+        (prometheus(json!({"level": "soft"})), ".level"),
+        (prometheus(json!({"wait_for": "0s"})), ".wait_for"),
+        (prometheus(json!({"pointer": "/a"})), ".pointer"),
+        (http(json!({"on_nan": "fail"})), ".on_nan"),
+        (http(json!({"body": "{}"})), ".body"),
+        (http(json!({"method": "post", "body": "{"})), ".body"),
+        (http(json!({"condition": "> 1"})), ".condition"),
+        (http(json!({"pointer": "a.b"})), ".pointer"),
+        (http(json!({"status": 99})), ".status"),
+        (json!({"kind": "http", "name": "n"}), ".url"),
+    ] {
+        assert_eq!(places(bad.clone()), [format!("[0]{place}")], "{bad}");
+    }
+    // A secret that stands where a reference belongs is not repeated.
+    for bad in [
+        prometheus(json!({"auth": {"bearer": "hunter2"}})),
+        prometheus(json!({"auth": "hunter2"})),
+        prometheus(json!({"headers": {"x-a": "hunter2"}})),
+        prometheus(json!({"headers": ["hunter2"]})),
+        prometheus(json!({"auth": {"bearer": "env:T", "hunter2": "x"}})),
+    ] {
+        let found = faults_of(&json!([bad]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+    }
+}

@@ -21,6 +21,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
+/// Whether the endpoints of checks answer.
+mod endpoints;
+
 pub(super) async fn check(
     commands: &Commands,
     arguments: &Check,
@@ -109,6 +112,7 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
         Ok(found) => findings.ok("artifacts", found),
         Err(error) => findings.fault("artifacts", &error),
     }
+    endpoints::tried(release, findings).await;
     if let Some(weakness) = release.materialize_address().weakness() {
         findings.weak("server", weakness);
     }

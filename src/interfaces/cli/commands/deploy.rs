@@ -319,7 +319,7 @@ fn would_check(settings: &Settings, moment: Moment) -> Option<String> {
     let number = settings.checks.iter().filter(is_then).count();
     let what = match moment {
         Moment::Before => "on the new side, before anything is swapped",
-        Moment::Soak => "on production, and bring the old side back if one fails",
+        Moment::Soak => "on production, and bring the old side back if a required one fails",
     };
     (number > 0).then(|| format!("run {number} checks {what}"))
 }

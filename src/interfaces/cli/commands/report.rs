@@ -83,8 +83,8 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
                 deployment.state,
                 &environment,
                 Circumstances {
-                    promotion: deployment.request.promotion,
-                    cleanup: deployment.request.cleanup,
+                    promotion: deployment.promotion(),
+                    cleanup: deployment.cleanup(),
                     is_running,
                 },
             )

@@ -114,8 +114,8 @@ pub(super) fn outcome(release: &Release, deployment: Deployment, output: &Output
         deployment.state,
         &release.environment,
         Circumstances {
-            promotion: deployment.request.promotion,
-            cleanup: deployment.request.cleanup,
+            promotion: deployment.promotion(),
+            cleanup: deployment.cleanup(),
             is_running: false,
         },
     );

@@ -74,6 +74,8 @@ impl Bars {
             Progress::Readiness { clusters } | Progress::Watched { clusters, .. } => {
                 self.readiness(clusters);
             }
+            // A warning, or a note, says so.
+            Progress::Decision { .. } => {}
         }
     }
 

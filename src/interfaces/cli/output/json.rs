@@ -61,6 +61,10 @@ pub(super) fn progress(progress: &Progress, at: Timestamp) -> serde_json::Result
         clusters: &'a [ClusterReadiness],
     }
     #[derive(Serialize)]
+    struct Decision<'a> {
+        asked: &'a Option<String>,
+    }
+    #[derive(Serialize)]
     struct Work<'a> {
         what: &'a str,
         item: &'a str,
@@ -100,6 +104,7 @@ pub(super) fn progress(progress: &Progress, at: Timestamp) -> serde_json::Result
             let health = *health;
             event("watched", at, &Watched { health, clusters })
         }
+        Progress::Decision { asked } => event("decision", at, &Decision { asked }),
         Progress::Work {
             what,
             item,

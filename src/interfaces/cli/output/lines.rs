@@ -102,6 +102,8 @@ impl Lines {
             Progress::Readiness { clusters } | Progress::Watched { clusters, .. } => {
                 self.readiness(clusters, now)
             }
+            // A warning, or a note, says so.
+            Progress::Decision { .. } => Vec::new(),
             Progress::Work {
                 what,
                 item,

@@ -243,6 +243,7 @@ pub(crate) fn show() -> ShowView {
             moment: Moment::Before,
             outcome: Outcome {
                 name: "totals keep their rows".to_owned(),
+                level: crate::domain::checks::Level::Required,
                 verdict: checks::Verdict::Passed,
                 blue: Some(3),
                 green: Some(3),
@@ -250,6 +251,8 @@ pub(crate) fn show() -> ShowView {
                 at: at(190),
                 runs: 1,
                 failures: 0,
+                asked: None,
+                samples: Vec::new(),
             },
         }],
         effects: vec![

@@ -104,6 +104,7 @@ impl Task {
                 Progress::State { .. }
                 | Progress::Readiness { .. }
                 | Progress::Watched { .. }
+                | Progress::Decision { .. }
                 | Progress::Work { .. } => {}
             }
             self.news(progress);

@@ -25,6 +25,9 @@ impl Leading<'_> {
         self.worker
             .metrics
             .state_found(&self.worker.environment, deployment.state);
+        self.worker
+            .metrics
+            .decision(&self.worker.environment, deployment.asks);
         self.find_run(&deployment).await?;
         let memory = &self.worker.memory;
         let is_at_rest = deployment.state == State::Stuck

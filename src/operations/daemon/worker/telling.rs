@@ -71,6 +71,15 @@ impl Worker {
                 let clusters = clusters.clone();
                 self.change(|status| status.readiness = clusters);
             }
+            Progress::Decision { asked } => {
+                self.metrics.decision(&self.environment, asked.is_some());
+                let asked = asked.clone();
+                self.change(|status| {
+                    if let Some(shown) = &mut status.deployment {
+                        shown.reason = asked;
+                    }
+                });
+            }
             Progress::Note { text } => tracing::info!(deployment_id, step, "{text}"),
             Progress::Warning { text } => tracing::warn!(deployment_id, step, "{text}"),
             Progress::Retry { reason, text } => {

@@ -1,6 +1,8 @@
 use super::places::{Places, cluster};
-use super::verdict::{Outcome, Verdict, failure, failures, of_found, of_keys, of_rows};
-use crate::domain::checks::{Moment, Relation, Side, Tolerance};
+use super::verdict::{
+    Outcome, Verdict, failure, failures, is_in_doubt, of_found, of_keys, of_rows, question,
+};
+use crate::domain::checks::{Level, Moment, Relation, Side, Tolerance};
 use crate::domain::plan::{Plan, Replacement, Strategy};
 use crate::planning::planner::render::sample;
 use jiff::Timestamp;
@@ -70,17 +72,27 @@ fn found_rows_fail() {
     assert_eq!(of_found(2).says, "the query returned 2 rows");
 }
 
-#[test]
-fn only_failed_checks_are_a_failure() {
-    let outcome = |name: &str, verdict| Outcome {
+fn outcome(name: &str, level: Level, verdict: Verdict, failures: u32) -> Outcome {
+    Outcome {
         name: name.to_owned(),
+        level,
         verdict,
         blue: None,
         green: None,
         says: "why".to_owned(),
         at: Timestamp::UNIX_EPOCH,
         runs: 1,
-        failures: u32::from(verdict == Verdict::Failed),
+        failures,
+        asked: None,
+        samples: Vec::new(),
+    }
+}
+
+#[test]
+fn only_failed_checks_are_a_failure() {
+    let outcome = |name: &str, verdict| {
+        let failures = u32::from(verdict == Verdict::Failed);
+        outcome(name, Level::Required, verdict, failures)
     };
     let good = [
         outcome("a", Verdict::Passed),
@@ -103,30 +115,59 @@ fn only_failed_checks_are_a_failure() {
 }
 
 #[test]
-fn failures_are_counted_in_a_row_and_silence_is_none() {
-    let mut last: Option<Outcome> = None;
-    for (verdict, failures_in_a_row) in [
-        (Verdict::Failed, 1),
-        (Verdict::Failed, 2),
-        (Verdict::NoAnswer, 2),
-        (Verdict::Failed, 3),
-        (Verdict::Passed, 0),
-        (Verdict::NoAnswer, 0),
-        (Verdict::Failed, 1),
-        (Verdict::NotApplicable, 0),
+fn what_is_told_stops_nothing_and_what_asks_only_asks() {
+    let failed = |level| outcome("c", level, Verdict::Failed, 3);
+    let all = [failed(Level::Advisory), failed(Level::Ask)];
+    assert_eq!(failure(Moment::Soak, &all, 1), None);
+    assert_eq!(question(Moment::Soak, &all[..1], 1), None);
+    assert_eq!(
+        question(Moment::Soak, &all, 3).as_deref(),
+        Some("a person must decide: a check failed after the swap: \"c\": why")
+    );
+    assert_eq!(question(Moment::Soak, &all, 4), None);
+    let silent = [outcome("c", Level::Ask, Verdict::NoAnswer, 3)];
+    assert!(question(Moment::Soak, &silent, 3).is_some());
+    for (level, failures, decided, doubt) in [
+        (Level::Required, 0, false, false),
+        (Level::Required, 1, true, true),
+        (Level::Ask, 1, false, true),
+        (Level::Ask, 3, false, false),
+        (Level::Ask, 1, true, false),
+        (Level::Advisory, 1, false, false),
     ] {
-        let failures = failures(last.as_ref(), verdict);
-        assert_eq!(failures, failures_in_a_row, "{verdict:?}");
-        last = Some(Outcome {
-            name: "a".to_owned(),
-            verdict,
-            blue: None,
-            green: None,
-            says: "why".to_owned(),
-            at: Timestamp::UNIX_EPOCH,
-            runs: 1,
-            failures,
-        });
+        let outcome = outcome("c", level, Verdict::Failed, failures);
+        assert_eq!(is_in_doubt(&outcome, 3, decided), doubt, "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_outcome_of_a_version_without_levels_is_required() {
+    let stored = r#"{"name":"a","verdict":"failed","blue":3,"green":2,"says":"why","at":"2026-03-01T02:00:00Z","runs":1}"#;
+    let read: Outcome = serde_json::from_str(stored).expect("an outcome");
+    assert_eq!(read.level, Level::Required);
+    assert!(read.samples.is_empty() && read.asked.is_none());
+    assert_eq!(failure(Moment::Before, &[read], 0).map(|_| ()), Some(()));
+}
+
+#[test]
+fn failures_are_counted_in_a_row_and_silence_is_none_unless_a_person_is_asked() {
+    for level in Level::ALL {
+        let mut last: Option<Outcome> = None;
+        let is_asked = u32::from(level == Level::Ask);
+        for (verdict, failures_in_a_row) in [
+            (Verdict::Failed, 1),
+            (Verdict::Failed, 2),
+            (Verdict::NoAnswer, 2 + is_asked),
+            (Verdict::Failed, 3 + is_asked),
+            (Verdict::Passed, 0),
+            (Verdict::NoAnswer, is_asked),
+            (Verdict::Failed, 1 + is_asked),
+            (Verdict::NotApplicable, 0),
+        ] {
+            let failures = failures(level, last.as_ref(), verdict);
+            assert_eq!(failures, failures_in_a_row, "{level} {verdict:?}");
+            last = Some(outcome("a", level, verdict, failures));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the numbers of a check mean. Pure.
 
-use crate::domain::checks::{Moment, Tolerance};
+use crate::domain::checks::{Level, Moment, Tolerance, Unknown};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub enum Verdict {
     Passed,
     /// It does not hold, or its query makes no sense of what is there.
     Failed,
-    /// The server refused to answer, so nothing is known; only during the soak.
+    /// The server refused to answer, or an endpoint did not, so nothing is known; only during the soak.
     NoAnswer,
     /// There is nothing to compare.
     NotApplicable,
@@ -31,11 +31,32 @@ impl Verdict {
     }
 }
 
+/// One answer of an endpoint, or what came instead of one. Stored in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// Whether the condition held; `None` when that is not known.
+    pub holds: Option<bool>,
+    /// What came instead of an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
+    /// The number, where it was one and finite.
+    pub value: Option<f64>,
+    /// The status of the answer, where there was one.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
 /// A check as it last ended. Stored in the journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The check's name.
     pub name: String,
+    /// What its failure means; in journals of versions without levels each was required.
+    #[serde(default, skip_serializing_if = "Level::is_required")]
+    pub level: Level,
     /// What came of it.
     pub verdict: Verdict,
     /// Rows or keys of the old side, where they were counted.
@@ -51,18 +72,39 @@ pub struct Outcome {
     /// How often in a row it has failed, runs without an answer left out.
     #[serde(default)]
     pub failures: u32,
+    /// What an endpoint was asked: address, query, condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    /// Its answers of the last run, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
 }
 
 /// What one run of a check found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
     pub(super) blue: Option<u64>,
     pub(super) green: Option<u64>,
     pub(super) says: String,
+    pub(super) asked: Option<String>,
+    pub(super) samples: Vec<Sample>,
 }
 
 impl Finding {
+    pub(super) fn of_samples(
+        verdict: Verdict,
+        says: String,
+        asked: String,
+        samples: Vec<Sample>,
+    ) -> Self {
+        Self {
+            asked: Some(asked),
+            samples,
+            ..Self::without_numbers(verdict, says)
+        }
+    }
+
     pub(super) fn not_applicable(why: impl Into<String>) -> Self {
         Self::without_numbers(Verdict::NotApplicable, why)
     }
@@ -81,6 +123,8 @@ impl Finding {
             blue: None,
             green: None,
             says: says.into(),
+            asked: None,
+            samples: Vec::new(),
         }
     }
 
@@ -94,6 +138,8 @@ impl Finding {
             blue,
             green: Some(green),
             says,
+            asked: None,
+            samples: Vec::new(),
         }
     }
 }
@@ -144,21 +190,44 @@ pub(super) fn of_found(rows: u64) -> Finding {
     Finding::when(rows == 0, None, rows, says)
 }
 
-/// How often in a row a check has failed when its next run ends so.
-pub(super) fn failures(before: Option<&Outcome>, now: Verdict) -> u32 {
+/// How often in a row a check has failed when its next run ends so. Where a person is to be asked, no answer is a
+/// reason to ask.
+pub(super) fn failures(level: Level, before: Option<&Outcome>, now: Verdict) -> u32 {
     let before = before.map_or(0, |before| before.failures);
-    match now {
-        Verdict::Failed => before.saturating_add(1),
-        Verdict::NoAnswer => before,
-        Verdict::Passed | Verdict::NotApplicable => 0,
+    match (now, level) {
+        (Verdict::Failed, _) | (Verdict::NoAnswer, Level::Ask) => before.saturating_add(1),
+        (Verdict::NoAnswer, Level::Required | Level::Advisory) => before,
+        (Verdict::Passed | Verdict::NotApplicable, _) => 0,
     }
 }
 
-/// Why these outcomes end a release, or undo it; `None` when none of them has failed `enough` times in a row.
+/// Why these outcomes end a release, or undo it; `None` when none that is required has failed `enough` times in a row.
 pub(super) fn failure(moment: Moment, outcomes: &[Outcome], enough: u32) -> Option<String> {
+    sentence(moment, outcomes, |outcome| {
+        outcome.level == Level::Required
+            && outcome.verdict == Verdict::Failed
+            && outcome.failures >= enough
+    })
+}
+
+/// Why a person must decide; `None` when no check asks for that.
+pub(super) fn question(moment: Moment, outcomes: &[Outcome], enough: u32) -> Option<String> {
+    sentence(moment, outcomes, |outcome| {
+        outcome.level == Level::Ask
+            && matches!(outcome.verdict, Verdict::Failed | Verdict::NoAnswer)
+            && outcome.failures >= enough
+    })
+    .map(|why| format!("a person must decide: {why}"))
+}
+
+fn sentence(
+    moment: Moment,
+    outcomes: &[Outcome],
+    counts: impl Fn(&Outcome) -> bool,
+) -> Option<String> {
     let failed: Vec<String> = outcomes
         .iter()
-        .filter(|outcome| outcome.verdict == Verdict::Failed && outcome.failures >= enough)
+        .filter(|outcome| counts(outcome))
         .map(|outcome| format!("{:?}: {}", outcome.name, outcome.says))
         .collect();
     let what = match failed.len() {
@@ -171,4 +240,14 @@ pub(super) fn failure(moment: Moment, outcomes: &[Outcome], enough: u32) -> Opti
         Moment::Soak => "after the swap",
     };
     Some(format!("{what} failed {when}: {}", failed.join("; ")))
+}
+
+/// Whether what is known of this check is not enough: it failed, though not often enough in a row. `decided` is
+/// whether somebody has decided what a check could only ask.
+pub(super) fn is_in_doubt(outcome: &Outcome, enough: u32, decided: bool) -> bool {
+    match outcome.level {
+        Level::Required => outcome.failures > 0,
+        Level::Ask => !decided && outcome.failures > 0 && outcome.failures < enough,
+        Level::Advisory => false,
+    }
 }

@@ -123,6 +123,7 @@ impl ShowView {
             [
                 visible(&outcome.name).into_owned(),
                 check.moment.as_str().to_owned(),
+                outcome.level.as_str().to_owned(),
                 outcome.verdict.as_str().to_owned(),
                 number(outcome.blue),
                 number(outcome.green),
@@ -133,7 +134,7 @@ impl ShowView {
         });
         table(
             [
-                "CHECK", "WHEN", "VERDICT", "OLD", "NEW", "RUNS", "LAST", "WHY",
+                "CHECK", "WHEN", "LEVEL", "VERDICT", "OLD", "NEW", "RUNS", "LAST", "WHY",
             ],
             rows,
         )
@@ -236,6 +237,8 @@ fn event_sentence(event: &Event) -> String {
         Event::UnwoundAfterFailure | Event::UnwoundAfterAbort => "candidate dropped".to_owned(),
         Event::Degraded { reason } => format!("degraded: {reason}"),
         Event::Recovered => "recovered".to_owned(),
+        Event::DecisionAsked { reason } => reason.clone(),
+        Event::DecisionWithdrawn => "no check asks any more".to_owned(),
         Event::Asked { verb, by } => format!("{verb} asked ({})", by.as_str()),
         Event::AskedTooLate { verb, reason } => format!("{verb} came too late: {reason}"),
         Event::RollbackRequested {
