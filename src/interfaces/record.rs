@@ -5,6 +5,7 @@
 use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::state::State;
 use crate::domain::records::deployment::{Deployment, Summary};
+use crate::domain::records::kept::Kept;
 use crate::domain::records::run::Run;
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::Class;
@@ -132,6 +133,9 @@ pub struct StatusEntry {
     /// What it waits for to be ready: the object, the figure, the limit and since when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<String>,
+    /// What is kept of a release that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// What the daemon says of it, where one was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daemon: Option<DaemonEntry>,

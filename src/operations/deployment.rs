@@ -16,6 +16,8 @@ pub mod checks;
 mod cutover;
 /// The loop that drives a deployment from state to state.
 pub mod engine;
+/// Green that is kept after a failure.
+pub mod keeping;
 /// Replacing a materialized view in place.
 mod replace;
 /// What was asked of a deployment, as the journal has it.

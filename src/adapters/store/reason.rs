@@ -61,7 +61,8 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
     }
     match state {
         State::Stuck => last!(StuckAt),
-        State::Unwinding | State::Failed => last!(StepFailed),
+        State::Kept => last!(StepKept),
+        State::Unwinding | State::Failed => failed(events),
         State::RollingBack | State::RolledBack => last!(RollbackRequested),
         State::Ready => last!(SwapDeclined),
         State::Soaking => degraded(events),
@@ -76,6 +77,17 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
         | State::Done
         | State::Aborted => None,
     }
+}
+
+/// What failed last, whether it was kept or not.
+fn failed(events: &[Event]) -> Option<&str> {
+    events.iter().rev().find_map(|event| {
+        if let Event::StepFailed { reason } | Event::StepKept { reason, .. } = event {
+            Some(reason.as_str())
+        } else {
+            None
+        }
+    })
 }
 
 /// Why what serves is not as it was promoted, until it is again.

@@ -43,7 +43,7 @@ impl Verb {
     pub fn event(self, at: State, by: Asker) -> Result<Option<Event>, NotNow> {
         let no = |why: String| Err(NotNow(format!("cannot {}: {why}", self.word())));
         match self {
-            Verb::Resume => Ok(None),
+            Verb::Resume => Ok((at == State::Kept).then_some(Event::Retried)),
             Verb::Promote if matches!(at, State::Ready | State::CuttingOver) => Ok(None),
             Verb::Promote => no(format!("the deployment is {at}, not ready")),
             Verb::Cleanup if matches!(at, State::Soaking | State::CleaningUp) => Ok(None),
@@ -88,6 +88,7 @@ impl Verb {
             // Unwinding, whoever began it, leaves nothing to promote or to go on with.
             Event::AbortRequested
             | Event::StepFailed { .. }
+            | Event::KeepingEnded { .. }
             | Event::UnwoundAfterFailure
             | Event::UnwoundAfterAbort => {
                 matches!(self, Verb::Abort | Verb::Promote | Verb::Resume)
@@ -103,13 +104,14 @@ impl Verb {
                 matches!(self, Verb::Rollback | Verb::ForceRollback | Verb::Cleanup)
             }
             Event::Soaked | Event::CleanedUp => self == Verb::Cleanup,
-            Event::Unstuck { .. } => self == Verb::Resume,
+            Event::Unstuck { .. } | Event::Retried => self == Verb::Resume,
             Event::PlanStored
             | Event::StagingStarted
             | Event::Staged
             | Event::Built
             | Event::Hydrated
             | Event::Verified
+            | Event::StepKept { .. }
             | Event::SwapPutOff { .. }
             | Event::Degraded { .. }
             | Event::Recovered
@@ -132,6 +134,9 @@ impl Verb {
                 "swap the old side back in one transaction whether or not it is ready, point sinks back, and drop the new side"
             }
             Verb::Abort => "drop green by its recorded ids; production is not touched",
+            Verb::Resume if at == State::Kept => {
+                "try again what failed and what waited for it, on the green side that was kept, and go on"
+            }
             Verb::Resume => "find out by the recorded ids what has happened, and go on from there",
             Verb::Cleanup => {
                 "drop the old side by its recorded ids, object by object, without CASCADE"

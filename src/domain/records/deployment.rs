@@ -28,6 +28,9 @@ pub struct Request {
     /// The commit that was planned, where the project comes from a repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// How long green is kept for a look when a step fails before the swap; `None`: it is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Span>,
     /// The checks in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,

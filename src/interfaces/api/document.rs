@@ -3,6 +3,7 @@
 use crate::domain::location::repository::Reference;
 use crate::domain::plan::refusal::RefusalName;
 use crate::domain::records::run::{Cause, Run};
+use crate::foundation::span::Span;
 use crate::inputs::selection::Selection;
 use crate::interfaces::record::EventView;
 use crate::operations::ci::listing::Listed;
@@ -57,6 +58,9 @@ pub struct Release {
     pub selector: Option<String>,
     /// Whether it is staged and checked, and then waits for somebody to promote it.
     pub wait_for_promotion: bool,
+    /// How long its green side is kept for a look when it fails before the swap, for example `2h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Span>,
 }
 
 impl Release {
@@ -83,6 +87,7 @@ impl Release {
             allow: self.allow,
             selection: Selection::of_changes(self.select, self.exclude, self.selector),
             waits_for_promotion: self.wait_for_promotion,
+            keep: self.keep,
         })
     }
 }

@@ -296,6 +296,9 @@ pub struct Deploy {
     /// How long the old side is kept after the swap: 0s, 15m, 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_span, conflicts_with = "test_only")]
     pub soak: Option<Span>,
+    /// When it fails before the swap, keep the candidate so long for a look [default of the flag: 2h]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "2h", value_parser = parse_span, conflicts_with = "test_only")]
+    pub keep: Option<Span>,
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -245,6 +245,7 @@ impl Remote {
             exclude: selection.exclude.clone(),
             selector: selection.selector.clone(),
             wait_for_promotion: false,
+            keep: deploy.keep,
         })
     }
 }

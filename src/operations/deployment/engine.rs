@@ -17,7 +17,9 @@ use crate::domain::progress::Progress;
 use crate::domain::records::deployment::{Deployment, RecordedEvent};
 use crate::foundation::failure::{Class, Classify, with_causes};
 use crate::foundation::retry::Pauses;
+use crate::foundation::span::moment;
 use crate::operations::deployment::after_swap::{self, Serving};
+use crate::operations::deployment::keeping::{self, worth_a_look};
 use crate::operations::deployment::rollback::{self, Back};
 use crate::operations::error::DeploymentError;
 use crate::operations::green::privileges::{self, After};
@@ -129,6 +131,7 @@ impl<'a> Engine<'a> {
                         reason: self.reason(),
                     });
                 }
+                State::Kept => return self.kept().await,
                 State::Stuck => return Err(DeploymentError::Stuck(self.reason())),
                 State::Staging
                 | State::Building
@@ -166,6 +169,28 @@ impl<'a> Engine<'a> {
 
     fn cleans_up(&self, until: Until) -> bool {
         until.clean_up || self.deployment.request.cleanup == Policy::Automatic
+    }
+
+    /// What failed is kept, which is a failure all the same.
+    async fn kept(&self) -> Result<State, DeploymentError> {
+        let kept = keeping::kept(self.context.store, &self.deployment).await?;
+        Err(DeploymentError::Kept {
+            id: self.deployment.id.clone(),
+            reason: self.reason(),
+            until: kept.map_or_else(String::new, |kept| moment(kept.until)),
+        })
+    }
+
+    /// The event for a failure before the cutover: green is dropped, or kept for a look.
+    async fn failed(&self, state: State, error: &DeploymentError) -> Result<Event, DeploymentError> {
+        let reason = with_causes(error);
+        let is_worth_it = matches!(error, DeploymentError::WorthALook(_));
+        let until = keeping::until(&self.deployment, state, jiff::Timestamp::now());
+        let Some(until) = until.filter(|_| is_worth_it) else {
+            return Ok(Event::StepFailed { reason });
+        };
+        keeping::record(&self.context, &self.deployment).await?;
+        Ok(Event::StepKept { reason, until })
     }
 
     /// A rollback that somebody asked for is what was asked; one that a check caused is a failure.
@@ -268,9 +293,8 @@ impl<'a> Engine<'a> {
                     self.context.interrupted(&self.deployment)?;
                 }
                 Class::Permanent | Class::Refused if state.is_before_cutover() => {
-                    let reason = with_causes(&error);
-                    self.failure = Some(reason.clone());
-                    return Ok(Event::StepFailed { reason });
+                    self.failure = Some(with_causes(&error));
+                    return self.failed(state, &error).await;
                 }
                 Class::Permanent | Class::Refused | Class::Stuck => {
                     let reason = with_causes(&error);
@@ -293,6 +317,7 @@ impl<'a> Engine<'a> {
             | State::Planned
             | State::Staging
             | State::Building
+            | State::Kept
             | State::CleaningUp
             | State::Done
             | State::Unwinding
@@ -319,12 +344,12 @@ impl<'a> Engine<'a> {
                 Ok(Event::Built)
             }
             State::Hydrating => {
-                resize::hydrate(context, deployment).await?;
+                worth_a_look(resize::hydrate(context, deployment).await)?;
                 Ok(Event::Hydrated)
             }
             State::Verifying => {
-                self.test().await?;
-                checks::before(context, deployment).await?;
+                worth_a_look(self.test().await)?;
+                worth_a_look(checks::before(context, deployment).await)?;
                 baseline::keep(context, deployment).await?;
                 cutover::rehearse(context, deployment).await?;
                 Ok(Event::Verified)
@@ -367,6 +392,7 @@ impl<'a> Engine<'a> {
             }
             State::Pending
             | State::Planned
+            | State::Kept
             | State::Done
             | State::Aborted
             | State::Failed
@@ -436,6 +462,7 @@ impl<'a> Engine<'a> {
             }
             State::Pending
             | State::Planned
+            | State::Kept
             | State::Done
             | State::Aborted
             | State::Failed
@@ -460,11 +487,11 @@ impl<'a> Engine<'a> {
             match deployment.plan.building.engine {
                 crate::domain::plan::Engine::Dbt => {
                     let build = context.builds.build(&deployment.plan);
-                    made_by_dbt::by(context, deployment, build).await?;
+                    worth_a_look(made_by_dbt::by(context, deployment, build).await)?;
                 }
                 crate::domain::plan::Engine::Native => {
                     let build = native::build(context, deployment);
-                    made_by_dbt::by(context, deployment, build).await?;
+                    worth_a_look(made_by_dbt::by(context, deployment, build).await)?;
                 }
             }
         }
@@ -577,6 +604,9 @@ fn no_step(state: State) -> DeploymentError {
 
 /// Whether the server went away while the step was at work.
 fn is_lost(error: &DeploymentError) -> bool {
+    if let DeploymentError::WorthALook(error) = error {
+        return is_lost(error);
+    }
     matches!(
         error,
         DeploymentError::Materialize(MaterializeError::Lost { .. })

@@ -7,6 +7,7 @@ use crate::adapters::store::Store;
 use crate::domain::catalog::{Catalog, ClusterDefinition};
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::plan::{BaselineUsed, Mode, Plan};
+use crate::foundation::span::Span;
 use crate::foundation::sql::identifier::Qualified;
 use crate::inputs::manifest::run_results::RunResults;
 use crate::inputs::outcome::Outcomes;
@@ -39,6 +40,8 @@ pub struct Wishes {
     pub selection: Option<Selection>,
     /// Whether somebody is to promote it, whatever the settings say.
     pub waits_for_promotion: bool,
+    /// How long green is kept when a step fails before the swap, whatever the settings say.
+    pub keep: Option<Span>,
 }
 
 /// What a plan is made from, besides the wishes.

@@ -21,6 +21,12 @@ fn every_event() -> Vec<Event> {
         Event::Soaked,
         Event::CleanedUp,
         Event::StepFailed { reason: reason() },
+        Event::StepKept {
+            reason: reason(),
+            until: jiff::Timestamp::UNIX_EPOCH,
+        },
+        Event::Retried,
+        Event::KeepingEnded { why: reason() },
         Event::AbortRequested,
         Event::UnwoundAfterFailure,
         Event::UnwoundAfterAbort,

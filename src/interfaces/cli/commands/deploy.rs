@@ -5,6 +5,7 @@ use super::{Commands, leader, overriding, success, waits};
 use crate::adapters::materialize::watch::Watching;
 use crate::domain::checks::{Check, Moment};
 use crate::domain::lifecycle::policy::Policy;
+use crate::domain::lifecycle::state::{Awaited, State};
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::plan::{Engine, Plan, Strategy};
@@ -16,7 +17,7 @@ use crate::interfaces::cli::arguments::{self, Deploy, Scope, Target};
 use crate::interfaces::cli::handlers::{Answer, Ending, Handlers};
 use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{DryRunView, OutcomeView, TestedView};
-use crate::operations::deployment::{Until, requested};
+use crate::operations::deployment::{Until, keeping, requested};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::{Driving, Release, ReleaseError, Wishes};
 use serde_json::json;
@@ -82,7 +83,7 @@ pub(super) async fn deploy(
         release.is_planned_here(&active.id, &active.plan)?;
     }
     if let Some(active) = &active
-        && (arguments.dry_run || active.awaits().is_some())
+        && (arguments.dry_run || active.awaits().is_some_and(|it| it != Awaited::Look))
     {
         return Err(already_active(active));
     }
@@ -102,7 +103,10 @@ pub(super) async fn deploy(
         Some(active) => finish_interrupted(&release, &driving, active).await,
         None => Ok(()),
     };
-    let wishes = wishes(&release, &arguments.scope);
+    let wishes = Wishes {
+        keep: arguments.keep,
+        ..wishes(&release, &arguments.scope)
+    };
     let planned = match is_free {
         Ok(()) => {
             reporter.note(match release.bundle {
@@ -191,17 +195,26 @@ async fn finish_interrupted(
     driving: &Driving<'_>,
     active: Deployment,
 ) -> Result<(), CommandError> {
-    driving.reporter.note(format!(
-        "the deployment {} was interrupted while {}; finishing it first",
-        active.id, active.state
-    ));
+    let is_kept = active.state == State::Kept;
+    driving.reporter.note(match is_kept {
+        true => format!(
+            "what is kept of the failed deployment {} is dropped first",
+            active.id
+        ),
+        false => format!(
+            "the deployment {} was interrupted while {}; finishing it first",
+            active.id, active.state
+        ),
+    });
     let active = driving
         .store
         .take_up(driving.lead, &active.id)
         .await
         .map_err(ReleaseError::from)?;
-    let (verb, event) =
-        requested::taken_up(driving.store, driving.lead, &active, Verb::Resume).await?;
+    let (verb, event) = match is_kept {
+        true => (Verb::Resume, Some(keeping::makes_way())),
+        false => requested::taken_up(driving.store, driving.lead, &active, Verb::Resume).await?,
+    };
     match release.drive(driving, active, verb.until(), event).await {
         Ok(ended) if ended.state.is_terminal() => Ok(()),
         Ok(waiting) => Err(already_active(&waiting)),
@@ -269,6 +282,7 @@ fn wishes(release: &Release, scope: &Scope) -> Wishes {
         allow: release.allowed(&scope.allow),
         selection: scope.selection.selection(),
         waits_for_promotion: false,
+        keep: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::interfaces::cli::arguments::Step;
 use crate::interfaces::cli::handlers::Answer;
 use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{Advice, Circumstances, DeploymentView, DryRunView, OutcomeView};
-use crate::operations::deployment::requested;
+use crate::operations::deployment::{keeping, requested};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::{Driving, Release, ReleaseError};
 use tokio_util::sync::CancellationToken;
@@ -62,14 +62,21 @@ pub(super) async fn run(
         });
         return success();
     }
-    if verb == Verb::Resume {
+    let is_over = verb == Verb::Resume
+        && keeping::is_over(&store, &deployment)
+            .await
+            .map_err(ReleaseError::from)?;
+    if verb == Verb::Resume && !is_over {
         release.is_resumable(&deployment, stop).await?;
     }
     let deployment = store
         .take_up(&lead, &deployment.id)
         .await
         .map_err(ReleaseError::from)?;
-    let (done, event) = requested::taken_up(&store, &lead, &deployment, verb).await?;
+    let (done, event) = match is_over {
+        true => (verb, Some(keeping::over())),
+        false => requested::taken_up(&store, &lead, &deployment, verb).await?,
+    };
     let (reporter, news) = Reporter::channel();
     let renderer = output.render(news);
     if done != verb {

@@ -9,6 +9,7 @@ use crate::domain::lifecycle::verb::Verb;
 use crate::domain::progress::{Progress, Reporter};
 use crate::domain::records::run::{Outcome, Run};
 use crate::foundation::failure::Class;
+use crate::foundation::span::moment;
 use crate::interfaces::api::document::{Act, Release};
 use crate::interfaces::api::problem::Kind;
 use crate::interfaces::cli::handlers::{Answer, Ending};
@@ -219,7 +220,7 @@ impl<'a> Followed<'a> {
         };
         // Whatever the daemon began meanwhile, this is about the deployment of the run.
         let deployment = self.client.deployment(id).await?.deployment;
-        if let Some(error) = self.failure(&deployment, run.detail.as_ref()) {
+        if let Some(error) = self.failure(&deployment, run.detail.as_ref(), after) {
             return Err(error);
         }
         let shown = after.deployment.as_ref();
@@ -292,7 +293,7 @@ impl<'a> Followed<'a> {
             self.nothing_to_do(output);
             return Ok(Ending::Success);
         };
-        if let Some(error) = self.failure(&found, after.problem.as_ref()) {
+        if let Some(error) = self.failure(&found, after.problem.as_ref(), &after) {
             return Err(error);
         }
         output.result(&OutcomeView {
@@ -303,7 +304,16 @@ impl<'a> Followed<'a> {
         Ok(Ending::Success)
     }
 
-    fn failure(&self, found: &DeploymentView, problem: Option<&String>) -> Option<CommandError> {
+    fn failure(
+        &self,
+        found: &DeploymentView,
+        problem: Option<&String>,
+        after: &Status,
+    ) -> Option<CommandError> {
+        let until = || {
+            let kept = after.kept.as_ref();
+            kept.map_or_else(String::new, |kept| moment(kept.until))
+        };
         let reason = || {
             let said = found.reason.as_ref().or(problem);
             said.cloned()
@@ -318,6 +328,11 @@ impl<'a> Followed<'a> {
             State::Failed => DeploymentError::Unwound {
                 id: id(),
                 reason: reason(),
+            },
+            State::Kept => DeploymentError::Kept {
+                id: id(),
+                reason: reason(),
+                until: until(),
             },
             State::Stuck => DeploymentError::Stuck(reason()),
             State::Aborted if is_forward => {

@@ -20,14 +20,17 @@ impl Leading<'_> {
     /// Moves the deployment under way on, or waits with it for a decision.
     pub(crate) async fn attend(&mut self, deployment: Deployment) -> Result<(), Ended> {
         let status = DeploymentStatus::of(&deployment);
-        self.worker.change(|shown| shown.deployment = Some(status));
+        self.worker.change(|shown| {
+            shown.deployment = Some(status);
+            shown.kept = None;
+        });
         // One that is stuck, or waits, may not be driven by this process at all.
         self.worker
             .metrics
             .state_found(&self.worker.environment, deployment.state);
         self.find_run(&deployment).await?;
         let memory = &self.worker.memory;
-        let is_at_rest = deployment.state == State::Stuck
+        let is_at_rest = matches!(deployment.state, State::Stuck | State::Kept)
             || memory
                 .rested
                 .as_ref()
@@ -187,6 +190,14 @@ impl Leading<'_> {
             self.worker.memory.asked = None;
             self.worker.show_problem(&error);
             return self.came_to_rest(&now, Some(with_causes(&error))).await;
+        }
+        if now.state == State::Kept {
+            // What was asked meanwhile is still to be done; it was tried once more already.
+            if self.worker.memory.asked == Some(Verb::Resume) {
+                self.worker.memory.asked = None;
+            }
+            self.worker.show_problem(&error);
+            return self.came_to_rest(&now, None).await;
         }
         match error.class() {
             // Whatever was asked is tried again: others changed the catalog, or something is away.

@@ -70,6 +70,7 @@ impl Leading<'_> {
                 false => Activity::Idle,
             };
             status.readiness.clear();
+            status.kept = None;
             status.deployment = latest.as_ref().map(DeploymentStatus::of);
         });
         Ok(())

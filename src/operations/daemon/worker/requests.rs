@@ -150,13 +150,16 @@ impl Leading<'_> {
         let stale = self.worker.memory.stale.clone();
         if let Some(active) = &active
             && !(active.state == State::Ready && stale.is_some())
+            && active.state != State::Kept
         {
             return busy(
                 format!("the deployment {}", active.id),
                 active.state.as_str(),
             );
         }
+        let is_kept = active.as_ref().is_some_and(|it| it.state == State::Kept);
         let would = match active {
+            Some(_) if is_kept => "drop what is kept of the failed release, then plan and release",
             Some(_) => "give up what is ready but stale, and release anew",
             None => "plan and release",
         };
@@ -190,7 +193,8 @@ impl Leading<'_> {
             start,
         });
         self.worker.memory.next_at = None;
-        if active.is_some() {
+        // What is kept makes way when it is attended to next, since a run was accepted.
+        if active.is_some() && !is_kept {
             self.worker.memory.asked = Some(Verb::Abort);
         }
         Ok((self.accepted(Some(id), None, would), Taken::Act))
@@ -282,7 +286,7 @@ impl Leading<'_> {
         by: Asker,
         subject: Subject,
     ) -> Result<(), Declined> {
-        let goes_on_anyway = verb == Verb::Resume && active.state != State::Stuck;
+        let goes_on_anyway = verb == Verb::Resume && !matches!(active.state, State::Stuck | State::Kept);
         if self.worker.memory.asked != Some(verb) && !goes_on_anyway {
             let asked = Event::Asked { verb, by };
             let applied = self.store.apply_by(self.lead, &active.id, &asked, &subject);

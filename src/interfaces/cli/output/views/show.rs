@@ -232,6 +232,11 @@ fn event_sentence(event: &Event) -> String {
         Event::Soaked => "soak ended".to_owned(),
         Event::CleanedUp => "cleaned up".to_owned(),
         Event::StepFailed { reason } => format!("step failed: {reason}"),
+        Event::StepKept { reason, until } => {
+            format!("step failed, kept until {}: {reason}", moment(*until))
+        }
+        Event::Retried => "tried once more".to_owned(),
+        Event::KeepingEnded { why } => format!("not kept any longer: {why}"),
         Event::AbortRequested => "abort requested".to_owned(),
         Event::UnwoundAfterFailure | Event::UnwoundAfterAbort => "candidate dropped".to_owned(),
         Event::Degraded { reason } => format!("degraded: {reason}"),
