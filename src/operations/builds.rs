@@ -29,6 +29,8 @@ mod clusters;
 mod command_line;
 /// SQL of nodes, as it reads production.
 mod compile;
+/// The project as it is kept, so that somebody can go back to it.
+mod kept_project;
 /// Building without dbt.
 mod native;
 /// What comes out of each node.
@@ -39,6 +41,7 @@ mod predict;
 mod results;
 pub use bundled::CompiledProject;
 pub use compile::Compiled;
+pub use kept_project::Sql;
 pub use native::Known;
 pub use outcomes::uncompiled;
 use predict::{Predicted, Split};

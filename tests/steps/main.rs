@@ -2,6 +2,7 @@
 //! clearing up after those that ended.
 
 mod back;
+mod back_to;
 mod baseline;
 mod bootstrap;
 mod carried;
@@ -9,6 +10,7 @@ mod checks;
 mod collect;
 mod failures;
 mod hydration;
+mod kept;
 mod late;
 mod law;
 mod made;

@@ -131,6 +131,8 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             allow: vec!["source-rebuilt".to_owned()],
             bootstrap: true,
             revision: None,
+            back_to: None,
+            keep: None,
             checks: Vec::new(),
         },
     }

@@ -145,6 +145,9 @@ pub enum Event {
         /// Whether the old side is swapped in even where it is not ready.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         forced: bool,
+        /// Whether nothing is released by itself afterwards, until somebody releases on.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
     /// A rollback that a check caused waits: the old side is not ready to serve.
     RollbackPutOff {

@@ -51,9 +51,12 @@ impl Serialize for OnFailure {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Unwind => serializer.serialize_str("unwind"),
-            Self::Keep(span) => {
-                serializer.collect_str(&format_args!("keep {}", humantime::format_duration(span.0).to_string().replace(' ', "")))
-            }
+            Self::Keep(span) => serializer.collect_str(&format_args!(
+                "keep {}",
+                humantime::format_duration(span.0)
+                    .to_string()
+                    .replace(' ', "")
+            )),
         }
     }
 }

@@ -121,7 +121,9 @@ impl Settings {
             ("soak", self.soak, true),
             (
                 "on_failure",
-                self.on_failure.kept().unwrap_or(super::on_failure::KEPT_FOR),
+                self.on_failure
+                    .kept()
+                    .unwrap_or(super::on_failure::KEPT_FOR),
                 false,
             ),
             ("soak_check_interval", self.soak_check_interval, false),

@@ -61,6 +61,10 @@ pub struct Release {
     /// How long its green side is kept for a look when it fails before the swap, for example `2h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<Span>,
+    /// The earlier release to which it goes back: a deployment or a revision. Nothing is released by itself then,
+    /// until somebody releases on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 impl Release {
@@ -74,6 +78,9 @@ impl Release {
             return Err("`full` takes everything; select, exclude and selector take a part".into());
         }
         stands_alone(selects, self.selector.as_ref())?;
+        if self.to.is_some() && (selects || self.selector.is_some()) {
+            return Err("`to` goes back to a whole release; nothing is selected of it".into());
+        }
         if let Some(name) = self.allow.iter().find(|name| !name.is_allowable()) {
             return Err(format!(
                 "`{name}` cannot be allowed: it would lose data or break the cutover"
@@ -88,6 +95,7 @@ impl Release {
             selection: Selection::of_changes(self.select, self.exclude, self.selector),
             waits_for_promotion: self.wait_for_promotion,
             keep: self.keep,
+            to: self.to,
         })
     }
 }

@@ -202,6 +202,10 @@ pub struct Scope {
     /// Which of the changes are released.
     #[command(flatten)]
     pub selection: Selecting,
+    /// Go back to an earlier release, whatever the project says now: a deployment, or the revision it was made
+    /// from. Afterwards nothing is released by itself until somebody releases on
+    #[arg(long, value_name = "RELEASE", value_parser = parse_name, conflicts_with_all = ["select", "exclude", "selector", "test_only"])]
+    pub to: Option<String>,
     /// Swap a green side in, replace one changed materialized view in place, or whichever is safe
     #[arg(long, value_enum, value_name = "HOW")]
     pub strategy: Option<Strategy>,

@@ -93,6 +93,9 @@ pub struct Start {
     /// How long green is kept when a step fails before the swap, whatever the settings say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<Span>,
+    /// The earlier release to which it goes back, as it was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// A request to a worker.

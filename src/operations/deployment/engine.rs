@@ -7,7 +7,7 @@
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::{baseline, checks, replace};
+use super::{baseline, checks, hold, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;
 use crate::domain::lifecycle::policy::Policy;
@@ -182,7 +182,11 @@ impl<'a> Engine<'a> {
     }
 
     /// The event for a failure before the cutover: green is dropped, or kept for a look.
-    async fn failed(&self, state: State, error: &DeploymentError) -> Result<Event, DeploymentError> {
+    async fn failed(
+        &self,
+        state: State,
+        error: &DeploymentError,
+    ) -> Result<Event, DeploymentError> {
         let reason = with_causes(error);
         let is_worth_it = matches!(error, DeploymentError::WorthALook(_));
         let until = keeping::until(&self.deployment, state, jiff::Timestamp::now());
@@ -218,6 +222,7 @@ impl<'a> Engine<'a> {
                 reason,
                 cause: Some(Asker::Check),
                 forced: false,
+                held: false,
             },
             None => Event::Soaked,
         })
@@ -371,6 +376,7 @@ impl<'a> Engine<'a> {
             State::Soaking => {
                 after_swap::finish(context, deployment, Serving::Green).await?;
                 baseline::publish(context, deployment).await?;
+                hold::after_swap(context, deployment).await?;
                 self.soak(until).await
             }
             State::CleaningUp => {
@@ -387,6 +393,7 @@ impl<'a> Engine<'a> {
                 }
                 after_swap::finish(context, deployment, Serving::Blue).await?;
                 baseline::publish_back(context, deployment).await?;
+                hold::after_swap_back(context, deployment).await?;
                 takedown::drop_side(context, deployment, Goes::Green).await?;
                 Ok(Event::RolledBack)
             }
@@ -441,6 +448,7 @@ impl<'a> Engine<'a> {
                 let id = replace::applied_id(context, deployment).await?;
                 baseline::keep_in_place(context, deployment, &id).await?;
                 baseline::publish(context, deployment).await?;
+                hold::after_swap(context, deployment).await?;
                 self.soak(until).await
             }
             State::CleaningUp => {
@@ -457,6 +465,7 @@ impl<'a> Engine<'a> {
             State::RollingBack => {
                 let id = replace::put_back(context, deployment).await?;
                 baseline::publish_back_in_place(context, deployment, &id).await?;
+                hold::after_swap_back(context, deployment).await?;
                 self.drop_control().await?;
                 Ok(Event::RolledBack)
             }

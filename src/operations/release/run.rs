@@ -155,6 +155,7 @@ impl Release {
             allow: wishes.allow.iter().map(ToString::to_string).collect(),
             bootstrap: wishes.bootstrap,
             revision: self.revision.clone(),
+            back_to: wishes.back_to.clone(),
             keep: wishes.keep.or(self.settings.on_failure.kept()),
             checks: self.settings.checks.clone(),
         }

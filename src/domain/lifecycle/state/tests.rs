@@ -34,6 +34,7 @@ fn every_event() -> Vec<Event> {
             reason: reason(),
             cause: None,
             forced: false,
+            held: false,
         },
         Event::RollbackPutOff { reason: reason() },
         Event::RollbackForced { by: Asker::Cli },

@@ -103,6 +103,8 @@ impl View for StatusView {
                 let more = entry.waiting_for.len() - REASONS;
                 next.push(format!("waits: {more} more"));
             }
+            let held = entry.held.iter();
+            next.extend(held.map(|held| visible(&held.sentence()).into_owned()));
             next.extend(entry.kept.iter().flat_map(kept));
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));
             next.extend(entry.leader.iter().map(LeaderEntry::line));
@@ -139,7 +141,7 @@ impl View for HistoryView {
                 reason.lines().next().unwrap_or_default().to_owned(),
             ]
         });
-        table(
+        let mut text = table(
             [
                 "DEPLOYMENT",
                 "ENVIRONMENT",
@@ -150,7 +152,16 @@ impl View for HistoryView {
                 "REASON",
             ],
             rows,
-        )
+        );
+        for held in &self.held {
+            let (environment, sentence) = (&held.environment, held.sentence());
+            text.push_str(&format!(
+                "{}: {}\n",
+                visible(environment),
+                visible(&sentence)
+            ));
+        }
+        text
     }
 }
 
@@ -252,10 +263,7 @@ fn kept(kept: &Kept) -> Vec<String> {
     let nodes = kept.failed.iter();
     lines.extend(nodes.map(|node| format!("{}: {}", node.status, node.unique_id)));
     lines.extend(kept.queries.iter().map(|sql| format!("sql> {sql};")));
-    lines
-        .into_iter()
-        .map(|line| visible_lines(&line))
-        .collect()
+    lines.into_iter().map(|line| visible_lines(&line)).collect()
 }
 
 /// Who is behind something, for a table.

@@ -60,6 +60,8 @@ pub(super) struct Followed<'a> {
     client: &'a Client,
     before: Status,
     wish: Wish,
+    /// Whether the release that was wished is a swap back of the deployment under way.
+    swaps_back: bool,
 }
 
 impl<'a> Followed<'a> {
@@ -68,17 +70,18 @@ impl<'a> Followed<'a> {
             client,
             before,
             wish,
+            swaps_back: false,
         }
     }
 
     /// Asks, and shows progress until nothing goes on without a person.
     pub(super) async fn until_it_ends(
-        self,
+        mut self,
         key: &str,
         output: &Output,
         stop: &CancellationToken,
     ) -> Answer {
-        let environment = &self.before.environment;
+        let environment = &self.before.environment.clone();
         // Listened to before anything can happen. Without it the status is enough.
         let mut news = self.client.news(Some(environment)).await.ok();
         let accepted = tokio::select! {
@@ -88,6 +91,7 @@ impl<'a> Followed<'a> {
         let (reporter, progress) = Reporter::channel();
         let renderer = output.render(progress);
         reporter.note(accepted.would);
+        self.swaps_back = self.is_release() && accepted.run.is_none();
         let run = accepted.run.filter(|_| self.is_release());
         let after = self.rest(&mut news, run, &reporter, stop).await;
         renderer.finish().await;
@@ -321,7 +325,7 @@ impl<'a> Followed<'a> {
         };
         let id = || found.id.clone();
         let is_forward = match &self.wish {
-            Wish::Release(_) => true,
+            Wish::Release(_) => !self.swaps_back,
             Wish::Act(verb, _) => *verb == Verb::Promote,
         };
         let error = match found.state {

@@ -66,6 +66,7 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
             .iter()
             .flat_map(ClusterReadiness::reasons)
             .collect(),
+        held: status.held,
         kept: status.kept,
         leader: None,
         daemon: Some(DaemonEntry {

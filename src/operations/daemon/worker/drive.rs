@@ -28,6 +28,7 @@ impl Leading<'_> {
         self.worker
             .metrics
             .state_found(&self.worker.environment, deployment.state);
+        self.show_hold().await?;
         self.find_run(&deployment).await?;
         let memory = &self.worker.memory;
         let is_at_rest = matches!(deployment.state, State::Stuck | State::Kept)

@@ -247,10 +247,12 @@ fn event_sentence(event: &Event) -> String {
             reason,
             cause,
             forced,
+            held,
         } => {
             let by = cause.map(Asker::as_str);
             let forced = forced.then_some("ready or not");
-            let how: Vec<&str> = by.into_iter().chain(forced).collect();
+            let held = held.then_some("held there");
+            let how: Vec<&str> = by.into_iter().chain(forced).chain(held).collect();
             match how.is_empty() {
                 true => format!("rollback requested: {reason}"),
                 false => format!("rollback requested ({}): {reason}", how.join(", ")),
