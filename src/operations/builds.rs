@@ -37,6 +37,8 @@ mod native;
 mod outcomes;
 /// What will have to be compiled.
 mod predict;
+/// What an earlier build did not make.
+mod rest;
 /// Whether all that was planned was done.
 mod results;
 pub use bundled::CompiledProject;
@@ -45,6 +47,7 @@ pub use kept_project::Sql;
 pub use native::Known;
 pub use outcomes::uncompiled;
 use predict::{Predicted, Split};
+pub use rest::green_of;
 use results::all_good;
 
 /// dbt for one deployment.

@@ -115,6 +115,65 @@ async fn so_is_one_that_dbt_ran() {
     a_failing_test("dbt").await;
 }
 
+async fn a_failing_node(engine: &str) {
+    let Some(mut world) = World::prepared(Needs::AnyServer).await else {
+        return;
+    };
+    let outside = world.name("outside");
+    world.project.replace(
+        "models/marts/counts.sql",
+        "{{ ref('stg_orders') }}",
+        &format!("{{{{ ref('stg_orders') }}}} where id not in (select id from {outside}.missing)"),
+    );
+    world.project.set_release(2);
+    world.set("BUILD__ENGINE", engine);
+    let failed = world.cutover(&["deploy", "--keep"]).await;
+    let shown = is_kept(&world, failed).await;
+    let failing = &shown["kept"]["failed"];
+    assert_eq!(failing[0]["unique_id"], "model.shop.counts", "{shown:#}");
+    assert_eq!(failing[0]["status"], "error", "{shown:#}");
+    assert_eq!(failing[1]["status"], "skipped", "{shown:#}");
+    world.sql.run(&format!("CREATE SCHEMA {outside}")).await;
+    world
+        .sql
+        .run(&format!("CREATE TABLE {outside}.missing (id int)"))
+        .await;
+    let resumed = world.cutover(&["resume"]).await.exits(0);
+    let made: Vec<String> = resumed
+        .documents()
+        .iter()
+        .filter(|line| line["event"] == "node")
+        .filter_map(|line| line["unique_id"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(made, ["model.shop.counts", "model.shop.report"]);
+    world.serves(2).await;
+    world.nothing_left().await;
+    // What is kept of the results is all of them.
+    let run = world
+        .project
+        .path()
+        .join(".cutover/runs")
+        .join(resumed.deployment());
+    let results = std::fs::read(run.join("build/target/run_results.json")).expect("results");
+    let results: Value = serde_json::from_slice(&results).expect("JSON");
+    let results = results["results"].as_array().expect("a list");
+    assert!(results.len() >= 4, "{results:#?}");
+    assert!(
+        results.iter().all(|it| it["status"] == "success"),
+        "{results:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_failed_and_what_waited_for_it_is_made_once_more() {
+    a_failing_node("native").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_it_is_when_dbt_builds() {
+    a_failing_node("dbt").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_kept_goes_by_abort_by_the_next_release_and_when_its_time_is_over() {
     let Some(mut world) = with_a_cause("native").await else {

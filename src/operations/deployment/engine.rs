@@ -29,6 +29,7 @@ use crate::operations::green::{
 use crate::operations::saga::context::Context;
 use crate::operations::saga::statements;
 use crate::operations::takedown::{self, Goes};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -495,7 +496,8 @@ impl<'a> Engine<'a> {
             let (context, deployment) = (&self.context, &self.deployment);
             match deployment.plan.building.engine {
                 crate::domain::plan::Engine::Dbt => {
-                    let build = context.builds.build(&deployment.plan);
+                    let made = self.made_before().await?;
+                    let build = context.builds.build_rest(&deployment.plan, &made);
                     worth_a_look(made_by_dbt::by(context, deployment, build).await)?;
                 }
                 crate::domain::plan::Engine::Native => {
@@ -506,6 +508,21 @@ impl<'a> Engine<'a> {
         }
         indexes::make(&self.context, &self.deployment).await?;
         privileges::apply_and_record(&self.context, &self.deployment, After::Build).await
+    }
+
+    /// Unique ids of the nodes that dbt made before the build failed and was kept, and that are there still.
+    async fn made_before(&self) -> Result<BTreeSet<String>, DeploymentError> {
+        let (context, deployment) = (&self.context, &self.deployment);
+        let events = context.store.events(&deployment.id).await?;
+        if !keeping::is_retried(&events) {
+            return Ok(BTreeSet::new());
+        }
+        let mut made = context.builds.made(&deployment.plan)?;
+        if !made.is_empty() {
+            let there = made_by_dbt::there(context, deployment).await?;
+            made.retain(|id| there.contains(id));
+        }
+        Ok(made)
     }
 
     /// Runs the tests. Those that store their failures run with the others, on a green side that is
