@@ -1,7 +1,6 @@
 //! A daemon that is held back at an earlier release, and one whose failed release is kept.
 
 use crate::support::{Needs, World};
-use cutover::domain::records::run::Outcome as Ended;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -20,7 +19,7 @@ async fn followed(more: &str) -> Option<(World, String)> {
     follow(&world, 1);
     let live = world.home().join("live").display().to_string();
     let configuration = format!(
-        "environments:\n  prod:\n    project: {{target: prod}}\n    source: {{bundle: '{live}'}}\n    schedule: {{poll: 200ms}}\n{more}"
+        "http: {{listen: null}}\nenvironments:\n  prod:\n    project: {{target: prod}}\n    source: {{bundle: '{live}'}}\n    schedule: {{poll: 200ms}}\n{more}"
     );
     Some((world, configuration))
 }
@@ -42,6 +41,11 @@ fn follow(world: &World, release: u32) {
     copied(&world.home().join(format!("bundle-{release}")), &new);
     let _ = std::fs::remove_dir_all(&live);
     std::fs::rename(&new, &live).expect("renamed");
+}
+
+async fn runs_of(daemon: &crate::support::Daemon) -> Vec<Value> {
+    let runs = daemon.get("/v1/environments/prod/runs").await;
+    runs["runs"].as_array().expect("a list").clone()
 }
 
 async fn released(daemon: &crate::support::Daemon, world: &World, release: u32) -> Value {
@@ -96,9 +100,9 @@ async fn it_does_not_release_the_branch_again_until_somebody_asks() {
         })
         .await;
     world.serves(1).await;
-    let runs = world.runs().await.len();
+    let runs = runs_of(&daemon).await.len();
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    assert_eq!(world.runs().await.len(), runs);
+    assert_eq!(runs_of(&daemon).await.len(), runs);
     world.serves(1).await;
 
     let (status, unknown) = daemon.post(releases, &json!({"to": "0123456789"})).await;
@@ -108,7 +112,7 @@ async fn it_does_not_release_the_branch_again_until_somebody_asks() {
             status["problem"].to_string().contains("release-unknown")
         })
         .await;
-    assert_eq!(world.runs().await[0].outcome, Some(Ended::Refused));
+    assert_eq!(runs_of(&daemon).await[0]["outcome"], "refused");
 
     let (status, begun) = daemon.post(releases, &json!({})).await;
     assert_eq!(status, 202, "{begun}");
@@ -216,8 +220,8 @@ async fn what_failed_is_kept_over_a_kill_until_the_cause_is_gone() {
     world.sql.run("DELETE FROM shop_out.bad").await;
     follow(&world, 2);
     released(&daemon, &world, 2).await;
-    let runs = world.runs().await;
-    let failed = runs.iter().filter(|run| run.outcome == Some(Ended::Failed));
+    let runs = runs_of(&daemon).await;
+    let failed = runs.iter().filter(|run| run["outcome"] == "failed");
     assert_eq!(failed.count(), 2, "{runs:#?}");
     world.nothing_left().await;
     daemon.stopped().await.exits(0);
