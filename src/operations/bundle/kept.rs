@@ -4,7 +4,7 @@
 use super::error::BundleError;
 use super::listing::{Listed, Listing};
 use super::write::{Contents, not_json};
-use super::{Bundle, LISTING, MANIFEST};
+use super::{Bundle, LISTING};
 use crate::adapters::artifacts::{Artifacts, Key};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -51,7 +51,6 @@ impl Bundle {
         let files =
             paths.map(|path| Ok((path.clone(), self.listing.read_from(&self.folder, path)?)));
         let files: Result<BTreeMap<_, _>, BundleError> = files.collect();
-        debug_assert!(self.listing.files.contains_key(MANIFEST));
         Ok(Contents {
             about: self.listing.about.clone(),
             files: files?,

@@ -99,10 +99,27 @@ pub(crate) async fn after_swap_back(
     let Some(live) = live else {
         return Ok(());
     };
+    let known = context.artifacts.metadata(&context.artifact_key, live);
     let to = BackTo {
         deployment: live.clone(),
-        revision: None,
-        at: deployment.created_at,
+        revision: revision_of(store, live).await?,
+        at: known.await?.created_at,
     };
     Ok(hold_here(store, lead, &to, &deployment.id).await?)
+}
+
+/// The revision that a deployment was made from; of one that went back itself, that of the release it went back to.
+/// `None` where the journal does not know.
+///
+/// # Errors
+/// The journal's.
+pub async fn revision_of(store: &Store, id: &str) -> Result<Option<String>, StoreError> {
+    match store.deployment(id).await {
+        Ok(found) => Ok(match found.request.back_to {
+            Some(to) => to.revision,
+            None => found.request.revision,
+        }),
+        Err(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

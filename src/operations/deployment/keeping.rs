@@ -7,7 +7,7 @@
 //! Durable: the event that says until when, and the effect with what failed. Nothing is sent to the server: green
 //! stands already, and whoever drops it does so as after any other failure.
 
-use crate::adapters::store::{Lead, Store, StoreError};
+use crate::adapters::store::{Store, StoreError};
 use crate::domain::lifecycle::state::{Event, State};
 use crate::domain::plan::Strategy;
 use crate::domain::records::deployment::{Deployment, RecordedEvent};
@@ -129,17 +129,4 @@ pub fn makes_way() -> Event {
     Event::KeepingEnded {
         why: "another release is made".to_owned(),
     }
-}
-
-/// Has what is kept dropped by the next drive. Nothing, where it is not kept any more.
-///
-/// # Errors
-/// The journal's.
-pub async fn end(
-    store: &Store,
-    lead: &Lead,
-    deployment: &Deployment,
-    event: Event,
-) -> Result<Deployment, StoreError> {
-    store.apply(lead, &deployment.id, &event).await
 }

@@ -11,6 +11,7 @@ use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::records::deployment::Deployment;
 use crate::domain::records::hold::BackTo;
 use crate::operations::bundle::{self, Origin, kept};
+use crate::operations::deployment::hold::revision_of;
 use crate::operations::error::DeploymentError;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -208,18 +209,6 @@ pub(super) fn tell(plan: &mut Plan, to: &BackTo) {
             "what no release builds does not go back and stays as it is now: {}",
             stays.join(", ")
         ));
-    }
-}
-
-/// The revision that a deployment was made from; of one that went back itself, that of the release it went back to.
-async fn revision_of(store: &Store, id: &str) -> Result<Option<String>, StoreError> {
-    match store.deployment(id).await {
-        Ok(found) => Ok(match found.request.back_to {
-            Some(to) => to.revision,
-            None => found.request.revision,
-        }),
-        Err(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
