@@ -319,7 +319,7 @@ async fn worker(
             (
                 _,
                 Command::Act {
-                    verb: Verb::Promote | Verb::Rollback,
+                    verb: Verb::Promote | Verb::Rollback | Verb::RollbackAndHold,
                     ..
                 },
             ) => Err(Declined::NotNow {
