@@ -1,11 +1,11 @@
 //! Going back to an earlier release, whatever the project says by then.
 
-use crate::support::{Needs, World};
+use crate::support::{Needs, Snapshot, World};
 use serde_json::Value;
 use std::path::PathBuf;
 
 /// A world with three releases; the first has a seed and a model that the third has not. Their deployments.
-async fn three_releases() -> Option<(World, [String; 3], Vec<Vec<String>>)> {
+async fn three_releases() -> Option<(World, [String; 3], (Vec<Vec<String>>, Snapshot))> {
     let mut world = World::start(Needs::AnyServer).await?;
     world.set("BUILD__ENGINE", "native");
     let noted = "select m.id, m.note from {{ ref('more') }} m join {{ ref('stg_orders') }} o on o.id = m.id";
@@ -14,7 +14,7 @@ async fn three_releases() -> Option<(World, [String; 3], Vec<Vec<String>>)> {
         .project
         .write("seeds/more.csv", "id,note\n1,first\n2,first too\n");
     let first = world.cutover(&["deploy", "--bootstrap"]).await.exits(0);
-    let rows = noted_rows(&world).await;
+    let made = (noted_rows(&world).await, world.snapshot().await);
     world.project.set_release(2);
     world.project.write("seeds/more.csv", "id,note\n1,second\n");
     let second = world.cutover(&["deploy"]).await.exits(0);
@@ -24,7 +24,7 @@ async fn three_releases() -> Option<(World, [String; 3], Vec<Vec<String>>)> {
     let third = world.cutover(&["deploy"]).await.exits(0);
     world.serves(3).await;
     let ids = [first.deployment(), second.deployment(), third.deployment()];
-    Some((world, ids, rows))
+    Some((world, ids, made))
 }
 
 async fn noted_rows(world: &World) -> Vec<Vec<String>> {
@@ -70,7 +70,7 @@ fn kept(world: &World, id: &str) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn production_is_again_what_the_first_project_makes() {
-    let Some((world, [first, _, third], rows)) = three_releases().await else {
+    let Some((world, [first, _, third], (rows, made))) = three_releases().await else {
         return;
     };
     // A hurried commit: nothing of the project compiles any more.
@@ -83,6 +83,7 @@ async fn production_is_again_what_the_first_project_makes() {
     let back = world.cutover(&["deploy", "--to", &first]).await.exits(0);
     world.serves(1).await;
     assert_eq!(noted_rows(&world).await, rows);
+    world.snapshot().await.describes_the_same(&made);
     world.nothing_left().await;
 
     let shown = entry(&world).await;

@@ -77,7 +77,13 @@ impl Hold {
             // The same once more.
             Some(before) if before.cause == self.cause && before.is_on() => before,
             before => Self {
-                before: before.filter(Hold::is_on).map(Box::new),
+                // What was live before that cannot be swapped back any more.
+                before: before.filter(Hold::is_on).map(|before| {
+                    Box::new(Self {
+                        before: None,
+                        ..before
+                    })
+                }),
                 ..self
             },
         }

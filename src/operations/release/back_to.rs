@@ -6,8 +6,8 @@ use crate::adapters::artifacts::Artifacts;
 use crate::adapters::store::{Store, StoreError};
 use crate::domain::lifecycle::state::State;
 use crate::domain::location::repository::Revision;
-use crate::domain::plan::Plan;
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
+use crate::domain::plan::{Engine, Plan};
 use crate::domain::records::deployment::Deployment;
 use crate::domain::records::hold::BackTo;
 use crate::operations::bundle::{self, Origin, kept};
@@ -122,7 +122,18 @@ impl Release {
     ) -> Result<Self, ReleaseError> {
         let artifacts = self.artifacts()?;
         let key = self.artifact_key();
-        if kept::is_kept(&artifacts, &key, &to.deployment).await? {
+        let commit = to.revision.as_deref().filter(|_| self.source.is_some());
+        let commit = commit.filter(|text| text.parse::<Revision>().is_ok());
+        let is_kept = kept::is_kept(&artifacts, &key, &to.deployment).await?;
+        // What dbt built cannot be built without it, as a rule, and its commit is at hand.
+        let needs_dbt = match commit {
+            Some(_) if is_kept => {
+                let metadata = artifacts.metadata(&key, &to.deployment).await?;
+                metadata.built_by == Some(Engine::Dbt)
+            }
+            Some(_) | None => false,
+        };
+        if is_kept && !needs_dbt {
             let origin = Origin::of_kept(artifacts, key, &to.deployment, &self.base);
             let bundle = origin.fetch().await?;
             let mut opening = Opening::of(&self.wanted)?;
@@ -134,8 +145,7 @@ impl Release {
             release.environment.clone_from(&self.environment);
             return Ok(release);
         }
-        let commit = to.revision.as_deref().filter(|_| self.source.is_some());
-        if let Some(commit) = commit.filter(|text| text.parse::<Revision>().is_ok()) {
+        if let Some(commit) = commit {
             return match self.at(Some(commit), cancel).await? {
                 Some(release) => Ok(release),
                 None => self.same(),
