@@ -108,6 +108,7 @@ macro_rules! on_every_backend {
 mod corners;
 mod deployments;
 mod fold;
+mod holds;
 mod leads;
 mod migration;
 mod outbox;
