@@ -9,6 +9,7 @@
 //!                                          plan.json           where Cutover made one
 //!                                          outcomes.json       what came out of each node, where that is known
 //!                                          compiled.json       the SQL of its nodes and tests, where that is known
+//!                                          project-<path>      the bundle of its project, to go back to it
 //!                                          metadata.json       `Metadata`; written last
 //! <project>/<environment>/baseline/00000000000000000001.json   `Pointer`, generation 1
 //!                                  00000000000000000002.json   generation 2: the highest one counts
@@ -64,6 +65,8 @@ mod objects;
 pub mod others;
 /// What came out of each node, as a bundle has it.
 pub mod outcomes;
+/// Files of the project that a deployment made live.
+mod project_files;
 /// Stable names of what is refused.
 pub mod refusal;
 /// Which bundles may go.

@@ -30,6 +30,7 @@ mod change;
 mod corners;
 mod error;
 mod files;
+mod holds;
 mod lead;
 mod outbox;
 mod postgres;

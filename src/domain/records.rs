@@ -2,6 +2,8 @@
 
 pub mod corner;
 pub mod deployment;
+pub mod hold;
+pub mod kept;
 pub mod run;
 pub mod subject;
 /// Texts that every journal can keep.

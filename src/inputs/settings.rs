@@ -19,6 +19,7 @@ pub use fault::{Fault, SettingsError};
 pub use http::Http;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 pub use notify::{Format, Topic, Webhook};
+pub use on_failure::OnFailure;
 pub use retention::{Garbage, Retention};
 pub use schedule::{Missed, Schedule};
 pub use source::Source;
@@ -35,6 +36,8 @@ mod fault;
 pub mod http;
 mod load;
 mod notify;
+/// What becomes of green after a failure.
+pub mod on_failure;
 mod retention;
 /// When releases begin by themselves.
 pub mod schedule;
@@ -84,6 +87,8 @@ pub struct Settings {
     pub on_drift: OnDrift,
     /// When green is ready.
     pub readiness: Readiness,
+    /// What becomes of green when a release fails before its swap.
+    pub on_failure: OnFailure,
     /// Who decides on the promotion.
     pub promotion: Policy,
     /// The swap.
@@ -166,6 +171,8 @@ pub struct Environment {
     pub strategy: Option<Strategy>,
     /// What is done about objects of production that are not as they were promoted.
     pub on_drift: Option<OnDrift>,
+    /// What becomes of green when a release fails before its swap.
+    pub on_failure: Option<OnFailure>,
     /// Whether SIGUSR1 and SIGUSR2 to the daemon are for it.
     pub obeys_signals: Option<bool>,
     /// Which of the webhooks are told of it.
@@ -182,8 +189,6 @@ pub struct Environment {
 pub struct Build {
     /// What builds it.
     pub engine: Engine,
-    /// What becomes of green when a native build fails.
-    pub on_failure: OnFailure,
 }
 
 /// What builds green.
@@ -196,16 +201,6 @@ pub enum Engine {
     Dbt,
     /// Cutover; a plan with a node that does not qualify is refused.
     Native,
-}
-
-/// What becomes of green when a native build fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFailure {
-    /// It is dropped.
-    Unwind,
-    /// It stays, and the deployment waits for `cutover resume` or `cutover abort`.
-    Keep,
 }
 
 /// How dbt is run.

@@ -5,6 +5,8 @@
 use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::state::State;
 use crate::domain::records::deployment::{Deployment, Summary};
+use crate::domain::records::hold::Hold;
+use crate::domain::records::kept::Kept;
 use crate::domain::records::run::Run;
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::Class;
@@ -132,6 +134,12 @@ pub struct StatusEntry {
     /// What it waits for to be ready: the object, the figure, the limit and since when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<String>,
+    /// What keeps the daemon from releasing by itself: somebody went back to an earlier release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Hold>,
+    /// What is kept of a release that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// What the daemon says of it, where one was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daemon: Option<DaemonEntry>,
@@ -211,6 +219,9 @@ impl DaemonEntry {
 pub struct HistoryView {
     /// The latest first.
     pub deployments: Vec<DeploymentView>,
+    /// Of the environments listed, those that are held back at an earlier release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Hold>,
 }
 
 /// `history --runs`

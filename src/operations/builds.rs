@@ -29,19 +29,25 @@ mod clusters;
 mod command_line;
 /// SQL of nodes, as it reads production.
 mod compile;
+/// The project as it is kept, so that somebody can go back to it.
+mod kept_project;
 /// Building without dbt.
 mod native;
 /// What comes out of each node.
 mod outcomes;
 /// What will have to be compiled.
 mod predict;
+/// What an earlier build did not make.
+mod rest;
 /// Whether all that was planned was done.
 mod results;
 pub use bundled::CompiledProject;
 pub use compile::Compiled;
+pub use kept_project::Sql;
 pub use native::Known;
 pub use outcomes::uncompiled;
 use predict::{Predicted, Split};
+pub use rest::green_of;
 use results::all_good;
 
 /// dbt for one deployment.

@@ -23,6 +23,7 @@ mod about;
 mod canonical;
 mod commit;
 mod error;
+pub mod kept;
 mod listing;
 mod origin;
 mod write;

@@ -16,6 +16,10 @@ pub mod checks;
 mod cutover;
 /// The loop that drives a deployment from state to state.
 pub mod engine;
+/// Holding an environment back at a release.
+pub mod hold;
+/// Green that is kept after a failure.
+pub mod keeping;
 /// Replacing a materialized view in place.
 mod replace;
 /// What was asked of a deployment, as the journal has it.

@@ -49,6 +49,19 @@ pub enum DeploymentError {
         /// Why it failed.
         reason: String,
     },
+    /// A failure before the cutover of which green says why.
+    #[error(transparent)]
+    WorthALook(Box<DeploymentError>),
+    /// The deployment failed before the cutover, and green is kept.
+    #[error("the deployment {id} failed, and its green side is kept until {until}: {reason}")]
+    Kept {
+        /// The deployment.
+        id: String,
+        /// Why it failed.
+        reason: String,
+        /// Until when, for people.
+        until: String,
+    },
     /// A check failed during the soak, and the old side serves again.
     #[error("the deployment {id} was swapped in and ROLLED BACK because {reason}")]
     RolledBackByCheck {
@@ -110,9 +123,11 @@ impl Classify for DeploymentError {
             Self::Bundle(error) => error.class(),
             Self::Project(_) | Self::Manifest(_) => Class::Usage,
             Self::Refused(error) => error.class(),
-            Self::Failed(_) | Self::Unwound { .. } | Self::RolledBackByCheck { .. } => {
-                Class::Permanent
-            }
+            Self::WorthALook(error) => error.class(),
+            Self::Failed(_)
+            | Self::Unwound { .. }
+            | Self::Kept { .. }
+            | Self::RolledBackByCheck { .. } => Class::Permanent,
             Self::Declined(_) | Self::NotRehearsed(_) => Class::Conflict,
             Self::Stuck(_) => Class::Stuck,
             Self::NotNow(_) | Self::NoDeployment(_) => Class::Refused,
@@ -128,6 +143,10 @@ impl Classify for DeploymentError {
             Self::Build(error) => error.hint(),
             Self::Artifacts(error) => error.hint(),
             Self::Bundle(error) => error.hint(),
+            Self::WorthALook(error) => error.hint(),
+            Self::Kept { .. } => Some(
+                "production was not changed. `cutover status` says what to query; `cutover resume` tries again what failed once the cause is gone, `cutover abort` drops it, and the next release does so first".to_owned(),
+            ),
             Self::Refused(_) => Some("every refusal names its remedy".to_owned()),
             Self::Declined(_) => Some(
                 "green is untouched: run `cutover promote` to try again or `cutover abort` to give up"

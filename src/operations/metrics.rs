@@ -31,7 +31,7 @@ pub use crate::operations::metrics::labels::{Delivery, Waste};
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every name, with its kind and its help. Names of counters are without `_total`, which the text has.
-pub const NAMES: [(&str, &str); 25] = [
+pub const NAMES: [(&str, &str); 26] = [
     (DEPLOYMENTS, "Deployments that ended"),
     (
         RUNS,
@@ -75,6 +75,10 @@ pub const NAMES: [(&str, &str); 25] = [
         "What was removed of deployments that ended long ago",
     ),
     (
+        HELD,
+        "1 while the environment is held back at an earlier release",
+    ),
+    (
         LEFTOVERS,
         "Schemas and clusters that ended deployments left",
     ),
@@ -110,6 +114,7 @@ const LATENESS: &str = "cutover_schedule_lateness_seconds";
 const LEADER: &str = "cutover_leader";
 const NEXT_RUN: &str = "cutover_next_run_timestamp_seconds";
 const COLLECTED: &str = "cutover_collected";
+const HELD: &str = "cutover_held";
 const LEFTOVERS: &str = "cutover_leftovers";
 const NOTIFICATIONS: &str = "cutover_notifications";
 const HTTP_REQUESTS: &str = "cutover_http_requests";
@@ -189,6 +194,7 @@ pub struct Metrics {
     leader: FamilyOfKnown<Of, Gauge>,
     next_run: FamilyOfKnown<Of, Gauge>,
     collected: FamilyOfKnown<Removed, Counter>,
+    held: FamilyOfKnown<Of, Gauge>,
     leftovers: FamilyOfKnown<Of, Gauge>,
     notifications: Family<Notified, Counter>,
     requests: Family<Answered, Counter>,
@@ -240,6 +246,7 @@ impl Metrics {
             leader: FamilyOfKnown::new(Gauge::default),
             next_run: FamilyOfKnown::new(Gauge::default),
             collected: FamilyOfKnown::new(Counter::default),
+            held: FamilyOfKnown::new(Gauge::default),
             leftovers: FamilyOfKnown::new(Gauge::default),
             notifications: Family::default(),
             requests: Family::default(),
@@ -280,6 +287,7 @@ impl Metrics {
         registry.register(LEADER, help(LEADER), self.leader.family());
         registry.register(NEXT_RUN, help(NEXT_RUN), self.next_run.family());
         registry.register(COLLECTED, help(COLLECTED), self.collected.family());
+        registry.register(HELD, help(HELD), self.held.family());
         registry.register(LEFTOVERS, help(LEFTOVERS), self.leftovers.family());
         registry.register(
             NOTIFICATIONS,
@@ -470,6 +478,12 @@ impl Metrics {
         });
     }
 
+    /// Whether the environment is held back at an earlier release.
+    pub fn held(&self, environment: &str, is_held: bool) {
+        self.held
+            .with(of(environment), |gauge| gauge.set(i64::from(is_held)));
+    }
+
     /// How many schemas and clusters were left.
     pub fn leftovers(&self, environment: &str, count: usize) {
         self.leftovers
@@ -485,6 +499,7 @@ impl Metrics {
             .forget(|known| known.environment == environment);
         self.decision
             .forget(|known| known.environment == environment);
+        self.held.forget(|known| known.environment == environment);
     }
 
     /// A message was sent, or given up; `target` is a name of the configuration.
@@ -533,6 +548,7 @@ impl Metrics {
         self.next_run.forget(of(environment));
         self.collected.forget(of(environment));
         self.leftovers.forget(of(environment));
+        self.held.forget(of(environment));
     }
 }
 

@@ -34,6 +34,8 @@ pub use planning::Wishes;
 pub use request::{Requested, followed, repository};
 pub use revision::{Fetched, Revision, resolve};
 
+/// Going back to an earlier release.
+pub mod back_to;
 /// A project into a bundle.
 mod compiling;
 /// A `profiles.yml` from the configuration.

@@ -132,6 +132,8 @@ fn deployment() -> NewDeployment {
             allow: Vec::new(),
             bootstrap: false,
             revision: None,
+            back_to: None,
+            keep: None,
             checks: Vec::new(),
         },
     }

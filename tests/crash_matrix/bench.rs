@@ -129,9 +129,14 @@ impl Bench {
     }
 
     /// A command as it is given in this world.
-    fn arguments<'a>(&self, command: &[&'a str]) -> Vec<&'a str> {
-        let mut arguments = command.to_vec();
-        if self.is_slim && command[0] == "deploy" {
+    fn arguments<'a>(&'a self, command: &[&'a str]) -> Vec<&'a str> {
+        let live = self.promoted.as_deref().unwrap_or_default();
+        let words = command.iter();
+        let mut arguments: Vec<&str> = words
+            .map(|word| if *word == "{live}" { live } else { word })
+            .collect();
+        let goes_back = command.contains(&"--to");
+        if self.is_slim && command[0] == "deploy" && !goes_back {
             arguments.extend(["--select", "totals"]);
         }
         arguments
@@ -155,7 +160,11 @@ impl Bench {
         self.world.set("SOAK_CHECK_FAILURES", "1");
         let asked_in = match scenario.before {
             Some(before) => {
-                self.world.cutover(&self.arguments(before)).await.exits(0);
+                // What is kept has failed.
+                let is_kept = before.contains(&"--keep=1h");
+                self.since += u32::from(is_kept);
+                let outcome = self.world.cutover(&self.arguments(before)).await;
+                outcome.exits(i32::from(is_kept));
                 status(&self.world).await
             }
             None => self.last.clone(),
@@ -164,7 +173,12 @@ impl Bench {
             let sql = sql.replace("{new}", &new.to_string());
             self.world.sql.run(&sql).await;
         }
-        let arguments = self.arguments(scenario.command);
+        let arguments: Vec<String> = self
+            .arguments(scenario.command)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let world = &mut self.world;
         let killed = match kind {
             Kind::BeforeStatement => world.killed_at(STATEMENTS, "hang", nth, &arguments).await,
@@ -219,6 +233,13 @@ impl Bench {
     async fn ends_right(&mut self, scenario: Scenario) {
         let (last, live) = live_by(&self.world, self.since).await;
         assert_eq!(last.1, scenario.ends);
+        if last.1 == "kept" {
+            self.world.cutover(&["abort"]).await.exits(0);
+        }
+        let (last, live) = match last.1.as_str() {
+            "kept" => live_by(&self.world, self.since).await,
+            _ => (last, live),
+        };
         if scenario.is_new {
             self.live += 1;
             self.promoted = Some(last.0.clone());

@@ -9,6 +9,7 @@ pub struct Scenario {
     pub before: Option<&'static [&'static str]>,
     /// What people do in production then; `{new}` is the number of the new release.
     pub meanwhile: Option<&'static str>,
+    /// `{live}` is the deployment that made live what serves before it all.
     pub command: &'static [&'static str],
     /// When a check asks a person, where one does.
     pub asks: Option<&'static str>,
@@ -28,7 +29,7 @@ pub struct Scenario {
 const CHANGED: &str =
     "COMMENT ON MATERIALIZED VIEW shop_marts.totals IS 'for the people of release {new}'";
 
-pub const SCENARIOS: [Scenario; 10] = [
+pub const SCENARIOS: [Scenario; 14] = [
     Scenario {
         name: "release",
         before: None,
@@ -148,6 +149,55 @@ pub const SCENARIOS: [Scenario; 10] = [
         ends: "done",
         code: 0,
         is_new: true,
+    },
+    // What is kept in the end is dropped before the next point.
+    Scenario {
+        name: "keep",
+        before: None,
+        meanwhile: None,
+        command: &["deploy", "--keep=1h"],
+        asks: None,
+        build_fails: true,
+        names_schema: false,
+        ends: "kept",
+        code: 1,
+        is_new: false,
+    },
+    Scenario {
+        name: "given up",
+        before: Some(&["deploy", "--keep=1h"]),
+        meanwhile: None,
+        command: &["abort"],
+        asks: None,
+        build_fails: true,
+        names_schema: false,
+        ends: "aborted",
+        code: 0,
+        is_new: false,
+    },
+    Scenario {
+        name: "makes way",
+        before: Some(&["deploy", "--keep=1h"]),
+        meanwhile: None,
+        command: &["deploy"],
+        asks: None,
+        build_fails: true,
+        names_schema: false,
+        ends: "failed",
+        code: 1,
+        is_new: false,
+    },
+    Scenario {
+        name: "swap back",
+        before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
+        command: &["deploy", "--to", "{live}"],
+        asks: None,
+        build_fails: false,
+        names_schema: false,
+        ends: "rolled_back",
+        code: 0,
+        is_new: false,
     },
 ];
 

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod commands;
+mod held;
 mod metrics;
 mod releases;
 #[path = "../support/mod.rs"]

@@ -161,6 +161,8 @@ pub fn deployment(environment: &str) -> NewDeployment {
         plan: serde_json::from_value(plan).expect("a plan"),
         request: cutover::domain::records::deployment::Request {
             revision: None,
+            back_to: None,
+            keep: None,
             checks: Vec::new(),
             kind: Kind::Full,
             promotion: Policy::Automatic,
@@ -317,7 +319,7 @@ async fn worker(
             (
                 _,
                 Command::Act {
-                    verb: Verb::Promote | Verb::Rollback,
+                    verb: Verb::Promote | Verb::Rollback | Verb::RollbackAndHold,
                     ..
                 },
             ) => Err(Declined::NotNow {

@@ -260,12 +260,12 @@ async fn a_failed_build_is_told_whole_and_can_be_kept() {
         "{{ ref('stg_orders') }}",
         &format!("{{{{ ref('stg_orders') }}}} where id not in (select id from {outside}.missing)"),
     );
-    world.set("BUILD__ON_FAILURE", "keep");
-    let stuck = world.cutover(&["deploy"]).await.exits(5);
-    let message = stuck.error()["message"].to_string();
+    world.set("ON_FAILURE", "keep 2h");
+    let kept = world.cutover(&["deploy"]).await.exits(1);
+    let message = kept.error().to_string();
     assert!(message.contains("cutover resume"), "{message}");
     world.serves(1).await;
-    world.cutover(&["resume"]).await.exits(5);
+    world.cutover(&["resume"]).await.exits(1);
     world.sql.run(&format!("CREATE SCHEMA {outside}")).await;
     world
         .sql

@@ -2,6 +2,7 @@
 //! clearing up after those that ended.
 
 mod back;
+mod back_to;
 mod baseline;
 mod bootstrap;
 mod carried;
@@ -10,6 +11,7 @@ mod collect;
 mod endpoints;
 mod failures;
 mod hydration;
+mod kept;
 mod late;
 mod law;
 mod made;

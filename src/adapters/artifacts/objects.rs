@@ -27,6 +27,10 @@ impl Artifacts {
     }
 
     pub(super) fn object(&self, key: &Key, id: &str, name: &'static str) -> ObjectPath {
+        self.object_named(key, id, name)
+    }
+
+    pub(super) fn object_named(&self, key: &Key, id: &str, name: &str) -> ObjectPath {
         self.folder(key)
             .join("deployments")
             .join(url::part(id))

@@ -48,6 +48,9 @@ impl Lead {
             | Event::Soaked
             | Event::CleanedUp
             | Event::StepFailed { .. }
+            | Event::StepKept { .. }
+            | Event::Retried
+            | Event::KeepingEnded { .. }
             | Event::AbortRequested
             | Event::UnwoundAfterFailure
             | Event::UnwoundAfterAbort

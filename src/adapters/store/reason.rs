@@ -61,7 +61,8 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
     }
     match state {
         State::Stuck => last!(StuckAt),
-        State::Unwinding | State::Failed => last!(StepFailed),
+        State::Kept => last!(StepKept),
+        State::Unwinding | State::Failed => failed(events),
         State::RollingBack | State::RolledBack => last!(RollbackRequested),
         State::Ready => question(events).or_else(|| last!(SwapDeclined)),
         State::Soaking => question(events).or_else(|| degraded(events)),
@@ -104,6 +105,17 @@ fn question(events: &[Event]) -> Option<&str> {
     } else {
         None
     }
+}
+
+/// What failed last, whether it was kept or not.
+fn failed(events: &[Event]) -> Option<&str> {
+    events.iter().rev().find_map(|event| {
+        if let Event::StepFailed { reason } | Event::StepKept { reason, .. } = event {
+            Some(reason.as_str())
+        } else {
+            None
+        }
+    })
 }
 
 /// Why what serves is not as it was promoted, until it is again.

@@ -13,6 +13,8 @@ use tokio_postgres::types::{ToSql, Type};
 pub(super) mod corners;
 /// Deployments with their events and effects.
 pub(super) mod deployments;
+/// What holds environments back.
+pub(super) mod holds;
 /// What others are to be told.
 pub(super) mod outbox;
 /// Answers that were given.

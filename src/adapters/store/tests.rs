@@ -108,6 +108,7 @@ macro_rules! on_every_backend {
 mod corners;
 mod deployments;
 mod fold;
+mod holds;
 mod leads;
 mod migration;
 mod outbox;
@@ -131,6 +132,8 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             allow: vec!["source-rebuilt".to_owned()],
             bootstrap: true,
             revision: None,
+            back_to: None,
+            keep: None,
             checks: Vec::new(),
         },
     }

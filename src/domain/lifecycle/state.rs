@@ -6,6 +6,7 @@
 use super::verb::Verb;
 use crate::domain::lifecycle::policy::Policy;
 use crate::foundation::word::stored_words;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 stored_words! {
@@ -24,6 +25,8 @@ stored_words! {
         Hydrating = "hydrating",
         /// dbt's tests and the rehearsal run on green.
         Verifying = "verifying",
+        /// Failed before the cutover; green stays for a while, so that somebody can look.
+        Kept = "kept",
         /// Green may be promoted.
         Ready = "ready",
         /// The swap is being attempted; its outcome may be unknown.
@@ -89,9 +92,23 @@ pub enum Event {
         /// Why, in one sentence.
         reason: String,
     },
+    /// A step failed before the cutover, and green is kept for a look instead of being dropped.
+    StepKept {
+        /// Why, in one sentence.
+        reason: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Somebody asked to try what failed and was kept once more, since its cause is gone.
+    Retried,
+    /// What was kept goes: its time is over, or another release is to be made.
+    KeepingEnded {
+        /// Which of both, in one sentence.
+        why: String,
+    },
     /// Somebody asked to stop before the cutover.
     AbortRequested,
-    /// Green is gone after [`Event::StepFailed`].
+    /// Green is gone after [`Event::StepFailed`] or [`Event::KeepingEnded`].
     UnwoundAfterFailure,
     /// Green is gone after [`Event::AbortRequested`].
     UnwoundAfterAbort,
@@ -135,6 +152,9 @@ pub enum Event {
         /// Whether the old side is swapped in even where it is not ready.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         forced: bool,
+        /// Whether nothing is released by itself afterwards, until somebody releases on.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
     /// A rollback that a check caused waits: the old side is not ready to serve.
     RollbackPutOff {
@@ -171,6 +191,8 @@ pub enum Awaited {
     Cleanup,
     /// A look at what is not as recorded.
     Help,
+    /// A look at what failed and is kept. When its time is over it goes without one.
+    Look,
 }
 
 stored_words! {
@@ -232,6 +254,12 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
         {
             Ok(State::Unwinding)
         }
+        (Event::StepKept { .. }, State::Building | State::Hydrating | State::Verifying) => {
+            Ok(State::Kept)
+        }
+        // What was built and recorded before is passed through quickly.
+        (Event::Retried, State::Kept) => Ok(State::Building),
+        (Event::KeepingEnded { .. }, State::Kept) => Ok(State::Unwinding),
         (Event::UnwoundAfterFailure, State::Unwinding) => Ok(State::Failed),
         (Event::UnwoundAfterAbort, State::Unwinding) => Ok(State::Aborted),
         (Event::RollbackRequested { .. }, State::Soaking) => Ok(State::RollingBack),
@@ -269,6 +297,9 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             | Event::Soaked
             | Event::CleanedUp
             | Event::StepFailed { .. }
+            | Event::StepKept { .. }
+            | Event::Retried
+            | Event::KeepingEnded { .. }
             | Event::AbortRequested
             | Event::UnwoundAfterFailure
             | Event::UnwoundAfterAbort
@@ -295,6 +326,7 @@ impl State {
             | State::Building
             | State::Hydrating
             | State::Verifying
+            | State::Kept
             | State::Ready
             | State::CuttingOver
             | State::Soaking
@@ -311,6 +343,7 @@ impl State {
     pub fn awaits(self, promotion: Policy, cleanup: Policy) -> Option<Awaited> {
         match self {
             State::Stuck => Some(Awaited::Help),
+            State::Kept => Some(Awaited::Look),
             State::Ready => (promotion == Policy::Manual).then_some(Awaited::Promotion),
             State::Soaking => (cleanup == Policy::Manual).then_some(Awaited::Cleanup),
             State::Pending
@@ -340,6 +373,7 @@ impl State {
             | State::Building
             | State::Hydrating
             | State::Verifying
+            | State::Kept
             | State::Ready => true,
             State::CuttingOver
             | State::Soaking
@@ -372,7 +406,7 @@ impl Event {
     pub fn unwinds_on_request(&self) -> Option<bool> {
         if let Event::AbortRequested = self {
             Some(true)
-        } else if let Event::StepFailed { .. } = self {
+        } else if matches!(self, Event::StepFailed { .. } | Event::KeepingEnded { .. }) {
             Some(false)
         } else {
             None

@@ -14,6 +14,8 @@ pub enum Verb {
     Rollback,
     /// Put the old side back, ready or not.
     ForceRollback,
+    /// Put the old side back, once it is ready, and hold it there.
+    RollbackAndHold,
     /// Stop before the swap and drop green.
     Abort,
     /// Go on after an interruption, or after a person has looked.
@@ -28,7 +30,7 @@ impl Verb {
     pub fn word(self) -> &'static str {
         match self {
             Verb::Promote => "promote",
-            Verb::Rollback | Verb::ForceRollback => "rollback",
+            Verb::Rollback | Verb::ForceRollback | Verb::RollbackAndHold => "rollback",
             Verb::Abort => "abort",
             Verb::Resume => "resume",
             Verb::Cleanup => "cleanup",
@@ -43,28 +45,37 @@ impl Verb {
     pub fn event(self, at: State, by: Asker) -> Result<Option<Event>, NotNow> {
         let no = |why: String| Err(NotNow(format!("cannot {}: {why}", self.word())));
         match self {
-            Verb::Resume => Ok(None),
+            Verb::Resume => Ok((at == State::Kept).then_some(Event::Retried)),
             Verb::Promote if matches!(at, State::Ready | State::CuttingOver) => Ok(None),
             Verb::Promote => no(format!("the deployment is {at}, not ready")),
             Verb::Cleanup if matches!(at, State::Soaking | State::CleaningUp) => Ok(None),
             Verb::Cleanup => no(format!(
                 "the deployment is {at}; there is no old side to drop"
             )),
-            Verb::Rollback | Verb::ForceRollback if at == State::Soaking => {
+            Verb::Rollback | Verb::ForceRollback | Verb::RollbackAndHold
+                if at == State::Soaking =>
+            {
                 Ok(Some(Event::RollbackRequested {
                     reason: "requested by an operator".to_owned(),
                     cause: Some(by),
                     forced: self == Verb::ForceRollback,
+                    held: self == Verb::RollbackAndHold,
                 }))
             }
             Verb::Rollback if at == State::RollingBack => Ok(None),
             Verb::ForceRollback if at == State::RollingBack => {
                 Ok(Some(Event::RollbackForced { by }))
             }
-            Verb::Rollback | Verb::ForceRollback if at == State::CleaningUp => {
+            Verb::RollbackAndHold if at == State::RollingBack => no(
+                "it is being rolled back already; ask again when that has ended, to hold it there"
+                    .to_owned(),
+            ),
+            Verb::Rollback | Verb::ForceRollback | Verb::RollbackAndHold
+                if at == State::CleaningUp =>
+            {
                 no("the old side is already being dropped".to_owned())
             }
-            Verb::Rollback | Verb::ForceRollback => no(format!(
+            Verb::Rollback | Verb::ForceRollback | Verb::RollbackAndHold => no(format!(
                 "the deployment is {at}; production was not changed by it"
             )),
             Verb::Abort if at.is_before_cutover() => Ok(Some(Event::AbortRequested)),
@@ -88,6 +99,7 @@ impl Verb {
             // Unwinding, whoever began it, leaves nothing to promote or to go on with.
             Event::AbortRequested
             | Event::StepFailed { .. }
+            | Event::KeepingEnded { .. }
             | Event::UnwoundAfterFailure
             | Event::UnwoundAfterAbort => {
                 matches!(self, Verb::Abort | Verb::Promote | Verb::Resume)
@@ -96,20 +108,24 @@ impl Verb {
                 self == Verb::Promote
             }
             Event::RollbackRequested { forced, .. } => {
-                matches!(self, Verb::Rollback | Verb::Cleanup)
+                matches!(self, Verb::Rollback | Verb::RollbackAndHold | Verb::Cleanup)
                     || *forced && self == Verb::ForceRollback
             }
             Event::RollbackForced { .. } | Event::RolledBack => {
-                matches!(self, Verb::Rollback | Verb::ForceRollback | Verb::Cleanup)
+                matches!(
+                    self,
+                    Verb::Rollback | Verb::ForceRollback | Verb::RollbackAndHold | Verb::Cleanup
+                )
             }
             Event::Soaked | Event::CleanedUp => self == Verb::Cleanup,
-            Event::Unstuck { .. } => self == Verb::Resume,
+            Event::Unstuck { .. } | Event::Retried => self == Verb::Resume,
             Event::PlanStored
             | Event::StagingStarted
             | Event::Staged
             | Event::Built
             | Event::Hydrated
             | Event::Verified
+            | Event::StepKept { .. }
             | Event::SwapPutOff { .. }
             | Event::Degraded { .. }
             | Event::Recovered
@@ -130,10 +146,16 @@ impl Verb {
             Verb::Rollback => {
                 "see that the old side is ready, swap it back in one transaction, point sinks back, and drop the new side"
             }
+            Verb::RollbackAndHold => {
+                "see that the old side is ready, swap it back in one transaction, point sinks back, drop the new side, and release nothing by itself until somebody releases on"
+            }
             Verb::ForceRollback => {
                 "swap the old side back in one transaction whether or not it is ready, point sinks back, and drop the new side"
             }
             Verb::Abort => "drop green by its recorded ids; production is not touched",
+            Verb::Resume if at == State::Kept => {
+                "try again what failed and what waited for it, on the green side that was kept, and go on"
+            }
             Verb::Resume => "find out by the recorded ids what has happened, and go on from there",
             Verb::Cleanup => {
                 "drop the old side by its recorded ids, object by object, without CASCADE"
@@ -212,6 +234,7 @@ mod tests {
                     reason: reason(),
                     cause: None,
                     forced: false,
+                    held: false,
                 },
             ),
             (
@@ -220,6 +243,7 @@ mod tests {
                     reason: reason(),
                     cause: Some(Asker::Check),
                     forced: false,
+                    held: false,
                 },
                 Event::RollbackForced { by: Asker::Api },
             ),

@@ -113,6 +113,12 @@ refusal_names! {
     CornerSource => "corner-source", false;
     /// The revision of a pull request is a fork's, and the configuration does not let such be built.
     CornerFork => "corner-fork", false;
+    /// No release that went live is called as the one to go back to.
+    ReleaseUnknown => "release-unknown", false;
+    /// Several releases are called as the one to go back to.
+    ReleaseAmbiguous => "release-ambiguous", false;
+    /// The files of the release to go back to are not kept.
+    ReleaseNotKept => "release-not-kept", false;
     /// Nothing of the project lies in the deployment.
     NothingToDeploy => "nothing-to-deploy", false;
 }

@@ -1,5 +1,6 @@
 //! What the journal keeps of a deployment.
 
+use super::hold::BackTo;
 use super::subject::Subject;
 use crate::domain::checks::Check;
 use crate::domain::lifecycle::policy::Policy;
@@ -28,6 +29,12 @@ pub struct Request {
     /// The commit that was planned, where the project comes from a repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The earlier release to which it goes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<BackTo>,
+    /// How long green is kept for a look when a step fails before the swap; `None`: it is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Span>,
     /// The checks in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,

@@ -67,6 +67,7 @@ impl Outcome {
             | State::Building
             | State::Hydrating
             | State::Verifying
+            | State::Kept
             | State::Ready
             | State::CuttingOver
             | State::Soaking

@@ -116,6 +116,8 @@ pub enum Topic {
     Done,
     /// A release failed; production was not changed.
     Failed,
+    /// A release failed, and its green side is kept for a look; production was not changed.
+    Kept,
     /// A release was refused.
     Refused,
     /// What serves since the swap is not hydrated, lags, or lost a replica.
@@ -145,6 +147,7 @@ impl Topic {
             Self::Ready,
             Self::Promoted,
             Self::Failed,
+            Self::Kept,
             Self::Refused,
             Self::Degraded,
             Self::Recovered,

@@ -119,6 +119,13 @@ impl Settings {
             ("cutover.backoff_max", self.cutover.backoff_max, false),
             ("cutover.rollback_wait", self.cutover.rollback_wait, true),
             ("soak", self.soak, true),
+            (
+                "on_failure",
+                self.on_failure
+                    .kept()
+                    .unwrap_or(super::on_failure::KEPT_FOR),
+                false,
+            ),
             ("soak_check_interval", self.soak_check_interval, false),
             ("soak_lag_limit", self.soak_lag_limit, false),
             ("sinks.alter_timeout", self.sinks.alter_timeout, false),

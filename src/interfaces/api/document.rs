@@ -3,6 +3,7 @@
 use crate::domain::location::repository::Reference;
 use crate::domain::plan::refusal::RefusalName;
 use crate::domain::records::run::{Cause, Run};
+use crate::foundation::span::Span;
 use crate::inputs::selection::Selection;
 use crate::interfaces::record::EventView;
 use crate::operations::ci::listing::Listed;
@@ -57,6 +58,13 @@ pub struct Release {
     pub selector: Option<String>,
     /// Whether it is staged and checked, and then waits for somebody to promote it.
     pub wait_for_promotion: bool,
+    /// How long its green side is kept for a look when it fails before the swap, for example `2h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Span>,
+    /// The earlier release to which it goes back: a deployment or a revision. Nothing is released by itself then,
+    /// until somebody releases on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 impl Release {
@@ -70,6 +78,9 @@ impl Release {
             return Err("`full` takes everything; select, exclude and selector take a part".into());
         }
         stands_alone(selects, self.selector.as_ref())?;
+        if self.to.is_some() && (selects || self.selector.is_some()) {
+            return Err("`to` goes back to a whole release; nothing is selected of it".into());
+        }
         if let Some(name) = self.allow.iter().find(|name| !name.is_allowable()) {
             return Err(format!(
                 "`{name}` cannot be allowed: it would lose data or break the cutover"
@@ -83,6 +94,8 @@ impl Release {
             allow: self.allow,
             selection: Selection::of_changes(self.select, self.exclude, self.selector),
             waits_for_promotion: self.wait_for_promotion,
+            keep: self.keep,
+            to: self.to,
         })
     }
 }

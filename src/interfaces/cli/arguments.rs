@@ -202,6 +202,10 @@ pub struct Scope {
     /// Which of the changes are released.
     #[command(flatten)]
     pub selection: Selecting,
+    /// Go back to an earlier release, whatever the project says now: a deployment, or the revision it was made
+    /// from. Afterwards nothing is released by itself until somebody releases on
+    #[arg(long, value_name = "RELEASE", value_parser = parse_name, conflicts_with_all = ["select", "exclude", "selector", "test_only"])]
+    pub to: Option<String>,
     /// Swap a green side in, replace one changed materialized view in place, or whichever is safe
     #[arg(long, value_enum, value_name = "HOW")]
     pub strategy: Option<Strategy>,
@@ -296,6 +300,9 @@ pub struct Deploy {
     /// How long the old side is kept after the swap: 0s, 15m, 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_span, conflicts_with = "test_only")]
     pub soak: Option<Span>,
+    /// When it fails before the swap, keep the candidate so long for a look [default of the flag: 2h]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "2h", value_parser = parse_span, conflicts_with = "test_only")]
+    pub keep: Option<Span>,
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -245,6 +245,8 @@ impl Remote {
             exclude: selection.exclude.clone(),
             selector: selection.selector.clone(),
             wait_for_promotion: false,
+            keep: deploy.keep,
+            to: deploy.scope.to.clone(),
         })
     }
 }
@@ -339,14 +341,15 @@ impl Handlers for Remote {
             output.document(&RunsView { runs });
             return Ok(Ending::Success);
         }
-        let mut deployments = Vec::new();
+        let (mut deployments, mut held) = (Vec::new(), Vec::new());
         for name in names {
             let listed = self.client.deployments(&name, limit).await?;
             deployments.extend(listed.deployments);
+            held.extend(listed.held);
         }
         deployments.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
         deployments.truncate(most);
-        output.document(&HistoryView { deployments });
+        output.document(&HistoryView { deployments, held });
         Ok(Ending::Success)
     }
 

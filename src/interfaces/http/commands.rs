@@ -64,7 +64,7 @@ pub(crate) async fn release(posted: Posted) -> Answer {
     })?;
     // A release that promotes itself promotes, and what is allowed decides what production loses.
     if !posted.caller.may(Scope::Promote) {
-        if start.bootstrap || !start.allow.is_empty() {
+        if start.bootstrap || !start.allow.is_empty() || start.to.is_some() {
             return Err(lacks(&posted.caller, Scope::Promote));
         }
         start.waits_for_promotion = true;
@@ -112,7 +112,12 @@ impl Posted {
             (verb, false) => verb,
             (Verb::Rollback, true) => Verb::ForceRollback,
             (
-                Verb::Promote | Verb::ForceRollback | Verb::Abort | Verb::Resume | Verb::Cleanup,
+                Verb::Promote
+                | Verb::ForceRollback
+                | Verb::RollbackAndHold
+                | Verb::Abort
+                | Verb::Resume
+                | Verb::Cleanup,
                 true,
             ) => {
                 return Err(Problem::new(

@@ -77,6 +77,10 @@ fn under_way(
             &["abort"],
         ),
         State::Verifying => ("the candidate is being tested", &["abort"]),
+        State::Kept => (
+            "it failed; production was not changed, and the candidate is kept for a look",
+            &["resume", "abort"],
+        ),
         State::Ready => match promotion {
             Policy::Automatic => ("the swap comes next", &["abort"]),
             Policy::Manual => (

@@ -81,8 +81,25 @@ impl Builds {
             compiled.sql.extend(more.sql);
             compiled.asking.extend(more.asking);
         }
-        let reads = Reads::of(manifest);
-        let about = About {
+        let about = self.about(&parsed, deployment, revision);
+        let files = self.files(manifest, &outcomes, &compiled)?;
+        Ok(CompiledProject {
+            contents: Contents { about, files },
+            unfit: qualify::of_nodes(manifest, self.around(&compiled.asking)),
+            compiled: compiled.sql.len(),
+            unit_tests: manifest.unit_tests.keys().cloned().collect(),
+        })
+    }
+
+    /// What the project was compiled from and for, as it was parsed.
+    pub(super) fn about(
+        &self,
+        parsed: &Parsed,
+        deployment: &Deployment,
+        revision: Option<String>,
+    ) -> About {
+        let reads = Reads::of(&parsed.manifest);
+        About {
             project: parsed.candidate.project.clone(),
             revision,
             dbt: bundle::Dbt {
@@ -98,18 +115,11 @@ impl Builds {
             cluster_names: parsed.candidate.cluster_names.clone(),
             switches: self.switches,
             outcomes: outcome::FORM,
-        };
-        let files = self.files(manifest, &outcomes, &compiled)?;
-        Ok(CompiledProject {
-            contents: Contents { about, files },
-            unfit: qualify::of_nodes(manifest, self.around(&compiled.asking)),
-            compiled: compiled.sql.len(),
-            unit_tests: manifest.unit_tests.keys().cloned().collect(),
-        })
+        }
     }
 
     /// The files of a bundle.
-    fn files(
+    pub(super) fn files(
         &self,
         manifest: &Manifest,
         outcomes: &Outcomes,
@@ -312,11 +322,11 @@ fn compiled(bundle: &Bundle) -> Result<Compiled, DeploymentError> {
     })
 }
 
-fn not_json(error: serde_json::Error) -> DeploymentError {
+pub(super) fn not_json(error: serde_json::Error) -> DeploymentError {
     DeploymentError::Manifest(format!("what was compiled is no JSON: {error}"))
 }
 
-fn run(path: &Path, source: std::io::Error) -> DeploymentError {
+pub(super) fn run(path: &Path, source: std::io::Error) -> DeploymentError {
     DeploymentError::Run {
         path: path.display().to_string(),
         source,

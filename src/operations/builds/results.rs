@@ -1,10 +1,58 @@
 //! What dbt wrote about a run against what was planned of it.
 
-use super::DeploymentError;
+use super::{Builds, DeploymentError};
 use crate::adapters::dbt::log::is_connection_failure;
 use crate::adapters::dbt::{BuildError, Invocation};
-use crate::inputs::manifest::run_results::{RunResult, RunResults};
+use crate::domain::lifecycle::state::State;
+use crate::domain::records::kept::FailedNode;
+use crate::inputs::manifest::run_results::{CompileResults, RunResult, RunResults};
 use std::collections::BTreeMap;
+
+impl Builds {
+    /// What the last build, or the last tests, say did not succeed; nothing where the state has neither.
+    ///
+    /// # Errors
+    /// When a file of the run cannot be read.
+    pub fn failed(&self, state: State) -> Result<Vec<FailedNode>, DeploymentError> {
+        let runs: &[&str] = match state {
+            State::Building => &["build"],
+            State::Verifying => &["native-test", "test"],
+            State::Pending
+            | State::Planned
+            | State::Staging
+            | State::Hydrating
+            | State::Kept
+            | State::Ready
+            | State::CuttingOver
+            | State::Soaking
+            | State::CleaningUp
+            | State::Done
+            | State::Unwinding
+            | State::Aborted
+            | State::Failed
+            | State::RollingBack
+            | State::RolledBack
+            | State::Stuck => &[],
+        };
+        let mut failed = Vec::new();
+        for run in runs {
+            let path = self.folder().join(run).join("target/run_results.json");
+            if !path.is_file() {
+                continue;
+            }
+            let results = CompileResults::read(&path)
+                .map_err(|error| DeploymentError::Failed(format!("{run}: {error}")))?;
+            let bad = results.results.into_iter();
+            let bad = bad.filter(|result| !result.status.is_good());
+            failed.extend(bad.map(|result| FailedNode {
+                unique_id: result.unique_id,
+                status: result.status.as_str().to_owned(),
+                sql: result.compiled_code,
+            }));
+        }
+        Ok(failed)
+    }
+}
 
 /// Every wanted node must be in the results with a good status, and nothing else may have run.
 pub(super) fn all_good<'a>(

@@ -9,7 +9,7 @@ use super::error::{BundleError, Name};
 use super::listing::{LARGEST, LARGEST_LISTING, Listing, read_in};
 use super::write::{file_error, put, put_listing};
 use super::{Bundle, LISTING, REVISION};
-use crate::adapters::artifacts::Artifacts;
+use crate::adapters::artifacts::{Artifacts, Key};
 use crate::domain::location::url;
 use crate::inputs::settings;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub struct Origin {
 enum Place {
     Folder(PathBuf),
     Objects(Artifacts),
+    /// That of a deployment, in the artifact store.
+    Kept(Artifacts, Key, String),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,6 +95,19 @@ impl Origin {
         }))
     }
 
+    /// The place of what is kept of a deployment.
+    #[must_use]
+    pub fn of_kept(artifacts: Artifacts, key: Key, deployment: &str, base: &Path) -> Self {
+        let folder = base
+            .join(".cutover/sources")
+            .join(url::segment(&key.environment));
+        Self {
+            shown: format!("{deployment} in {}", artifacts.place()),
+            place: Place::Kept(artifacts, key, deployment.to_owned()),
+            folder,
+        }
+    }
+
     /// The place, for people.
     #[must_use]
     pub fn shown(&self) -> &str {
@@ -111,13 +126,15 @@ impl Origin {
     async fn listing(&self) -> Result<Listing, BundleError> {
         match &self.place {
             Place::Folder(path) => Listing::of_folder(path),
-            Place::Objects(objects) => match objects.read_below(LISTING, LARGEST_LISTING).await? {
-                Some(bytes) => Listing::parse(&bytes, &self.below(LISTING)),
-                None => Err(BundleError::refused(
-                    Name::Missing,
-                    format!("{} is no bundle: there is no {LISTING}", self.shown),
-                )),
-            },
+            Place::Objects(_) | Place::Kept(..) => {
+                match self.object(LISTING, LARGEST_LISTING).await? {
+                    Some(bytes) => Listing::parse(&bytes, &self.below(LISTING)),
+                    None => Err(BundleError::refused(
+                        Name::Missing,
+                        format!("{} is no bundle: there is no {LISTING}", self.shown),
+                    )),
+                }
+            }
         }
     }
 
@@ -136,9 +153,9 @@ impl Origin {
                     )))
                 })
             }
-            Place::Objects(objects) => {
+            Place::Objects(_) | Place::Kept(..) => {
                 let listing = self.listing().await?;
-                self.fetch_objects(objects, listing).await
+                self.fetch_objects(listing).await
             }
         }
     }
@@ -171,7 +188,7 @@ impl Origin {
     pub fn present(&self) -> Result<Bundle, BundleError> {
         match &self.place {
             Place::Folder(_) => self.fetch_folder(),
-            Place::Objects(_) => match self.opened() {
+            Place::Objects(_) | Place::Kept(..) => match self.opened() {
                 Some(opened) => opened,
                 None => Err(BundleError::NotFetched {
                     place: self.shown.clone(),
@@ -227,28 +244,28 @@ impl Origin {
         self.end(&new, made)
     }
 
-    async fn fetch_objects(
-        &self,
-        objects: &Artifacts,
-        listing: Listing,
-    ) -> Result<Bundle, BundleError> {
+    /// A file of the bundle in an object store, where it is there.
+    async fn object(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, BundleError> {
+        Ok(match &self.place {
+            Place::Folder(folder) => read_in(folder, path, most)?,
+            Place::Objects(objects) => objects.read_below(path, most).await?,
+            Place::Kept(artifacts, key, id) => artifacts.project_file(key, id, path).await?,
+        })
+    }
+
+    async fn fetch_objects(&self, listing: Listing) -> Result<Bundle, BundleError> {
         if let Some(copy) = self.copied(&listing)? {
             return self.remember(copy);
         }
         let new = self.new_copy()?;
-        let copied = self.copy_objects(objects, &listing, &new).await;
+        let copied = self.copy_objects(&listing, &new).await;
         let made = copied.and_then(|()| self.take(&new, &listing));
         self.end(&new, made)
     }
 
-    async fn copy_objects(
-        &self,
-        objects: &Artifacts,
-        listing: &Listing,
-        new: &Path,
-    ) -> Result<(), BundleError> {
+    async fn copy_objects(&self, listing: &Listing, new: &Path) -> Result<(), BundleError> {
         for path in listing.files.keys() {
-            let bytes = objects.read_below(path, LARGEST).await?;
+            let bytes = self.object(path, LARGEST).await?;
             let place = self.below(path);
             put(new, path, &listing.verified(path, bytes, &place)?)?;
         }
@@ -335,6 +352,10 @@ impl Origin {
 
     /// Notes which copy was opened last.
     fn remember(&self, bundle: Bundle) -> Result<Bundle, BundleError> {
+        // What is configured was not opened.
+        if let Place::Kept(..) = &self.place {
+            return Ok(bundle);
+        }
         let opened = Opened {
             place: self.shown.clone(),
             digest: bundle.digest().to_owned(),

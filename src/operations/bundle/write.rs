@@ -212,7 +212,7 @@ pub(super) fn file_error(
     }
 }
 
-fn not_json(error: serde_json::Error) -> BundleError {
+pub(super) fn not_json(error: serde_json::Error) -> BundleError {
     BundleError::File {
         path: LISTING.into(),
         action: "written",

@@ -7,6 +7,7 @@ use crate::domain::plan::refusal::RefusalName;
 use crate::domain::records::run::Cause;
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::{Class, Classify};
+use crate::foundation::span::Span;
 use crate::inputs::selection::Selection;
 use crate::operations::ci::name::CornerName;
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,12 @@ pub struct Start {
     /// Whether somebody is to promote it, whatever the settings say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits_for_promotion: bool,
+    /// How long green is kept when a step fails before the swap, whatever the settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Span>,
+    /// The earlier release to which it goes back, as it was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// A request to a worker.

@@ -4,6 +4,8 @@
 use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::state::State;
 use crate::domain::progress::{ClusterReadiness, Progress};
+use crate::domain::records::hold::Hold;
+use crate::domain::records::kept::Kept;
 use crate::domain::records::subject::Subject;
 use crate::operations::daemon::corners::status::Shown;
 use crate::operations::takedown::leftovers::Leftover;
@@ -78,6 +80,12 @@ pub struct Status {
     pub revision: Option<String>,
     /// What keeps the worker from its work, with the remedy; `None` when nothing does.
     pub problem: Option<String>,
+    /// What keeps releases from beginning by themselves: somebody went back to an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Hold>,
+    /// What is kept of a release that failed, for a look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// Schemas and clusters in Materialize that ended deployments left.
     #[serde(default)]
     pub leftovers: Vec<Leftover>,

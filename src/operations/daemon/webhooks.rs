@@ -258,6 +258,7 @@ fn topic(message: &Message) -> Option<Topic> {
         "swap_committed" => Some(Topic::Promoted),
         "cleaned_up" => Some(Topic::Done),
         "unwound_after_failure" => Some(Topic::Failed),
+        "step_kept" => Some(Topic::Kept),
         "unwound_after_abort" => Some(Topic::Aborted),
         "degraded" => Some(Topic::Degraded),
         "recovered" => Some(Topic::Recovered),
@@ -294,6 +295,9 @@ fn sentence(topic: Topic, message: &Message) -> String {
         Topic::Promoted => "a release is live",
         Topic::Done => "a release is done",
         Topic::Failed => ":x: a release failed; production was not changed",
+        Topic::Kept => {
+            ":x: a release failed, and its green side is kept for a look; production was not changed"
+        }
         Topic::Refused => ":x: a release was refused",
         Topic::Degraded => ":warning: what was released is degraded",
         Topic::Recovered => "what was released is well again",

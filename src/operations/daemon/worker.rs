@@ -371,6 +371,12 @@ impl Worker {
         Pauses::endless(SHORTEST_PAUSE, longest)
     }
 
+    /// Whether the environment is held back at an earlier release, as it was shown last.
+    fn is_held(&self) -> bool {
+        let status = self.daemon.status_board.one(&self.environment);
+        status.is_some_and(|status| status.held.is_some())
+    }
+
     fn role(&self) -> Role {
         let status = self.daemon.status_board.one(&self.environment);
         status.map_or(Role::Starting, |status| status.role)

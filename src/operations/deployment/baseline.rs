@@ -10,7 +10,9 @@ use crate::adapters::artifacts::{
 use crate::domain::catalog::ObjectKind;
 use crate::domain::plan::Plan;
 use crate::domain::records::deployment::Deployment;
+use crate::foundation::failure::with_causes;
 use crate::inputs::outcome::Before;
+use crate::operations::bundle;
 use crate::operations::error::DeploymentError;
 use crate::operations::green::privileges;
 use crate::operations::saga::context::{Context, key};
@@ -108,11 +110,35 @@ async fn keep_as(
         compiled: context.builds.kept_sql()?,
         metadata: metadata(context, deployment, schemas, objects),
     };
+    if let Some(outcomes) = &bundle.outcomes {
+        keep_project(context, deployment, outcomes).await?;
+    }
     context
         .artifacts
         .keep(&context.artifact_key, &deployment.id, &bundle)
         .await?;
     context.finish(deployment, key::KEEP, &true).await
+}
+
+/// Keeps the project itself, so that somebody can go back to it. A release does not fail because that cannot be done.
+async fn keep_project(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    outcomes: &[u8],
+) -> Result<(), DeploymentError> {
+    let why = match context.builds.project_to_keep(outcomes) {
+        Ok(Some(contents)) => {
+            let (artifacts, key) = (context.artifacts, &context.artifact_key);
+            let now = Timestamp::now();
+            return Ok(bundle::kept::keep(artifacts, key, &deployment.id, contents, now).await?);
+        }
+        Ok(None) => "it was planned on another machine".to_owned(),
+        Err(error) => with_causes(&error),
+    };
+    context.reporter.warning(format!(
+        "the project is not kept, so that nobody can go back to this release: {why}"
+    ));
+    Ok(())
 }
 
 /// What came out of each node when the plan was made.

@@ -7,7 +7,7 @@
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::{baseline, checks, replace};
+use super::{baseline, checks, hold, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;
 use crate::domain::lifecycle::policy::Policy;
@@ -17,13 +17,12 @@ use crate::domain::progress::Progress;
 use crate::domain::records::deployment::{Deployment, RecordedEvent};
 use crate::foundation::failure::{Class, Classify, with_causes};
 use crate::foundation::retry::Pauses;
+use crate::foundation::span::moment;
 use crate::operations::deployment::after_swap::{self, Serving};
+use crate::operations::deployment::keeping::{self, worth_a_look};
 use crate::operations::deployment::rollback::{self, Back};
 use crate::operations::error::DeploymentError;
-use crate::operations::green::privileges::{self, After};
-use crate::operations::green::{
-    hydrate, indexes, made_by_dbt, native, production_changes, resize, stage,
-};
+use crate::operations::green::{hydrate, production_changes, resize, stage};
 use crate::operations::saga::context::Context;
 use crate::operations::saga::statements;
 use crate::operations::takedown::{self, Goes};
@@ -33,6 +32,8 @@ use tracing::Instrument;
 
 /// What a check that asks a person holds up.
 mod asking;
+/// Building green and testing it.
+mod build;
 
 /// How far to drive, beyond what the deployment's own policies say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -135,6 +136,7 @@ impl<'a> Engine<'a> {
                         reason: self.reason(),
                     });
                 }
+                State::Kept => return self.kept().await,
                 State::Stuck => return Err(DeploymentError::Stuck(self.reason())),
                 State::Staging
                 | State::Building
@@ -173,6 +175,32 @@ impl<'a> Engine<'a> {
         until.clean_up || self.deployment.request.cleanup == Policy::Automatic
     }
 
+    /// What failed is kept, which is a failure all the same.
+    async fn kept(&self) -> Result<State, DeploymentError> {
+        let kept = keeping::kept(self.context.store, &self.deployment).await?;
+        Err(DeploymentError::Kept {
+            id: self.deployment.id.clone(),
+            reason: self.reason(),
+            until: kept.map_or_else(String::new, |kept| moment(kept.until)),
+        })
+    }
+
+    /// The event for a failure before the cutover: green is dropped, or kept for a look.
+    async fn failed(
+        &self,
+        state: State,
+        error: &DeploymentError,
+    ) -> Result<Event, DeploymentError> {
+        let reason = with_causes(error);
+        let is_worth_it = matches!(error, DeploymentError::WorthALook(_));
+        let until = keeping::until(&self.deployment, state, jiff::Timestamp::now());
+        let Some(until) = until.filter(|_| is_worth_it) else {
+            return Ok(Event::StepFailed { reason });
+        };
+        keeping::record(&self.context, &self.deployment).await?;
+        Ok(Event::StepKept { reason, until })
+    }
+
     /// A rollback that somebody asked for is what was asked; one that a check caused is a failure.
     async fn rolled_back(&self) -> Result<State, DeploymentError> {
         match checks::caused_rollback(&self.context, &self.deployment).await? {
@@ -198,6 +226,7 @@ impl<'a> Engine<'a> {
                 reason,
                 cause: Some(Asker::Check),
                 forced: false,
+                held: false,
             },
             None => Event::Soaked,
         })
@@ -273,9 +302,8 @@ impl<'a> Engine<'a> {
                     self.context.interrupted(&self.deployment)?;
                 }
                 Class::Permanent | Class::Refused if state.is_before_cutover() => {
-                    let reason = with_causes(&error);
-                    self.failure = Some(reason.clone());
-                    return Ok(Event::StepFailed { reason });
+                    self.failure = Some(with_causes(&error));
+                    return self.failed(state, &error).await;
                 }
                 Class::Permanent | Class::Refused | Class::Stuck => {
                     let reason = with_causes(&error);
@@ -298,6 +326,7 @@ impl<'a> Engine<'a> {
             | State::Planned
             | State::Staging
             | State::Building
+            | State::Kept
             | State::CleaningUp
             | State::Done
             | State::Unwinding
@@ -324,12 +353,12 @@ impl<'a> Engine<'a> {
                 Ok(Event::Built)
             }
             State::Hydrating => {
-                resize::hydrate(context, deployment).await?;
+                worth_a_look(resize::hydrate(context, deployment).await)?;
                 Ok(Event::Hydrated)
             }
             State::Verifying => {
-                self.test().await?;
-                checks::before(context, deployment).await?;
+                worth_a_look(self.test().await)?;
+                worth_a_look(checks::before(context, deployment).await)?;
                 baseline::keep(context, deployment).await?;
                 cutover::rehearse(context, deployment).await?;
                 Ok(Event::Verified)
@@ -351,6 +380,7 @@ impl<'a> Engine<'a> {
             State::Soaking => {
                 after_swap::finish(context, deployment, Serving::Green).await?;
                 baseline::publish(context, deployment).await?;
+                hold::after_swap(context, deployment).await?;
                 self.soak(until).await
             }
             State::CleaningUp => {
@@ -367,11 +397,13 @@ impl<'a> Engine<'a> {
                 }
                 after_swap::finish(context, deployment, Serving::Blue).await?;
                 baseline::publish_back(context, deployment).await?;
+                hold::after_swap_back(context, deployment).await?;
                 takedown::drop_side(context, deployment, Goes::Green).await?;
                 Ok(Event::RolledBack)
             }
             State::Pending
             | State::Planned
+            | State::Kept
             | State::Done
             | State::Aborted
             | State::Failed
@@ -420,6 +452,7 @@ impl<'a> Engine<'a> {
                 let id = replace::applied_id(context, deployment).await?;
                 baseline::keep_in_place(context, deployment, &id).await?;
                 baseline::publish(context, deployment).await?;
+                hold::after_swap(context, deployment).await?;
                 self.soak(until).await
             }
             State::CleaningUp => {
@@ -436,11 +469,13 @@ impl<'a> Engine<'a> {
             State::RollingBack => {
                 let id = replace::put_back(context, deployment).await?;
                 baseline::publish_back_in_place(context, deployment, &id).await?;
+                hold::after_swap_back(context, deployment).await?;
                 self.drop_control().await?;
                 Ok(Event::RolledBack)
             }
             State::Pending
             | State::Planned
+            | State::Kept
             | State::Done
             | State::Aborted
             | State::Failed
@@ -456,50 +491,6 @@ impl<'a> Engine<'a> {
             None => stage::unrecorded(context, deployment).await?,
         };
         takedown::drop_control(context, deployment, &ids, None).await
-    }
-
-    async fn build(&self) -> Result<(), DeploymentError> {
-        let recorded = self.context.green_objects(&self.deployment).await?;
-        if recorded.is_none() {
-            let (context, deployment) = (&self.context, &self.deployment);
-            match deployment.plan.building.engine {
-                crate::domain::plan::Engine::Dbt => {
-                    let build = context.builds.build(&deployment.plan);
-                    made_by_dbt::by(context, deployment, build).await?;
-                }
-                crate::domain::plan::Engine::Native => {
-                    let build = native::build(context, deployment);
-                    made_by_dbt::by(context, deployment, build).await?;
-                }
-            }
-        }
-        indexes::make(&self.context, &self.deployment).await?;
-        privileges::apply_and_record(&self.context, &self.deployment, After::Build).await
-    }
-
-    /// Runs the tests. Those that store their failures run with the others, on a green side that is
-    /// hydrated: at the end of the build they would wait for it under no deadline of readiness, and the
-    /// hooks of a project run with every dbt, so that green has to be looked at again in any case. What
-    /// they make gets its privileges, is recorded and waited for like the rest. Once that is on record they have
-    /// passed and do not run again: dbt would drop what they made and make it anew.
-    async fn test(&self) -> Result<(), DeploymentError> {
-        let (context, deployment) = (&self.context, &self.deployment);
-        let plan = &deployment.plan;
-        let test = async || {
-            if plan.building.engine == crate::domain::plan::Engine::Native {
-                native::test(context, deployment).await?;
-            }
-            context.builds.test(plan).await
-        };
-        if !plan.tests_make() {
-            return test().await;
-        }
-        if !context.is_tested(deployment).await? {
-            made_by_dbt::nothing_else(context, deployment).await?;
-            made_by_dbt::by(context, deployment, test()).await?;
-            privileges::apply_and_record(context, deployment, After::Tests).await?;
-        }
-        hydrate::wait(context, deployment).await
     }
 
     /// Which event ends the unwinding: the one that the journal says began it.
@@ -582,6 +573,9 @@ fn no_step(state: State) -> DeploymentError {
 
 /// Whether the server went away while the step was at work.
 fn is_lost(error: &DeploymentError) -> bool {
+    if let DeploymentError::WorthALook(error) = error {
+        return is_lost(error);
+    }
     matches!(
         error,
         DeploymentError::Materialize(MaterializeError::Lost { .. })

@@ -321,6 +321,7 @@ impl Waiting {
             | State::Planned
             | State::Staging
             | State::Building
+            | State::Kept
             | State::CuttingOver
             | State::Soaking
             | State::CleaningUp

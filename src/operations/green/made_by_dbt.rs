@@ -9,7 +9,8 @@
 //! ended, well or not. Where a process died in between, whoever takes the side down looks first; dbt is
 //! ended by then ([`crate::operations::builds::Builds::reap`]).
 
-use crate::domain::catalog::{Catalog, Object};
+use crate::domain::catalog::{Catalog, Object, ObjectKind};
+use crate::domain::plan::PlannedNode;
 use crate::domain::records::deployment::Deployment;
 use crate::foundation::failure::{Class, Classify};
 use crate::operations::error::DeploymentError;
@@ -120,6 +121,32 @@ pub(crate) async fn nothing_else(
         "unmanaged-object: {} appeared in green since it was recorded",
         appeared.join(", ")
     )))
+}
+
+/// Unique ids of the planned nodes whose relation is in green now.
+///
+/// # Errors
+/// The server's and the journal's.
+pub(crate) async fn there(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<BTreeSet<String>, DeploymentError> {
+    let ids = context.recorded_ids(deployment).await?;
+    let about = scope::green(deployment, &ids);
+    let catalog = Catalog::look(context.materialize, &about).await?;
+    let plan = &deployment.plan;
+    let is_there = |node: &&PlannedNode| {
+        let schema = ids.green_schemas.get(&node.schema);
+        let mut objects = schema
+            .into_iter()
+            .flat_map(|id| catalog.objects_in_schema(id));
+        // An ephemeral one is part of what reads it.
+        node.kind.is_none()
+            || objects
+                .any(|object| object.name == node.identifier && object.kind != ObjectKind::Index)
+    };
+    let nodes = plan.built().filter(is_there);
+    Ok(nodes.map(|node| node.unique_id.clone()).collect())
 }
 
 async fn look(context: &Context<'_>, deployment: &Deployment) -> Result<Made, DeploymentError> {

@@ -24,7 +24,6 @@ use crate::domain::records::deployment::Deployment;
 use crate::foundation::failure::{Class, Classify, with_causes};
 use crate::foundation::sql::identifier::Qualified;
 use crate::inputs::manifest::run_results::Status;
-use crate::inputs::settings::OnFailure;
 use crate::operations::error::DeploymentError;
 use crate::operations::saga::context::{Context, key};
 use crate::operations::saga::scope;
@@ -73,7 +72,7 @@ pub struct Present {
 ///
 /// # Errors
 /// The server's and the journal's; [`DeploymentError::Failed`] names each item that the server refused and each
-/// that waits for one, or [`DeploymentError::Stuck`], where green is to be kept then.
+/// that waits for one.
 pub(crate) async fn build(
     context: &Context<'_>,
     deployment: &Deployment,
@@ -147,7 +146,7 @@ pub(crate) async fn build(
     let dbt = dbt_version(plan);
     let document = results::document(&ended, dbt, &deployment.id, "build", Timestamp::now());
     context.builds.write_results("build", &document)?;
-    all_made(context, &ended)
+    all_made(&ended)
 }
 
 /// Unique ids of the items that an earlier attempt began, with what came of them.
@@ -375,7 +374,7 @@ fn shown(lines: &[String]) -> String {
     shown.join("\n  ")
 }
 
-fn all_made(context: &Context<'_>, ended: &[Ended]) -> Result<(), DeploymentError> {
+fn all_made(ended: &[Ended]) -> Result<(), DeploymentError> {
     let bad = bad(ended);
     if bad.is_empty() {
         return Ok(());
@@ -386,10 +385,5 @@ fn all_made(context: &Context<'_>, ended: &[Ended]) -> Result<(), DeploymentErro
         ended.len(),
         shown(&bad)
     );
-    Err(match context.settings.build.on_failure {
-        OnFailure::Unwind => DeploymentError::Failed(text),
-        OnFailure::Keep => DeploymentError::Stuck(format!(
-            "{text}\ngreen was kept: `cutover resume` builds what is missing once the cause is gone, `cutover abort` drops it"
-        )),
-    })
+    Err(DeploymentError::Failed(text))
 }

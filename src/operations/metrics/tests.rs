@@ -19,6 +19,7 @@ fn all() -> Metrics {
     metrics.role("prod", Role::Leader);
     metrics.next_run("prod", Some(jiff::Timestamp::UNIX_EPOCH));
     metrics.collected("prod", Waste::Deployments, 2);
+    metrics.held("prod", true);
     metrics.leftovers("prod", 1);
     metrics.expect_target("ops");
     metrics.notified("ops", Delivery::Delivered);

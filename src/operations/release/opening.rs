@@ -304,6 +304,27 @@ impl Opening {
         })
     }
 
+    /// Forgets where the project comes from and what it is to be compiled under: it is there, compiled.
+    pub(super) fn forget_project(&mut self) {
+        self.source = None;
+        self.origin = None;
+        self.settings.project.vars.clear();
+    }
+
+    /// Opens what was kept of an earlier release, in the place of the project of an environment whose relative paths
+    /// begin in `base`.
+    pub(super) fn open_kept(
+        mut self,
+        present: Present,
+        base: &Path,
+        profiles: PathBuf,
+    ) -> Result<Release, ReleaseError> {
+        self.settings.project.profiles_directory = Some(profiles);
+        let mut release = self.open(present)?;
+        base.clone_into(&mut release.base);
+        Ok(release)
+    }
+
     /// The variables that dbt may see.
     fn seen(&self, passes: &Passes) -> Environment {
         self.variables.seen_by(|name| passes.lets(OsStr::new(name)))

@@ -1,12 +1,14 @@
 //! From the project, the baseline and the server to a plan. Nothing is touched.
 
-use super::{Release, ReleaseError, drifts};
+use super::{Release, ReleaseError, back_to, drifts};
 use crate::adapters::artifacts::{Artifacts, Baseline};
 use crate::adapters::materialize::{Materialize, replacement};
 use crate::adapters::store::Store;
 use crate::domain::catalog::{Catalog, ClusterDefinition};
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::plan::{BaselineUsed, Mode, Plan};
+use crate::domain::records::hold::BackTo;
+use crate::foundation::span::Span;
 use crate::foundation::sql::identifier::Qualified;
 use crate::inputs::manifest::run_results::RunResults;
 use crate::inputs::outcome::Outcomes;
@@ -14,7 +16,7 @@ use crate::inputs::project::switches::Switches;
 use crate::inputs::selection::state::Comparison;
 use crate::inputs::selection::{self, Context, Kept, Selection, Selectors};
 use crate::inputs::settings::{Compare, Engine, OnDrift, Scope, Strategy};
-use crate::operations::builds::{Builds, Green, Known, Parsed};
+use crate::operations::builds::{Builds, Green, Known, Parsed, Sql};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::comparison::{Compared, Old};
 use crate::planning::planner::candidate::{CandidateNode, Input, Promoted};
@@ -39,6 +41,10 @@ pub struct Wishes {
     pub selection: Option<Selection>,
     /// Whether somebody is to promote it, whatever the settings say.
     pub waits_for_promotion: bool,
+    /// How long green is kept when a step fails before the swap, whatever the settings say.
+    pub keep: Option<Span>,
+    /// The earlier release to which it goes back.
+    pub back_to: Option<BackTo>,
 }
 
 /// What a plan is made from, besides the wishes.
@@ -93,6 +99,7 @@ impl Release {
         store: &Store,
         wishes: &Wishes,
     ) -> Result<Plan, ReleaseError> {
+        let wishes = &back_to::allowing(wishes);
         // What is said wrong is not worth waiting for the server or dbt.
         self.project.deployment()?;
         self.selectors(wishes)?;
@@ -189,7 +196,13 @@ impl Release {
             builds.parse_green(&mut parsed).await?;
         };
         if let (Some(outcomes), None) = (&outcomes, &self.bundle) {
+            let sql = Sql { outcomes, kept };
+            if plan.building.engine == crate::domain::plan::Engine::Native && !plan.is_empty() {
+                builds.complete(&parsed, sql, &mut compiled).await?;
+            }
             builds.remember_sql(outcomes, &compiled, kept)?;
+            let (listed, revision) = (self.project.deployment()?, self.revision.clone());
+            builds.remember_project(&parsed, (&listed, revision), sql, &compiled)?;
         }
         self.size_for_hydration(materialize, &mut plan).await?;
         plan.baseline = used;
@@ -199,6 +212,9 @@ impl Release {
         plan.notes.extend(overlaps.unknown);
         plan.notes.extend(self.withheld_note(&plan));
         plan.notes.extend(self.bundle_note());
+        if let Some(to) = &wishes.back_to {
+            back_to::tell(&mut plan, to);
+        }
         plan.estimated_hydration_ms = self.estimated_hydration(store).await?;
         self.refuse_shared(store, &plan).await?;
         builds.fits(&plan)?;

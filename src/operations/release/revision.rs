@@ -184,7 +184,11 @@ impl Release {
         cancel: &CancellationToken,
     ) -> Result<Option<Self>, ReleaseError> {
         let revision = deployment.request.revision.as_deref();
-        match self.at(revision, cancel).await {
+        let planned = match self.as_went_back(deployment, cancel).await {
+            Ok(None) if deployment.request.back_to.is_none() => self.at(revision, cancel).await,
+            ended => ended,
+        };
+        match planned {
             Err(ReleaseError::Source(error))
                 if error.class() != Class::Interrupted
                     && (is_abort || !deployment.state.is_before_cutover()) =>

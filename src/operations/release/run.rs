@@ -155,6 +155,8 @@ impl Release {
             allow: wishes.allow.iter().map(ToString::to_string).collect(),
             bootstrap: wishes.bootstrap,
             revision: self.revision.clone(),
+            back_to: wishes.back_to.clone(),
+            keep: wishes.keep.or(self.settings.on_failure.kept()),
             checks: self.settings.checks.clone(),
         }
     }
@@ -172,7 +174,10 @@ impl Release {
         until: Until,
         event: Option<Event>,
     ) -> Result<Deployment, ReleaseError> {
-        let is_abort = event == Some(Event::AbortRequested);
+        let is_abort = matches!(
+            event,
+            Some(Event::AbortRequested | Event::KeepingEnded { .. })
+        );
         let planned = self
             .as_planned(&deployment, is_abort, &driving.reporter, driving.stop)
             .await?;

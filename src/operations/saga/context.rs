@@ -58,6 +58,8 @@ pub(crate) mod key {
     pub const BUILD: &str = "build ";
     /// Recording the objects that dbt built. Result: a list of [`super::GreenObject`].
     pub const RECORD: &str = "record green";
+    /// A failure after which green is kept. Result: a list of [`crate::domain::records::kept::FailedNode`].
+    pub const FAILED: &str = "what failed";
     /// Looking at what hooks gave the objects of green, before they get their privileges. Result: it, by the id of the
     /// object.
     pub const GIVEN: &str = "what hooks gave";

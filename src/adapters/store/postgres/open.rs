@@ -10,13 +10,14 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, GenericClient};
 
 /// The tables without which a history of migrations is a lie, by migration.
-const TABLES: [&[&str]; 6] = [
+const TABLES: [&[&str]; 7] = [
     &["deployments", "events", "effects", "leads"],
     &["runs", "outbox", "deliveries", "requests"],
     &[],
     &["journal"],
     &[],
     &["corners"],
+    &["holds"],
 ];
 
 /// Connects once; makes or migrates the schema where needed.

@@ -68,6 +68,7 @@ async fn each_event_and_run_says_who_is_behind_it(on: On) {
             reason: "a check failed".to_owned(),
             cause: Some(Asker::Check),
             forced: false,
+            held: false,
         },
     ] {
         store.apply(&lead, &made.id, &event).await.expect("goes on");

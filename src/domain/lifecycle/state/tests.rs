@@ -21,6 +21,12 @@ fn every_event() -> Vec<Event> {
         Event::Soaked,
         Event::CleanedUp,
         Event::StepFailed { reason: reason() },
+        Event::StepKept {
+            reason: reason(),
+            until: jiff::Timestamp::UNIX_EPOCH,
+        },
+        Event::Retried,
+        Event::KeepingEnded { why: reason() },
         Event::AbortRequested,
         Event::UnwoundAfterFailure,
         Event::UnwoundAfterAbort,
@@ -28,6 +34,7 @@ fn every_event() -> Vec<Event> {
             reason: reason(),
             cause: None,
             forced: false,
+            held: false,
         },
         Event::RollbackPutOff { reason: reason() },
         Event::RollbackForced { by: Asker::Cli },
@@ -126,6 +133,52 @@ fn cleaning_up_is_only_reached_through_a_committed_swap() {
             }
         }
     }
+}
+
+#[test]
+fn only_what_can_be_tried_again_is_kept_and_it_ends_one_way_or_the_other() {
+    let kept = Event::StepKept {
+        reason: reason(),
+        until: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let from = State::ALL
+        .into_iter()
+        .filter(|state| next(*state, &kept).is_ok());
+    let from: Vec<State> = from.collect();
+    assert_eq!(from, [State::Building, State::Hydrating, State::Verifying]);
+    let leads = |event: &Event| next(State::Kept, event);
+    assert_eq!(leads(&Event::Retried), Ok(State::Building));
+    assert_eq!(leads(&Event::AbortRequested), Ok(State::Unwinding));
+    assert_eq!(
+        leads(&Event::KeepingEnded { why: reason() }),
+        Ok(State::Unwinding)
+    );
+    for event in every_event() {
+        if let Ok(after) = leads(&event) {
+            let is_known = matches!(after, State::Kept | State::Building | State::Unwinding);
+            assert!(is_known, "{event:?} leads to {after}");
+        }
+    }
+    let by = Asker::Cli;
+    assert_eq!(
+        Verb::Resume.event(State::Kept, by),
+        Ok(Some(Event::Retried))
+    );
+    assert_eq!(
+        Verb::Abort.event(State::Kept, by),
+        Ok(Some(Event::AbortRequested))
+    );
+    assert!(Verb::Promote.event(State::Kept, by).is_err());
+    assert!(Verb::RollbackAndHold.event(State::Kept, by).is_err());
+    let held = Verb::RollbackAndHold.event(State::Soaking, by);
+    assert!(matches!(
+        held,
+        Ok(Some(Event::RollbackRequested {
+            held: true,
+            forced: false,
+            ..
+        }))
+    ));
 }
 
 proptest! {

@@ -1,24 +1,27 @@
 //! `plan` and `deploy`.
 
-use super::step::outcome;
+use super::step::{With, carry_out, outcome};
 use super::{Commands, leader, overriding, success, waits};
 use crate::adapters::materialize::watch::Watching;
+use crate::adapters::store::Store;
 use crate::domain::checks::{Check, Moment};
 use crate::domain::lifecycle::policy::Policy;
+use crate::domain::lifecycle::state::{Awaited, State};
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::plan::{Engine, Plan, Strategy};
 use crate::domain::progress::Reporter;
 use crate::domain::records::deployment::Deployment;
+use crate::domain::records::hold::BackTo;
 use crate::foundation::failure::Class;
 use crate::inputs::settings::{Override, Settings};
 use crate::interfaces::cli::arguments::{self, Deploy, Scope, Target};
 use crate::interfaces::cli::handlers::{Answer, Ending, Handlers};
 use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{DryRunView, OutcomeView, TestedView};
-use crate::operations::deployment::{Until, requested};
+use crate::operations::deployment::{Until, hold, keeping, requested};
 use crate::operations::error::DeploymentError;
-use crate::operations::release::{Driving, Release, ReleaseError, Wishes};
+use crate::operations::release::{Driving, Release, ReleaseError, Wishes, back_to};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +46,18 @@ pub(super) async fn plan(
     let release = commands.fetched(&arguments.target, flags, stop).await?;
     super::warn(&release, output);
     let store = release.store().await?;
-    let wishes = wishes(&release, &arguments.scope);
+    let to = earlier(&release, &store, &arguments.scope).await?;
+    if let Some(to) = &to
+        && let Some(active) = active(&release, &store).await?
+        && back_to::is_swap_back(&active, to)
+    {
+        output.remark(&swaps_back(to));
+    }
+    let release = going_back(release, to.as_ref(), stop).await?;
+    let wishes = Wishes {
+        back_to: to,
+        ..wishes(&release, &arguments.scope)
+    };
     let (plan, folder) = release
         .planned(&store, &wishes, &Reporter::silent(), stop)
         .await?;
@@ -74,15 +88,25 @@ pub(super) async fn deploy(
         .lead(&release.environment)
         .await
         .map_err(ReleaseError::from)?;
-    let active = store
-        .active(&release.environment)
-        .await
-        .map_err(ReleaseError::from)?;
+    let active = active(&release, &store).await?;
     if let Some(active) = &active {
         release.is_planned_here(&active.id, &active.plan)?;
     }
+    let to = earlier(&release, &store, &arguments.scope).await?;
+    if let (Some(to), Some(active)) = (&to, &active)
+        && back_to::is_swap_back(active, to)
+    {
+        output.remark(&swaps_back(to));
+        let with = With {
+            release: &release,
+            store: &store,
+            lead: &lead,
+        };
+        let (verb, is_dry) = (Verb::RollbackAndHold, arguments.dry_run);
+        return carry_out(with, verb, active.clone(), is_dry, output, stop).await;
+    }
     if let Some(active) = &active
-        && (arguments.dry_run || active.awaits().is_some())
+        && (arguments.dry_run || active.awaits().is_some_and(|it| it != Awaited::Look))
     {
         return Err(already_active(active));
     }
@@ -102,10 +126,25 @@ pub(super) async fn deploy(
         Some(active) => finish_interrupted(&release, &driving, active).await,
         None => Ok(()),
     };
-    let wishes = wishes(&release, &arguments.scope);
+    let release = match going_back(release, to.as_ref(), stop).await {
+        Ok(release) => release,
+        Err(error) => {
+            drop(driving);
+            renderer.finish().await;
+            return Err(error);
+        }
+    };
+    let wishes = Wishes {
+        keep: arguments.keep,
+        back_to: to,
+        ..wishes(&release, &arguments.scope)
+    };
     let planned = match is_free {
         Ok(()) => {
             reporter.note(match release.bundle {
+                Some(_) if wishes.back_to.is_some() => {
+                    "planning from what was kept of that release"
+                }
                 Some(_) => "planning from the bundle",
                 None => "planning: dbt parses the project",
             });
@@ -136,6 +175,11 @@ pub(super) async fn deploy(
     if plan.is_empty() {
         renderer.finish().await;
         folder.remove()?;
+        let held = match &wishes.back_to {
+            Some(to) => hold::hold_here(&store, &lead, to, &to.deployment).await,
+            None => hold::lift(&store, &lead).await,
+        };
+        held.map_err(ReleaseError::from)?;
         return nothing_to_do(&release, output);
     }
     let deployment = release
@@ -191,17 +235,26 @@ async fn finish_interrupted(
     driving: &Driving<'_>,
     active: Deployment,
 ) -> Result<(), CommandError> {
-    driving.reporter.note(format!(
-        "the deployment {} was interrupted while {}; finishing it first",
-        active.id, active.state
-    ));
+    let is_kept = active.state == State::Kept;
+    driving.reporter.note(match is_kept {
+        true => format!(
+            "what is kept of the failed deployment {} is dropped first",
+            active.id
+        ),
+        false => format!(
+            "the deployment {} was interrupted while {}; finishing it first",
+            active.id, active.state
+        ),
+    });
     let active = driving
         .store
         .take_up(driving.lead, &active.id)
         .await
         .map_err(ReleaseError::from)?;
-    let (verb, event) =
-        requested::taken_up(driving.store, driving.lead, &active, Verb::Resume).await?;
+    let (verb, event) = match is_kept {
+        true => (Verb::Resume, Some(keeping::makes_way())),
+        false => requested::taken_up(driving.store, driving.lead, &active, Verb::Resume).await?,
+    };
     match release.drive(driving, active, verb.until(), event).await {
         Ok(ended) if ended.state.is_terminal() => Ok(()),
         Ok(waiting) => Err(already_active(&waiting)),
@@ -262,6 +315,43 @@ fn strategy(scope: &Scope) -> Vec<Override> {
         .collect()
 }
 
+/// The deployment under way.
+async fn active(release: &Release, store: &Store) -> Result<Option<Deployment>, ReleaseError> {
+    Ok(store.active(&release.environment).await?)
+}
+
+/// The earlier release to which it goes back, where one is named.
+async fn earlier(
+    release: &Release,
+    store: &Store,
+    scope: &Scope,
+) -> Result<Option<BackTo>, ReleaseError> {
+    let Some(named) = &scope.to else {
+        return Ok(None);
+    };
+    let artifacts = release.artifacts()?;
+    release.earlier(store, &artifacts, named).await.map(Some)
+}
+
+/// The environment with the project as that release had it.
+async fn going_back(
+    release: Release,
+    to: Option<&BackTo>,
+    stop: &CancellationToken,
+) -> Result<Release, CommandError> {
+    Ok(match to {
+        Some(to) => release.going_back(to, stop).await?,
+        None => release,
+    })
+}
+
+fn swaps_back(to: &BackTo) -> String {
+    format!(
+        "the old side still stands and is the release {}: going back to it is a swap back",
+        to.words()
+    )
+}
+
 fn wishes(release: &Release, scope: &Scope) -> Wishes {
     Wishes {
         full: scope.full,
@@ -269,6 +359,8 @@ fn wishes(release: &Release, scope: &Scope) -> Wishes {
         allow: release.allowed(&scope.allow),
         selection: scope.selection.selection(),
         waits_for_promotion: false,
+        keep: None,
+        back_to: None,
     }
 }
 

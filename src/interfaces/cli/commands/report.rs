@@ -9,6 +9,7 @@ use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{
     Advice, Circumstances, DeploymentView, HistoryView, RunsView, ShowView, StatusEntry, StatusView,
 };
+use crate::operations::deployment::{hold, keeping};
 use crate::operations::green::hydrate::Waiting;
 use crate::operations::release::{Release, ReleaseError};
 use std::collections::BTreeSet;
@@ -72,11 +73,18 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         Some(latest) => Waiting::recorded(latest.state, &store.effects(&latest.id).await?)?,
         None => None,
     };
+    let held = hold::held(store, &environment).await?;
+    let kept = match &latest {
+        Some(latest) => keeping::kept(store, latest).await?,
+        None => None,
+    };
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
         daemon: None,
         leader: None,
+        held,
+        kept,
         waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
         advice: latest.as_ref().map(|deployment| {
             Advice::new(
@@ -106,8 +114,15 @@ pub(super) async fn history(commands: &Commands, arguments: &History, output: &O
         .history(arguments.environment.as_deref(), arguments.limit)
         .await
         .map_err(ReleaseError::from)?;
+    let environments: BTreeSet<&String> = deployments.iter().map(|it| &it.environment).collect();
+    let mut held = Vec::new();
+    for environment in environments {
+        let found = hold::held(&store, environment).await;
+        held.extend(found.map_err(ReleaseError::from)?);
+    }
     output.document(&HistoryView {
         deployments: deployments.into_iter().map(DeploymentView::from).collect(),
+        held,
     });
     success()
 }

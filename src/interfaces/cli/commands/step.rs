@@ -2,7 +2,7 @@
 
 use super::{Commands, leader, success, waits};
 use crate::adapters::materialize::watch::Watching;
-use crate::adapters::store::Store;
+use crate::adapters::store::{Lead, Store};
 use crate::domain::lifecycle::state::Asker;
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::progress::Reporter;
@@ -11,7 +11,7 @@ use crate::interfaces::cli::arguments::Step;
 use crate::interfaces::cli::handlers::Answer;
 use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{Advice, Circumstances, DeploymentView, DryRunView, OutcomeView};
-use crate::operations::deployment::requested;
+use crate::operations::deployment::{keeping, requested};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::{Driving, Release, ReleaseError};
 use tokio_util::sync::CancellationToken;
@@ -40,8 +40,41 @@ pub(super) async fn run(
     let Some(deployment) = active else {
         return nothing_active(verb, &release, &store, output).await;
     };
+    let with = With {
+        release: &release,
+        store: &store,
+        lead: &lead,
+    };
+    carry_out(with, verb, deployment, arguments.dry_run, output, stop).await
+}
+
+/// What a verb is carried out with.
+#[derive(Clone, Copy)]
+pub(super) struct With<'a> {
+    /// The environment.
+    pub(super) release: &'a Release,
+    /// The journal.
+    pub(super) store: &'a Store,
+    /// The proof that nobody else works on it.
+    pub(super) lead: &'a Lead,
+}
+
+/// Does what was asked of the deployment under way.
+pub(super) async fn carry_out(
+    with: With<'_>,
+    verb: Verb,
+    deployment: Deployment,
+    dry_run: bool,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let With {
+        release,
+        store,
+        lead,
+    } = with;
     release.is_planned_here(&deployment.id, &deployment.plan)?;
-    let at = requested::stuck_at(&store, &deployment).await?;
+    let at = requested::stuck_at(store, &deployment).await?;
     verb.event(at, Asker::Cli).map_err(DeploymentError::from)?;
     let materialize = release.materialize();
     tokio::select! {
@@ -54,7 +87,7 @@ pub(super) async fn run(
             .into());
         }
     }
-    if arguments.dry_run {
+    if dry_run {
         output.document(&DryRunView {
             command: verb.word().to_owned(),
             environment: release.environment.clone(),
@@ -62,22 +95,29 @@ pub(super) async fn run(
         });
         return success();
     }
-    if verb == Verb::Resume {
+    let is_over = verb == Verb::Resume
+        && keeping::is_over(store, &deployment)
+            .await
+            .map_err(ReleaseError::from)?;
+    if verb == Verb::Resume && !is_over {
         release.is_resumable(&deployment, stop).await?;
     }
     let deployment = store
-        .take_up(&lead, &deployment.id)
+        .take_up(lead, &deployment.id)
         .await
         .map_err(ReleaseError::from)?;
-    let (done, event) = requested::taken_up(&store, &lead, &deployment, verb).await?;
+    let (done, event) = match is_over {
+        true => (verb, Some(keeping::over())),
+        false => requested::taken_up(store, lead, &deployment, verb).await?,
+    };
     let (reporter, news) = Reporter::channel();
     let renderer = output.render(news);
     if done != verb {
         reporter.warning(format!("a daemon accepted to {done}, which is done now"));
     }
     let driving = Driving {
-        store: &store,
-        lead: &lead,
+        store,
+        lead: lead,
         reporter,
         stop,
         watching: Watching::default(),
@@ -87,7 +127,7 @@ pub(super) async fn run(
         .await;
     renderer.finish().await;
     let ended = ended.map_err(|error| CommandError::from(error).under_way())?;
-    outcome(&release, ended, output)
+    outcome(release, ended, output)
 }
 
 /// Running `resume` when nothing is under way changes nothing and is no fault.

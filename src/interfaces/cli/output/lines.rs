@@ -253,7 +253,7 @@ pub(super) fn node_tone(status: &str) -> Tone {
 pub(super) fn state_tone(state: State) -> Tone {
     match state {
         State::Done => Tone::Good,
-        State::Failed | State::Stuck => Tone::Bad,
+        State::Failed | State::Kept | State::Stuck => Tone::Bad,
         State::Unwinding | State::Aborted | State::RollingBack | State::RolledBack => Tone::Warning,
         State::Pending
         | State::Planned

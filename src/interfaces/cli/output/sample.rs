@@ -163,6 +163,8 @@ pub(crate) fn status() -> StatusView {
                 ],
                 false => Vec::new(),
             },
+            held: None,
+            kept: None,
             leader: None,
             environment: environment.to_owned(),
             deployment: Some(deployment),
@@ -174,6 +176,8 @@ pub(crate) fn status() -> StatusView {
             StatusEntry {
                 daemon: None,
                 waiting_for: Vec::new(),
+                held: None,
+                kept: None,
                 leader: None,
                 environment: "dev".to_owned(),
                 deployment: None,
@@ -203,6 +207,7 @@ pub(crate) fn history() -> HistoryView {
                 Some("model.shop.revenue failed\nline 2 is not for a table"),
             ),
         ],
+        held: Vec::new(),
     }
 }
 

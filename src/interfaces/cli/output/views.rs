@@ -8,6 +8,7 @@ pub(crate) mod list;
 mod show;
 mod tested;
 
+use crate::domain::records::kept::Kept;
 use crate::domain::records::subject::Subject;
 use crate::foundation::escape::{visible, visible_lines};
 use crate::foundation::span::{between, moment};
@@ -102,6 +103,9 @@ impl View for StatusView {
                 let more = entry.waiting_for.len() - REASONS;
                 next.push(format!("waits: {more} more"));
             }
+            let held = entry.held.iter();
+            next.extend(held.map(|held| visible(&held.sentence()).into_owned()));
+            next.extend(entry.kept.iter().flat_map(kept));
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));
             next.extend(entry.leader.iter().map(LeaderEntry::line));
             [
@@ -137,7 +141,7 @@ impl View for HistoryView {
                 reason.lines().next().unwrap_or_default().to_owned(),
             ]
         });
-        table(
+        let mut text = table(
             [
                 "DEPLOYMENT",
                 "ENVIRONMENT",
@@ -148,7 +152,16 @@ impl View for HistoryView {
                 "REASON",
             ],
             rows,
-        )
+        );
+        for held in &self.held {
+            let (environment, sentence) = (&held.environment, held.sentence());
+            text.push_str(&format!(
+                "{}: {}\n",
+                visible(environment),
+                visible(&sentence)
+            ));
+        }
+        text
     }
 }
 
@@ -236,6 +249,21 @@ impl Serialize for Loaded {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.settings.without_secrets().serialize(serializer)
     }
+}
+
+/// What is kept of a release that failed, and what to query.
+fn kept(kept: &Kept) -> Vec<String> {
+    let mut lines = vec![
+        format!("kept until {}", moment(kept.until)),
+        format!("schemas: {}", kept.schemas.join(", ")),
+    ];
+    if !kept.clusters.is_empty() {
+        lines.push(format!("clusters: {}", kept.clusters.join(", ")));
+    }
+    let nodes = kept.failed.iter();
+    lines.extend(nodes.map(|node| format!("{}: {}", node.status, node.unique_id)));
+    lines.extend(kept.queries.iter().map(|sql| format!("sql> {sql};")));
+    lines.into_iter().map(|line| visible_lines(&line)).collect()
 }
 
 /// Who is behind something, for a table.

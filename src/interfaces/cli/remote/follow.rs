@@ -9,6 +9,7 @@ use crate::domain::lifecycle::verb::Verb;
 use crate::domain::progress::{Progress, Reporter};
 use crate::domain::records::run::{Outcome, Run};
 use crate::foundation::failure::Class;
+use crate::foundation::span::moment;
 use crate::interfaces::api::document::{Act, Release};
 use crate::interfaces::api::problem::Kind;
 use crate::interfaces::cli::handlers::{Answer, Ending};
@@ -59,6 +60,8 @@ pub(super) struct Followed<'a> {
     client: &'a Client,
     before: Status,
     wish: Wish,
+    /// Whether the release that was wished is a swap back of the deployment under way.
+    swaps_back: bool,
 }
 
 impl<'a> Followed<'a> {
@@ -67,17 +70,18 @@ impl<'a> Followed<'a> {
             client,
             before,
             wish,
+            swaps_back: false,
         }
     }
 
     /// Asks, and shows progress until nothing goes on without a person.
     pub(super) async fn until_it_ends(
-        self,
+        mut self,
         key: &str,
         output: &Output,
         stop: &CancellationToken,
     ) -> Answer {
-        let environment = &self.before.environment;
+        let environment = &self.before.environment.clone();
         // Listened to before anything can happen. Without it the status is enough.
         let mut news = self.client.news(Some(environment)).await.ok();
         let accepted = tokio::select! {
@@ -87,6 +91,7 @@ impl<'a> Followed<'a> {
         let (reporter, progress) = Reporter::channel();
         let renderer = output.render(progress);
         reporter.note(accepted.would);
+        self.swaps_back = self.is_release() && accepted.run.is_none();
         let run = accepted.run.filter(|_| self.is_release());
         let after = self.rest(&mut news, run, &reporter, stop).await;
         renderer.finish().await;
@@ -219,7 +224,7 @@ impl<'a> Followed<'a> {
         };
         // Whatever the daemon began meanwhile, this is about the deployment of the run.
         let deployment = self.client.deployment(id).await?.deployment;
-        if let Some(error) = self.failure(&deployment, run.detail.as_ref()) {
+        if let Some(error) = self.failure(&deployment, run.detail.as_ref(), after) {
             return Err(error);
         }
         let shown = after.deployment.as_ref();
@@ -292,7 +297,7 @@ impl<'a> Followed<'a> {
             self.nothing_to_do(output);
             return Ok(Ending::Success);
         };
-        if let Some(error) = self.failure(&found, after.problem.as_ref()) {
+        if let Some(error) = self.failure(&found, after.problem.as_ref(), &after) {
             return Err(error);
         }
         output.result(&OutcomeView {
@@ -303,7 +308,16 @@ impl<'a> Followed<'a> {
         Ok(Ending::Success)
     }
 
-    fn failure(&self, found: &DeploymentView, problem: Option<&String>) -> Option<CommandError> {
+    fn failure(
+        &self,
+        found: &DeploymentView,
+        problem: Option<&String>,
+        after: &Status,
+    ) -> Option<CommandError> {
+        let until = || {
+            let kept = after.kept.as_ref();
+            kept.map_or_else(String::new, |kept| moment(kept.until))
+        };
         let reason = || {
             let said = found.reason.as_ref().or(problem);
             said.cloned()
@@ -311,13 +325,18 @@ impl<'a> Followed<'a> {
         };
         let id = || found.id.clone();
         let is_forward = match &self.wish {
-            Wish::Release(_) => true,
+            Wish::Release(_) => !self.swaps_back,
             Wish::Act(verb, _) => *verb == Verb::Promote,
         };
         let error = match found.state {
             State::Failed => DeploymentError::Unwound {
                 id: id(),
                 reason: reason(),
+            },
+            State::Kept => DeploymentError::Kept {
+                id: id(),
+                reason: reason(),
+                until: until(),
             },
             State::Stuck => DeploymentError::Stuck(reason()),
             State::Aborted if is_forward => {

@@ -66,6 +66,8 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
             .iter()
             .flat_map(ClusterReadiness::reasons)
             .collect(),
+        held: status.held,
+        kept: status.kept,
         leader: None,
         daemon: Some(DaemonEntry {
             role: status.role,

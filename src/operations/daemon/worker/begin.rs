@@ -4,6 +4,7 @@ use super::{Ended, Leading, lost};
 use crate::adapters::store::{Lead, Store};
 use crate::domain::plan::Plan;
 use crate::domain::progress::Reporter;
+use crate::domain::records::hold::BackTo;
 use crate::domain::records::run::{Cause, NewRun, Outcome, Run};
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::{Class, Classify, with_causes};
@@ -13,6 +14,7 @@ use crate::operations::daemon::request::Start;
 use crate::operations::daemon::status::Activity;
 use crate::operations::daemon::worker::open_runs::Ending;
 use crate::operations::daemon::worker::requests::{Now, Taken};
+use crate::operations::deployment::hold;
 use crate::operations::release::{self, Folder, Release, ReleaseError, Wanted, Wishes};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -299,6 +301,14 @@ impl Leading<'_> {
 
 impl Preparation<'_> {
     async fn plan(self) -> Result<Prepared, ReleaseError> {
+        if begins_by_itself(self.trigger.cause)
+            && let Some(hold) = hold::held(self.store, self.environment).await?
+        {
+            return Ok(Prepared::Ended(Outcome::Skipped, Some(hold.sentence())));
+        }
+        if let Some(named) = &self.trigger.start.to {
+            return self.plan_back(named).await;
+        }
         let fetched = release::Fetched::of(self.wanted, self.stop).await?;
         let revision = fetched.revision().await?;
         if self.trigger.cause == Cause::Change {
@@ -324,6 +334,30 @@ impl Preparation<'_> {
         {
             return Ok(Prepared::Ended(outcome, Some(why)));
         }
+        self.planned(release, None).await
+    }
+
+    /// Plans from what was kept of an earlier release. What the project says now does not matter, as long as it says
+    /// which project it is.
+    async fn plan_back(self, named: &str) -> Result<Prepared, ReleaseError> {
+        let present = match Release::reopen(self.wanted).await {
+            Ok(present) => present,
+            Err(_) => Release::fetch(self.wanted, self.stop).await?,
+        };
+        let artifacts = present.artifacts()?;
+        let to = present.earlier(self.store, &artifacts, named).await?;
+        let release = present.going_back(&to, self.stop).await?;
+        if let Some(revision) = &release.revision {
+            self.store.revise_run(self.lead, self.run, revision).await?;
+        }
+        self.planned(release, Some(to)).await
+    }
+
+    async fn planned(
+        self,
+        release: Release,
+        back_to: Option<BackTo>,
+    ) -> Result<Prepared, ReleaseError> {
         let start = &self.trigger.start;
         let wishes = Wishes {
             full: start.full,
@@ -331,12 +365,19 @@ impl Preparation<'_> {
             allow: release.allowed(&start.allow),
             selection: start.selection.clone(),
             waits_for_promotion: start.waits_for_promotion,
+            keep: start.keep,
+            back_to,
         };
         let (plan, folder) = release
             .planned(self.store, &wishes, &self.reporter, self.stop)
             .await?;
         if plan.is_empty() {
             folder.remove()?;
+            match &wishes.back_to {
+                Some(to) => hold::hold_here(self.store, self.lead, to, self.run).await?,
+                None if begins_by_itself(self.trigger.cause) => {}
+                None => hold::lift(self.store, self.lead).await?,
+            }
             return Ok(Prepared::Ended(Outcome::NothingToDo, None));
         }
         Ok(Prepared::Planned(Box::new(Planned {

@@ -2,18 +2,21 @@
 
 use super::idle::Due;
 use super::{Ended, Leading, Woken, lost};
-use crate::domain::lifecycle::state::Awaited;
+use crate::domain::lifecycle::state::{Awaited, Event};
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::progress::{Progress, Reporter};
 use crate::domain::records::deployment::Deployment;
+use crate::domain::records::kept::Kept;
 use crate::domain::records::run::Cause;
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::Class;
+use crate::foundation::span::between;
 use crate::operations::daemon::status::Activity;
 use crate::operations::daemon::worker::begin::Trigger;
 use crate::operations::daemon::worker::project_change;
 use crate::operations::daemon::worker::requests::{Now, Taken};
 use crate::operations::deployment::engine::Recheck;
+use crate::operations::deployment::keeping;
 use crate::operations::error::DeploymentError;
 use crate::operations::release::{Driving, ReleaseError};
 use jiff::Timestamp;
@@ -30,9 +33,16 @@ impl Leading<'_> {
         let activity = match deployment.awaits() {
             Some(Awaited::Promotion) => Activity::WaitingForPromotion,
             Some(Awaited::Cleanup) => Activity::WaitingForCleanup,
-            Some(Awaited::Help) | None => Activity::WaitingForAPerson,
+            Some(Awaited::Help | Awaited::Look) | None => Activity::WaitingForAPerson,
         };
-        self.worker.change(|status| status.activity = activity);
+        let kept = match keeping::kept(self.store, &deployment).await {
+            Ok(kept) => kept,
+            Err(error) => return self.trouble(&error).await,
+        };
+        self.worker.change(|status| {
+            status.activity = activity;
+            status.kept.clone_from(&kept);
+        });
         let loaded = self.worker.loaded();
         let settings = &loaded.settings;
         let pace = match activity {
@@ -47,6 +57,11 @@ impl Leading<'_> {
         let next_look = || pace.map(|pace| tokio::time::Instant::now() + pace);
         let mut look_at = next_look();
         while self.worker.memory.asked.is_none() {
+            if let Some(kept) = &kept
+                && let Some(event) = self.ends_keeping(kept)
+            {
+                return self.end_keeping(&deployment, event).await;
+            }
             let now = tokio::time::Instant::now();
             if look_at.is_some_and(|at| now >= at) {
                 match activity {
@@ -62,6 +77,15 @@ impl Leading<'_> {
                 continue;
             }
             let due = self.due(Some(&deployment)).await?;
+            if let Due::Release(trigger) = &due
+                && kept.is_some()
+                && self.is_of_another(&deployment).await
+            {
+                // It is made when the way is free.
+                self.worker.memory.next = Some(Trigger::clone(trigger));
+                self.worker.memory.next_at = None;
+                return self.end_keeping(&deployment, keeping::makes_way()).await;
+            }
             if let Due::Release(trigger) = due {
                 // A new commit is found again, and by the look at what waits; a firing is not.
                 if trigger.cause != Cause::Change {
@@ -72,6 +96,10 @@ impl Leading<'_> {
             let pause = match due {
                 Due::In(pause) => pause.min(LONGEST_WAIT),
                 Due::Never | Due::Release(_) => LONGEST_WAIT,
+            };
+            let pause = match &kept {
+                Some(kept) => pause.min(between(Timestamp::now(), kept.until)),
+                None => pause,
             };
             let pause = match look_at {
                 Some(at) => pause.min(at.saturating_duration_since(now)),
@@ -84,6 +112,37 @@ impl Leading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Why what is kept goes now, if it does.
+    fn ends_keeping(&self, kept: &Kept) -> Option<Event> {
+        if self.worker.memory.accepted().is_some() {
+            return Some(keeping::makes_way());
+        }
+        if kept.is_over(Timestamp::now()) {
+            self.lead.acts_for(Subject::Cutover);
+            return Some(keeping::over());
+        }
+        None
+    }
+
+    /// Has what is kept dropped, which the next turn does.
+    async fn end_keeping(&mut self, deployment: &Deployment, event: Event) -> Result<(), Ended> {
+        match self.store.apply(self.lead, &deployment.id, &event).await {
+            Ok(_) => {
+                self.worker.change(|status| status.problem = None);
+                Ok(())
+            }
+            Err(error) => self.trouble(&error).await,
+        }
+    }
+
+    /// Whether the project is another one than that of a deployment.
+    async fn is_of_another(&self, deployment: &Deployment) -> bool {
+        let (wanted, stop) = (self.worker.wanted(), self.worker.stop.child_token());
+        project_change::changed(&wanted, deployment, &stop)
+            .await
+            .is_some()
     }
 
     /// Records that the schedule fired and nothing could be done about it.

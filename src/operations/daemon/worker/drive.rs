@@ -20,7 +20,10 @@ impl Leading<'_> {
     /// Moves the deployment under way on, or waits with it for a decision.
     pub(crate) async fn attend(&mut self, deployment: Deployment) -> Result<(), Ended> {
         let status = DeploymentStatus::of(&deployment);
-        self.worker.change(|shown| shown.deployment = Some(status));
+        self.worker.change(|shown| {
+            shown.deployment = Some(status);
+            shown.kept = None;
+        });
         // One that is stuck, or waits, may not be driven by this process at all.
         self.worker
             .metrics
@@ -28,9 +31,10 @@ impl Leading<'_> {
         self.worker
             .metrics
             .decision(&self.worker.environment, deployment.asks);
+        self.show_hold().await?;
         self.find_run(&deployment).await?;
         let memory = &self.worker.memory;
-        let is_at_rest = deployment.state == State::Stuck
+        let is_at_rest = matches!(deployment.state, State::Stuck | State::Kept)
             || memory
                 .rested
                 .as_ref()
@@ -190,6 +194,14 @@ impl Leading<'_> {
             self.worker.memory.asked = None;
             self.worker.show_problem(&error);
             return self.came_to_rest(&now, Some(with_causes(&error))).await;
+        }
+        if now.state == State::Kept {
+            // What was asked meanwhile is still to be done; it was tried once more already.
+            if self.worker.memory.asked == Some(Verb::Resume) {
+                self.worker.memory.asked = None;
+            }
+            self.worker.show_problem(&error);
+            return self.came_to_rest(&now, None).await;
         }
         match error.class() {
             // Whatever was asked is tried again: others changed the catalog, or something is away.

@@ -10,6 +10,7 @@ use crate::operations::daemon::request::Start;
 use crate::operations::daemon::status::{Activity, DeploymentStatus};
 use crate::operations::daemon::worker::begin::Trigger;
 use crate::operations::daemon::worker::requests::Now;
+use crate::operations::deployment::hold;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,7 @@ impl Leading<'_> {
     }
 
     async fn show_idle(&mut self) -> Result<(), Ended> {
+        self.show_hold().await?;
         let latest = match self.store.latest(&self.worker.environment).await {
             Ok(latest) => latest,
             Err(error) => return self.trouble(&error).await,
@@ -70,9 +72,23 @@ impl Leading<'_> {
                 false => Activity::Idle,
             };
             status.readiness.clear();
+            status.kept = None;
             status.deployment = latest.as_ref().map(DeploymentStatus::of);
         });
         Ok(())
+    }
+
+    /// Shows whether the environment is held back at an earlier release.
+    pub(super) async fn show_hold(&mut self) -> Result<(), Ended> {
+        match hold::held(self.store, &self.worker.environment).await {
+            Ok(held) => {
+                let environment = &self.worker.environment;
+                self.worker.metrics.held(environment, held.is_some());
+                self.worker.change(|status| status.held = held);
+                Ok(())
+            }
+            Err(error) => self.trouble(&error).await,
+        }
     }
 
     /// What is due now, or when the next thing is. While a deployment is under way, a run that was

@@ -67,7 +67,9 @@ impl Leading<'_> {
                     .iter()
                     .find(|run| run.outcome.is_some_and(says_something))
                     .and_then(|run| run.revision.as_deref());
-                if handled == Some(word.as_str()) {
+                // What is held back is not released by itself, whatever the project says.
+                let is_held = self.worker.is_held();
+                if handled == Some(word.as_str()) || is_held {
                     Due::In(poll)
                 } else {
                     Due::Release(Box::new(Trigger::by(Cause::Change, None)))
@@ -87,6 +89,10 @@ pub(crate) async fn changed(
     deployment: &Deployment,
     stop: &CancellationToken,
 ) -> Option<String> {
+    // What goes back is not what the project is at, and is to be so.
+    if deployment.request.back_to.is_some() {
+        return None;
+    }
     let planned = deployment.request.revision.as_deref()?;
     match release::resolve(wanted, stop).await {
         Ok(revision) if revision.as_str() == planned => None,

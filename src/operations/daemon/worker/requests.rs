@@ -7,12 +7,14 @@ use crate::domain::lifecycle::verb::Verb;
 use crate::domain::records::deployment::Deployment;
 use crate::domain::records::run::{AskedUnder, NewRun, Outcome, Run};
 use crate::domain::records::subject::Subject;
+use crate::foundation::failure::{Class, Classify, with_causes};
 use crate::operations::daemon::request::{
     Accepted, Command, Declined, Idempotency, Request, Start,
 };
 use crate::operations::daemon::worker::begin::Trigger;
 use crate::operations::deployment::requested;
 use crate::operations::error::DeploymentError;
+use crate::operations::release::back_to;
 
 /// What the worker is doing when a request comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +64,10 @@ impl Leading<'_> {
         }
         tracing::info!(?command, "asked");
         // The answer to what begins a run is recorded with that.
-        let is_recorded = matches!(command, Command::Start(_));
+        let is_start = matches!(command, Command::Start(_));
         let decided = self.decide(command, now, idempotency.as_ref()).await;
+        let begins_a_run = |accepted: &Accepted| is_start && accepted.run.is_some();
+        let is_recorded = matches!(&decided, Ok((accepted, _)) if begins_a_run(accepted));
         if let (Some(asked), Ok((accepted, _)), false) = (&idempotency, &decided, is_recorded) {
             let remembered = self
                 .store
@@ -147,16 +151,29 @@ impl Leading<'_> {
         if let Some(run) = self.worker.memory.accepted() {
             return busy(format!("the run {run}"), "waiting");
         }
+        if let (Some(named), Some(active)) = (&start.to, &active)
+            && self.is_swap_back(active, named).await?
+        {
+            let by = Asker::Api;
+            let subject = start.subject.clone().unwrap_or(Subject::Cutover);
+            let verb = Verb::RollbackAndHold;
+            self.keep(active, verb, by, subject).await?;
+            let accepted = self.accepted(None, Some(active.id.clone()), &verb.would(active.state));
+            return Ok((accepted, Taken::Act));
+        }
         let stale = self.worker.memory.stale.clone();
         if let Some(active) = &active
             && !(active.state == State::Ready && stale.is_some())
+            && active.state != State::Kept
         {
             return busy(
                 format!("the deployment {}", active.id),
                 active.state.as_str(),
             );
         }
+        let is_kept = active.as_ref().is_some_and(|it| it.state == State::Kept);
         let would = match active {
+            Some(_) if is_kept => "drop what is kept of the failed release, then plan and release",
             Some(_) => "give up what is ready but stale, and release anew",
             None => "plan and release",
         };
@@ -190,10 +207,29 @@ impl Leading<'_> {
             start,
         });
         self.worker.memory.next_at = None;
-        if active.is_some() {
+        // What is kept makes way when it is attended to next, since a run was accepted.
+        if active.is_some() && !is_kept {
             self.worker.memory.asked = Some(Verb::Abort);
         }
         Ok((self.accepted(Some(id), None, would), Taken::Act))
+    }
+
+    /// Whether the way back to the named release is a swap back of the deployment under way.
+    async fn is_swap_back(&self, active: &Deployment, named: &str) -> Result<bool, Declined> {
+        if active.state != State::Soaking {
+            return Ok(false);
+        }
+        let looked = async {
+            let release = self.worker.open().await?;
+            let artifacts = release.artifacts()?;
+            release.earlier(self.store, &artifacts, named).await
+        };
+        match looked.await {
+            Ok(to) => Ok(back_to::is_swap_back(active, &to)),
+            // Which one is meant is said when it is planned.
+            Err(error) if error.class() == Class::Refused => Ok(false),
+            Err(error) => Err(Declined::Store(with_causes(&error))),
+        }
     }
 
     /// Gives up the run that is planned, or waits for its turn; in the journal before it is answered.
@@ -282,7 +318,8 @@ impl Leading<'_> {
         by: Asker,
         subject: Subject,
     ) -> Result<(), Declined> {
-        let goes_on_anyway = verb == Verb::Resume && active.state != State::Stuck;
+        let goes_on_anyway =
+            verb == Verb::Resume && !matches!(active.state, State::Stuck | State::Kept);
         if self.worker.memory.asked != Some(verb) && !goes_on_anyway {
             let asked = Event::Asked { verb, by };
             let applied = self.store.apply_by(self.lead, &active.id, &asked, &subject);

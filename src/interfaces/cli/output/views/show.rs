@@ -233,6 +233,11 @@ fn event_sentence(event: &Event) -> String {
         Event::Soaked => "soak ended".to_owned(),
         Event::CleanedUp => "cleaned up".to_owned(),
         Event::StepFailed { reason } => format!("step failed: {reason}"),
+        Event::StepKept { reason, until } => {
+            format!("step failed, kept until {}: {reason}", moment(*until))
+        }
+        Event::Retried => "tried once more".to_owned(),
+        Event::KeepingEnded { why } => format!("not kept any longer: {why}"),
         Event::AbortRequested => "abort requested".to_owned(),
         Event::UnwoundAfterFailure | Event::UnwoundAfterAbort => "candidate dropped".to_owned(),
         Event::Degraded { reason } => format!("degraded: {reason}"),
@@ -245,10 +250,12 @@ fn event_sentence(event: &Event) -> String {
             reason,
             cause,
             forced,
+            held,
         } => {
             let by = cause.map(Asker::as_str);
             let forced = forced.then_some("ready or not");
-            let how: Vec<&str> = by.into_iter().chain(forced).collect();
+            let held = held.then_some("held there");
+            let how: Vec<&str> = by.into_iter().chain(forced).chain(held).collect();
             match how.is_empty() {
                 true => format!("rollback requested: {reason}"),
                 false => format!("rollback requested ({}): {reason}", how.join(", ")),
