@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn it_is_read_as_it_is_written() {
-        let keep = |minutes| OnFailure::Keep(Span(Duration::from_secs(minutes * 60)));
+        let keep = |minutes: u64| OnFailure::Keep(Span(Duration::from_secs(minutes * 60)));
         for (text, expected) in [
             ("unwind", OnFailure::Unwind),
             ("keep", keep(120)),

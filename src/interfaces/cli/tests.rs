@@ -121,6 +121,7 @@ impl Handlers for Fake {
     async fn config_show(&self, output: &Output, _: &Stop) -> Answer {
         output.document(&crate::interfaces::record::HistoryView {
             deployments: Vec::new(),
+            held: Vec::new(),
         });
         self.note("config show")
     }

@@ -308,6 +308,7 @@ mod tests {
             reason: "because".to_owned(),
             cause: Some(cause),
             forced,
+            held: false,
         }
     }
 
