@@ -20,6 +20,7 @@ pub use advice::{Advice, Circumstances};
 pub use baseline::{BaselineLive, BaselineView, ExportView, ForgetView, ImportView, PointerView};
 pub use ci::{CornersView, TakenDownView};
 pub use compiled::CompiledView;
+pub use diff::DiffView;
 pub use gc::GcView;
 pub use tested::{TestVerdict, TestedView};
 
@@ -27,6 +28,7 @@ mod advice;
 mod baseline;
 mod ci;
 mod compiled;
+mod diff;
 mod gc;
 mod show;
 mod tested;

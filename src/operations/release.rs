@@ -37,6 +37,8 @@ pub use revision::{Fetched, Revision, resolve};
 mod compiling;
 /// A `profiles.yml` from the configuration.
 mod connection;
+/// The data diff of the deployment under way.
+mod diff;
 /// What in production is not as it was promoted.
 mod drifts;
 /// The size in which green is hydrated.

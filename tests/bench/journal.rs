@@ -133,6 +133,7 @@ fn deployment() -> NewDeployment {
             bootstrap: false,
             revision: None,
             checks: Vec::new(),
+            diff: None,
         },
     }
 }

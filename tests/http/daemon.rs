@@ -162,6 +162,7 @@ pub fn deployment(environment: &str) -> NewDeployment {
         request: cutover::domain::records::deployment::Request {
             revision: None,
             checks: Vec::new(),
+            diff: None,
             kind: Kind::Full,
             promotion: Policy::Automatic,
             cleanup: Policy::Automatic,

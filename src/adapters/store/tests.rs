@@ -132,6 +132,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             bootstrap: true,
             revision: None,
             checks: Vec::new(),
+            diff: None,
         },
     }
 }

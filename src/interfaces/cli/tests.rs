@@ -1,3 +1,4 @@
+use super::arguments::diff::Diff;
 use super::arguments::{
     Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
     Compile, Deploy, Global, History, Ls, OutputFormat, Plan, Rollback, Show, Status, Step,
@@ -66,6 +67,9 @@ impl Handlers for Fake {
     }
     async fn history(&self, _: &History, _: &Output, _: &Stop) -> Answer {
         self.note("history")
+    }
+    async fn diff(&self, _: &Diff, _: &Output, _: &Stop) -> Answer {
+        self.note("diff")
     }
     async fn show(&self, _: &Show, _: &Output, _: &Stop) -> Answer {
         self.note("show")

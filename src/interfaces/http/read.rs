@@ -9,9 +9,10 @@ use crate::domain::records::deployment::Deployment;
 use crate::domain::records::run::Run;
 use crate::interfaces::api::document::{Environments, Events, Health, Runs};
 use crate::interfaces::api::problem::{Kind, Problem};
-use crate::interfaces::record::{DeploymentView, EventView, HistoryView, ShowView};
+use crate::interfaces::record::{DeploymentView, DiffView, EventView, HistoryView, ShowView};
 use crate::operations::ci::name::{CornerName, NotAName};
 use crate::operations::daemon::status::Status;
+use crate::operations::deployment::diff::Recorded;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
@@ -234,6 +235,28 @@ pub(super) async fn deployment(
     let effects = store.effects(&deployment.id).await.map_err(failed)?;
     let view = ShowView::new(deployment, events, effects).map_err(failed)?;
     Ok(Json(view))
+}
+
+/// The data diff of the deployment under way, or else of the last one.
+pub(super) async fn diff(
+    State(app): State<Arc<App>>,
+    Extension(caller): Asked,
+    name: Named,
+) -> Result<Json<DiffView>, Problem> {
+    let name = named(name)?;
+    let store = store(&app, &caller, &name)?;
+    let failed = |error| Problem::store(&error);
+    let active = store.active(&name).await.map_err(failed)?;
+    let deployment = match active {
+        Some(active) => Some(active),
+        None => store.latest(&name).await.map_err(failed)?,
+    };
+    let deployment = deployment.ok_or_else(|| Problem::no_deployment(&name))?;
+    let effects = store.effects(&deployment.id).await.map_err(failed)?;
+    Ok(Json(DiffView {
+        deployment: DeploymentView::from(&deployment),
+        diff: Recorded::of(&effects).map_err(failed)?,
+    }))
 }
 
 pub(super) async fn events(

@@ -29,7 +29,7 @@ use verdict::Finding;
 pub use verdict::{Outcome, Verdict};
 
 /// Where a relation stands on each side.
-mod places;
+pub(super) mod places;
 /// What the numbers mean.
 mod verdict;
 

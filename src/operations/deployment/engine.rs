@@ -7,7 +7,7 @@
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::{baseline, checks, replace};
+use super::{baseline, checks, diff, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;
 use crate::domain::lifecycle::policy::Policy;
@@ -325,6 +325,7 @@ impl<'a> Engine<'a> {
             State::Verifying => {
                 self.test().await?;
                 checks::before(context, deployment).await?;
+                diff::before(context, deployment).await?;
                 baseline::keep(context, deployment).await?;
                 cutover::rehearse(context, deployment).await?;
                 Ok(Event::Verified)
@@ -398,6 +399,7 @@ impl<'a> Engine<'a> {
                     .test_in_place(&deployment.plan, &name)
                     .await?;
                 checks::before(context, deployment).await?;
+                diff::before(context, deployment).await?;
                 baseline::unmoved(context, deployment).await?;
                 replace::verify(context, deployment).await?;
                 Ok(Event::Verified)

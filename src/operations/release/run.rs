@@ -7,6 +7,7 @@ use crate::adapters::materialize::Materialize;
 use crate::adapters::materialize::cost::Counts;
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::{Lead, Store, StoreError};
+use crate::domain::diff;
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::Event;
 use crate::domain::plan::refusal::RefusalName;
@@ -156,6 +157,7 @@ impl Release {
             bootstrap: wishes.bootstrap,
             revision: self.revision.clone(),
             checks: self.settings.checks.clone(),
+            diff: (self.settings.diff.mode != diff::Mode::Off).then(|| self.settings.diff.clone()),
         }
     }
 
@@ -314,7 +316,11 @@ impl Release {
         Ok(taken?)
     }
 
-    fn parts(&self, driving: &Driving<'_>, deployment: &Deployment) -> Result<Parts, ReleaseError> {
+    pub(super) fn parts(
+        &self,
+        driving: &Driving<'_>,
+        deployment: &Deployment,
+    ) -> Result<Parts, ReleaseError> {
         let folder = self.runs().join(&deployment.id);
         Ok(Parts {
             builds: self.builds(&folder, &driving.reporter, driving.stop)?,
@@ -323,7 +329,7 @@ impl Release {
         })
     }
 
-    fn context<'a>(&'a self, driving: &Driving<'a>, parts: &'a Parts) -> Context<'a> {
+    pub(super) fn context<'a>(&'a self, driving: &Driving<'a>, parts: &'a Parts) -> Context<'a> {
         Context {
             materialize: &parts.materialize,
             artifacts: &parts.artifacts,
@@ -357,10 +363,10 @@ fn superseded(lead: &Lead) -> ReleaseError {
 }
 
 /// What is opened for each drive.
-struct Parts {
-    builds: Builds,
-    materialize: Materialize,
-    artifacts: Artifacts,
+pub(super) struct Parts {
+    pub(super) builds: Builds,
+    pub(super) materialize: Materialize,
+    pub(super) artifacts: Artifacts,
 }
 
 /// What a deployment is driven with.

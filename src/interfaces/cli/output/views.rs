@@ -3,6 +3,7 @@
 mod baseline;
 mod ci;
 mod compiled;
+mod diff;
 mod gc;
 pub(crate) mod list;
 mod show;
