@@ -134,6 +134,9 @@ pub struct StatusEntry {
     /// What it waits for to be ready: the object, the figure, the limit and since when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<String>,
+    /// How the last data diff of the deployment went, in one line; where the journal was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
     /// What the daemon says of it, where one was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daemon: Option<DaemonEntry>,

@@ -12,7 +12,6 @@ use crate::interfaces::api::problem::{Kind, Problem};
 use crate::interfaces::record::{DeploymentView, DiffView, EventView, HistoryView, ShowView};
 use crate::operations::ci::name::{CornerName, NotAName};
 use crate::operations::daemon::status::Status;
-use crate::operations::deployment::diff::Recorded;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
@@ -253,10 +252,8 @@ pub(super) async fn diff(
     };
     let deployment = deployment.ok_or_else(|| Problem::no_deployment(&name))?;
     let effects = store.effects(&deployment.id).await.map_err(failed)?;
-    Ok(Json(DiffView {
-        deployment: DeploymentView::from(&deployment),
-        diff: Recorded::of(&effects).map_err(failed)?,
-    }))
+    let view = DiffView::new(&deployment, &effects);
+    Ok(Json(view.map_err(failed)?))
 }
 
 pub(super) async fn events(

@@ -1,8 +1,10 @@
 //! What a deployment's data differs by.
 
 use super::DeploymentView;
+use crate::adapters::store::StoreError;
 use crate::domain::checks::Relation;
 use crate::domain::diff::Record;
+use crate::domain::records::deployment::{Deployment, Effect};
 use crate::operations::deployment::diff::Recorded;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,17 @@ pub struct DiffView {
 }
 
 impl DiffView {
+    /// What these effects of a deployment say.
+    ///
+    /// # Errors
+    /// Records that cannot be read.
+    pub fn new(deployment: &Deployment, effects: &[Effect]) -> Result<Self, StoreError> {
+        Ok(Self {
+            deployment: DeploymentView::from(deployment),
+            diff: Recorded::of(effects)?,
+        })
+    }
+
     /// Only these relations; all of them without any.
     #[must_use]
     pub fn only(&self, relations: &[Relation]) -> Self {

@@ -10,8 +10,8 @@ use crate::foundation::failure::Class;
 use crate::interfaces::cli::arguments::diff::Diff;
 use crate::interfaces::cli::handlers::{Answer, Ending};
 use crate::interfaces::cli::{CommandError, Output};
-use crate::interfaces::record::{DeploymentView, DiffView};
-use crate::operations::deployment::diff::{Recorded, Wanted, moment};
+use crate::interfaces::record::DiffView;
+use crate::operations::deployment::diff::{Wanted, moment};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::{Driving, Release, ReleaseError};
 use tokio_util::sync::CancellationToken;
@@ -111,10 +111,8 @@ async fn latest(release: &Release, store: &Store) -> Result<Deployment, CommandE
 async fn view(store: &Store, deployment: &Deployment) -> Result<DiffView, CommandError> {
     let effects = store.effects(&deployment.id).await;
     let effects = effects.map_err(ReleaseError::from)?;
-    Ok(DiffView {
-        deployment: DeploymentView::from(deployment),
-        diff: Recorded::of(&effects).map_err(ReleaseError::from)?,
-    })
+    let view = DiffView::new(deployment, &effects);
+    Ok(view.map_err(ReleaseError::from)?)
 }
 
 /// Prints what is on record, limited to the relations that were asked for.

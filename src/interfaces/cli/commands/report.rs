@@ -9,6 +9,7 @@ use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{
     Advice, Circumstances, DeploymentView, HistoryView, RunsView, ShowView, StatusEntry, StatusView,
 };
+use crate::operations::deployment::diff::Recorded;
 use crate::operations::green::hydrate::Waiting;
 use crate::operations::release::{Release, ReleaseError};
 use std::collections::BTreeSet;
@@ -68,15 +69,21 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         Some(active) => Some(active),
         None => store.latest(&environment).await?,
     };
+    let effects = match &latest {
+        Some(latest) => store.effects(&latest.id).await?,
+        None => Vec::new(),
+    };
     let waiting = match &latest {
-        Some(latest) => Waiting::recorded(latest.state, &store.effects(&latest.id).await?)?,
+        Some(latest) => Waiting::recorded(latest.state, &effects)?,
         None => None,
     };
+    let diff = Recorded::of(&effects)?;
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
         daemon: None,
         leader: None,
+        diff: diff.all().last().map(|(_, record)| record.summary()),
         waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
         advice: latest.as_ref().map(|deployment| {
             Advice::new(

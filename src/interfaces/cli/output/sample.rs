@@ -12,6 +12,7 @@ use crate::interfaces::record::{
     HistoryView, OutcomeView, ShowView, StatusEntry, StatusView, Verdict,
 };
 use crate::operations::deployment::checks::{self, Outcome};
+use crate::operations::deployment::diff::Recorded;
 use crate::planning::planner::render::sample::shop;
 use serde_json::json;
 
@@ -156,6 +157,7 @@ pub(crate) fn status() -> StatusView {
         };
         StatusEntry {
             daemon: None,
+            diff: None,
             waiting_for: match state == State::Hydrating {
                 true => vec![
                     "marts.revenue is not hydrated, since 10:00:00 UTC (cluster compute)"
@@ -174,6 +176,7 @@ pub(crate) fn status() -> StatusView {
             StatusEntry {
                 daemon: None,
                 waiting_for: Vec::new(),
+                diff: None,
                 leader: None,
                 environment: "dev".to_owned(),
                 deployment: None,
@@ -239,6 +242,7 @@ pub(crate) fn show() -> ShowView {
             ),
             event(5, 192, Event::UnwoundAfterFailure, State::Failed),
         ],
+        diff: Recorded::default(),
         checks: vec![CheckedView {
             moment: Moment::Before,
             outcome: Outcome {

@@ -103,6 +103,8 @@ impl View for StatusView {
                 let more = entry.waiting_for.len() - REASONS;
                 next.push(format!("waits: {more} more"));
             }
+            let diff = entry.diff.as_ref();
+            next.extend(diff.map(|diff| format!("data diff: {}", visible(diff))));
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));
             next.extend(entry.leader.iter().map(LeaderEntry::line));
             [
