@@ -7,7 +7,7 @@
 //!    under what is left of the relation's time and of all relations' time.
 //! 5. What has no answer has an outcome that says so. Only a lost connection is an error, after which it is asked again.
 //!
-//! Durable is what `record` is given, after each relation.
+//! Nothing of it is durable here: whoever asks keeps what each relation came to.
 
 use crate::adapters::materialize::diff::{self as questions, Both, Found};
 use crate::adapters::materialize::{Materialize, MaterializeError, Session, Statement};
@@ -130,6 +130,12 @@ impl<'a> Comparing<'a> {
         self.record.put(entry.clone());
         self.record.complete = self.left.len() == 0;
         Ok(Some(entry))
+    }
+
+    /// The relation whose turn is next.
+    #[must_use]
+    pub fn upcoming(&self) -> Option<&'a Subject> {
+        self.left.as_slice().first().map(|(subject, _)| *subject)
     }
 
     /// What is known so far.

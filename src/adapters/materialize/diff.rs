@@ -231,13 +231,21 @@ fn aggregated(name: &str, parts: &[String], from: &str) -> String {
 #[must_use]
 pub fn counts(both: &Both<'_>) -> Statement {
     let filter = both.filter();
-    let Both { blue, green, .. } = both;
-    Statement::new(
-        "data diff counts",
-        format!(
-            "SELECT (SELECT count(*) FROM {blue}{filter})::text, (SELECT count(*) FROM {green}{filter})::text"
-        ),
-    )
+    counted("data diff counts", &[&both.blue, &both.green], &filter)
+}
+
+/// Counts the rows of relations, in one statement and so at one moment.
+#[must_use]
+pub fn rows(relations: &[&Qualified<'_>]) -> Statement {
+    counted("count rows", relations, "")
+}
+
+fn counted(label: &'static str, relations: &[&Qualified<'_>], filter: &str) -> Statement {
+    let counts: Vec<String> = relations
+        .iter()
+        .map(|name| format!("(SELECT count(*) FROM {name}{filter})::text"))
+        .collect();
+    Statement::new(label, format!("SELECT {}", counts.join(", ")))
 }
 
 /// Counts, of each side, the values of the key that several rows have. Asked before anything is joined by it.

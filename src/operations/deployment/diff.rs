@@ -1,14 +1,14 @@
 //! The data diff of a deployment: before the swap by itself where that is configured, and whenever somebody asks.
 //!
-//! Durable is the record, an effect that is finished anew after each relation. A process that died goes on behind the
-//! last relation on record, as long as both sides are the objects that it was about.
+//! Durable is what each relation came to, an effect of its own. A process that died goes on behind the last one on
+//! record, as long as both sides are the objects that it was about.
 
 use super::checks::places::Places;
 use super::replace;
 use crate::adapters::store::StoreError;
 use crate::domain::catalog::ObjectKind;
 use crate::domain::checks::{Moment, Relation, Side};
-use crate::domain::diff::{Diff, Entry, Mode, Record, Verdict, choose};
+use crate::domain::diff::{Diff, Entry, Mode, Outcome, Record, Verdict, choose};
 use crate::domain::lifecycle::state::State;
 use crate::domain::plan::{Plan, PlannedNode, Strategy};
 use crate::domain::records::deployment::{Deployment, Effect};
@@ -46,8 +46,19 @@ impl Recorded {
     /// When a record cannot be read.
     pub fn of(effects: &[Effect]) -> Result<Self, StoreError> {
         let record = |moment| -> Result<Option<Record>, StoreError> {
-            let effect = effects.iter().find(|effect| effect.key == key_of(moment));
-            effect.map_or(Ok(None), Effect::result_as)
+            let (whole, part) = keys_of(moment);
+            let Some(whole) = effects.iter().find(|effect| effect.key == whole) else {
+                return Ok(None);
+            };
+            let mut record = Record::default();
+            for effect in effects.iter().filter(|effect| effect.key.starts_with(part)) {
+                // One without a result was being compared when its process ended.
+                if let Some(entry) = effect.result_as()? {
+                    record.put(entry);
+                }
+            }
+            record.complete = whole.result_as()?.unwrap_or(false);
+            Ok(Some(record))
         };
         Ok(Self {
             before: record(Moment::Before)?,
@@ -68,10 +79,11 @@ impl Recorded {
     }
 }
 
-fn key_of(moment: Moment) -> &'static str {
+/// The effect of all relations, and what begins those of one.
+fn keys_of(moment: Moment) -> (&'static str, &'static str) {
     match moment {
-        Moment::Before => key::DIFF,
-        Moment::Soak => key::DIFF_SOAK,
+        Moment::Before => (key::DIFF, key::DIFF_OF),
+        Moment::Soak => (key::DIFF_SOAK, key::DIFF_SOAK_OF),
     }
 }
 
@@ -142,34 +154,27 @@ pub async fn run(
     wanted: &Wanted,
 ) -> Result<Record, DeploymentError> {
     let subjects = subjects(deployment, moment, wanted)?;
-    let key = key_of(moment);
-    let begun = context.begin(deployment, key, &wanted.diff).await?;
-    let known: Record = begun.result_as()?.unwrap_or_default();
-    let usable = match wanted.again {
+    let (whole, part) = keys_of(moment);
+    context.begin(deployment, whole, &wanted.diff).await?;
+    let known = match wanted.again {
         true => Record::default(),
-        false => known.clone(),
+        false => {
+            let effects = context.store.effects(&deployment.id).await?;
+            let recorded = Recorded::of(&effects)?;
+            let known = recorded.all().find(|(then, _)| *then == moment);
+            known.map(|(_, record)| record.clone()).unwrap_or_default()
+        }
     };
     context.materialize.session_patiently().await?;
     let server = Server {
         materialize: context.materialize,
         database: &deployment.plan.database,
     };
-    // What nobody asks about now stays as it is.
-    let others = |entry: &&Entry| !subjects.iter().any(|one| one.node == entry.node);
-    let others: Vec<Entry> = known.entries.iter().filter(others).cloned().collect();
-    let is_part = !wanted.relations.is_empty();
     let total = wanted.diff.total_timeout.0;
-    let mut comparing = Comparing::begin(server, &subjects, total, &usable).await?;
-    let whole = |record: &Record| {
-        let mut all = record.clone();
-        others.iter().for_each(|entry| all.put(entry.clone()));
-        all.complete = match is_part {
-            true => known.complete,
-            false => record.complete,
-        };
-        all
-    };
-    loop {
+    let mut comparing = Comparing::begin(server, &subjects, total, &known).await?;
+    while let Some(next) = comparing.upcoming() {
+        let key = format!("{part}{}", next.node);
+        context.begin(deployment, &key, &next.asked).await?;
         let entry = tokio::select! {
             entry = comparing.next() => entry?,
             () = context.cancel.cancelled() => {
@@ -177,14 +182,14 @@ pub async fn run(
                 None
             }
         };
-        // Also what was on record already: it is whole now.
-        let all = whole(comparing.record());
-        context.finish(deployment, key, &all).await?;
-        match entry {
-            Some(entry) => tell(context, &entry),
-            None => return Ok(comparing.record().clone()),
-        }
+        let Some(entry) = entry else { break };
+        context.finish(deployment, &key, &entry).await?;
+        tell(context, &entry);
     }
+    if wanted.relations.is_empty() {
+        context.finish(deployment, whole, &true).await?;
+    }
+    Ok(comparing.record().clone())
 }
 
 fn tell(context: &Context<'_>, entry: &Entry) {
@@ -194,7 +199,19 @@ fn tell(context: &Context<'_>, entry: &Entry) {
             let against = entry.against.join(", ");
             context.reporter.warning(format!("{text} ({against})"));
         }
-        Verdict::NotJudged | Verdict::Within => context.reporter.note(text),
+        // Of many relations most are as they were, and the summary says so.
+        Verdict::NotJudged | Verdict::Within => match entry.outcome {
+            Outcome::Equal | Outcome::New => {}
+            Outcome::Different
+            | Outcome::CountsOnly
+            | Outcome::TimedOut
+            | Outcome::NotReached
+            | Outcome::Refused
+            | Outcome::Missing
+            | Outcome::NoColumns
+            | Outcome::NoCluster
+            | Outcome::Unreadable => context.reporter.note(text),
+        },
     }
 }
 
