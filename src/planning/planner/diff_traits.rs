@@ -184,7 +184,7 @@ mod tests {
                 json!({}),
             ),
         ];
-        let found = of(&manifest(&nodes));
+        let found = of(&manifest(nodes));
         let keys = &found["model.shop.totals"].keys;
         let expected = [vec!["a", "b"], vec!["u"], vec!["id"], vec!["c", "d"]];
         assert_eq!(*keys, expected);
@@ -200,13 +200,13 @@ mod tests {
             },
             "config": {"materialized": "view", "meta": {"cutover": {"diff": {"kee": ["a"]}}}},
         }))];
-        let found = of(&manifest(&nodes));
+        let found = of(&manifest(nodes));
         let traits = &found["model.shop.totals"];
         assert_eq!(traits.masked.columns, ["mail", "name"]);
         assert!(!traits.masked.all);
         assert!(traits.faults[0].contains("kee"), "{:?}", traits.faults);
         let whole = [model(json!({"meta": {"sensitive": "yes"}}))];
-        assert!(of(&manifest(&whole))["model.shop.totals"].masked.all);
-        assert!(of(&manifest(&[model(json!({}))])).is_empty());
+        assert!(of(&manifest(whole))["model.shop.totals"].masked.all);
+        assert!(of(&manifest([model(json!({}))])).is_empty());
     }
 }
