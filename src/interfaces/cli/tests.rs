@@ -162,6 +162,7 @@ async fn each_command_reaches_its_handler() {
         "status",
         "history",
         "show 0198c3f2",
+        "diff --relation marts.totals",
         "ls",
         "check",
         "gc",
@@ -190,6 +191,7 @@ async fn each_command_reaches_its_handler() {
     let expected: Vec<String> = commands
         .map(|c| {
             c.replace(" 0198c3f2", "")
+                .replace(" --relation marts.totals", "")
                 .replace(" --manifest m", "")
                 .replace("export d", "export")
                 .replace("forget e", "forget")
