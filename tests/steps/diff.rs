@@ -127,6 +127,8 @@ async fn rows_that_differ_are_counted_by_key_and_column_and_shown_without_what_i
         .says("15 → 16");
     let text = world.cutover_text(&["show", &id]).await.exits(0);
     text.says("New side against production");
+    let status = world.cutover(&["status"]).await.exits(0).document();
+    assert_eq!(status["environments"][0]["diff"], "3 equal, 2 different");
     let page = world
         .cutover_text(&["diff", "--recorded", "--format", "markdown"])
         .await;

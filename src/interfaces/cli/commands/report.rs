@@ -61,7 +61,26 @@ async fn entry(
             .await
             .map_err(ReleaseError::from)?,
     };
-    Ok(StatusEntry { leader, ..entry })
+    let diff = last_diff(store, entry.deployment.as_ref()).await;
+    let diff = diff.map_err(ReleaseError::from)?;
+    Ok(StatusEntry {
+        leader,
+        diff,
+        ..entry
+    })
+}
+
+/// How the last data diff of a deployment went, as the journal has it.
+async fn last_diff(
+    store: &Store,
+    deployment: Option<&DeploymentView>,
+) -> Result<Option<String>, StoreError> {
+    let Some(deployment) = deployment else {
+        return Ok(None);
+    };
+    let recorded = Recorded::of(&store.effects(&deployment.id).await?)?;
+    let last = recorded.all().last();
+    Ok(last.map(|(_, record)| record.summary()))
 }
 
 async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, StoreError> {
@@ -69,21 +88,16 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         Some(active) => Some(active),
         None => store.latest(&environment).await?,
     };
-    let effects = match &latest {
-        Some(latest) => store.effects(&latest.id).await?,
-        None => Vec::new(),
-    };
     let waiting = match &latest {
-        Some(latest) => Waiting::recorded(latest.state, &effects)?,
+        Some(latest) => Waiting::recorded(latest.state, &store.effects(&latest.id).await?)?,
         None => None,
     };
-    let diff = Recorded::of(&effects)?;
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
         daemon: None,
         leader: None,
-        diff: diff.all().last().map(|(_, record)| record.summary()),
+        diff: None,
         waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
         advice: latest.as_ref().map(|deployment| {
             Advice::new(
