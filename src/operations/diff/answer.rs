@@ -178,12 +178,12 @@ pub(super) fn is_condition(condition: &str) -> Result<(), String> {
 
 /// Why the server refused, without what may be a value of a row that is not to be shown.
 pub(super) fn refusal(error: &MaterializeError, hides: bool) -> String {
-    match error {
-        MaterializeError::Refused { label, code, .. } if hides => format!(
+    if let (true, MaterializeError::Refused { label, code, .. }) = (hides, error) {
+        return format!(
             "the server refused {label} with SQLSTATE {code}; its text is not kept, since columns of it are masked"
-        ),
-        _ => error.to_string().chars().take(LONGEST_REASON).collect(),
+        );
     }
+    error.to_string().chars().take(LONGEST_REASON).collect()
 }
 
 #[cfg(test)]

@@ -22,9 +22,14 @@ pub fn of(manifest: &Manifest) -> BTreeMap<String, Traits> {
     }
     let mut all = BTreeMap::new();
     for node in manifest.nodes.values() {
-        match node.resource_type {
-            ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot => {}
-            _ => continue,
+        let is_made = [
+            ResourceType::Model,
+            ResourceType::Seed,
+            ResourceType::Snapshot,
+        ]
+        .contains(&node.resource_type);
+        if !is_made {
+            continue;
         }
         let mut by_tests = tested.remove(node.unique_id.as_str()).unwrap_or_default();
         by_tests.sort_by_key(|key| (key.len(), key.clone()));
