@@ -10,7 +10,7 @@ VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 
-.PHONY: help build release demo serve ci-demo test parity outcomes lint deny bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres clean
+.PHONY: help build release demo serve ci-demo test parity outcomes lint deny bench diff-bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -77,6 +77,9 @@ bench: venv postgres ## Measure planning, releases, the journal and the API, bes
 	$(CARGO) bench --locked -p cutover --bench corner </dev/null
 	$(CARGO) bench --locked -p cutover --bench plan </dev/null
 	$(CARGO) bench --locked -p cutover --bench until_planned </dev/null
+
+diff-bench: venv postgres ## Compare a million rows on both sides beside a reader of production
+	$(CARGO) test --locked -p cutover --test steps a_million_rows -- --ignored --nocapture </dev/null
 
 # The program is started some hundred thousand times, so optimising it pays here.
 matrix: venv postgres ## Kill releases at every statement and journal write, on both journals (hours)

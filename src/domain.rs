@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod checks;
+pub mod diff;
 /// The life of a deployment: its states, events and verbs.
 pub mod lifecycle;
 /// Where things are: repositories, journals, artifact stores.

@@ -12,6 +12,8 @@ pub mod collect;
 pub mod daemon;
 /// The saga: states, `next(state, event)`, the steps of a deployment and its recovery.
 pub mod deployment;
+/// The data diff: both sides of relations, compared by the server.
+pub mod diff;
 /// What can go wrong with a deployment, and of which class it is.
 pub mod error;
 /// Making the green side: staged, built, given its privileges, hydrated, and kept as production is changed meanwhile.

@@ -18,6 +18,8 @@ pub mod cost;
 pub mod ddl;
 /// Columns of queries that are not run.
 pub mod describe;
+/// The questions of the data diff.
+pub mod diff;
 /// What can go wrong between this process and the server.
 pub mod error;
 /// Renames and swaps that commit only if the catalog is as expected.

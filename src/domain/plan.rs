@@ -2,6 +2,7 @@
 
 use crate::domain::catalog::grants::{DefaultPrivilege, Grant};
 use crate::domain::catalog::{ClusterDefinition, Object, ObjectKind};
+use crate::domain::diff::Traits;
 use crate::domain::plan::inputs::Inputs;
 use crate::domain::plan::refusal::Refusal;
 use serde::{Deserialize, Serialize};
@@ -458,6 +459,9 @@ pub struct PlannedNode {
     /// When it is filled, where it does not follow its inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
+    /// What the project says of it for the data diff.
+    #[serde(default, skip_serializing_if = "Traits::is_plain")]
+    pub diff: Traits,
     /// Why it is built.
     pub reason: String,
 }

@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::domain::checks::Check;
+use crate::domain::diff::Diff;
 use crate::domain::lifecycle::policy::Policy;
 pub use crate::foundation::secret::{SecretError, SecretRef};
 use crate::foundation::span::Span;
 pub use ci::{Ci, CornerCluster, NewSources};
 pub use connection::Connection;
 pub use daemon::Daemon;
+pub use diff::DiffChange;
 pub use fault::{Fault, SettingsError};
 pub use http::Http;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
@@ -31,6 +33,8 @@ pub mod ci;
 /// The connection without a `profiles.yml`.
 pub mod connection;
 mod daemon;
+/// The section `diff`.
+mod diff;
 mod fault;
 /// The section `http`.
 pub mod http;
@@ -99,6 +103,8 @@ pub struct Settings {
     pub cleanup: Policy,
     /// Checks besides dbt's tests.
     pub checks: Vec<Check>,
+    /// The comparison of both sides' data.
+    pub diff: Diff,
     /// Time between two looks at production, and two runs of the checks, during the soak.
     pub soak_check_interval: Span,
     /// How often in a row a check must fail during the soak to roll back.
@@ -179,6 +185,8 @@ pub struct Environment {
     pub notify: Option<Vec<String>>,
     /// Checks, added to the general ones.
     pub checks: Vec<Check>,
+    /// What follows from a difference of both sides' data, and what is asked about relations.
+    pub diff: DiffChange,
     /// What is kept of what has ended.
     pub retention: Retention,
 }

@@ -93,6 +93,7 @@ async fn dispatch<H: Handlers>(
         Command::Status(arguments) => handlers.status(arguments, output, stop).await,
         Command::History(arguments) => handlers.history(arguments, output, stop).await,
         Command::Show(arguments) => handlers.show(arguments, output, stop).await,
+        Command::Diff(arguments) => handlers.diff(arguments, output, stop).await,
         Command::Ls(arguments) => handlers.ls(arguments, output, stop).await,
         Command::Check(arguments) => handlers.check(arguments, output, stop).await,
         Command::Gc(arguments) => handlers.gc(arguments, output, stop).await,

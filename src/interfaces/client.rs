@@ -11,7 +11,7 @@ use crate::interfaces::api::document::{
     Act, CornerBuild, CornerDocument, Environments, Events, Health, Release, Runs,
 };
 use crate::interfaces::api::{IDEMPOTENCY_KEY, problem};
-use crate::interfaces::record::{CornersView, HistoryView, ShowView};
+use crate::interfaces::record::{CornersView, DiffView, HistoryView, ShowView};
 use crate::operations::daemon::request::Accepted;
 use crate::operations::daemon::status::Status;
 use reqwest::{Method, RequestBuilder, Response, Url, header};
@@ -181,6 +181,14 @@ impl Client {
             .append_pair("limit", &limit.to_string());
         let answer: Runs = self.read(self.http.get(url)).await?;
         Ok(answer.runs)
+    }
+
+    /// The data diff of the deployment under way, or else of the last one, as it is on record.
+    ///
+    /// # Errors
+    /// A problem when there is no deployment.
+    pub async fn diff(&self, environment: &str) -> Result<DiffView, ClientError> {
+        self.get(&["v1", "environments", environment, "diff"]).await
     }
 
     /// One run.

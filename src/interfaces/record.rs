@@ -22,6 +22,7 @@ pub use advice::{Advice, Circumstances};
 pub use baseline::{BaselineLive, BaselineView, ExportView, ForgetView, ImportView, PointerView};
 pub use ci::{CornersView, TakenDownView};
 pub use compiled::CompiledView;
+pub use diff::DiffView;
 pub use gc::GcView;
 pub use tested::{TestVerdict, TestedView};
 
@@ -29,6 +30,7 @@ mod advice;
 mod baseline;
 mod ci;
 mod compiled;
+mod diff;
 mod gc;
 mod show;
 mod tested;
@@ -140,6 +142,9 @@ pub struct StatusEntry {
     /// What is kept of a release that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
+    /// How the last data diff of the deployment went, in one line; where the journal was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
     /// What the daemon says of it, where one was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daemon: Option<DaemonEntry>,

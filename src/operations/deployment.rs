@@ -14,6 +14,8 @@ pub(crate) mod baseline;
 pub mod checks;
 /// The swap, forwards and backwards.
 mod cutover;
+/// The data diff, before the swap and on request.
+pub mod diff;
 /// The loop that drives a deployment from state to state.
 pub mod engine;
 /// Holding an environment back at a release.

@@ -40,6 +40,8 @@ pub mod back_to;
 mod compiling;
 /// A `profiles.yml` from the configuration.
 mod connection;
+/// The data diff of the deployment under way.
+mod diff;
 /// What in production is not as it was promoted.
 mod drifts;
 /// The size in which green is hydrated.

@@ -17,6 +17,8 @@ pub mod closure;
 pub mod clusters;
 /// Columns that contracts add, remove and retype.
 mod columns;
+/// What a project says of its relations for the data diff.
+pub mod diff_traits;
 /// All of `vars.deployment` as one plan.
 pub mod full;
 /// Indexes of production against those that the project says.

@@ -135,6 +135,7 @@ fn deployment() -> NewDeployment {
             back_to: None,
             keep: None,
             checks: Vec::new(),
+            diff: None,
         },
     }
 }

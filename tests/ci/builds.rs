@@ -216,3 +216,32 @@ async fn a_failing_test_is_told_in_every_form_of_the_report() {
         .await
         .exits(3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_data_of_what_is_built_is_compared_with_productions_where_that_is_wanted() {
+    let Some(mut world) = live().await else {
+        return;
+    };
+    world.set("CI__DIFF", "true");
+    world.set("DIFF__SAMPLES", "3");
+    let before = production(&world).await;
+    world
+        .project
+        .replace("models/marts/totals.sql", "1 as release", "2 as release");
+    let report = build(&world, "pr-1", &[]).await.exits(0).result();
+    let diff = report["diff"].as_array().expect("a data diff");
+    let totals = format!("{}.totals", world.name("marts"));
+    let totals = diff.iter().find(|entry| entry["relation"] == totals);
+    let totals = totals.unwrap_or_else(|| panic!("totals in {report}"));
+    assert_eq!(totals["outcome"], "different", "{totals}");
+    assert_eq!(totals["compared"]["keyed"], "key", "{totals}");
+    assert_eq!(totals["compared"]["changed"], 2, "{totals}");
+    assert_eq!(totals["cluster"], "ci__pr-1");
+    assert!(
+        totals["samples"].is_null(),
+        "a request shows no rows: {totals}"
+    );
+    assert_eq!(production(&world).await, before);
+    torn_down(&world, "pr-1").await;
+    nothing_left(&world).await;
+}

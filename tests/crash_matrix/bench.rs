@@ -91,6 +91,8 @@ impl Bench {
             let text = world.project.read(place);
             world.project.write(place, &format!("{config}\n{text}"));
             world.cutover(&["deploy", "--full"]).await.exits(0);
+            // Its releases also compare the data of both sides.
+            world.set("DIFF__MODE", "report");
             Replay::of_totals(&mut world).await
         } else {
             // What a hook makes is in each release, and in each that is given up.

@@ -38,6 +38,9 @@ async fn the_client_knows_every_route() {
         client.events(id).await.expect("events").events,
         record.events
     );
+    let diff = client.diff("prod").await.expect("a data diff");
+    assert!(world.ids.contains(&diff.deployment.id));
+    assert!(diff.diff.is_empty());
     let runs = client.runs("prod", 5).await.expect("runs");
     assert_eq!(runs.len(), 1);
     assert_eq!(client.run(&world.run).await.expect("a run"), runs[0]);

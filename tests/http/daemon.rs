@@ -164,6 +164,7 @@ pub fn deployment(environment: &str) -> NewDeployment {
             back_to: None,
             keep: None,
             checks: Vec::new(),
+            diff: None,
             kind: Kind::Full,
             promotion: Policy::Automatic,
             cleanup: Policy::Automatic,

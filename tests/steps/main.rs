@@ -8,6 +8,7 @@ mod bootstrap;
 mod carried;
 mod checks;
 mod collect;
+mod diff;
 mod endpoints;
 mod failures;
 mod hydration;

@@ -135,6 +135,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             back_to: None,
             keep: None,
             checks: Vec::new(),
+            diff: None,
         },
     }
 }

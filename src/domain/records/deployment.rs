@@ -3,6 +3,7 @@
 use super::hold::BackTo;
 use super::subject::Subject;
 use crate::domain::checks::Check;
+use crate::domain::diff::Diff;
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::{Awaited, Event, State};
 use crate::domain::plan::Plan;
@@ -38,6 +39,9 @@ pub struct Request {
     /// The checks in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// What is asked about both sides' data; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Diff>,
 }
 
 impl Request {

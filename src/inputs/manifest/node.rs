@@ -400,6 +400,12 @@ pub struct Column {
     pub constraints: Vec<Constraint>,
     /// Whether the name is quoted in SQL.
     pub quote: Option<bool>,
+    /// Free data of the user. Not written: nothing that is made depends on it.
+    #[serde(default, deserialize_with = "decode::or_default", skip_serializing)]
+    pub meta: Map<String, Value>,
+    /// Its configuration, in which newer versions of dbt have `meta` as well. Not written.
+    #[serde(default, deserialize_with = "decode::or_default", skip_serializing)]
+    pub config: Map<String, Value>,
     /// Where it stands among the columns of its node.
     #[serde(skip)]
     pub position: Position,

@@ -31,6 +31,8 @@ pub struct Ci {
     pub base: Option<String>,
     /// Whether rows are counted.
     pub count_rows: bool,
+    /// Whether they are compared as well, within the limits of the section `diff`.
+    pub diff: bool,
     /// What becomes of sources of the project that production does not have.
     pub sources: NewSources,
     /// Whether the daemon builds revisions that nobody who may push to the repository put there.

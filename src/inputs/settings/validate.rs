@@ -173,6 +173,7 @@ impl Settings {
         self.schedule.check("schedule", &mut faults);
         self.retention.check("retention", &mut faults);
         self.connection.check("connection", &mut faults);
+        faults.diff("diff", &self.diff);
         self.ci.check(&self.environments, &mut faults);
         super::Webhook::check(&self.webhooks, &mut faults);
         self.notified("notify", self.notify.as_deref(), &mut faults);

@@ -197,6 +197,14 @@ impl Problem {
         )
     }
 
+    pub(crate) fn no_deployment(environment: &str) -> Self {
+        Self::new(
+            Kind::UnknownDeployment,
+            format!("{environment:?} has no deployment"),
+            "`cutover deploy` makes one",
+        )
+    }
+
     pub(crate) fn unknown_run(id: &str) -> Self {
         Self::new(
             Kind::UnknownRun,

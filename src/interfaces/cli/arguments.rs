@@ -16,6 +16,8 @@ use values::{parse_allow, parse_kind, parse_name, parse_span, parse_vars};
 
 /// `ci`
 pub mod ci;
+/// `diff`
+pub mod diff;
 /// From words to values.
 mod values;
 
@@ -162,6 +164,8 @@ pub enum Command {
     History(History),
     /// Show the record of one deployment
     Show(Show),
+    /// Compare the data of both sides of the deployment under way
+    Diff(diff::Diff),
     /// List the nodes that a selection means, as dbt would; with --state also why each changed
     Ls(Ls),
     /// Test everything that a deployment needs, and say what to do about each fault

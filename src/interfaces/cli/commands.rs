@@ -1,6 +1,7 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
 use super::arguments::ci::{CiBuild, CiCommand, CiGc, CiList, CiReport, CiState, CiTeardown};
+use super::arguments::diff::Diff;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
     Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
@@ -24,6 +25,8 @@ pub(super) mod ci;
 mod compile;
 /// `plan` and `deploy`
 mod deploy;
+/// `diff`
+pub(super) mod diff;
 /// `gc`
 mod gc;
 /// The daemon that leads.
@@ -262,6 +265,10 @@ impl Handlers for Commands {
 
     async fn show(&self, arguments: &Show, output: &Output, _: &CancellationToken) -> Answer {
         report::show(self, arguments, output).await
+    }
+
+    async fn diff(&self, arguments: &Diff, output: &Output, stop: &CancellationToken) -> Answer {
+        diff::diff(self, arguments, output, stop).await
     }
 
     async fn ls(&self, arguments: &Ls, output: &Output, stop: &CancellationToken) -> Answer {

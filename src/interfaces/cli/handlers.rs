@@ -2,6 +2,7 @@
 //! tests' one only notes what was asked.
 
 use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
+use super::arguments::diff::Diff;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     History, Ls, Plan, Rollback, Show, Status, Step,
@@ -71,6 +72,8 @@ pub trait Handlers {
     ) -> Answer;
     /// `cutover show`
     async fn show(&self, arguments: &Show, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover diff`
+    async fn diff(&self, arguments: &Diff, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover ls`
     async fn ls(&self, arguments: &Ls, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover check`

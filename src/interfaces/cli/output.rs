@@ -13,6 +13,7 @@ use super::arguments::{Global, OutputFormat, PlanFormat};
 use crate::domain::plan::Plan;
 use crate::domain::progress::Progress;
 use crate::foundation::escape::visible_lines;
+use crate::interfaces::record::DiffView;
 use crate::planning::planner::render::{self, Detail};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::Timestamp;
@@ -136,6 +137,16 @@ impl Output {
             (Some(PlanFormat::Text), _) | (None, OutputFormat::Text) => {
                 self.print_result(&render::text(plan, self.detail()));
             }
+        }
+    }
+
+    /// Prints a data diff as the result of a command, in `format` or, without one, as `--output` says.
+    pub fn diff(&self, view: &DiffView, format: Option<PlanFormat>) {
+        match format {
+            Some(PlanFormat::Markdown) => self.print_result(&view.markdown()),
+            Some(PlanFormat::Json) => self.document_as(view, Some(OutputFormat::Json)),
+            Some(PlanFormat::Text) => self.document_as(view, Some(OutputFormat::Text)),
+            None => self.document(view),
         }
     }
 

@@ -2,6 +2,7 @@
 //! project's files is refused.
 
 use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
+use super::arguments::diff::Diff;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     Global, History, Ls, Plan, Rollback, Show, Status, Step,
@@ -25,6 +26,8 @@ use uuid::Uuid;
 
 /// Corners of pull requests.
 mod corners;
+/// What is on record of a data diff.
+mod diff;
 /// Waiting for what was asked.
 mod follow;
 /// The status as the command line shows it.
@@ -357,6 +360,10 @@ impl Handlers for Remote {
         let record = self.client.deployment(&arguments.deployment).await?;
         output.document_as(&record, arguments.format);
         Ok(Ending::Success)
+    }
+
+    async fn diff(&self, arguments: &Diff, output: &Output, _: &Stop) -> Answer {
+        self.recorded_diff(arguments, output).await
     }
 
     async fn ls(&self, _: &Ls, _: &Output, _: &Stop) -> Answer {

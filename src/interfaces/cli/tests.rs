@@ -1,3 +1,4 @@
+use super::arguments::diff::Diff;
 use super::arguments::{
     Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
     Compile, Deploy, Global, History, Ls, OutputFormat, Plan, Rollback, Show, Status, Step,
@@ -66,6 +67,9 @@ impl Handlers for Fake {
     }
     async fn history(&self, _: &History, _: &Output, _: &Stop) -> Answer {
         self.note("history")
+    }
+    async fn diff(&self, _: &Diff, _: &Output, _: &Stop) -> Answer {
+        self.note("diff")
     }
     async fn show(&self, _: &Show, _: &Output, _: &Stop) -> Answer {
         self.note("show")
@@ -159,6 +163,7 @@ async fn each_command_reaches_its_handler() {
         "status",
         "history",
         "show 0198c3f2",
+        "diff --relation marts.totals",
         "ls",
         "check",
         "gc",
@@ -187,6 +192,7 @@ async fn each_command_reaches_its_handler() {
     let expected: Vec<String> = commands
         .map(|c| {
             c.replace(" 0198c3f2", "")
+                .replace(" --relation marts.totals", "")
                 .replace(" --manifest m", "")
                 .replace("export d", "export")
                 .replace("forget e", "forget")

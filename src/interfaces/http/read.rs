@@ -10,7 +10,7 @@ use crate::domain::records::hold::Hold;
 use crate::domain::records::run::Run;
 use crate::interfaces::api::document::{Environments, Events, Health, Runs};
 use crate::interfaces::api::problem::{Kind, Problem};
-use crate::interfaces::record::{DeploymentView, EventView, HistoryView, ShowView};
+use crate::interfaces::record::{DeploymentView, DiffView, EventView, HistoryView, ShowView};
 use crate::operations::ci::name::{CornerName, NotAName};
 use crate::operations::daemon::status::Status;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -238,6 +238,26 @@ pub(super) async fn deployment(
     let effects = store.effects(&deployment.id).await.map_err(failed)?;
     let view = ShowView::new(deployment, events, effects).map_err(failed)?;
     Ok(Json(view))
+}
+
+/// The data diff of the deployment under way, or else of the last one.
+pub(super) async fn diff(
+    State(app): State<Arc<App>>,
+    Extension(caller): Asked,
+    name: Named,
+) -> Result<Json<DiffView>, Problem> {
+    let name = named(name)?;
+    let store = store(&app, &caller, &name)?;
+    let failed = |error| Problem::store(&error);
+    let active = store.active(&name).await.map_err(failed)?;
+    let deployment = match active {
+        Some(active) => Some(active),
+        None => store.latest(&name).await.map_err(failed)?,
+    };
+    let deployment = deployment.ok_or_else(|| Problem::no_deployment(&name))?;
+    let effects = store.effects(&deployment.id).await.map_err(failed)?;
+    let view = DiffView::new(&deployment, &effects);
+    Ok(Json(view.map_err(failed)?))
 }
 
 pub(super) async fn events(

@@ -93,6 +93,7 @@ enum Action {
     Deployments,
     Deployment,
     Events,
+    Diff,
     Runs,
     Run,
     Stream,
@@ -131,6 +132,7 @@ routes! {
     "GET" "/v1/environments/{environment}" Needs::Scope(Scope::Read) => Environment;
     "GET" "/v1/environments/{environment}/plan" Needs::Scope(Scope::Read) => Plan;
     "GET" "/v1/environments/{environment}/deployments" Needs::Scope(Scope::Read) => Deployments;
+    "GET" "/v1/environments/{environment}/diff" Needs::Scope(Scope::Read) => Diff;
     "GET" "/v1/environments/{environment}/runs" Needs::Scope(Scope::Read) => Runs;
     "GET" "/v1/environments/{environment}/stream" Needs::Scope(Scope::Read) => StreamOfOne;
     "GET" "/v1/deployments/{deployment}" Needs::Scope(Scope::Read) => Deployment;
@@ -161,6 +163,7 @@ impl Action {
             Action::Environment => get(read::environment),
             Action::Plan => get(read::plan),
             Action::Deployments => get(read::deployments),
+            Action::Diff => get(read::diff),
             Action::Deployment => get(read::deployment),
             Action::Events => get(read::events),
             Action::Runs => get(read::runs),

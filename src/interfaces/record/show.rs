@@ -9,6 +9,7 @@ use crate::domain::records::deployment::{Deployment, Effect, RecordedEvent};
 use crate::domain::records::subject::Subject;
 use crate::foundation::span::between;
 use crate::operations::deployment::checks::{self, Outcome};
+use crate::operations::deployment::diff::Recorded;
 use crate::operations::deployment::watch::Watched;
 use crate::operations::green::hydrate::Waiting;
 use crate::operations::saga::statements::Statements;
@@ -84,6 +85,9 @@ pub struct ShowView {
     pub plan: Option<Plan>,
     /// The checks that have run, in order.
     pub checks: Vec<CheckedView>,
+    /// What its data differs by from the other side's, as far as that was compared.
+    #[serde(default, skip_serializing_if = "Recorded::is_empty")]
+    pub diff: Recorded,
     /// How what it released did after the swap; `None` when it was never looked at.
     pub watched: Option<Watched>,
     /// What it waits for to be ready; `None` when it waits for nothing.
@@ -109,10 +113,12 @@ impl ShowView {
         effects: Vec<Effect>,
     ) -> Result<Self, StoreError> {
         let checks = checks::recorded(&effects)?;
+        let diff = Recorded::of(&effects)?;
         let watched = Watched::recorded(&effects)?;
         let waiting = Waiting::recorded(deployment.state, &effects)?;
         let statements = Statements::recorded(&effects)?;
         Ok(Self {
+            diff,
             watched,
             waiting,
             statements,

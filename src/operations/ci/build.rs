@@ -1,5 +1,7 @@
 //! From a proposal to a verdict: describe, build, hydrate, test, measure.
 
+/// The data of what was built beside production's.
+mod compared;
 /// What it has to say, put into the report.
 mod findings;
 /// What a request changes itself.
@@ -265,6 +267,9 @@ impl Build<'_> {
         self.test(work, &worked, &made, report).await?;
         if self.release.settings.ci.count_rows {
             self.count(work, &worked, &made, report).await?;
+        }
+        if self.release.settings.ci.diff {
+            self.compare(work, &worked, &made, report).await?;
         }
         let about = About {
             schemas: production.clone(),

@@ -111,6 +111,7 @@ pub fn plan(
             persists_column_comments: node.persists_column_comments,
             stores_failures: false,
             refresh: node.refresh,
+            diff: node.diff.clone(),
             reason: reason.clone(),
         });
     }

@@ -1,5 +1,6 @@
 //! What a build says of itself: one model, shown as text, Markdown, JSON and JUnit.
 
+use crate::domain::diff::Entry;
 use crate::domain::plan::Plan;
 use crate::domain::plan::refusal::{Refusal, Refused};
 use crate::foundation::failure::Class;
@@ -100,6 +101,9 @@ pub struct Report {
     pub nodes: Vec<NodeReport>,
     /// Columns that a release of this would gain, lose or retype; sorted by relation and column.
     pub columns: Vec<ColumnReport>,
+    /// What the data differs by from production's, where that was compared; sorted by relation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diff: Vec<Entry>,
     /// Tests that ran, sorted by unique id.
     pub tests: Vec<TestReport>,
     /// Tests that did not run here: unique id → why.
@@ -361,6 +365,7 @@ impl Report {
             corner: None,
             release: None,
             notes: Vec::new(),
+            diff: Vec::new(),
         }
     }
 

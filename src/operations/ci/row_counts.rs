@@ -3,7 +3,7 @@
 use super::choice::Relations;
 use super::error::CiError;
 use super::report::{ColumnChange, ColumnReport};
-use crate::adapters::materialize::{Materialize, MaterializeError, Statement, native_ddl};
+use crate::adapters::materialize::{Materialize, MaterializeError, diff as questions, native_ddl};
 use crate::domain::catalog::{Catalog, ObjectKind};
 use crate::foundation::failure::{Class, Classify, with_causes};
 use crate::foundation::sql::identifier::Qualified;
@@ -112,10 +112,6 @@ pub async fn rows(
         if !is_stored || !made.contains(&item.unique_id) {
             continue;
         }
-        let count = |schema: &str, name: &str| {
-            let name = Qualified::object(&catalog.database, schema, name);
-            format!("(SELECT count(*) FROM {name})")
-        };
         let live = candidate.nodes.get(&item.unique_id);
         let live = live.filter(|node| {
             let found = relations.get(&node.schema, &node.identifier);
@@ -131,9 +127,14 @@ pub async fn rows(
                 | ObjectKind::Function => false,
             })
         });
-        let mut sides = vec![count(&item.schema, &item.name)];
-        sides.extend(live.map(|node| count(&node.schema, &node.identifier)));
-        let statement = Statement::new("count rows", format!("SELECT {}", sides.join(", ")));
+        let here = Qualified::object(&catalog.database, &item.schema, &item.name);
+        let there =
+            live.map(|node| Qualified::object(&catalog.database, &node.schema, &node.identifier));
+        let sides: Vec<&Qualified<'_>> = [Some(&here), there.as_ref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let statement = questions::rows(&sides);
         let asked = match session.take() {
             Some(session) => session,
             None => {

@@ -36,7 +36,7 @@ mod by_sql;
 /// Whether a person must decide.
 pub(super) mod decision;
 /// Where a relation stands on each side.
-mod places;
+pub(super) mod places;
 /// What the numbers mean.
 mod verdict;
 

@@ -7,7 +7,7 @@
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::{baseline, checks, hold, replace};
+use super::{baseline, checks, diff, hold, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;
 use crate::domain::lifecycle::policy::Policy;
@@ -359,6 +359,7 @@ impl<'a> Engine<'a> {
             State::Verifying => {
                 worth_a_look(self.test().await)?;
                 worth_a_look(checks::before(context, deployment).await)?;
+                worth_a_look(diff::before(context, deployment).await)?;
                 baseline::keep(context, deployment).await?;
                 cutover::rehearse(context, deployment).await?;
                 Ok(Event::Verified)
@@ -435,6 +436,7 @@ impl<'a> Engine<'a> {
                     .test_in_place(&deployment.plan, &name)
                     .await?;
                 checks::before(context, deployment).await?;
+                diff::before(context, deployment).await?;
                 baseline::unmoved(context, deployment).await?;
                 replace::verify(context, deployment).await?;
                 Ok(Event::Verified)

@@ -7,6 +7,7 @@ use crate::adapters::materialize::Materialize;
 use crate::adapters::materialize::cost::Counts;
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::{Lead, Store, StoreError};
+use crate::domain::diff;
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::Event;
 use crate::domain::plan::refusal::RefusalName;
@@ -158,6 +159,7 @@ impl Release {
             back_to: wishes.back_to.clone(),
             keep: wishes.keep.or(self.settings.on_failure.kept()),
             checks: self.settings.checks.clone(),
+            diff: (self.settings.diff.mode != diff::Mode::Off).then(|| self.settings.diff.clone()),
         }
     }
 
@@ -319,7 +321,11 @@ impl Release {
         Ok(taken?)
     }
 
-    fn parts(&self, driving: &Driving<'_>, deployment: &Deployment) -> Result<Parts, ReleaseError> {
+    pub(super) fn parts(
+        &self,
+        driving: &Driving<'_>,
+        deployment: &Deployment,
+    ) -> Result<Parts, ReleaseError> {
         let folder = self.runs().join(&deployment.id);
         Ok(Parts {
             builds: self.builds(&folder, &driving.reporter, driving.stop)?,
@@ -328,7 +334,7 @@ impl Release {
         })
     }
 
-    fn context<'a>(&'a self, driving: &Driving<'a>, parts: &'a Parts) -> Context<'a> {
+    pub(super) fn context<'a>(&'a self, driving: &Driving<'a>, parts: &'a Parts) -> Context<'a> {
         Context {
             materialize: &parts.materialize,
             artifacts: &parts.artifacts,
@@ -363,10 +369,10 @@ fn superseded(lead: &Lead) -> ReleaseError {
 }
 
 /// What is opened for each drive.
-struct Parts {
-    builds: Builds,
-    materialize: Materialize,
-    artifacts: Artifacts,
+pub(super) struct Parts {
+    pub(super) builds: Builds,
+    pub(super) materialize: Materialize,
+    pub(super) artifacts: Artifacts,
 }
 
 /// What a deployment is driven with.

@@ -104,6 +104,15 @@ pub(crate) mod key {
     pub const CHECKS_BEFORE: &str = "checks before";
     /// The checks during the soak; each run replaces the result, which is as of the checks before.
     pub const CHECKS_SOAK: &str = "checks soak";
+    /// Comparing the data of green with production's. Result: `true` when each relation has its turn behind it.
+    pub const DIFF: &str = "data diff";
+    /// Comparing one relation; its unique id follows. Result: [`crate::domain::diff::Entry`], replaced when it is
+    /// compared again.
+    pub const DIFF_OF: &str = "data diff of ";
+    /// Comparing the data of what serves since the swap with the old side's. Result as of [`DIFF`].
+    pub const DIFF_SOAK: &str = "data diff soak";
+    /// Comparing one relation then. Result as of [`DIFF_OF`].
+    pub const DIFF_SOAK_OF: &str = "data diff soak of ";
     /// The beginning of the soak. Result: when, in milliseconds since the epoch by the server's clock.
     pub const SOAK: &str = "soak";
     /// Watching what serves, after the swap. Result: [`crate::operations::deployment::watch::Watched`], replaced by

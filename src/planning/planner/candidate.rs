@@ -2,8 +2,10 @@
 //! and connections.
 
 use super::clusters::ClusterNames;
+use super::diff_traits;
 use super::indexes::Wanted;
 use crate::domain::catalog::{Catalog, ClusterDefinition, ObjectKind};
+use crate::domain::diff::Traits;
 use crate::domain::plan::refusal::RefusalName;
 use crate::domain::plan::{GREEN_SUFFIX, IndexMove, Mode, Refresh};
 use crate::inputs::manifest::identifier::ClusterName;
@@ -129,6 +131,8 @@ pub struct CandidateNode {
     pub contract: Option<BTreeMap<String, String>>,
     /// When it is filled, where it does not follow its inputs.
     pub refresh: Option<Refresh>,
+    /// What the project says of it for the data diff.
+    pub diff: Traits,
 }
 
 /// An index that dbt makes on a relation.
@@ -249,6 +253,7 @@ impl CandidateNode {
             persists_column_comments: node.config.persist_docs.columns,
             contract: contract(node),
             refresh: refresh(node),
+            diff: Traits::default(),
         }
     }
 
@@ -395,6 +400,11 @@ impl Candidate {
         }
         for node in plain.nodes.values() {
             candidate.take_node(node, switches);
+        }
+        for (id, traits) in diff_traits::of(plain) {
+            if let Some(node) = candidate.nodes.get_mut(&id) {
+                node.diff = traits;
+            }
         }
         candidate.take_pointers(plain, switches);
         for test in plain.unit_tests.values() {

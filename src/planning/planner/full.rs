@@ -292,6 +292,7 @@ fn planned_nodes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<PlannedNo
             persists_column_comments: node.persists_column_comments,
             stores_failures: node.stores_failures,
             refresh: refreshes.get(id).copied(),
+            diff: node.diff.clone(),
             reason: "full release".to_owned(),
         })
         .collect()

@@ -181,6 +181,7 @@ impl World {
                 persists_column_comments: false,
                 contract: None,
                 refresh: None,
+                diff: crate::domain::diff::Traits::default(),
             },
         );
         self.candidate.deploy_relations.insert(

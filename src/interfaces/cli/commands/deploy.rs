@@ -5,6 +5,7 @@ use super::{Commands, leader, overriding, success, waits};
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::Store;
 use crate::domain::checks::{Check, Moment};
+use crate::domain::diff::Mode;
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::{Awaited, State};
 use crate::domain::lifecycle::verb::Verb;
@@ -389,6 +390,7 @@ fn would(plan: &Plan, settings: &Settings) -> Vec<String> {
         ),
     ];
     would.extend(would_check(settings, Moment::Before));
+    would.extend(would_compare(settings));
     match settings.promotion {
         Policy::Automatic => {
             would.push("swap them with production in one transaction".to_owned());
@@ -416,6 +418,19 @@ fn would_check(settings: &Settings, moment: Moment) -> Option<String> {
     (number > 0).then(|| format!("run {number} checks {what}"))
 }
 
+fn would_compare(settings: &Settings) -> Option<String> {
+    match settings.diff.mode {
+        Mode::Off => None,
+        Mode::Report => {
+            Some("compare its data with production's, and tell what differs".to_owned())
+        }
+        Mode::Gate => Some(
+            "compare its data with production's, and go no further where more differs than diff.thresholds allows"
+                .to_owned(),
+        ),
+    }
+}
+
 fn would_replace(plan: &Plan, settings: &Settings) -> Vec<String> {
     let views: Vec<String> = plan
         .replacements
@@ -429,6 +444,7 @@ fn would_replace(plan: &Plan, settings: &Settings) -> Vec<String> {
         format!("run {} tests on it", plan.tests.len()),
     ];
     would.extend(would_check(settings, Moment::Before));
+    would.extend(would_compare(settings));
     would.push(match settings.promotion {
         Policy::Automatic => format!("apply it to {views} in one statement"),
         Policy::Manual => format!("wait for `cutover promote`, then apply it to {views}"),

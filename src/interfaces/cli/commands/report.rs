@@ -9,6 +9,7 @@ use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{
     Advice, Circumstances, DeploymentView, HistoryView, RunsView, ShowView, StatusEntry, StatusView,
 };
+use crate::operations::deployment::diff::Recorded;
 use crate::operations::deployment::{hold, keeping};
 use crate::operations::green::hydrate::Waiting;
 use crate::operations::release::{Release, ReleaseError};
@@ -61,7 +62,26 @@ async fn entry(
             .await
             .map_err(ReleaseError::from)?,
     };
-    Ok(StatusEntry { leader, ..entry })
+    let diff = last_diff(store, entry.deployment.as_ref()).await;
+    let diff = diff.map_err(ReleaseError::from)?;
+    Ok(StatusEntry {
+        leader,
+        diff,
+        ..entry
+    })
+}
+
+/// How the last data diff of a deployment went, as the journal has it.
+async fn last_diff(
+    store: &Store,
+    deployment: Option<&DeploymentView>,
+) -> Result<Option<String>, StoreError> {
+    let Some(deployment) = deployment else {
+        return Ok(None);
+    };
+    let recorded = Recorded::of(&store.effects(&deployment.id).await?)?;
+    let last = recorded.all().last();
+    Ok(last.map(|(_, record)| record.summary()))
 }
 
 async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, StoreError> {
@@ -85,6 +105,7 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         leader: None,
         held,
         kept,
+        diff: None,
         waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
         advice: latest.as_ref().map(|deployment| {
             Advice::new(

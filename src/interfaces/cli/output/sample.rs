@@ -12,6 +12,7 @@ use crate::interfaces::record::{
     HistoryView, OutcomeView, ShowView, StatusEntry, StatusView, Verdict,
 };
 use crate::operations::deployment::checks::{self, Outcome};
+use crate::operations::deployment::diff::Recorded;
 use crate::planning::planner::render::sample::shop;
 use serde_json::json;
 
@@ -156,6 +157,7 @@ pub(crate) fn status() -> StatusView {
         };
         StatusEntry {
             daemon: None,
+            diff: None,
             waiting_for: match state == State::Hydrating {
                 true => vec![
                     "marts.revenue is not hydrated, since 10:00:00 UTC (cluster compute)"
@@ -178,6 +180,7 @@ pub(crate) fn status() -> StatusView {
                 waiting_for: Vec::new(),
                 held: None,
                 kept: None,
+                diff: None,
                 leader: None,
                 environment: "dev".to_owned(),
                 deployment: None,
@@ -244,6 +247,7 @@ pub(crate) fn show() -> ShowView {
             ),
             event(5, 192, Event::UnwoundAfterFailure, State::Failed),
         ],
+        diff: Recorded::default(),
         checks: vec![CheckedView {
             moment: Moment::Before,
             outcome: Outcome {

@@ -3,6 +3,7 @@
 mod baseline;
 mod ci;
 mod compiled;
+mod diff;
 mod gc;
 pub(crate) mod list;
 mod show;
@@ -106,6 +107,8 @@ impl View for StatusView {
             let held = entry.held.iter();
             next.extend(held.map(|held| visible(&held.sentence()).into_owned()));
             next.extend(entry.kept.iter().flat_map(kept));
+            let diff = entry.diff.as_ref();
+            next.extend(diff.map(|diff| format!("data diff: {}", visible(diff))));
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));
             next.extend(entry.leader.iter().map(LeaderEntry::line));
             [

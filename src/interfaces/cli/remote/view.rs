@@ -61,6 +61,7 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
             .as_ref()
             .map(|found| deployment(&status.environment, found)),
         advice: advice(&status),
+        diff: None,
         waiting_for: status
             .readiness
             .iter()

@@ -60,6 +60,7 @@ impl Report {
         }
         self.failures(&mut page);
         self.columns_and_deletions(&mut page);
+        self.data(&mut page);
         self.nodes_built(&mut page);
         self.tests_run(&mut page);
         self.where_it_is(&mut page);
@@ -143,6 +144,22 @@ impl Report {
             "Relations that the project does not make any more",
             "| node | relation |\n|---|---|\n",
             deleted.map(|(id, relation)| format!("| {} | {} |\n", code(id), code(relation))),
+        );
+    }
+
+    fn data(&self, page: &mut Page) {
+        let rows = self.diff.iter().map(|entry| {
+            let relation = code(&entry.relation.to_string());
+            format!(
+                "| {relation} | {} | {} |\n",
+                entry.outcome,
+                prose(&entry.says())
+            )
+        });
+        page.table(
+            "Data beside production's",
+            "| relation | | what differs |\n|---|---|---|\n",
+            rows,
         );
     }
 

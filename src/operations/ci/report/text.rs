@@ -65,6 +65,9 @@ impl Report {
                 column.change.words()
             ));
         }
+        for entry in &self.diff {
+            line(format!("data of {}: {}", entry.relation, entry.says()));
+        }
         for (id, relation) in &self.deleted {
             line(format!("not made any more: {relation} ({id})"));
         }

@@ -5,7 +5,7 @@ use crate::domain::plan::{Plan, Strategy};
 
 /// Names of relations on both sides at one moment of a deployment.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(in crate::operations::deployment) struct Places {
     moment: Moment,
     strategy: Strategy,
     /// Production name and green name of the schemas that are swapped.
@@ -16,7 +16,11 @@ pub(super) struct Places {
 
 impl Places {
     /// `secret` is the name of a replacement.
-    pub(super) fn new(plan: &Plan, moment: Moment, secret: &str) -> Self {
+    pub(in crate::operations::deployment) fn new(
+        plan: &Plan,
+        moment: Moment,
+        secret: &str,
+    ) -> Self {
         let replaced = plan.replacements.first().map(|view| {
             let relation = Relation {
                 schema: view.schema.clone(),
@@ -59,12 +63,16 @@ impl Places {
     }
 
     /// Whether the release makes this relation anew, or takes it away.
-    pub(super) fn is_touched(&self, relation: &Relation) -> bool {
+    pub(in crate::operations::deployment) fn is_touched(&self, relation: &Relation) -> bool {
         self.aside(relation).is_some()
     }
 
     /// Where the relation stands on a side; `None` where that side does not exist any more.
-    pub(super) fn on(&self, side: Side, relation: &Relation) -> Option<Relation> {
+    pub(in crate::operations::deployment) fn on(
+        &self,
+        side: Side,
+        relation: &Relation,
+    ) -> Option<Relation> {
         let Some(aside) = self.aside(relation) else {
             return Some(relation.clone());
         };
@@ -83,7 +91,11 @@ impl Places {
 /// The cluster on which the checks run: as dbt's tests, a green one before the swap, so that production
 /// does not feel them. `None`, the role's own, only where neither profile nor plan name one: it may well
 /// be missing, and then every check would be refused.
-pub(super) fn cluster(plan: &Plan, moment: Moment, profile: Option<&str>) -> Option<String> {
+pub(in crate::operations::deployment) fn cluster(
+    plan: &Plan,
+    moment: Moment,
+    profile: Option<&str>,
+) -> Option<String> {
     let tests = plan.test_cluster.as_deref();
     let replaced = plan.replacements.first().map(|view| view.cluster.as_str());
     let swapped = plan

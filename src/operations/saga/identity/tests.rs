@@ -185,6 +185,7 @@ fn what_is_built_or_stays_must_be_where_the_law_wants_it() {
         persists_relation_comment: false,
         persists_column_comments: false,
         refresh: None,
+        diff: crate::domain::diff::Traits::default(),
         reason: "new".to_owned(),
     }];
     let ids = ids(&plan);

@@ -32,6 +32,7 @@ fn node(
         persists_column_comments: false,
         contract: None,
         refresh: None,
+        diff: crate::domain::diff::Traits::default(),
     }
 }
 

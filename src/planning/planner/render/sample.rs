@@ -1,6 +1,7 @@
 //! Plans for tests of what is printed.
 
 use crate::domain::catalog::{ClusterDefinition, ObjectKind, ReplicaDefinition};
+use crate::domain::diff::Traits;
 use crate::domain::plan::inputs::Inputs;
 use crate::domain::plan::refusal::{Refusal, RefusalName};
 use crate::domain::plan::{
@@ -69,6 +70,7 @@ fn node(
         persists_column_comments: false,
         stores_failures: false,
         refresh: None,
+        diff: Traits::default(),
         reason: reason.to_owned(),
     }
 }

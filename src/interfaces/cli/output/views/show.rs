@@ -1,6 +1,6 @@
 //! One deployment with its events, effects and checks, as text.
 
-use super::{indented, who};
+use super::{diff, indented, who};
 use crate::domain::lifecycle::state::{Asker, Event};
 use crate::foundation::escape::visible;
 use crate::foundation::span::{between, moment};
@@ -85,6 +85,7 @@ impl View for ShowView {
             text.push('\n');
             text.push_str(&self.checks_table());
         }
+        text.push_str(&diff::recorded(&self.diff, page.verbose));
         if let Some(watched) = &self.watched {
             text.push_str(&after_the_swap(watched));
         }

@@ -122,6 +122,7 @@ fn a_relation_that_is_not_quoted_is_the_same_only_in_lower_case() {
         persists_column_comments: false,
         stores_failures: false,
         refresh: None,
+        diff: crate::domain::diff::Traits::default(),
         reason: String::new(),
     };
     let mut written = node(json!({}), json!({}));
