@@ -15,8 +15,8 @@ mod checks;
 pub mod closure;
 /// What becomes of the names of clusters.
 pub mod clusters;
-/// Columns that contracts add, remove and retype.
-mod columns;
+/// Columns that production gains, loses or has otherwise.
+pub mod columns;
 /// All of `vars.deployment` as one plan.
 pub mod full;
 /// Indexes of production against those that the project says.

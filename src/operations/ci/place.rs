@@ -180,6 +180,8 @@ pub fn plan(
         loses: Vec::new(),
         text_only: Vec::new(),
         columns: Vec::new(),
+        description: None,
+        texts: None,
         estimated_hydration_ms: None,
         held_back: BTreeMap::new(),
         held_back_schemas: BTreeMap::new(),
