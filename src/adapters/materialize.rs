@@ -42,6 +42,8 @@ pub mod session;
 pub mod sinks;
 /// Statements by name.
 pub mod statement;
+/// Queries that the server's planner looks at, in temporary views.
+pub mod temporary;
 /// Unit tests as queries.
 pub mod unit_test;
 

@@ -98,7 +98,7 @@ pub struct Report {
     pub seconds: f64,
     /// What was built or looked at, in the order in which it is made.
     pub nodes: Vec<NodeReport>,
-    /// Columns that a release of this would gain, lose or retype; sorted by relation and column.
+    /// Columns that a release of this would gain, lose or have otherwise; sorted by relation and column.
     pub columns: Vec<ColumnReport>,
     /// Tests that ran, sorted by unique id.
     pub tests: Vec<TestReport>,
@@ -293,6 +293,11 @@ pub enum ColumnChange {
         /// The new one.
         to: String,
     },
+    /// It was never null, and might be from then on.
+    Nullable {
+        /// Its type.
+        to: String,
+    },
 }
 
 /// A column that changes.
@@ -305,7 +310,8 @@ pub struct ColumnReport {
     /// What becomes of it.
     #[serde(flatten)]
     pub change: ColumnChange,
-    /// What reads the relation in production and is not built here, `schema.name`, sorted; empty of a gained column.
+    /// What reads the relation in production and is not built here, `schema.name`, and exposures of the project, sorted;
+    /// empty of a gained column.
     pub readers: Vec<String>,
 }
 
