@@ -30,6 +30,8 @@ mod privileges;
 pub mod question;
 /// One reading of hydration, lag and replicas.
 pub mod reading;
+/// Queries that the server remembers.
+pub mod recent;
 /// Replacing one materialized view in place.
 pub mod replacement;
 /// Sizes of replicas and what they cost.

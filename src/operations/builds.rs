@@ -39,7 +39,7 @@ mod predict;
 mod results;
 pub use bundled::CompiledProject;
 pub use compile::Compiled;
-pub use native::Known;
+pub use native::{Describable, Known};
 pub use outcomes::uncompiled;
 use predict::{Predicted, Split};
 use results::all_good;

@@ -314,8 +314,8 @@ impl<'l> Look<'l> {
             })
             .collect();
         let relations = parents.iter().zip(&names);
-        let relations = relations
-            .map(|((parent, _), name)| ((&*parent.schema, &*parent.name), name.as_str()));
+        let relations =
+            relations.map(|((parent, _), name)| ((&*parent.schema, &*parent.name), name.as_str()));
         let (query, _) = StandIns::new(self.with.database, relations).put_in(query);
         let shared = parents.iter().zip(&names);
         let shared: Vec<(String, &str, usize, &[String])> = shared

@@ -37,6 +37,8 @@ pub use revision::{Fetched, Revision, resolve};
 mod compiling;
 /// A `profiles.yml` from the configuration.
 mod connection;
+/// What the server's planner says of a plan.
+mod describing;
 /// What in production is not as it was promoted.
 mod drifts;
 /// The size in which green is hydrated.
@@ -54,6 +56,8 @@ mod revision;
 
 /// From the project, the baseline and the server to a plan.
 mod planning;
+/// The text that a release changes.
+mod texts;
 
 /// The project beside the baseline.
 mod comparison;
@@ -160,6 +164,9 @@ pub enum ReleaseError {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody asked to stop while it was planned.
+    #[error("interrupted while it was planned; nothing was changed")]
+    Interrupted,
 }
 
 impl Classify for ReleaseError {
@@ -177,6 +184,7 @@ impl Classify for ReleaseError {
             Self::Bundle(error) => error.class(),
             Self::Connection(error) => error.class(),
             Self::Folder { .. } => Class::Transient,
+            Self::Interrupted => Class::Interrupted,
         }
     }
 
@@ -193,6 +201,7 @@ impl Classify for ReleaseError {
             Self::Source(error) => error.hint(),
             Self::Bundle(error) => error.hint(),
             Self::Connection(error) => error.hint(),
+            Self::Interrupted => None,
             Self::Folder { .. } => {
                 Some("check the folder's permissions and the free space".to_owned())
             }

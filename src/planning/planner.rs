@@ -37,3 +37,5 @@ pub(crate) mod sample;
 pub mod side_relations;
 /// What changed since the baseline, and nothing more, as a plan.
 pub mod slim;
+/// Text and configuration that changed, as a plan shows them.
+pub mod texts;

@@ -33,10 +33,7 @@ pub fn view(name: &str, query: &str) -> Statement {
     // A comment may end the query.
     Statement::new(
         LABEL,
-        format!(
-            "CREATE TEMPORARY VIEW {} AS (\n{query}\n)",
-            Ident(name)
-        ),
+        format!("CREATE TEMPORARY VIEW {} AS (\n{query}\n)", Ident(name)),
     )
 }
 

@@ -39,6 +39,8 @@ pub struct Wishes {
     pub selection: Option<Selection>,
     /// Whether somebody is to promote it, whatever the settings say.
     pub waits_for_promotion: bool,
+    /// Whether the server's planner is to describe every planned node.
+    pub describe: bool,
 }
 
 /// What a plan is made from, besides the wishes.
@@ -190,6 +192,23 @@ impl Release {
         };
         if let (Some(outcomes), None) = (&outcomes, &self.bundle) {
             builds.remember_sql(outcomes, &compiled, kept)?;
+        }
+        plan.texts = self.texts(
+            &plan,
+            &parsed.manifest,
+            baseline.as_ref(),
+            outcomes.as_ref(),
+            &compiled,
+        );
+        if wishes.describe {
+            let found = Found {
+                parsed: &parsed,
+                catalog: &catalog,
+                baseline: baseline.as_ref(),
+            };
+            let with = (builds, materialize);
+            self.describe(with, found, (&compiled, known), wishes, &mut plan)
+                .await?;
         }
         self.size_for_hydration(materialize, &mut plan).await?;
         plan.baseline = used;

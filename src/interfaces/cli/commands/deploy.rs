@@ -39,11 +39,14 @@ pub(super) async fn plan(
         )
         .await;
     }
-    let flags = strategy(&arguments.scope);
+    let flags = scoped(&arguments.scope);
     let release = commands.fetched(&arguments.target, flags, stop).await?;
     super::warn(&release, output);
     let store = release.store().await?;
-    let wishes = wishes(&release, &arguments.scope);
+    let wishes = Wishes {
+        describe: arguments.describe,
+        ..wishes(&release, &arguments.scope)
+    };
     let (plan, folder) = release
         .planned(&store, &wishes, &Reporter::silent(), stop)
         .await?;
@@ -250,16 +253,17 @@ fn flags(arguments: &Deploy) -> Vec<Override> {
     ]
     .into_iter()
     .filter_map(|(flag, path, value)| Some(overriding(flag, path, value?)))
-    .chain(strategy(&arguments.scope))
+    .chain(scoped(&arguments.scope))
     .collect()
 }
 
-fn strategy(scope: &Scope) -> Vec<Override> {
+/// What a plan and a release have in common.
+fn scoped(scope: &Scope) -> Vec<Override> {
     let strategy = scope.strategy.map(|strategy| json!(strategy));
-    strategy
-        .map(|strategy| overriding("--strategy", "strategy", strategy))
-        .into_iter()
-        .collect()
+    let strategy = strategy.map(|strategy| overriding("--strategy", "strategy", strategy));
+    let text = scope.diff_text.map(|shown| json!(shown.is_on()));
+    let text = text.map(|text| overriding("--diff-text", "diff_text", text));
+    strategy.into_iter().chain(text).collect()
 }
 
 fn wishes(release: &Release, scope: &Scope) -> Wishes {
@@ -269,6 +273,7 @@ fn wishes(release: &Release, scope: &Scope) -> Wishes {
         allow: release.allowed(&scope.allow),
         selection: scope.selection.selection(),
         waits_for_promotion: false,
+        describe: release.settings.describe,
     }
 }
 

@@ -331,6 +331,7 @@ impl Preparation<'_> {
             allow: release.allowed(&start.allow),
             selection: start.selection.clone(),
             waits_for_promotion: start.waits_for_promotion,
+            describe: release.settings.describe,
         };
         let (plan, folder) = release
             .planned(self.store, &wishes, &self.reporter, self.stop)
