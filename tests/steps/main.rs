@@ -7,6 +7,7 @@ mod bootstrap;
 mod carried;
 mod checks;
 mod collect;
+mod columns;
 mod failures;
 mod hydration;
 mod late;

@@ -30,7 +30,7 @@ use crate::inputs::manifest::ResourceType;
 use crate::inputs::selection::Selection;
 use crate::operations::builds::{Builds, Compiled, Known};
 use crate::operations::ci::build::findings::{
-    columns, nodes_of, not_run, standing_report, told_described, told_made,
+    columns, lost, nodes_of, not_run, standing_report, told_described, told_made,
 };
 use crate::operations::ci::namespace::{self, Work};
 use crate::operations::ci::queue::{self, Ask};
@@ -111,7 +111,7 @@ impl Build<'_> {
                 .describe(&builds, &materialize, &worked, self.stop)
                 .await?;
             told_described(report, &described);
-            report.columns = columns(&worked, &described);
+            self.told_columns(&worked, &described, report);
             self.unit_tests(&materialize, &worked, &described, report, self.stop)
                 .await
         };
@@ -219,7 +219,7 @@ impl Build<'_> {
             .describe(builds, materialize, &worked, work.stop)
             .await?;
         told_described(report, &described);
-        report.columns = columns(&worked, &described);
+        self.told_columns(&worked, &described, report);
         self.unit_tests(materialize, &worked, &described, report, work.stop)
             .await?;
         if !described.failed.is_empty() {
@@ -376,6 +376,13 @@ impl Build<'_> {
         };
         let described = looking.describe(&worked.recipe).await?;
         described.ok_or_else(|| CiError::Interrupted(self.request.name.to_string()))
+    }
+
+    /// Puts into the report which columns a release would change.
+    fn told_columns(&self, worked: &Worked, described: &Described, report: &mut Report) {
+        report.columns = columns(worked, described);
+        let allowed = self.release.allowed(&[]);
+        report.notes.extend(lost(&report.columns, &allowed));
     }
 
     /// Runs the tests whose relations are there.

@@ -1,7 +1,7 @@
 //! What a build says of itself: one model, shown as text, Markdown, JSON and JUnit.
 
-use crate::domain::plan::Plan;
 use crate::domain::plan::refusal::{Refusal, Refused};
+use crate::domain::plan::{Plan, Texts};
 use crate::foundation::failure::Class;
 use crate::foundation::word::stored_words;
 use crate::planning::planner::render::headline;
@@ -138,6 +138,9 @@ pub struct ReleaseReport {
     pub loses: Vec<String>,
     /// Sinks that would be pointed to the new side, sorted.
     pub sinks: Vec<String>,
+    /// What is written otherwise than in the baseline; `None` where that is not to be shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Texts>,
 }
 
 impl ReleaseReport {
@@ -163,6 +166,7 @@ impl ReleaseReport {
                     clusters: plan.clusters.into_iter().map(|it| it.name).collect(),
                     gains: plan.gains,
                     loses: plan.loses,
+                    texts: plan.texts,
                 }
             }
             Err(Refused(refused)) => Self {
@@ -174,6 +178,7 @@ impl ReleaseReport {
                 gains: Vec::new(),
                 loses: Vec::new(),
                 sinks: Vec::new(),
+                texts: None,
             },
         }
     }

@@ -62,7 +62,16 @@ impl Release {
             apart: (apart != Apart::default()).then_some(&apart),
         };
         match self.plan_of(found, planned).await {
-            Ok(plan) => Ok(Some(Ok(plan))),
+            Ok(mut plan) => {
+                plan.texts = self.texts(
+                    &plan,
+                    &proposal.parsed.manifest,
+                    Some(baseline),
+                    proposal.outcomes.as_ref(),
+                    &proposal.compiled,
+                );
+                Ok(Some(Ok(plan)))
+            }
             Err(ReleaseError::Deployment(DeploymentError::Refused(refused))) => {
                 Ok(Some(Err(refused)))
             }

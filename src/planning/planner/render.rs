@@ -18,7 +18,8 @@ pub use text::{Detail, text};
 
 mod markdown;
 mod text;
-mod written;
+/// What is written otherwise than in the baseline.
+pub mod written;
 
 #[cfg(test)]
 pub(crate) mod sample;

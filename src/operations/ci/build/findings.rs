@@ -1,6 +1,7 @@
 //! What a build has to say, put into its report.
 
 use super::Worked;
+use crate::domain::plan::refusal::RefusalName;
 use crate::domain::plan::{ColumnChangeKind, Reader, ReaderKind};
 use crate::domain::records::corner::CornerState;
 use crate::operations::ci::choice::Choice;
@@ -86,6 +87,24 @@ pub(crate) fn columns(worked: &Worked, described: &Described) -> Vec<ColumnRepor
             readers: change.readers.into_iter().map(shown).collect(),
         })
         .collect()
+}
+
+/// What is lost, as a release would refuse it, one sentence; `None` where nothing is, or it is allowed.
+pub(crate) fn lost(columns: &[ColumnReport], allowed: &BTreeSet<RefusalName>) -> Option<String> {
+    let lost = columns.iter().filter_map(|column| match column.change {
+        ColumnChange::Lost { .. } => Some(format!("{}.{}", column.relation, column.column)),
+        ColumnChange::Gained { .. }
+        | ColumnChange::Retyped { .. }
+        | ColumnChange::Nullable { .. } => None,
+    });
+    let lost: Vec<String> = lost.collect();
+    let name = RefusalName::ColumnLost;
+    (!lost.is_empty() && !allowed.contains(&name)).then(|| {
+        format!(
+            "a release of this is refused ({name}) until it is released with --allow {name}: {}",
+            lost.join(", ")
+        )
+    })
 }
 
 /// Objects of the catalog by their names alone.

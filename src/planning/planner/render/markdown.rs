@@ -51,7 +51,7 @@ pub fn markdown(plan: &Plan) -> String {
             "Not described",
             undescribed(plan).iter().map(|why| prose(why)).collect(),
         ),
-        written::markdown(plan),
+        plan.texts.as_ref().and_then(written::markdown),
         list(
             "Held back for a later release",
             held_back(plan)

@@ -33,9 +33,12 @@ pub(super) fn text(plan: &Plan, line: &mut dyn FnMut(String)) {
     }
 }
 
-/// A part that is folded until somebody opens it.
-pub(super) fn markdown(plan: &Plan) -> Option<String> {
-    let texts = plan.texts.as_ref().filter(|texts| !is_empty(texts))?;
+/// As Markdown, folded until somebody opens it; `None` where nothing is written otherwise.
+#[must_use]
+pub fn markdown(texts: &Texts) -> Option<String> {
+    if is_empty(texts) {
+        return None;
+    }
     let mut blocks = Vec::new();
     for node in &texts.nodes {
         blocks.push(format!("{} in {}", code(&node.unique_id), code(&node.file)));
