@@ -48,10 +48,13 @@ async fn a_column_that_is_lost_without_a_contract_is_refused_before_anything_is_
         world.sql.run(sql).await;
     }
     // Somebody reads it.
-    world
-        .sql
-        .rows("SELECT customer, total FROM shop_marts.totals")
-        .await;
+    for sql in [
+        "SET application_name = 'metabase'",
+        "SELECT customer, total FROM shop_marts.totals",
+        "SET application_name = 'cutover-tests'",
+    ] {
+        world.sql.run(sql).await;
+    }
     world.project.write(
         "models/exposures.yml",
         "exposures:\n  - name: board\n    type: dashboard\n    owner: {name: Ada}\n    depends_on: [ref('totals')]\n",
@@ -95,14 +98,14 @@ async fn a_column_that_is_lost_without_a_contract_is_refused_before_anything_is_
         json!([
             {"kind": "sink", "name": "shop_out.out"},
             {"kind": "exposure", "name": "board (dashboard of Ada)"},
-            {"kind": "queries", "name": "of materialize, once"},
+            {"kind": "queries", "name": "of materialize through metabase, once"},
         ]),
         "{plan}"
     );
     let text = world.cutover_text(&allow).await.exits(0);
     let text = text
         .says("- shop_marts.totals.total")
-        .says("read by sink shop_out.out, exposure board (dashboard of Ada), queries of materialize, once");
+        .says("read by sink shop_out.out, exposure board (dashboard of Ada), queries of materialize through metabase, once");
     drop(text);
     let markdown = [&allow[..], &["--format", "markdown"]].concat();
     world

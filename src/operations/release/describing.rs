@@ -19,7 +19,7 @@ use std::time::Duration;
 const RECENT: Duration = Duration::from_secs(10);
 
 impl Release {
-    /// Has the planned nodes described, and puts into the plan what that says.
+    /// Has the planned nodes described, where that is wished, and puts into the plan what that says.
     ///
     /// # Errors
     /// [`RefusalName::SqlError`] and [`RefusalName::ColumnLost`]; the server's, where it does not answer.
@@ -32,7 +32,8 @@ impl Release {
         plan: &mut Plan,
     ) -> Result<(), ReleaseError> {
         // What is replaced in place has the columns that it had: the server sees to that.
-        if plan.strategy == Strategy::Replace || plan.built().next().is_none() {
+        let builds_nothing = plan.strategy == Strategy::Replace || plan.built().next().is_none();
+        if !wishes.describe || builds_nothing {
             return Ok(());
         }
         let Describable { recipe, left_out } = match &plan.building.recipe {

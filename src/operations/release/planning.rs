@@ -193,23 +193,15 @@ impl Release {
         if let (Some(outcomes), None) = (&outcomes, &self.bundle) {
             builds.remember_sql(outcomes, &compiled, kept)?;
         }
-        plan.texts = self.texts(
-            &plan,
-            &parsed.manifest,
-            baseline.as_ref(),
-            outcomes.as_ref(),
-            &compiled,
-        );
-        if wishes.describe {
-            let found = Found {
-                parsed: &parsed,
-                catalog: &catalog,
-                baseline: baseline.as_ref(),
-            };
-            let with = (builds, materialize);
-            self.describe(with, found, (&compiled, known), wishes, &mut plan)
-                .await?;
-        }
+        let found = Found {
+            parsed: &parsed,
+            catalog: &catalog,
+            baseline: baseline.as_ref(),
+        };
+        plan.texts = self.texts(&plan, found, outcomes.as_ref(), &compiled);
+        let with = (builds, materialize);
+        self.describe(with, found, (&compiled, known), wishes, &mut plan)
+            .await?;
         self.size_for_hydration(materialize, &mut plan).await?;
         plan.baseline = used;
         plan.outcomes = planned_outcomes;

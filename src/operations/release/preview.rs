@@ -63,13 +63,8 @@ impl Release {
         };
         match self.plan_of(found, planned).await {
             Ok(mut plan) => {
-                plan.texts = self.texts(
-                    &plan,
-                    &proposal.parsed.manifest,
-                    Some(baseline),
-                    proposal.outcomes.as_ref(),
-                    &proposal.compiled,
-                );
+                let outcomes = proposal.outcomes.as_ref();
+                plan.texts = self.texts(&plan, found, outcomes, &proposal.compiled);
                 Ok(Some(Ok(plan)))
             }
             Err(ReleaseError::Deployment(DeploymentError::Refused(refused))) => {

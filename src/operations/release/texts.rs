@@ -1,9 +1,9 @@
 //! The text that a release changes: the compiled SQL of each changed node beside that which is live.
 
 use super::Release;
-use crate::adapters::artifacts::{Baseline, KeptOutcomes};
+use super::planning::Found;
+use crate::adapters::artifacts::KeptOutcomes;
 use crate::domain::plan::{Plan, Texts};
-use crate::inputs::manifest::Manifest;
 use crate::inputs::outcome::{Difference, Outcomes, Verdict};
 use crate::operations::builds::Compiled;
 use crate::planning::planner::texts::{Written, config, texts};
@@ -15,12 +15,12 @@ impl Release {
     pub(super) fn texts(
         &self,
         plan: &Plan,
-        manifest: &Manifest,
-        baseline: Option<&Baseline>,
+        found: Found<'_>,
         outcomes: Option<&Outcomes>,
         compiled: &Compiled,
     ) -> Option<Texts> {
-        let (baseline, new) = (baseline?, outcomes?);
+        let (baseline, new) = (found.baseline?, outcomes?);
+        let manifest = &found.parsed.manifest;
         let KeptOutcomes::Known(old) = &baseline.outcomes else {
             return None;
         };
