@@ -32,6 +32,8 @@ mod privileges;
 pub mod question;
 /// One reading of hydration, lag and replicas.
 pub mod reading;
+/// Queries that the server remembers.
+pub mod recent;
 /// Replacing one materialized view in place.
 pub mod replacement;
 /// Sizes of replicas and what they cost.
@@ -44,6 +46,8 @@ pub mod session;
 pub mod sinks;
 /// Statements by name.
 pub mod statement;
+/// Queries that the server's planner looks at, in temporary views.
+pub mod temporary;
 /// Unit tests as queries.
 pub mod unit_test;
 

@@ -116,8 +116,21 @@ pub struct Object {
     pub columns: BTreeMap<String, String>,
     /// The names of its columns, in order.
     pub column_order: Vec<String>,
+    /// The names of those of its columns that are never null.
+    pub not_null: BTreeSet<String>,
     /// Comments on its columns, by column name, sorted.
     pub column_comments: Vec<(String, String)>,
+}
+
+/// A column as the server shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type, without length or precision.
+    pub data_type: String,
+    /// Whether it may be null.
+    pub nullable: bool,
 }
 
 impl Schema {

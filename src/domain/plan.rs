@@ -8,10 +8,17 @@ use crate::domain::plan::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Columns that change, and who reads them.
+pub mod column;
 /// What was compiled under.
 pub mod inputs;
 /// Named reasons why a plan is refused.
 pub mod refusal;
+/// Text and configuration that changed.
+pub mod text;
+
+pub use column::{ColumnChange, ColumnChangeKind, Description, Reader, ReaderKind};
+pub use text::{ConfigChange, TextChange, Texts};
 
 /// The suffix that dbt-materialize gives to green schemas and clusters.
 pub const GREEN_SUFFIX: &str = "_dbt_deploy";
@@ -100,9 +107,16 @@ pub struct Plan {
     /// Nodes that changed as text, while what comes out of them is the same; sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text_only: Vec<String>,
-    /// Columns that production gains, loses or has retyped, as far as enforced contracts say so; sorted.
+    /// Columns that production gains, loses or has otherwise, sorted: as the server's planner describes the planned
+    /// nodes, and where it was not asked, as far as enforced contracts say so.
     #[serde(default)]
     pub columns: Vec<ColumnChange>,
+    /// What the server's planner said of the planned nodes; `None` where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Description>,
+    /// What is written otherwise than in the baseline, as it reaches the server; `None` where that is not to be shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Texts>,
     /// How long the last deployments of this environment waited for readiness, the median, in
     /// milliseconds; `None` while there is none to learn from.
     #[serde(default)]
@@ -165,42 +179,6 @@ impl Building {
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
     }
-}
-
-/// A column that changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ColumnChange {
-    /// `schema.name` of the relation.
-    pub relation: String,
-    /// The column.
-    pub column: String,
-    /// What becomes of it.
-    #[serde(flatten)]
-    pub change: ColumnChangeKind,
-}
-
-/// What becomes of a column. Types of production are as the server shows them, new ones as the
-/// contract writes them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "snake_case")]
-pub enum ColumnChangeKind {
-    /// Production gains it.
-    Added {
-        /// Its type.
-        to: String,
-    },
-    /// Production loses it.
-    Removed {
-        /// Its type.
-        from: String,
-    },
-    /// It gets another type.
-    Retyped {
-        /// The present type.
-        from: String,
-        /// The new one.
-        to: String,
-    },
 }
 
 /// The baseline of a plan.

@@ -90,3 +90,31 @@ pub fn prose(text: &str) -> String {
     }
     escaped
 }
+
+/// Lines of code as a fenced block of Markdown: nothing in them ends it, and control and invisible characters are
+/// shown as escapes. `language` is the program's own word.
+#[must_use]
+pub fn fenced<'l>(language: &str, lines: impl Iterator<Item = &'l str>) -> String {
+    let lines: Vec<Cow<'_, str>> = lines.map(visible).collect();
+    let mut longest = 2;
+    for line in &lines {
+        let runs = line.split(|c| c != '`').map(str::len);
+        longest = runs.fold(longest, usize::max);
+    }
+    let fence = "`".repeat(longest + 1);
+    format!("{fence}{language}\n{}\n{fence}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fenced;
+
+    #[test]
+    fn nothing_in_a_fenced_block_ends_it() {
+        assert_eq!(
+            fenced("diff", ["+select 1", " ```` x", "-\u{1b}[31m"].into_iter()),
+            "`````diff\n+select 1\n ```` x\n-\\u{1b}[31m\n`````"
+        );
+        assert_eq!(fenced("sql", ["a"].into_iter()), "```sql\na\n```");
+    }
+}

@@ -85,6 +85,10 @@ pub struct Settings {
     pub scope: Scope,
     /// What a release compares with the baseline.
     pub compare: Compare,
+    /// Whether the server's planner describes every planned node before a release.
+    pub describe: bool,
+    /// Whether plans show the text of what changed.
+    pub diff_text: bool,
     /// How a release takes the place of what serves.
     pub strategy: Strategy,
     /// What is done about objects of production that are not as they were promoted.

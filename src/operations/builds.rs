@@ -44,7 +44,7 @@ mod results;
 pub use bundled::CompiledProject;
 pub use compile::Compiled;
 pub use kept_project::Sql;
-pub use native::Known;
+pub use native::{Describable, Known};
 pub use outcomes::uncompiled;
 use predict::{Predicted, Split};
 pub use rest::green_of;

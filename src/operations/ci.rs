@@ -18,8 +18,6 @@ pub mod build;
 pub mod choice;
 /// What has expired, or nobody wants any more.
 pub mod collect;
-/// Every node as a view, so that the server finds what is wrong.
-pub mod describe;
 /// Names and places as the platforms tell them.
 pub mod detect;
 /// Dropping what is a corner's.
@@ -48,7 +46,5 @@ pub mod record;
 pub mod report;
 /// Columns and rows beside production's.
 pub mod row_counts;
-/// Which line of which file an error is about.
-pub mod source_line;
 /// Waiting until a corner is hydrated.
 pub mod wait;

@@ -1,5 +1,7 @@
 //! Making the green side: staged, built, given its privileges, hydrated, and kept as production is changed meanwhile.
 
+/// What production would lose of columns.
+mod columns;
 /// Waiting until green is ready.
 pub mod hydrate;
 /// Indexes of relations that stay, on clusters that are swapped.

@@ -40,6 +40,8 @@ pub mod back_to;
 mod compiling;
 /// A `profiles.yml` from the configuration.
 mod connection;
+/// What the server's planner says of a plan.
+mod describing;
 /// The data diff of the deployment under way.
 mod diff;
 /// What in production is not as it was promoted.
@@ -59,6 +61,8 @@ mod revision;
 
 /// From the project, the baseline and the server to a plan.
 mod planning;
+/// The text that a release changes.
+mod texts;
 
 /// The project beside the baseline.
 mod comparison;
@@ -165,6 +169,9 @@ pub enum ReleaseError {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody asked to stop while it was planned.
+    #[error("interrupted while it was planned; nothing was changed")]
+    Interrupted,
 }
 
 impl Classify for ReleaseError {
@@ -182,6 +189,7 @@ impl Classify for ReleaseError {
             Self::Bundle(error) => error.class(),
             Self::Connection(error) => error.class(),
             Self::Folder { .. } => Class::Transient,
+            Self::Interrupted => Class::Interrupted,
         }
     }
 
@@ -198,6 +206,7 @@ impl Classify for ReleaseError {
             Self::Source(error) => error.hint(),
             Self::Bundle(error) => error.hint(),
             Self::Connection(error) => error.hint(),
+            Self::Interrupted => None,
             Self::Folder { .. } => {
                 Some("check the folder's permissions and the free space".to_owned())
             }

@@ -15,8 +15,8 @@ mod checks;
 pub mod closure;
 /// What becomes of the names of clusters.
 pub mod clusters;
-/// Columns that contracts add, remove and retype.
-mod columns;
+/// Columns that production gains, loses or has otherwise.
+pub mod columns;
 /// What a project says of its relations for the data diff.
 pub mod diff_traits;
 /// All of `vars.deployment` as one plan.
@@ -39,3 +39,5 @@ pub(crate) mod sample;
 pub mod side_relations;
 /// What changed since the baseline, and nothing more, as a plan.
 pub mod slim;
+/// Text and configuration that changed, as a plan shows them.
+pub mod texts;

@@ -5,6 +5,8 @@
 //!
 //! Pure: nothing is sent from here.
 
+/// Whether a contract is kept.
+pub mod contract;
 /// What is made, in order.
 pub mod document;
 /// What became of each node, as dbt writes it.

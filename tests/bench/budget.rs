@@ -31,6 +31,8 @@ pub struct Limits {
     pub one_changed_times_the_macros_without_await: Option<f64>,
     /// Time in the state that builds, as a multiple of `dbt build`.
     pub times_dbt_build: Option<f64>,
+    /// What a description of every node adds to planning, as a multiple of the time in the state that builds.
+    pub describing_times_building: Option<f64>,
     /// Questions about the catalog that need a dataflow of their own.
     pub dataflows: u64,
     /// Statements that change the catalog, as a multiple of those that the project needs.
@@ -48,6 +50,7 @@ pub const SMALL: Limits = Limits {
     times_the_macros_without_await: None,
     one_changed_times_the_macros_without_await: None,
     times_dbt_build: None,
+    describing_times_building: None,
     dataflows: 4,
     times_the_ddl: 1.75,
 };
@@ -63,6 +66,7 @@ pub const LARGE: Limits = Limits {
     times_the_macros_without_await: Some(0.5),
     one_changed_times_the_macros_without_await: Some(0.5),
     times_dbt_build: Some(1.0 / 3.0),
+    describing_times_building: Some(0.3),
     dataflows: 4,
     times_the_ddl: 1.75,
 };

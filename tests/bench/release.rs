@@ -67,6 +67,9 @@ fn released(shop: Shop, limits: &Limits) -> Vec<String> {
         releases.push(bench.cutover(n + 1));
         counters = runtime.block_on(Counters::read(&client));
     }
+    let describing = limits
+        .describing_times_building
+        .map(|_| runtime.block_on(bench.describing(&client, limits.releases + 50)));
     let of_one = limits
         .one_changed_times_the_macros_without_await
         .map(|_| bench.cutover_of_one(limits.releases + 1));
@@ -85,6 +88,7 @@ fn released(shop: Shop, limits: &Limits) -> Vec<String> {
         shop,
         limits,
         (&releases, of_one.as_ref()),
+        describing,
         &macros,
         &counters,
         costs,
@@ -175,6 +179,46 @@ impl Bench {
     fn cutover_of_one(&self, version: usize) -> Release {
         self.shop.write_last(&self.project, version + 1);
         self.deploy(&["--full"])
+    }
+
+    /// What a description adds to the plan of a version in which every model comes out differently: from the first
+    /// statement for it to the answer to the last.
+    async fn describing(&self, client: &tokio_postgres::Client, version: usize) -> Duration {
+        self.shop.write_models(&self.project, version);
+        Counters::begin(client).await;
+        let mut took = Vec::new();
+        for flags in [&[][..], &["--describe"]] {
+            self.wrapper.forget();
+            let began = Instant::now();
+            let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
+                .args(["plan", "--output", "json"])
+                .args(flags)
+                .current_dir(&self.project)
+                .env("CUTOVER__DBT__EXECUTABLE", &self.wrapper.path)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{flags:?}");
+            let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+            if !flags.is_empty() {
+                assert_eq!(plan["description"]["described"], 200);
+                assert_eq!(plan["columns"], Value::Array(Vec::new()));
+            }
+            took.push(began.elapsed().saturating_sub(self.wrapper.busy()));
+        }
+        let rows = client
+            .query(
+                "SELECT count(*)::text, round(sum(cost_ms))::text FROM mz_sandbox.statements WHERE sql LIKE '%cutover: describe nodes%' AND class = 'ddl'",
+                &[],
+            )
+            .await
+            .unwrap();
+        println!(
+            "What a description sent: {} temporary views, {} ms of DDL\n",
+            rows[0].get::<_, String>(0),
+            rows[0].get::<_, String>(1)
+        );
+        took[1].saturating_sub(took[0])
     }
 
     fn deploy(&self, flags: &[&str]) -> Release {
@@ -276,6 +320,7 @@ fn report(
     shop: Shop,
     limits: &Limits,
     (releases, of_one): (&[Release], Option<&Release>),
+    describing: Option<Duration>,
     macros: &[Macros],
     counters: &Counters,
     costs: Option<Costs>,
@@ -351,6 +396,16 @@ fn report(
                     "- the same, as a multiple of the DDL that it sent, hydration and lag ({}): {:.2}",
                     seconds(sent),
                     own / sent.as_secs_f64(),
+                );
+            }
+            if let (Some(at_most), Some(describing)) =
+                (limits.describing_times_building, describing)
+            {
+                println!("- describing every node: {}", seconds(describing));
+                limit(
+                    "describing, as a multiple of building",
+                    describing.as_secs_f64() / of_releases(|it| it.building),
+                    at_most,
                 );
             }
             let creating = floor.creating(costs.factor).as_secs_f64();

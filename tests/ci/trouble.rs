@@ -41,14 +41,17 @@ async fn a_second_statement_in_the_sql_of_a_project_is_never_sent() {
         torn_down_if_there(&world, "pr-1").await;
         assert_eq!(production(&world).await, before, "{bad}");
     }
-    // A release that is built natively goes the same way.
+    // A release that is built natively goes the same way, whether it is described before or not.
     world.project.write(report, &format!("{text}{end}"));
     world.set("BUILD__ENGINE", "native");
-    world
-        .cutover(&["deploy"])
-        .await
-        .exits(1)
-        .says("holds several statements");
+    for (describe, code) in [("true", 3), ("false", 1)] {
+        world.set("DESCRIBE", describe);
+        world
+            .cutover(&["deploy"])
+            .await
+            .exits(code)
+            .says("holds several statements");
+    }
     assert_eq!(production(&world).await, before);
     nothing_left(&world).await;
 }

@@ -8,6 +8,7 @@ mod bootstrap;
 mod carried;
 mod checks;
 mod collect;
+mod columns;
 mod diff;
 mod endpoints;
 mod failures;

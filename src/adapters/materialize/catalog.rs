@@ -15,6 +15,7 @@ use crate::domain::catalog::{Catalog, ObjectKind};
 use super::server::Materialize;
 use super::session::Session;
 use crate::domain::catalog::tag::Tag;
+use std::collections::BTreeMap;
 use tokio_postgres::Row;
 
 pub use about::About;
@@ -31,6 +32,24 @@ pub async fn server_id(session: &Session) -> Result<String, MaterializeError> {
         .first()
         .ok_or_else(|| look::unexpected(LABEL, "no row"))?;
     text(row, LABEL, 0)
+}
+
+/// Columns of objects, by their ids: name → type. A peek for each three hundred; a release asks once, when it is built.
+///
+/// # Errors
+/// See [`MaterializeError`].
+pub async fn columns_of(
+    materialize: &Materialize,
+    ids: &[&str],
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, MaterializeError> {
+    const LABEL: &str = "columns";
+    let session = materialize.session_patiently().await?;
+    let mut columns: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for row in &session.ask(&queries::columns(Some(ids))).await? {
+        let object = columns.entry(text(row, LABEL, 0)?).or_default();
+        object.insert(text(row, LABEL, 1)?, text(row, LABEL, 3)?);
+    }
+    Ok(columns)
 }
 
 /// The marks on schemas of the session's database. Two peeks; a release asks once, while staging.
@@ -124,6 +143,7 @@ pub(super) fn every_question() -> Vec<super::question::Question> {
     let mut all = queries::every_question();
     all.extend(super::replacement::every_question());
     all.extend(super::replica_sizes::questions(&["25cc"]));
+    all.extend(super::temporary::every_question());
     all
 }
 

@@ -67,6 +67,15 @@ impl Refresh {
 }
 
 impl ViewOption {
+    /// The column, as the catalog holds it, that this says is never null.
+    #[must_use]
+    pub fn asserted(&self) -> Option<&str> {
+        match self {
+            Self::AssertNotNull(column) => Some(column),
+            Self::Refresh(_) | Self::PartitionBy(_) | Self::RetainHistory(_) => None,
+        }
+    }
+
     fn sql(&self) -> String {
         match self {
             Self::Refresh(refresh) => refresh.sql(),

@@ -7,6 +7,8 @@ use super::cost::{Cost, Tally};
 use super::error::MaterializeError;
 use super::question::Question;
 pub use super::statement::Statement;
+use crate::foundation::failure::{Class, Classify};
+use crate::foundation::retry::Pauses;
 use crate::foundation::sql::identifier::Ident;
 use crate::foundation::sql::tokens::are_several;
 use crate::foundation::tls;
@@ -27,6 +29,9 @@ const ISOLATION: &str = "strict serializable";
 
 /// Extra time that the client gives a statement beyond the server's own deadline.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a statement is repeated that others' changes of the catalog keep from being carried out.
+const CONFLICTS: Duration = Duration::from_secs(30);
 
 /// One connection.
 #[derive(Debug)]
@@ -238,6 +243,28 @@ impl Session {
     /// See [`MaterializeError`].
     pub async fn execute(&self, statement: &Statement) -> Result<(), MaterializeError> {
         self.simple(statement).await.map(drop)
+    }
+
+    /// As [`Session::execute`], again and again for a while as long as others' changes of the catalog keep it from being
+    /// carried out.
+    ///
+    /// # Errors
+    /// See [`MaterializeError`].
+    pub async fn execute_despite_others(
+        &self,
+        statement: &Statement,
+    ) -> Result<(), MaterializeError> {
+        let mut pauses =
+            Pauses::for_at_most(Duration::from_millis(20), Duration::from_secs(1), CONFLICTS);
+        loop {
+            match self.execute(statement).await {
+                Err(error) if error.class() == Class::Conflict => match pauses.next_pause() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(error),
+                },
+                answer => return answer,
+            }
+        }
     }
 
     /// Sends one statement with another deadline than the session's, which it restores.

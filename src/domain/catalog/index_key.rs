@@ -31,6 +31,14 @@ impl IndexKey {
         Self(parts(&columns.join(",")))
     }
 
+    /// Whether one of its parts is this column; of expressions it is not known what they read.
+    #[must_use]
+    pub fn has_column(&self, column: &str) -> bool {
+        self.0
+            .iter()
+            .any(|part| matches!(part, KeyPart::Column(name) if name == column))
+    }
+
     /// As people write it.
     #[must_use]
     pub fn shown(&self) -> String {

@@ -48,8 +48,10 @@ refusal_names! {
     /// A view, materialized view or index lives in a swapped schema that the project does not know;
     /// production would lose it.
     UnmanagedObject => "unmanaged-object", true;
-    /// An enforced contract lacks a column that production has; readers of it would fail.
+    /// A relation would lack a column that it has in production; readers of it would fail.
     ColumnLost => "column-lost", true;
+    /// The server's planner does not take the SQL of a planned node, or it breaks its contract.
+    SqlError => "sql-error", false;
     /// A connection, secret, type or function lives in a swapped schema; no build recreates it.
     UnswappableObject => "unswappable-object", false;
     /// A swapped cluster computes objects of schemas that are not swapped.

@@ -80,6 +80,16 @@ impl KeptSql {
     }
 }
 
+impl KeptSql {
+    /// The SQL of a node as its outcome of then says it, whatever has become of the node since.
+    #[must_use]
+    pub fn of_then(&self, outcomes: &Outcomes, id: &str) -> Option<&str> {
+        let sql = self.nodes.get(id)?.sql.as_str();
+        let made_from = &outcomes.nodes.get(id)?.made_from;
+        (*made_from == MadeFrom::Sql(tokens::digest(sql))).then_some(sql)
+    }
+}
+
 /// The digests of what nodes and tests are compiled from, by unique id.
 fn owns(outcomes: &Outcomes) -> impl Iterator<Item = (&String, Digest)> {
     let nodes = outcomes.nodes.iter();

@@ -219,9 +219,29 @@ pub struct Scope {
     /// Accept a refusal by its name; the record says so. May be given more than once
     #[arg(long, value_name = "NAME", value_parser = parse_allow)]
     pub allow: Vec<RefusalName>,
+    /// Whether the plan shows the text of what changed [default: on]
+    #[arg(long, value_enum, value_name = "WHETHER")]
+    pub diff_text: Option<Switch>,
     /// Release nothing: run the project's tests, or those that are selected, against production
     #[arg(long, conflicts_with_all = ["full", "strategy", "bootstrap", "allow"])]
     pub test_only: bool,
+}
+
+/// Something that is on or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+impl Switch {
+    /// Whether it is on.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
 }
 
 /// A selection in dbt's grammar.
@@ -272,6 +292,9 @@ pub struct Plan {
     /// What.
     #[command(flatten)]
     pub scope: Scope,
+    /// Have the server's planner describe every planned node: columns that change, who reads them, errors in SQL
+    #[arg(long, conflicts_with = "test_only")]
+    pub describe: bool,
     /// Form of the plan [default: as --output]
     #[arg(long, value_enum, value_name = "FORM")]
     pub format: Option<PlanFormat>,

@@ -235,6 +235,7 @@ impl Remote {
             ("--cleanup", deploy.cleanup.is_some()),
             ("--soak", deploy.soak.is_some()),
             ("--strategy", deploy.scope.strategy.is_some()),
+            ("--diff-text", deploy.scope.diff_text.is_some()),
         ];
         if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
             return Err(self.elsewhere(flag));

@@ -5,6 +5,8 @@
 
 mod compose;
 mod data_tests;
+/// What can be described without being built.
+mod describable;
 pub(super) mod qualify;
 
 use super::{Builds, Compiled, DeploymentError, Green, Parsed, written};
@@ -20,6 +22,7 @@ use crate::planning::planner::candidate::{Candidate, CandidateNode, Materializat
 use crate::planning::recipe::document::Make;
 use crate::planning::recipe::{Recipe, Seed};
 use compose::Ingredients;
+pub use describable::Describable;
 use qualify::Around;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -171,11 +174,7 @@ impl Builds {
             }
         }
         let target_cluster = self.final_cluster(&candidate.cluster_names, None);
-        let read = |package: Option<&str>, file: &Path| {
-            let path = self.file_of(package, file);
-            std::fs::read(&path)
-                .map_err(|error| format!("cannot be read: {}: {error}", path.display()))
-        };
+        let read = self.reader();
         let ingredients = Ingredients {
             manifest,
             candidate,
@@ -316,6 +315,15 @@ impl Builds {
             has_search_path: self.has_search_path(),
             makes_sources: false,
             asking,
+        }
+    }
+
+    /// Reads files of the project, and of its packages.
+    fn reader(&self) -> impl Fn(Option<&str>, &Path) -> Result<Vec<u8>, String> {
+        |package, file| {
+            let path = self.file_of(package, file);
+            std::fs::read(&path)
+                .map_err(|error| format!("cannot be read: {}: {error}", path.display()))
         }
     }
 

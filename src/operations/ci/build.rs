@@ -12,7 +12,6 @@ mod run;
 mod units;
 
 use super::choice::{self, Choice};
-use super::describe::{Described, Looking};
 use super::error::CiError;
 use super::make::{self, Made};
 use super::name::CornerName;
@@ -24,7 +23,6 @@ use crate::adapters::materialize::Materialize;
 use crate::adapters::materialize::catalog::About;
 use crate::adapters::store::{Lead, Store};
 use crate::domain::catalog::Catalog;
-use crate::domain::catalog::corner::CornerMark;
 use crate::domain::plan::Plan;
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::progress::Reporter;
@@ -34,25 +32,22 @@ use crate::inputs::manifest::ResourceType;
 use crate::inputs::selection::Selection;
 use crate::operations::builds::{Builds, Compiled, Known};
 use crate::operations::ci::build::findings::{
-    columns, nodes_of, not_run, standing_report, told_described, told_made,
+    columns, lost, nodes_of, not_run, standing_report, told_described, told_made,
 };
 use crate::operations::ci::namespace::{self, Work};
 use crate::operations::ci::queue::{self, Ask};
 use crate::operations::ci::row_counts::{self, Standing};
+use crate::operations::describe::{Described, Looking};
 use crate::operations::error::DeploymentError;
 use crate::operations::green::native::testing::Running;
 use crate::operations::release::proposal::Proposal;
 use crate::operations::release::{self, Release};
 use crate::planning::recipe::document::{Recipe, TestItem};
-use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::pin;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-/// How long what a look makes is left alone by whoever collects.
-const LOOK: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -100,8 +95,6 @@ struct Worked {
     recipe: Recipe,
     /// The SQL that it is made of, as it reads production.
     compiled: Compiled,
-    /// The same for a look.
-    scratch: (Place, Recipe),
 }
 
 impl Build<'_> {
@@ -117,10 +110,10 @@ impl Build<'_> {
                 .work_out(&builds, &materialize, &place, &build, report)
                 .await?;
             let described = self
-                .describe(&builds, &materialize, &worked, &build, self.stop)
+                .describe(&builds, &materialize, &worked, self.stop)
                 .await?;
             told_described(report, &described);
-            report.columns = columns(&worked, &described);
+            self.told_columns(&worked, &described, report);
             self.unit_tests(&materialize, &worked, &described, report, self.stop)
                 .await
         };
@@ -224,15 +217,11 @@ impl Build<'_> {
         if worked.choice.nodes.is_empty() && worked.choice.tests.is_empty() {
             return leave_empty(work, report).await;
         }
-        let looks = worked.scratch.0.schemas.len();
-        work.record.looks.insert(ask.build.to_owned(), looks);
-        work.write().await?;
         let described = self
-            .describe(builds, materialize, &worked, ask.build, work.stop)
+            .describe(builds, materialize, &worked, work.stop)
             .await?;
-        work.record.looks.remove(ask.build);
         told_described(report, &described);
-        report.columns = columns(&worked, &described);
+        self.told_columns(&worked, &described, report);
         self.unit_tests(materialize, &worked, &described, report, work.stop)
             .await?;
         if !described.failed.is_empty() {
@@ -332,19 +321,12 @@ impl Build<'_> {
         if let (Some(held), None) = (&record.cluster, &release.settings.ci.cluster.shared) {
             place.cluster.clone_from(&held.name);
         }
-        let scratch = place.scratch(build);
         let mut compiled = proposal.compiled.clone();
-        let mut recipes = Vec::new();
-        for place in [&place, &scratch] {
-            let plan = self.plan(&proposal, &choice, place, builds);
-            let known = proposal.kept.as_ref().zip(proposal.outcomes.as_ref());
-            let known = known.map(|(kept, outcomes)| Known { kept, outcomes });
-            let recipe = builds.recipe_in_corner(&proposal.parsed, &mut compiled, known, &plan);
-            recipes.push(recipe.await?.map_err(not_native)?);
-        }
-        let (Some(of_scratch), Some(recipe)) = (recipes.pop(), recipes.pop()) else {
-            return Err(CiError::Failed("there is no recipe".to_owned()));
-        };
+        let plan = self.plan(&proposal, &choice, &place, builds);
+        let known = proposal.kept.as_ref().zip(proposal.outcomes.as_ref());
+        let known = known.map(|(kept, outcomes)| Known { kept, outcomes });
+        let recipe = builds.recipe_in_corner(&proposal.parsed, &mut compiled, known, &plan);
+        let recipe = recipe.await?.map_err(not_native)?;
         report.nodes = nodes_of(&proposal, &choice, &recipe);
         report.not_run = not_run(&proposal, &choice, &recipe);
         let has_hooks = proposal.parsed.manifest.nodes.values();
@@ -356,7 +338,6 @@ impl Build<'_> {
             report.notes.push(note.to_owned());
         }
         Ok(Worked {
-            scratch: (scratch, of_scratch),
             proposal,
             choice,
             place,
@@ -387,39 +368,26 @@ impl Build<'_> {
         builds: &Builds,
         materialize: &Materialize,
         worked: &Worked,
-        build: &str,
         stop: &CancellationToken,
     ) -> Result<Described, CiError> {
-        let expires = Timestamp::now().checked_add(LOOK);
-        let expires = expires.unwrap_or(Timestamp::MAX);
-        let mark = CornerMark {
-            corner: build.to_owned(),
-            name: self.request.name.to_string(),
-            environment: self.release.environment.clone(),
-            project: self.release.project.dbt.name.clone(),
-            journal: self.store.id().to_owned(),
-            expires: expires.as_second(),
-            called: String::new(),
-        };
-        let name = self.request.name.as_str();
         let looking = Looking {
             materialize,
             builds,
             manifest: &worked.proposal.parsed.manifest,
             database: &worked.proposal.catalog.database,
-            mark: &mark,
             limit: self.release.settings.materialize.statement_timeout.0,
             reporter: self.reporter,
-            interrupted: &|| match stop.is_cancelled() {
-                true => Err(CiError::Interrupted(name.to_owned())),
-                false => Ok(()),
-            },
+            stop,
         };
-        let (place, recipe) = &worked.scratch;
-        match recipe.items.is_empty() {
-            true => Ok(Described::default()),
-            false => looking.describe(recipe, place).await,
-        }
+        let described = looking.describe(&worked.recipe).await?;
+        described.ok_or_else(|| CiError::Interrupted(self.request.name.to_string()))
+    }
+
+    /// Puts into the report which columns a release would change.
+    fn told_columns(&self, worked: &Worked, described: &Described, report: &mut Report) {
+        report.columns = columns(worked, described);
+        let allowed = self.release.allowed(&[]);
+        report.notes.extend(lost(&report.columns, &allowed));
     }
 
     /// Runs the tests whose relations are there.

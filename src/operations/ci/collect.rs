@@ -511,7 +511,7 @@ pub(super) async fn leave(work: &mut Work<'_>) -> Result<Vec<String>, CiError> {
     Ok(left)
 }
 
-/// Drops what killed builds of this corner left of their looks at the nodes.
+/// Drops what killed builds of an earlier version left of their looks at the nodes of this corner.
 ///
 /// # Errors
 /// The server's.

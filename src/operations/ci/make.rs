@@ -1,7 +1,6 @@
 //! Making what is in a corner: what stands there from an earlier build and would come out the same stays, everything
 //! else goes, and what is missing is made.
 
-use super::describe::said;
 use super::dropping::drop_objects;
 use super::error::CiError;
 use super::record::Thing;
@@ -15,7 +14,7 @@ use crate::inputs::manifest::Manifest;
 use crate::inputs::manifest::run_results::Status;
 use crate::operations::builds::Builds;
 use crate::operations::ci::namespace::Work;
-use crate::operations::ci::source_line;
+use crate::operations::describe::{said, source_line};
 use crate::operations::error::DeploymentError;
 use crate::operations::green::native::item;
 use crate::planning::recipe::document::{Item, Make, Recipe};

@@ -12,16 +12,11 @@ use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::progress::{Progress, Reporter};
 use crate::domain::records::corner::{Corner, CornerState};
 use crate::foundation::digest::Digest;
-use crate::foundation::failure::{Class, Classify};
-use crate::foundation::retry::Pauses;
 use crate::inputs::settings::CornerCluster;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// How long a statement is repeated that others' changes of the catalog keep from being carried out.
-const CONFLICTS: Duration = Duration::from_secs(30);
 
 /// Work on one corner, by the one who leads it.
 #[derive(Debug)]
@@ -134,17 +129,7 @@ impl Work<'_> {
 /// # Errors
 /// The server's.
 pub async fn send(session: &Session, statement: &Statement) -> Result<(), CiError> {
-    let mut pauses =
-        Pauses::for_at_most(Duration::from_millis(20), Duration::from_secs(1), CONFLICTS);
-    loop {
-        match session.execute(statement).await {
-            Err(error) if error.class() == Class::Conflict => match pauses.next_pause() {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(error.into()),
-            },
-            answer => return Ok(answer?),
-        }
-    }
+    Ok(session.execute_despite_others(statement).await?)
 }
 
 /// What is to be done for one schema or cluster.

@@ -18,7 +18,7 @@ use crate::inputs::settings::Ci;
 use crate::planning::planner::candidate::{Candidate, ClusterUse};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a corner, or a look at its nodes, stands.
+/// Where a corner stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Production's schema → the schema in which its nodes are made.
@@ -58,17 +58,7 @@ impl Place {
         }]))
     }
 
-    /// The same on the schemas for a build's look at the nodes.
-    #[must_use]
-    pub fn scratch(&self, build: &str) -> Self {
-        let schemas = Self::scratch_schemas(build, self.schemas.len());
-        Self {
-            schemas: self.schemas.keys().cloned().zip(schemas).collect(),
-            cluster: self.cluster.clone(),
-        }
-    }
-
-    /// The names of so many schemas for a build's look at the nodes.
+    /// The names of so many schemas in which an earlier version's build looked at the nodes.
     pub fn scratch_schemas(build: &str, many: usize) -> impl Iterator<Item = String> {
         (0..many).map(move |at| Record::secret(build, &format!("look_{at}")))
     }
@@ -181,6 +171,8 @@ pub fn plan(
         loses: Vec::new(),
         text_only: Vec::new(),
         columns: Vec::new(),
+        description: None,
+        texts: None,
         estimated_hydration_ms: None,
         held_back: BTreeMap::new(),
         held_back_schemas: BTreeMap::new(),

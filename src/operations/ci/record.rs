@@ -23,7 +23,8 @@ pub struct Record {
     pub revision: Option<String>,
     /// The last build.
     pub build: String,
-    /// Builds that may have left something of their look at the nodes, with how many schemas they have made for it.
+    /// Builds of an earlier version that may have left something of their look at the nodes, with how many schemas they
+    /// have made for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub looks: BTreeMap<String, usize>,
     /// Production's schema → the corner's.

@@ -1,8 +1,8 @@
 //! What a build says of itself: one model, shown as text, Markdown, JSON and JUnit.
 
 use crate::domain::diff::Entry;
-use crate::domain::plan::Plan;
 use crate::domain::plan::refusal::{Refusal, Refused};
+use crate::domain::plan::{Plan, Texts};
 use crate::foundation::failure::Class;
 use crate::foundation::word::stored_words;
 use crate::planning::planner::render::headline;
@@ -99,7 +99,7 @@ pub struct Report {
     pub seconds: f64,
     /// What was built or looked at, in the order in which it is made.
     pub nodes: Vec<NodeReport>,
-    /// Columns that a release of this would gain, lose or retype; sorted by relation and column.
+    /// Columns that a release of this would gain, lose or have otherwise; sorted by relation and column.
     pub columns: Vec<ColumnReport>,
     /// What the data differs by from production's, where that was compared; sorted by relation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -142,6 +142,9 @@ pub struct ReleaseReport {
     pub loses: Vec<String>,
     /// Sinks that would be pointed to the new side, sorted.
     pub sinks: Vec<String>,
+    /// What is written otherwise than in the baseline; `None` where that is not to be shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Texts>,
 }
 
 impl ReleaseReport {
@@ -167,6 +170,7 @@ impl ReleaseReport {
                     clusters: plan.clusters.into_iter().map(|it| it.name).collect(),
                     gains: plan.gains,
                     loses: plan.loses,
+                    texts: plan.texts,
                 }
             }
             Err(Refused(refused)) => Self {
@@ -178,6 +182,7 @@ impl ReleaseReport {
                 gains: Vec::new(),
                 loses: Vec::new(),
                 sinks: Vec::new(),
+                texts: None,
             },
         }
     }
@@ -297,6 +302,11 @@ pub enum ColumnChange {
         /// The new one.
         to: String,
     },
+    /// It was never null, and might be from then on.
+    Nullable {
+        /// Its type.
+        to: String,
+    },
 }
 
 /// A column that changes.
@@ -309,7 +319,8 @@ pub struct ColumnReport {
     /// What becomes of it.
     #[serde(flatten)]
     pub change: ColumnChange,
-    /// What reads the relation in production and is not built here, `schema.name`, sorted; empty of a gained column.
+    /// What reads the relation in production and is not built here, `schema.name`, and exposures of the project, sorted;
+    /// empty of a gained column.
     pub readers: Vec<String>,
 }
 

@@ -1,8 +1,7 @@
-//! Columns and rows of what is built, beside those of production.
+//! Rows of what is built, beside those of production.
 
 use super::choice::Relations;
 use super::error::CiError;
-use super::report::{ColumnChange, ColumnReport};
 use crate::adapters::materialize::{Materialize, MaterializeError, diff as questions, native_ddl};
 use crate::domain::catalog::{Catalog, ObjectKind};
 use crate::foundation::failure::{Class, Classify, with_causes};
@@ -12,78 +11,6 @@ use crate::planning::recipe::document::{Make, Recipe};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio_postgres::SimpleQueryRow;
-
-/// The columns that a release of what is built would gain, lose or retype; sorted by relation and column. `described`
-/// are the new ones: unique id → name → type. Readers are those that are not built here themselves.
-#[must_use]
-pub fn columns(
-    candidate: &Candidate,
-    catalog: &Catalog,
-    described: &BTreeMap<String, BTreeMap<String, String>>,
-) -> Vec<ColumnReport> {
-    let relations = Relations::of(catalog);
-    let built: BTreeSet<&str> = described
-        .keys()
-        .filter_map(|id| candidate.nodes.get(id))
-        .filter_map(|node| relations.get(&node.schema, &node.identifier))
-        .map(|object| object.id.as_str())
-        .collect();
-    let mut reports = Vec::new();
-    for (id, new) in described {
-        let Some(node) = candidate.nodes.get(id) else {
-            continue;
-        };
-        let Some(live) = relations.get(&node.schema, &node.identifier) else {
-            continue;
-        };
-        let mut readers: Vec<String> = catalog
-            .dependents(&live.id)
-            .into_iter()
-            .filter(|reader| reader.kind != ObjectKind::Index && !built.contains(&*reader.id))
-            .map(|reader| catalog.name_of(reader))
-            .collect();
-        readers.sort_unstable();
-        for (column, change) in changes(&live.columns, new) {
-            let readers = match change {
-                ColumnChange::Gained { .. } => Vec::new(),
-                ColumnChange::Lost { .. } | ColumnChange::Retyped { .. } => readers.clone(),
-            };
-            reports.push(ColumnReport {
-                relation: format!("{}.{}", node.schema, node.identifier),
-                column,
-                change,
-                readers,
-            });
-        }
-    }
-    reports.sort_by(|a, b| (&a.relation, &a.column).cmp(&(&b.relation, &b.column)));
-    reports
-}
-
-fn changes(
-    old: &BTreeMap<String, String>,
-    new: &BTreeMap<String, String>,
-) -> BTreeMap<String, ColumnChange> {
-    let mut changes = BTreeMap::new();
-    for (column, to) in new {
-        let change = match old.get(column) {
-            None => ColumnChange::Gained { to: to.clone() },
-            Some(from) if from != to => ColumnChange::Retyped {
-                from: from.clone(),
-                to: to.clone(),
-            },
-            Some(_) => continue,
-        };
-        changes.insert(column.clone(), change);
-    }
-    for (column, from) in old {
-        if !new.contains_key(column) {
-            let change = ColumnChange::Lost { from: from.clone() };
-            changes.insert(column.clone(), change);
-        }
-    }
-    changes
-}
 
 /// Rows of a relation and of its counterpart in production, where there is one; or why they were not counted.
 pub type Rows = Result<(u64, Option<u64>), String>;
@@ -223,46 +150,5 @@ fn kind_of(name: &str) -> &'static str {
         "cluster"
     } else {
         "object"
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ColumnChange, changes};
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn columns_are_gained_lost_and_retyped() {
-        let columns = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-            let pairs = pairs.iter();
-            pairs
-                .map(|(name, of)| ((*name).to_owned(), (*of).to_owned()))
-                .collect()
-        };
-        let old = columns(&[("a", "int"), ("b", "text"), ("c", "int")]);
-        let new = columns(&[("a", "int"), ("c", "bigint"), ("d", "date")]);
-        let found = changes(&old, &new);
-        let expected = BTreeMap::from([
-            (
-                "b".to_owned(),
-                ColumnChange::Lost {
-                    from: "text".to_owned(),
-                },
-            ),
-            (
-                "c".to_owned(),
-                ColumnChange::Retyped {
-                    from: "int".to_owned(),
-                    to: "bigint".to_owned(),
-                },
-            ),
-            (
-                "d".to_owned(),
-                ColumnChange::Gained {
-                    to: "date".to_owned(),
-                },
-            ),
-        ]);
-        assert_eq!(found, expected);
     }
 }

@@ -9,7 +9,7 @@
 //! release's own hooks say otherwise (`merge`).
 
 use super::stage::grant_changes;
-use super::{indexes, native};
+use super::{columns, indexes, native};
 use crate::adapters::artifacts::Given;
 use crate::adapters::materialize::Statement;
 use crate::adapters::materialize::ddl::{self, Target};
@@ -57,6 +57,9 @@ pub(crate) async fn apply_and_record(
     made_by_dbt::record(context, deployment, &catalog).await?;
     on_own_clusters_only(plan, &ids, &Context::secret(deployment), &catalog)?;
     let green = green_objects(plan, &ids, &catalog, after)?;
+    if after == After::Build {
+        columns::refuse_lost(context, deployment, &ids, &catalog).await?;
+    }
     if plan.building.engine == Engine::Native {
         native::reads_no_old(plan, &green, &catalog)?;
     }

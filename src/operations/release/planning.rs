@@ -45,6 +45,8 @@ pub struct Wishes {
     pub keep: Option<Span>,
     /// The earlier release to which it goes back.
     pub back_to: Option<BackTo>,
+    /// Whether the server's planner is to describe every planned node.
+    pub describe: bool,
 }
 
 /// What a plan is made from, besides the wishes.
@@ -204,6 +206,15 @@ impl Release {
             let (listed, revision) = (self.project.deployment()?, self.revision.clone());
             builds.remember_project(&parsed, (&listed, revision), sql, &compiled)?;
         }
+        let found = Found {
+            parsed: &parsed,
+            catalog: &catalog,
+            baseline: baseline.as_ref(),
+        };
+        plan.texts = self.texts(&plan, found, outcomes.as_ref(), &compiled);
+        let with = (builds, materialize);
+        self.describe(with, found, (&compiled, known), wishes, &mut plan)
+            .await?;
         self.size_for_hydration(materialize, &mut plan).await?;
         plan.baseline = used;
         plan.outcomes = planned_outcomes;

@@ -62,7 +62,11 @@ impl Release {
             apart: (apart != Apart::default()).then_some(&apart),
         };
         match self.plan_of(found, planned).await {
-            Ok(plan) => Ok(Some(Ok(plan))),
+            Ok(mut plan) => {
+                let outcomes = proposal.outcomes.as_ref();
+                plan.texts = self.texts(&plan, found, outcomes, &proposal.compiled);
+                Ok(Some(Ok(plan)))
+            }
             Err(ReleaseError::Deployment(DeploymentError::Refused(refused))) => {
                 Ok(Some(Err(refused)))
             }

@@ -9,11 +9,12 @@ mod objects;
 mod stored_failures;
 
 use super::candidate::{ClusterUse, Input};
+use super::columns;
 use super::full::Selectors;
 use super::lookup::Lookup;
 use crate::domain::catalog::tag::Side;
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refusals};
-use crate::domain::plan::{ColumnChange, ColumnChangeKind, GREEN_SUFFIX, Mode};
+use crate::domain::plan::{ColumnChange, GREEN_SUFFIX, Mode};
 use crate::foundation::sql::identifier::MAX_IDENTIFIER_BYTES;
 use crate::planning::planner::side_relations::Hooks;
 use std::collections::BTreeSet;
@@ -63,26 +64,8 @@ impl<'a> Checks<'a> {
         self.replicas(tests);
         self.green_clusters();
         self.stored_failures();
-        self.columns(columns);
+        columns::lost_by_contract(columns, &mut self.refusals);
         self.selectable(selectors);
-    }
-
-    fn columns(&mut self, changes: &[ColumnChange]) {
-        for ColumnChange {
-            relation,
-            column,
-            change,
-        } in changes
-        {
-            if let ColumnChangeKind::Removed { from } = change {
-                self.refuse(
-                    RefusalName::ColumnLost,
-                    "production would lose a column that the contract of its model does not have",
-                    format!("{relation}.{column} ({from})"),
-                    "add the column to the model, or accept the loss with --allow column-lost",
-                );
-            }
-        }
     }
 
     /// One refusal per name and message, its objects sorted.

@@ -182,6 +182,8 @@ pub(super) fn assemble(
         loses: live.difference(&relations).map(dotted).collect(),
         text_only: Vec::new(),
         columns: Vec::new(),
+        description: None,
+        texts: None,
         estimated_hydration_ms: None,
         sinks: sinks(input, lookup),
         notes: notes(input, planned, &tests)

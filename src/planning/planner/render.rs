@@ -18,6 +18,8 @@ pub use text::{Detail, text};
 
 mod markdown;
 mod text;
+/// What is written otherwise than in the baseline.
+pub mod written;
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -161,7 +163,29 @@ fn column(change: &ColumnChange) -> (&'static str, String) {
         ColumnChangeKind::Added { to } => ("+", to.clone()),
         ColumnChangeKind::Removed { from } => ("-", from.clone()),
         ColumnChangeKind::Retyped { from, to } => ("~", format!("{from} -> {to}")),
+        ColumnChangeKind::Nullable { to } => ("~", format!("{to}, may be null from then on")),
     }
+}
+
+/// Who reads it, one clause; `None` where nobody is known.
+fn read_by(change: &ColumnChange) -> Option<String> {
+    let readers: Vec<String> = change.readers.iter().map(ToString::to_string).collect();
+    (!readers.is_empty()).then(|| format!("read by {}", readers.join(", ")))
+}
+
+/// What the server's planner did not say, one clause each.
+fn undescribed(plan: &Plan) -> Vec<String> {
+    let Some(description) = &plan.description else {
+        return Vec::new();
+    };
+    let left_out = description.left_out.iter();
+    let queries = description.queries_unknown.iter();
+    left_out
+        .map(|(id, why)| format!("{id}: {why}"))
+        .chain(queries.map(|why| {
+            format!("whose recent queries read what is lost or retyped is not known: {why}")
+        }))
+        .collect()
 }
 
 /// `schema.name` of an index.

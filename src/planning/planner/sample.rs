@@ -147,6 +147,7 @@ impl World {
             comment: None,
             columns: BTreeMap::new(),
             column_order: Vec::new(),
+            not_null: BTreeSet::new(),
             column_comments: Vec::new(),
         })
     }

@@ -46,6 +46,7 @@ fn object(catalog: &mut Catalog, id: &str, schema: &str, name: &str, kind: Objec
         comment: None,
         columns: std::collections::BTreeMap::new(),
         column_order: Vec::new(),
+        not_null: BTreeSet::new(),
         column_comments: Vec::new(),
     };
     catalog.objects.insert(id.to_owned(), object);

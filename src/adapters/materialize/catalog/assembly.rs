@@ -127,6 +127,7 @@ impl Catalog {
                 comment: None,
                 columns: BTreeMap::new(),
                 column_order: Vec::new(),
+                not_null: BTreeSet::new(),
                 column_comments: Vec::new(),
             };
             self.objects.insert(id.clone(), object);
@@ -145,6 +146,9 @@ impl Catalog {
             let (id, name) = (text(row, LABEL, 0)?, text(row, LABEL, 1)?);
             if let Some(object) = self.objects.get_mut(&id) {
                 object.columns.insert(name.clone(), text(row, LABEL, 3)?);
+                if text(row, LABEL, 4)? == "false" {
+                    object.not_null.insert(name.clone());
+                }
                 names.insert((id, text(row, LABEL, 2)?), name);
             }
         }

@@ -104,7 +104,7 @@ pub(super) fn sources(ids: Option<&[&str]>) -> Vec<Question> {
 }
 
 pub(super) fn columns(ids: Option<&[&str]>) -> Vec<Question> {
-    let columns = ["id", "name", "\"position\"", "type"];
+    let columns = ["id", "name", "\"position\"", "type", "nullable"];
     of_ids("columns", relation::COLUMNS, &columns, ids)
 }
 

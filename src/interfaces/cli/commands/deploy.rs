@@ -43,7 +43,7 @@ pub(super) async fn plan(
         )
         .await;
     }
-    let flags = strategy(&arguments.scope);
+    let flags = scoped(&arguments.scope);
     let release = commands.fetched(&arguments.target, flags, stop).await?;
     super::warn(&release, output);
     let store = release.store().await?;
@@ -57,6 +57,7 @@ pub(super) async fn plan(
     let release = going_back(release, to.as_ref(), stop).await?;
     let wishes = Wishes {
         back_to: to,
+        describe: arguments.describe,
         ..wishes(&release, &arguments.scope)
     };
     let (plan, folder) = release
@@ -304,16 +305,17 @@ fn flags(arguments: &Deploy) -> Vec<Override> {
     ]
     .into_iter()
     .filter_map(|(flag, path, value)| Some(overriding(flag, path, value?)))
-    .chain(strategy(&arguments.scope))
+    .chain(scoped(&arguments.scope))
     .collect()
 }
 
-fn strategy(scope: &Scope) -> Vec<Override> {
+/// What a plan and a release have in common.
+fn scoped(scope: &Scope) -> Vec<Override> {
     let strategy = scope.strategy.map(|strategy| json!(strategy));
-    strategy
-        .map(|strategy| overriding("--strategy", "strategy", strategy))
-        .into_iter()
-        .collect()
+    let strategy = strategy.map(|strategy| overriding("--strategy", "strategy", strategy));
+    let text = scope.diff_text.map(|shown| json!(shown.is_on()));
+    let text = text.map(|text| overriding("--diff-text", "diff_text", text));
+    strategy.into_iter().chain(text).collect()
 }
 
 /// The deployment under way.
@@ -362,6 +364,7 @@ fn wishes(release: &Release, scope: &Scope) -> Wishes {
         waits_for_promotion: false,
         keep: None,
         back_to: None,
+        describe: release.settings.describe,
     }
 }
 

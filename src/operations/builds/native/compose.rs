@@ -44,7 +44,19 @@ pub(super) fn compose(
     given: Ingredients<'_>,
     asking: &BTreeSet<String>,
 ) -> Result<Recipe, BTreeSet<String>> {
-    let plan = given.plan;
+    let (items, reasons) = each(given);
+    if !reasons.is_empty() {
+        let reasons = reasons.into_iter();
+        return Err(reasons.map(|(id, why)| format!("{id} {why}")).collect());
+    }
+    let recipe = Recipe::of(items);
+    let mut recipe = recipe.map_err(|circle: Circle| BTreeSet::from([circle.to_string()]))?;
+    recipe.tests = data_tests::compose(given, &moves_of(given.plan), asking);
+    Ok(recipe)
+}
+
+/// What a plan moves, and where to.
+fn moves_of(plan: &Plan) -> Moves<'_> {
     let greens: BTreeMap<&str, &str> = plan
         .schemas
         .iter()
@@ -54,24 +66,24 @@ pub(super) fn compose(
         let green = greens.get(node.schema.as_str())?;
         Some(((node.schema.as_str(), node.identifier.as_str()), *green))
     });
-    let moves = Moves::new(&plan.database, moved);
+    Moves::new(&plan.database, moved)
+}
+
+/// The item of each planned node, or why there is none, by unique id.
+pub(super) fn each(given: Ingredients<'_>) -> (Vec<Item>, BTreeMap<String, String>) {
+    let plan = given.plan;
+    let moves = moves_of(plan);
     let planned: BTreeSet<&str> = plan.built().map(|node| node.unique_id.as_str()).collect();
-    let (mut items, mut reasons) = (Vec::new(), BTreeSet::new());
+    let (mut items, mut reasons) = (Vec::new(), BTreeMap::new());
     for node in plan.built() {
         match item(given, &moves, &planned, node) {
             Ok(item) => items.push(item),
             Err(reason) => {
-                reasons.insert(format!("{} {reason}", node.unique_id));
+                reasons.insert(node.unique_id.clone(), reason);
             }
         }
     }
-    if !reasons.is_empty() {
-        return Err(reasons);
-    }
-    let recipe = Recipe::of(items);
-    let mut recipe = recipe.map_err(|circle: Circle| BTreeSet::from([circle.to_string()]))?;
-    recipe.tests = data_tests::compose(given, &moves, asking);
-    Ok(recipe)
+    (items, reasons)
 }
 
 fn item(

@@ -3,14 +3,14 @@
 //! The rule is one-sided: what qualifies comes out as dbt makes it. A node for which that is not certain does
 //! not, and one such node takes the whole build to dbt, so that no release is half of one kind.
 
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, PlannedNode};
 use crate::inputs::manifest::{Manifest, Node, ResourceType, is_true};
 use crate::inputs::outcome::reads::{is_of_dbt, texts_of};
 use crate::inputs::outcome::{Customs, plain_name};
 use crate::planning::planner::candidate::{CandidateNode, Materialization};
 use regex::Regex;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 /// `var('deploy'`, or `var(` with a name that is computed.
@@ -81,6 +81,27 @@ pub(super) fn reasons(manifest: &Manifest, plan: &Plan, around: Around<'_>) -> B
         }
     }
     reasons
+}
+
+/// Why planned nodes cannot be described without being built, by unique id. What a build does besides making them, such
+/// as hooks, does not matter for it.
+pub(super) fn undescribable(
+    manifest: &Manifest,
+    plan: &Plan,
+    around: Around<'_>,
+) -> BTreeMap<String, String> {
+    let customs = Customs::of(manifest, None);
+    let of_all = of_project(manifest, &customs, around).pop_first();
+    let reason = |planned: &PlannedNode| {
+        let own = match manifest.nodes.get(&planned.unique_id) {
+            Some(node) => of_text(manifest, node, &planned.materialized, &customs, around),
+            None => Some("is not in the manifest".to_owned()),
+        };
+        own.or_else(|| of_all.clone())
+    };
+    plan.built()
+        .filter_map(|planned| Some((planned.unique_id.clone(), reason(planned)?)))
+        .collect()
 }
 
 /// Why no plan of this project qualifies, one clause each, sorted; empty where some may.
@@ -170,6 +191,35 @@ fn of_node(
     customs: &Customs,
     around: Around<'_>,
 ) -> Option<String> {
+    of_text(manifest, node, materialized, customs, around).or_else(|| of_making(node, materialized))
+}
+
+/// Why a build does more with a node than to make what its SQL says.
+fn of_making(node: &Node, materialized: &str) -> Option<String> {
+    let says = |text: &str| Some(text.to_owned());
+    for hook in ["pre-hook", "post-hook"] {
+        let hooks = node.config.rest.get(hook).and_then(Value::as_array);
+        if hooks.is_some_and(|hooks| !hooks.is_empty()) {
+            return Some(format!("has a {hook}"));
+        }
+    }
+    if materialized == "materializedview" {
+        return says("has the old materialization materializedview");
+    }
+    if node.config.rest.get("sql_header").is_some_and(is_true) {
+        return says("has a sql_header");
+    }
+    None
+}
+
+/// Why it is not certain what a node is made from.
+fn of_text(
+    manifest: &Manifest,
+    node: &Node,
+    materialized: &str,
+    customs: &Customs,
+    around: Around<'_>,
+) -> Option<String> {
     let says = |text: &str| Some(text.to_owned());
     if customs.is_custom(materialized) {
         return Some(format!("has the custom materialization {materialized}"));
@@ -189,18 +239,6 @@ fn of_node(
         .is_some_and(|language| language != "sql")
     {
         return says("is not written in SQL");
-    }
-    for hook in ["pre-hook", "post-hook"] {
-        let hooks = node.config.rest.get(hook).and_then(Value::as_array);
-        if hooks.is_some_and(|hooks| !hooks.is_empty()) {
-            return Some(format!("has a {hook}"));
-        }
-    }
-    if materialized == "materializedview" {
-        return says("has the old materialization materializedview");
-    }
-    if node.config.rest.get("sql_header").is_some_and(is_true) {
-        return says("has a sql_header");
     }
     if around.asking.contains(&node.unique_id) {
         return says("introspects while compiling");

@@ -1,14 +1,18 @@
 //! What a build has to say, put into its report.
 
 use super::Worked;
+use crate::domain::plan::refusal::RefusalName;
+use crate::domain::plan::{ColumnChangeKind, Reader, ReaderKind};
 use crate::domain::records::corner::CornerState;
 use crate::operations::ci::choice::Choice;
-use crate::operations::ci::describe::Described;
 use crate::operations::ci::make::Made;
 use crate::operations::ci::namespace::Work;
-use crate::operations::ci::report::{ColumnReport, CornerReport, NodeReport, NodeState, Report};
-use crate::operations::ci::row_counts;
+use crate::operations::ci::report::{
+    ColumnChange, ColumnReport, CornerReport, NodeReport, NodeState, Report,
+};
+use crate::operations::describe::Described;
 use crate::operations::release::proposal::Proposal;
+use crate::planning::planner::columns;
 use crate::planning::recipe::document::Recipe;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,9 +63,60 @@ pub(crate) fn not_run(
     .collect()
 }
 
+/// The columns that a release of what is built would gain, lose or have otherwise; sorted by relation and column.
 pub(crate) fn columns(worked: &Worked, described: &Described) -> Vec<ColumnReport> {
-    let candidate = &worked.proposal.parsed.candidate;
-    row_counts::columns(candidate, &worked.proposal.catalog, &described.columns)
+    let built: BTreeSet<&str> = described.columns.keys().map(String::as_str).collect();
+    let changes = columns::described(columns::Described {
+        candidate: &worked.proposal.parsed.candidate,
+        manifest: &worked.proposal.parsed.manifest,
+        catalog: &worked.proposal.catalog,
+        columns: &described.columns,
+        built: &built,
+    });
+    let changes = changes.into_iter();
+    changes
+        .map(|change| ColumnReport {
+            relation: change.relation,
+            column: change.column,
+            change: match change.change {
+                ColumnChangeKind::Added { to } => ColumnChange::Gained { to },
+                ColumnChangeKind::Removed { from } => ColumnChange::Lost { from },
+                ColumnChangeKind::Retyped { from, to } => ColumnChange::Retyped { from, to },
+                ColumnChangeKind::Nullable { to } => ColumnChange::Nullable { to },
+            },
+            readers: change.readers.into_iter().map(shown).collect(),
+        })
+        .collect()
+}
+
+/// What is lost, as a release would refuse it, one sentence; `None` where nothing is, or it is allowed.
+pub(crate) fn lost(columns: &[ColumnReport], allowed: &BTreeSet<RefusalName>) -> Option<String> {
+    let lost = columns.iter().filter_map(|column| match column.change {
+        ColumnChange::Lost { .. } => Some(format!("{}.{}", column.relation, column.column)),
+        ColumnChange::Gained { .. }
+        | ColumnChange::Retyped { .. }
+        | ColumnChange::Nullable { .. } => None,
+    });
+    let lost: Vec<String> = lost.collect();
+    let name = RefusalName::ColumnLost;
+    (!lost.is_empty() && !allowed.contains(&name)).then(|| {
+        format!(
+            "a release of this is refused ({name}) until it is released with --allow {name}: {}",
+            lost.join(", ")
+        )
+    })
+}
+
+/// Objects of the catalog by their names alone.
+fn shown(reader: Reader) -> String {
+    match reader.kind {
+        ReaderKind::View
+        | ReaderKind::MaterializedView
+        | ReaderKind::Index
+        | ReaderKind::Sink
+        | ReaderKind::Object => reader.name,
+        ReaderKind::Exposure | ReaderKind::Queries => reader.to_string(),
+    }
 }
 
 pub(crate) fn told_described(report: &mut Report, described: &Described) {

@@ -9,9 +9,9 @@ use crate::foundation::failure::{Class, Classify};
 use crate::inputs::manifest::run_results::Status;
 use crate::inputs::manifest::{Manifest, UnitTest};
 use crate::operations::ci::choice::Relations;
-use crate::operations::ci::describe::{Described, said};
 use crate::operations::ci::error::CiError;
 use crate::operations::ci::report::{Report, TestReport};
+use crate::operations::describe::{Described, said};
 use crate::planning::recipe::unit_test::{Around, Columns, Unit, Without};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -179,7 +179,11 @@ fn columns_of(
     relations: &Relations<'_>,
 ) -> Option<Columns> {
     if worked.choice.nodes.contains_key(id) {
-        return in_order(described.columns.get(id)?, described.order.get(id)?);
+        let columns = described.columns.get(id)?.iter();
+        let columns: Columns = columns
+            .map(|column| (column.name.clone(), column.data_type.clone()))
+            .collect();
+        return (!columns.is_empty()).then_some(columns);
     }
     let (schema, name) = place(&worked.proposal.parsed.manifest, id)?;
     let object = relations.get(schema, name)?;

@@ -1,9 +1,9 @@
 //! The report as Markdown, for a comment or a summary. Its first line tells it from other comments.
 
 use super::{NodeState, Report, TestReport, Verdict};
-use crate::foundation::escape::{code, prose, visible_lines};
+use crate::foundation::escape::{self, code, prose};
 use crate::foundation::sql::identifier::{Ident, Qualified};
-use crate::planning::planner::render::roughly;
+use crate::planning::planner::render::{roughly, written};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -220,6 +220,9 @@ impl Report {
             "| | |\n|---|---|\n",
             rows,
         );
+        if let Some(block) = release.texts.as_ref().and_then(written::markdown) {
+            page.block(&format!("{block}\n"));
+        }
     }
 
     fn where_it_is(&self, page: &mut Page) {
@@ -248,12 +251,7 @@ impl Report {
 
 /// A text as it is, whatever fences are in it.
 fn fenced(text: &str) -> String {
-    let shown = visible_lines(&cut(text, MESSAGE));
-    let mut fence = "```".to_owned();
-    while shown.contains(&fence) {
-        fence.push('`');
-    }
-    format!("{fence}text\n{shown}\n{fence}\n")
+    format!("{}\n", escape::fenced("text", cut(text, MESSAGE).lines()))
 }
 
 /// The beginning of a text, at most so many bytes and what says that it is one.

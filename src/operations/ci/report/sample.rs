@@ -63,6 +63,7 @@ pub fn good() -> Report {
         gains: Vec::new(),
         loses: Vec::new(),
         sinks: Vec::new(),
+        texts: None,
     });
     report.judge();
     report

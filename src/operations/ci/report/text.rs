@@ -12,6 +12,7 @@ impl ColumnChange {
             Self::Gained { to } => format!("gained, {to}"),
             Self::Lost { from } => format!("lost, was {from}"),
             Self::Retyped { from, to } => format!("retyped, {from} → {to}"),
+            Self::Nullable { to } => format!("may be null, {to}"),
         }
     }
 }

@@ -354,7 +354,8 @@ impl Task {
             | ReleaseError::Source(_)
             | ReleaseError::Bundle(_)
             | ReleaseError::Connection(_)
-            | ReleaseError::Folder { .. }) => error.into(),
+            | ReleaseError::Folder { .. }
+            | ReleaseError::Interrupted) => error.into(),
         }
     }
 

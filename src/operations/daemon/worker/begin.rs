@@ -367,6 +367,7 @@ impl Preparation<'_> {
             waits_for_promotion: start.waits_for_promotion,
             keep: start.keep,
             back_to,
+            describe: release.settings.describe,
         };
         let (plan, folder) = release
             .planned(self.store, &wishes, &self.reporter, self.stop)

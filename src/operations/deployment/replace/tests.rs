@@ -56,6 +56,7 @@ fn catalog(views: &[(&str, &str)], pending: &[(&str, &str)]) -> Catalog {
             comment: None,
             columns: BTreeMap::default(),
             column_order: Vec::new(),
+            not_null: std::collections::BTreeSet::new(),
             column_comments: Vec::new(),
         };
         catalog.objects.insert((*id).to_owned(), object);

@@ -175,6 +175,7 @@ fn default_privileges_are_no_work_of_hooks() {
         comment: Some("c".to_owned()),
         columns: BTreeMap::new(),
         column_order: Vec::new(),
+        not_null: std::collections::BTreeSet::new(),
         column_comments: Vec::new(),
     };
     let nothing = given(&plan, &schema, None, &object, "dbt");

@@ -35,6 +35,7 @@ fn catalog() -> Catalog {
         comment: None,
         columns: BTreeMap::new(),
         column_order: Vec::new(),
+        not_null: std::collections::BTreeSet::new(),
         column_comments: Vec::new(),
     };
     Catalog {

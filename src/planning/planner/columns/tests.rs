@@ -1,8 +1,9 @@
-use super::is_same_type;
-use crate::domain::plan::ColumnChangeKind;
+use super::{Described, compared, described, is_same_type, lost, take};
+use crate::domain::catalog::Column;
 use crate::domain::plan::refusal::RefusalName;
+use crate::domain::plan::{ColumnChangeKind, ReaderKind};
 use crate::planning::planner::sample::World;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn columns(columns: &[(&str, &str)]) -> BTreeMap<String, String> {
     let columns = columns.iter();
@@ -126,4 +127,94 @@ fn a_column_that_production_loses_is_refused_until_it_is_allowed() {
 fn without_a_contract_nothing_is_said() {
     let world = world(&[("customer", "text")], None);
     assert!(world.plan().expect("a plan").columns.is_empty());
+}
+
+fn column(name: &str, data_type: &str, nullable: bool) -> Column {
+    Column {
+        name: name.to_owned(),
+        data_type: data_type.to_owned(),
+        nullable,
+    }
+}
+
+#[test]
+fn described_columns_are_gained_lost_retyped_or_may_be_null() {
+    let mut world = world(
+        &[
+            ("same", "integer"),
+            ("gone", "text"),
+            ("wider", "integer"),
+            ("sure", "date"),
+            ("unsure", "date"),
+        ],
+        None,
+    );
+    let object = world.catalog.objects.get_mut("u3").expect("the totals");
+    object.not_null = ["same", "sure"].map(str::to_owned).into();
+    let new = [
+        column("same", "integer", false),
+        column("wider", "bigint", true),
+        column("sure", "date", true),
+        column("unsure", "date", true),
+        column("new", "text", true),
+    ];
+    let object = world.catalog.objects.get("u3").expect("the totals");
+    let found: Vec<(String, ColumnChangeKind)> = compared(object, &new).into_iter().collect();
+    let text = str::to_owned;
+    let expected = [
+        ("gone", ColumnChangeKind::Removed { from: text("text") }),
+        ("new", ColumnChangeKind::Added { to: text("text") }),
+        ("sure", ColumnChangeKind::Nullable { to: text("date") }),
+        (
+            "wider",
+            ColumnChangeKind::Retyped {
+                from: text("integer"),
+                to: text("bigint"),
+            },
+        ),
+    ];
+    let expected: Vec<(String, ColumnChangeKind)> = expected
+        .into_iter()
+        .map(|(name, change)| (text(name), change))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+/// What is described takes the place of what the contract says, and what is accepted already is not refused again.
+#[test]
+fn a_description_says_more_than_a_contract() {
+    let mut world = world(
+        &[("customer", "text"), ("total", "bigint")],
+        Some(&[("customer", "text")]),
+    );
+    world.allow.insert(RefusalName::ColumnLost);
+    let mut plan = world.plan().expect("a plan");
+    let manifest = crate::inputs::manifest::Manifest::default();
+    let columns = BTreeMap::from([(
+        "model.shop.totals".to_owned(),
+        vec![column("customer", "integer", true)],
+    )]);
+    let built: BTreeSet<&str> = ["model.shop.totals"].into();
+    let changes = described(Described {
+        candidate: &world.candidate,
+        manifest: &manifest,
+        catalog: &world.catalog,
+        columns: &columns,
+        built: &built,
+    });
+    let kinds: Vec<&str> = changes.iter().map(|change| &*change.column).collect();
+    assert_eq!(kinds, ["customer", "total"]);
+    for change in &changes {
+        let exposures = change.readers.iter();
+        assert!(
+            exposures
+                .into_iter()
+                .all(|it| it.kind != ReaderKind::Exposure)
+        );
+    }
+    take(&mut plan, &built, changes);
+    assert_eq!(plan.columns.len(), 2);
+    assert_eq!(lost(&plan), Vec::new());
+    plan.accepted.clear();
+    assert_eq!(lost(&plan)[0].objects, ["marts.totals.total (bigint)"]);
 }

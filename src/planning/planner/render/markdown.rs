@@ -2,8 +2,8 @@
 
 use super::{
     baseline, building, cluster_definition, column, count, expectation, headline, held_back,
-    index_name, kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
-    text_only,
+    index_name, kind_word, mode, nodes_by_schema, read_by, schema_contents, short_hash,
+    test_cluster, text_only, undescribed, written,
 };
 use crate::domain::plan::Plan;
 use crate::foundation::escape::{code, prose};
@@ -47,6 +47,11 @@ pub fn markdown(plan: &Plan) -> String {
             plan.loses.iter().map(|name| code(name)).collect(),
         ),
         columns(plan),
+        list(
+            "Not described",
+            undescribed(plan).iter().map(|why| prose(why)).collect(),
+        ),
+        plan.texts.as_ref().and_then(written::markdown),
         list(
             "Held back for a later release",
             held_back(plan)
@@ -149,10 +154,15 @@ fn columns(plan: &Plan) -> Option<String> {
         .map(|change| {
             let (sign, types) = column(change);
             let name = format!("{}.{}", change.relation, change.column);
-            [code(&name), format!("{sign} {}", code(&types))]
+            let readers = read_by(change).unwrap_or_default();
+            [
+                code(&name),
+                format!("{sign} {}", code(&types)),
+                prose(&readers),
+            ]
         })
         .collect();
-    (!rows.is_empty()).then(|| table(["Column that changes", ""], &rows))
+    (!rows.is_empty()).then(|| table(["Column that changes", "", ""], &rows))
 }
 
 fn indexes(plan: &Plan) -> Vec<String> {
@@ -191,7 +201,7 @@ fn list(title: &str, items: Vec<String>) -> Option<String> {
 }
 
 /// A part that is folded until somebody opens it. `summary` is the program's own text.
-fn details(summary: &str, body: &str) -> String {
+pub(super) fn details(summary: &str, body: &str) -> String {
     format!("<details><summary>{summary}</summary>\n\n{body}\n\n</details>")
 }
 

@@ -5,8 +5,9 @@ use crate::domain::diff::Traits;
 use crate::domain::plan::inputs::Inputs;
 use crate::domain::plan::refusal::{Refusal, RefusalName};
 use crate::domain::plan::{
-    BaselineUsed, Building, ClusterSwap, ColumnChange, ColumnChangeKind, IndexMove, LiveObject,
-    Mode, Plan, PlannedNode, SchemaSwap, SinkRepoint,
+    BaselineUsed, Building, ClusterSwap, ColumnChange, ColumnChangeKind, ConfigChange, Description,
+    IndexMove, LiveObject, Mode, Plan, PlannedNode, Reader, ReaderKind, SchemaSwap, SinkRepoint,
+    TextChange, Texts,
 };
 
 fn schema(name: &str, id: Option<&str>, objects: &[&str]) -> SchemaSwap {
@@ -79,6 +80,13 @@ fn column(name: &str, change: ColumnChangeKind) -> ColumnChange {
     ColumnChange {
         relation: "marts.daily_orders".to_owned(),
         column: name.to_owned(),
+        readers: match change {
+            ColumnChangeKind::Added { .. } => Vec::new(),
+            _ => vec![Reader {
+                kind: ReaderKind::Sink,
+                name: "sinks.orders_to_kafka".to_owned(),
+            }],
+        },
         change,
     }
 }
@@ -118,6 +126,12 @@ pub(crate) fn shop() -> Plan {
                 },
             ),
             column(
+                "day",
+                ColumnChangeKind::Nullable {
+                    to: "date".to_owned(),
+                },
+            ),
+            column(
                 "old_total",
                 ColumnChangeKind::Removed {
                     from: "bigint".to_owned(),
@@ -131,6 +145,45 @@ pub(crate) fn shop() -> Plan {
                 },
             ),
         ],
+        description: Some(Description {
+            described: 2,
+            left_out: [(
+                "model.shop.order_items".to_owned(),
+                "has the custom materialization ledger".to_owned(),
+            )]
+            .into(),
+            queries_unknown: Some("permission denied for VIEW".to_owned()),
+        }),
+        texts: Some(Texts {
+            nodes: vec![TextChange {
+                unique_id: "model.shop.daily_orders".to_owned(),
+                file: "models/marts/daily_orders.sql".to_owned(),
+                diff: [
+                    "@@ -1,3 +1,3 @@",
+                    " select day, customer,",
+                    "-  sum(amount) as old_total",
+                    "+  sum(amount)::numeric(20,2) as total",
+                    " from orders group by day, customer",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
+                cut: 12,
+                config: vec![
+                    ConfigChange {
+                        name: "cluster".to_owned(),
+                        from: Some("serving".to_owned()),
+                        to: Some("compute".to_owned()),
+                    },
+                    ConfigChange {
+                        name: "retain_history".to_owned(),
+                        from: None,
+                        to: Some("1h".to_owned()),
+                    },
+                ],
+            }],
+            more: 3,
+            unknown: vec!["model.shop.order_items".to_owned()],
+        }),
         estimated_hydration_ms: Some(130_250),
         held_back: [("model.shop.slow".to_owned(), "changed: body".to_owned())].into(),
         changed_tests: [("test.shop.fresh".to_owned(), "new".to_owned())].into(),
@@ -237,6 +290,8 @@ pub(crate) fn empty() -> Plan {
         gains: Vec::new(),
         loses: Vec::new(),
         columns: Vec::new(),
+        description: None,
+        texts: None,
         held_back: std::collections::BTreeMap::new(),
         held_back_schemas: std::collections::BTreeMap::new(),
         text_only: Vec::new(),
@@ -272,7 +327,35 @@ pub(crate) fn hostile() -> Plan {
                 from: evil.to_owned(),
                 to: evil.to_owned(),
             },
+            readers: vec![Reader {
+                kind: ReaderKind::Exposure,
+                name: evil.to_owned(),
+            }],
         }],
+        description: Some(Description {
+            described: 0,
+            left_out: [(evil.to_owned(), evil.to_owned())].into(),
+            queries_unknown: Some(evil.to_owned()),
+        }),
+        texts: Some(Texts {
+            nodes: vec![TextChange {
+                unique_id: evil.to_owned(),
+                file: evil.to_owned(),
+                diff: vec![
+                    "@@ -1 +1 @@".to_owned(),
+                    format!("-{evil}"),
+                    "+``` </pre><b>*x* @team".to_owned(),
+                ],
+                cut: 0,
+                config: vec![ConfigChange {
+                    name: evil.to_owned(),
+                    from: Some(evil.to_owned()),
+                    to: None,
+                }],
+            }],
+            more: 0,
+            unknown: vec![evil.to_owned()],
+        }),
         indexes: vec![IndexMove {
             name: evil.to_owned(),
             schema: evil.to_owned(),

@@ -2,8 +2,8 @@
 
 use super::{
     baseline, building, cluster_definition, column, count, expectation, headline, held_back,
-    index_name, kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
-    text_only,
+    index_name, kind_word, mode, nodes_by_schema, read_by, schema_contents, short_hash,
+    test_cluster, text_only, undescribed, written,
 };
 use crate::domain::plan::Plan;
 use crate::foundation::escape::{visible, visible_lines};
@@ -70,8 +70,15 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
         let name = format!("{sign} {}.{}", change.relation, change.column);
         [name, types, String::new()]
     });
-    page.section("Columns that change", columns.collect());
+    let readers: Vec<Option<String>> = plan.columns.iter().map(read_by).collect();
+    page.section_with_remarks(
+        "Columns that change",
+        columns.collect(),
+        readers.iter().map(Option::as_deref).collect(),
+    );
+    page.list("Not described", undescribed(plan).into_iter());
     if detail == Detail::Full {
+        written::text(plan, &mut |line| page.line(line));
         page.section(
             "Changed in text, not in outcome",
             signed("=", &plan.text_only),

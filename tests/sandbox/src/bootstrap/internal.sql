@@ -36,6 +36,9 @@ CREATE VIEW mz_internal.mz_sessions AS SELECT id, pid::uint4 AS connection_id, r
 CREATE VIEW mz_internal.mz_subscriptions AS SELECT 't' || u.id AS id, s.id AS session_id, u.cluster_id, u.created_at, u.objects AS referenced_object_ids
   FROM mz_base.subscriptions u JOIN mz_base.sessions s ON s.pid = u.pid;
 CREATE VIEW mz_internal.mz_object_global_ids AS SELECT id, id AS global_id FROM mz_base.objects;
+-- What was asked lately, as far as the setting log_statements has it logged. A real server samples a day.
+CREATE VIEW mz_internal.mz_recent_activity_log AS SELECT application_name, role AS authenticated_user, sql, at AS began_at,
+  CASE WHEN class IN ('constant', 'peek', 'slow_peek', 'dataflow') THEN 'select' ELSE lower(split_part(btrim(sql), ' ', 1)) END AS statement_type FROM mz_sandbox.statements;
 -- Replicas and what runs on them. Everything is worked out from creation times, the clock and the steering tables.
 CREATE FUNCTION mz_base.timing(text) RETURNS interval LANGUAGE sql STABLE AS $$ SELECT ms * interval '1 millisecond' FROM mz_sandbox.timings WHERE name = $1 $$;
 CREATE FUNCTION mz_base.matches(name text, pattern text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT $1 ~ ('^(?:' || $2 || ')$') $$;

@@ -1,9 +1,10 @@
 //! Which output columns of a query can never be NULL, as far as that is plain to see.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem, SetExpr,
-    TableFactor, Value,
+    BinaryOperator, Expr, GroupByExpr, JoinOperator, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, Value, With,
 };
+use std::collections::HashMap;
 
 use super::{Resolver, folded, parts};
 use crate::catalog::{Column, Nullability, Relation};
@@ -16,7 +17,83 @@ struct Source {
     keyed: bool,
 }
 
+/// Common table expressions that are in scope, by name.
+type Ctes = HashMap<String, Vec<Column>>;
+
+/// The columns of a query, of which only name and nullability count; none if they are not plain to see.
+fn described(resolver: Resolver<'_>, query: &Query, around: &Ctes) -> Option<Vec<Column>> {
+    let ctes = in_scope(resolver, query.with.as_ref(), around);
+    let select = match query.body.as_ref() {
+        SetExpr::Select(select) => select,
+        SetExpr::Query(inner) => return described(resolver, inner, &ctes),
+        _ => return None,
+    };
+    let mut sources = sources(resolver, select, &ctes)?;
+    if let Some(filter) = &select.selection {
+        narrow(filter, &mut sources);
+    }
+    let mut out = Vec::new();
+    for item in &select.projection {
+        match item {
+            SelectItem::ExprWithAlias { expr, alias } => {
+                out.push(plain(folded(alias), !not_null(expr, &sources)));
+            }
+            SelectItem::UnnamedExpr(expr) => {
+                let name = match expr {
+                    Expr::Identifier(name) => folded(name),
+                    Expr::CompoundIdentifier(path) => path.last().map(folded).unwrap_or_default(),
+                    _ => "?column?".to_owned(),
+                };
+                out.push(plain(name, !not_null(expr, &sources)));
+            }
+            SelectItem::Wildcard(_) => {
+                out.extend(sources.iter().flat_map(|source| source.columns.clone()));
+            }
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+                let name = parts(name).pop()?;
+                let source = sources.iter().find(|source| source.name == name)?;
+                out.extend(source.columns.clone());
+            }
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+fn plain(name: String, nullable: bool) -> Column {
+    Column {
+        name,
+        type_name: String::new(),
+        type_oid: 0,
+        type_mod: -1,
+        nullable,
+        default: None,
+    }
+}
+
+/// Gives columns the names that an alias has for them.
+fn renamed(mut columns: Vec<Column>, alias: &TableAlias) -> Vec<Column> {
+    for (column, name) in columns.iter_mut().zip(&alias.columns) {
+        column.name = folded(&name.name);
+    }
+    columns
+}
+
+/// What a WITH adds to the expressions around it. One that is not plain to see hides another of its name.
+fn in_scope(resolver: Resolver<'_>, with: Option<&With>, around: &Ctes) -> Ctes {
+    let mut ctes = around.clone();
+    for cte in with.into_iter().flat_map(|with| &with.cte_tables) {
+        let name = folded(&cte.alias.name);
+        match described(resolver, &cte.query, &ctes) {
+            Some(columns) => ctes.insert(name, renamed(columns, &cte.alias)),
+            None => ctes.insert(name, Vec::new()),
+        };
+    }
+    ctes
+}
+
 pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
+    let ctes = in_scope(resolver, query.with.as_ref(), &Ctes::new());
     let mut body = query.body.as_ref();
     while let SetExpr::Query(inner) = body {
         if inner.with.is_some() {
@@ -25,8 +102,8 @@ pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
         body = inner.body.as_ref();
     }
     let mut out = Nullability::default();
-    if let (SetExpr::Select(select), None) = (body, &query.with) {
-        let mut sources = sources(resolver, select);
+    if let SetExpr::Select(select) = body {
+        let mut sources = sources(resolver, select, &ctes);
         if let (Some(sources), Some(filter)) = (&mut sources, &select.selection) {
             narrow(filter, sources);
         }
@@ -49,7 +126,7 @@ pub(super) fn of_query(resolver: Resolver<'_>, query: &Query) -> Nullability {
 }
 
 /// The relations of a FROM; none if one of them is something else, or an outer join adds NULLs.
-fn sources(resolver: Resolver<'_>, select: &Select) -> Option<Vec<Source>> {
+fn sources(resolver: Resolver<'_>, select: &Select, ctes: &Ctes) -> Option<Vec<Source>> {
     let mut out = Vec::new();
     for table in &select.from {
         let inner = |op: &JoinOperator| {
@@ -64,6 +141,22 @@ fn sources(resolver: Resolver<'_>, select: &Select) -> Option<Vec<Source>> {
         for factor in
             std::iter::once(&table.relation).chain(table.joins.iter().map(|j| &j.relation))
         {
+            if let TableFactor::Derived {
+                subquery, alias, ..
+            } = factor
+            {
+                let columns = described(resolver, subquery, ctes)?;
+                out.push(Source {
+                    name: alias.as_ref().map(|a| folded(&a.name)).unwrap_or_default(),
+                    columns: match alias {
+                        Some(alias) => renamed(columns, alias),
+                        None => columns,
+                    },
+                    constant: false,
+                    keyed: false,
+                });
+                continue;
+            }
             let TableFactor::Table {
                 name,
                 alias,
@@ -74,6 +167,22 @@ fn sources(resolver: Resolver<'_>, select: &Select) -> Option<Vec<Source>> {
                 return None;
             };
             let path = parts(name);
+            if let [cte] = path.as_slice()
+                && let Some(columns) = ctes.get(cte)
+            {
+                if columns.is_empty() {
+                    return None;
+                }
+                out.push(Source {
+                    name: alias
+                        .as_ref()
+                        .map_or_else(|| cte.clone(), |a| folded(&a.name)),
+                    columns: columns.clone(),
+                    constant: false,
+                    keyed: false,
+                });
+                continue;
+            }
             let Ok(Relation::User(object)) =
                 resolver
                     .catalog

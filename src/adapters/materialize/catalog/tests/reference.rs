@@ -48,7 +48,7 @@ LEFT JOIN mz_catalog.mz_sources so ON so.id = o.id
 WHERE o.id LIKE 'u%'";
 
 const COLUMNS: &str = "
-SELECT c.id::text, c.name::text, c.type::text FROM mz_catalog.mz_columns c WHERE c.id LIKE 'u%'
+SELECT c.id::text, c.name::text, c.type::text, c.nullable::text FROM mz_catalog.mz_columns c WHERE c.id LIKE 'u%'
 ORDER BY c.id, c.\"position\"";
 
 const DEPENDENCIES: &str = "
@@ -127,6 +127,9 @@ pub(super) async fn read(session: &Session) -> Result<Catalog, MaterializeError>
         if let Some(object) = catalog.objects.get_mut(&text(&row, "columns", 0)?) {
             let name = text(&row, "columns", 1)?;
             object.column_order.push(name.clone());
+            if text(&row, "columns", 3)? == "false" {
+                object.not_null.insert(name.clone());
+            }
             object.columns.insert(name, text(&row, "columns", 2)?);
         }
     }
@@ -254,6 +257,7 @@ impl Catalog {
                     comment: None,
                     columns: BTreeMap::new(),
                     column_order: Vec::new(),
+                    not_null: std::collections::BTreeSet::new(),
                     column_comments: Vec::new(),
                 },
             );
