@@ -33,6 +33,8 @@ mod compile;
 mod native;
 /// What comes out of each node.
 mod outcomes;
+/// What sinks, sources and connections outside are made from.
+mod outside;
 /// What will have to be compiled.
 mod predict;
 /// Whether all that was planned was done.

@@ -16,12 +16,16 @@ pub mod checks;
 mod cutover;
 /// The loop that drives a deployment from state to state.
 pub mod engine;
+/// Sinks of the project, made and changed with a release.
+mod project_sinks;
 /// Replacing a materialized view in place.
 mod replace;
 /// What was asked of a deployment, as the journal has it.
 pub mod requested;
 /// The way back to the old side, and the look at it before.
 mod rollback;
+/// Whether sinks run.
+mod sink_health;
 /// The time between swap and cleanup.
 mod soak;
 /// Watching what serves since the swap.

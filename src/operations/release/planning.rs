@@ -5,6 +5,7 @@ use crate::adapters::artifacts::{Artifacts, Baseline};
 use crate::adapters::materialize::{Materialize, replacement};
 use crate::adapters::store::Store;
 use crate::domain::catalog::{Catalog, ClusterDefinition};
+use crate::domain::plan::outside::{Outside, OutsideMake};
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::plan::{BaselineUsed, Mode, Plan};
 use crate::foundation::sql::identifier::Qualified;
@@ -14,7 +15,7 @@ use crate::inputs::project::switches::Switches;
 use crate::inputs::selection::state::Comparison;
 use crate::inputs::selection::{self, Context, Kept, Selection, Selectors};
 use crate::inputs::settings::{Compare, Engine, OnDrift, Scope, Strategy};
-use crate::operations::builds::{Builds, Green, Known, Parsed};
+use crate::operations::builds::{Builds, Compiled, Green, Known, Parsed};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::comparison::{Compared, Old};
 use crate::planning::planner::candidate::{CandidateNode, Input, Promoted};
@@ -56,6 +57,10 @@ pub(super) struct Planned<'a> {
     pub(super) materialize: &'a Materialize,
     pub(super) wishes: &'a Wishes,
     pub(super) outcomes: Option<&'a Outcomes>,
+    /// What was compiled so far.
+    pub(super) compiled: &'a Compiled,
+    /// What releases that were rolled back made outside and left, by id.
+    pub(super) left: &'a BTreeMap<String, OutsideMake>,
     /// What differs and is no part of it, nodes and schemas that something left; `None`: all that differs is.
     pub(super) apart: Option<&'a Apart>,
 }
@@ -75,6 +80,8 @@ impl Apart {
             .schemas
             .retain(|schema, _| !self.schemas.contains(schema));
         changes.unreleased.retain(|id, _| !self.nodes.contains(id));
+        changes.outside.retain(|id, _| !self.nodes.contains(id));
+        changes.gone.clear();
     }
 }
 
@@ -159,12 +166,15 @@ impl Release {
             .and_then(|baseline| baseline.compiled.as_ref());
         let known = outcomes.as_ref().zip(kept);
         let known = known.map(|(outcomes, kept)| Known { kept, outcomes });
+        let left = self.left_outside(store).await?;
         let mut plan = loop {
             let planned = Planned {
                 builds,
                 materialize,
                 wishes,
                 outcomes: outcomes.as_ref(),
+                compiled: &compiled,
+                left: &left,
                 apart: None,
             };
             let found = Found {
@@ -217,6 +227,7 @@ impl Release {
             wishes,
             outcomes,
             apart,
+            ..
         } = with;
         let listed = self.project.deployment()?;
         let selectors = self.selectors(wishes)?;
@@ -255,6 +266,7 @@ impl Release {
                 .bootstrap
                 .then_some(self.settings.bootstrap.cluster_size.as_str()),
             moved: &[],
+            outside: &Outside::NONE,
             allow: &wishes.allow,
         };
         let mut drifted = BTreeSet::new();
@@ -273,6 +285,13 @@ impl Release {
                 if let Some(apart) = apart {
                     apart.take_from(&mut changes);
                 }
+                let outside = self
+                    .outside(&input, &mut changes, Some(&compared), found, with)
+                    .await?;
+                let input = Input {
+                    outside: &outside,
+                    ..input
+                };
                 drifted.extend(changes.drifted.keys().cloned());
                 let mut plan = self
                     .changed(
@@ -291,7 +310,29 @@ impl Release {
                 return Err(refused_to_replace_all(is_full).into());
             }
             None if selectors.is_some() => return Err(refused_without_baseline().into()),
-            Some(_) | None => full::plan(&input).map_err(DeploymentError::from)?,
+            before => {
+                let compared = match before {
+                    Some(baseline) => {
+                        Some(self.compared(Old::of(baseline), found.parsed, builds, outcomes)?)
+                    }
+                    None => None,
+                };
+                let mut changes = compared
+                    .as_ref()
+                    .map_or_else(Changes::default, |it| it.changes_outside(&input));
+                changes.take_missing(&input);
+                let outside = self
+                    .outside(&input, &mut changes, compared.as_ref(), found, with)
+                    .await?;
+                let input = Input {
+                    outside: &outside,
+                    ..input
+                };
+                let plan = full::plan_beside(&input, changes.refused);
+                let mut plan = plan.map_err(DeploymentError::from)?;
+                plan.notes.extend(changes.notes);
+                plan
+            }
         };
         let before = found
             .baseline

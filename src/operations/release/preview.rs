@@ -54,11 +54,14 @@ impl Release {
             catalog: &catalog,
             baseline: Some(baseline),
         };
+        let left = std::collections::BTreeMap::new();
         let planned = Planned {
             builds,
             materialize,
             wishes: &wishes,
             outcomes: proposal.outcomes.as_ref(),
+            compiled: &proposal.compiled,
+            left: &left,
             apart: (apart != Apart::default()).then_some(&apart),
         };
         match self.plan_of(found, planned).await {

@@ -17,6 +17,7 @@ pub use markdown::markdown;
 pub use text::{Detail, text};
 
 mod markdown;
+mod outside;
 mod text;
 
 #[cfg(test)]
@@ -67,6 +68,9 @@ pub fn headline(plan: &Plan) -> String {
             ", {} repointed",
             count(plan.sinks.len(), "sink", "sinks")
         ));
+    }
+    for clause in outside::clauses(plan) {
+        line.push_str(&format!(", {clause}"));
     }
     line
 }

@@ -163,6 +163,26 @@ pub(crate) fn is_plain(manifest: &Manifest, node: &Node) -> bool {
     codes.all(|code| !DEPLOY.is_match(code) && !COMMAND.is_match(code))
 }
 
+/// Why a sink, source, table of one or connection cannot be made without dbt, one clause; `None` where it can.
+pub(crate) fn of_outside(
+    manifest: &Manifest,
+    node: &Node,
+    materialized: &str,
+    asking: &BTreeSet<String>,
+) -> Option<String> {
+    let customs = Customs::of(manifest, None);
+    if let Some(name) = customs.overriding().next() {
+        return Some(format!(
+            "is made by the macro {name}, which takes the place of dbt's own"
+        ));
+    }
+    // dbt-materialize has no connections, so that a project which runs dbt brings a materialization of its own.
+    if customs.is_custom(materialized) && materialized != "connection" {
+        return Some(format!("has the custom materialization {materialized}"));
+    }
+    of_text(manifest, node, asking)
+}
+
 fn of_node(
     manifest: &Manifest,
     node: &Node,
@@ -170,7 +190,6 @@ fn of_node(
     customs: &Customs,
     around: Around<'_>,
 ) -> Option<String> {
-    let says = |text: &str| Some(text.to_owned());
     if customs.is_custom(materialized) {
         return Some(format!("has the custom materialization {materialized}"));
     }
@@ -183,6 +202,15 @@ fn of_node(
     if !is_known {
         return Some(format!("is a {materialized}"));
     }
+    if materialized == "materializedview" {
+        return Some("has the old materialization materializedview".to_owned());
+    }
+    of_text(manifest, node, around.asking)
+}
+
+/// Why what a node is written in is not all that dbt would do, one clause.
+fn of_text(manifest: &Manifest, node: &Node, asking: &BTreeSet<String>) -> Option<String> {
+    let says = |text: &str| Some(text.to_owned());
     if node
         .language
         .as_deref()
@@ -196,13 +224,10 @@ fn of_node(
             return Some(format!("has a {hook}"));
         }
     }
-    if materialized == "materializedview" {
-        return says("has the old materialization materializedview");
-    }
     if node.config.rest.get("sql_header").is_some_and(is_true) {
         return says("has a sql_header");
     }
-    if around.asking.contains(&node.unique_id) {
+    if asking.contains(&node.unique_id) {
         return says("introspects while compiling");
     }
     for text in texts_of(manifest, &node.unique_id) {

@@ -2,8 +2,8 @@
 
 use super::{
     baseline, building, cluster_definition, column, count, expectation, headline, held_back,
-    index_name, kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
-    text_only,
+    index_name, kind_word, mode, nodes_by_schema, outside, schema_contents, short_hash,
+    test_cluster, text_only,
 };
 use crate::domain::plan::Plan;
 use crate::foundation::escape::{code, prose};
@@ -38,6 +38,7 @@ pub fn markdown(plan: &Plan) -> String {
         tests(plan),
         list("Indexes made again on green clusters", indexes(plan)),
         sinks(plan),
+        beside(plan),
         list(
             "Production gains",
             plan.gains.iter().map(|name| code(name)).collect(),
@@ -47,6 +48,10 @@ pub fn markdown(plan: &Plan) -> String {
             plan.loses.iter().map(|name| code(name)).collect(),
         ),
         columns(plan),
+        list(
+            "Sinks that may stall",
+            outside::columns(plan).iter().map(|it| prose(it)).collect(),
+        ),
         list(
             "Held back for a later release",
             held_back(plan)
@@ -140,6 +145,14 @@ fn sinks(plan: &Plan) -> Option<String> {
         })
         .collect();
     (!rows.is_empty()).then(|| table(["Sink repointed after the swap", "Reads"], &rows))
+}
+
+fn beside(plan: &Plan) -> Option<String> {
+    let rows: Vec<_> = outside::rows(plan)
+        .into_iter()
+        .map(|[name, what, follows]| [code(&name), prose(&what), prose(&follows)])
+        .collect();
+    (!rows.is_empty()).then(|| table(["Outside of what is swapped", "", ""], &rows))
 }
 
 fn columns(plan: &Plan) -> Option<String> {

@@ -2,8 +2,8 @@
 
 use super::{
     baseline, building, cluster_definition, column, count, expectation, headline, held_back,
-    index_name, kind_word, mode, nodes_by_schema, schema_contents, short_hash, test_cluster,
-    text_only,
+    index_name, kind_word, mode, nodes_by_schema, outside, schema_contents, short_hash,
+    test_cluster, text_only,
 };
 use crate::domain::plan::Plan;
 use crate::foundation::escape::{visible, visible_lines};
@@ -57,6 +57,7 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
         ]
     });
     page.section("Sinks to repoint after the swap", sinks.collect());
+    page.section("Outside of what is swapped", outside::rows(plan));
     let signed = |sign: &str, names: &[String]| {
         let rows = names
             .iter()
@@ -71,6 +72,7 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
         [name, types, String::new()]
     });
     page.section("Columns that change", columns.collect());
+    page.list("Sinks that may stall", outside::columns(plan).into_iter());
     if detail == Detail::Full {
         page.section(
             "Changed in text, not in outcome",
