@@ -12,6 +12,7 @@ mod hydration;
 mod late;
 mod law;
 mod made;
+mod new_sinks;
 mod questions;
 mod readers;
 mod replacement;
