@@ -14,6 +14,8 @@ pub struct Scenario {
     pub build_fails: bool,
     /// Whether green's stored SQL names a schema in column references, so that it cannot be swapped.
     pub names_schema: bool,
+    /// Whether a sink and a source of the project are missing, so that the release makes them.
+    pub makes_outside: bool,
     /// The state in the end.
     pub ends: &'static str,
     /// The exit code of what leads there.
@@ -26,7 +28,7 @@ pub struct Scenario {
 const CHANGED: &str =
     "COMMENT ON MATERIALIZED VIEW shop_marts.totals IS 'for the people of release {new}'";
 
-pub const SCENARIOS: [Scenario; 8] = [
+pub const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "release",
         before: None,
@@ -34,6 +36,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         command: &["deploy"],
         build_fails: false,
         names_schema: false,
+        makes_outside: false,
         ends: "done",
         code: 0,
         is_new: true,
@@ -45,6 +48,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         command: &["deploy"],
         build_fails: true,
         names_schema: false,
+        makes_outside: false,
         ends: "failed",
         code: 1,
         is_new: false,
@@ -56,6 +60,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         command: &["deploy"],
         build_fails: false,
         names_schema: true,
+        makes_outside: false,
         ends: "failed",
         code: 1,
         is_new: false,
@@ -67,6 +72,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         command: &["promote"],
         build_fails: false,
         names_schema: false,
+        makes_outside: false,
         ends: "done",
         code: 0,
         is_new: true,
@@ -78,6 +84,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         command: &["abort"],
         build_fails: false,
         names_schema: false,
+        makes_outside: false,
         ends: "aborted",
         code: 0,
         is_new: false,
@@ -89,6 +96,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         command: &["rollback"],
         build_fails: false,
         names_schema: false,
+        makes_outside: false,
         ends: "rolled_back",
         code: 0,
         is_new: false,
@@ -100,6 +108,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         command: &["rollback", "--force"],
         build_fails: false,
         names_schema: false,
+        makes_outside: false,
         ends: "rolled_back",
         code: 0,
         is_new: false,
@@ -111,9 +120,46 @@ pub const SCENARIOS: [Scenario; 8] = [
         command: &["cleanup"],
         build_fails: false,
         names_schema: false,
+        makes_outside: false,
         ends: "done",
         code: 0,
         is_new: true,
+    },
+    Scenario {
+        name: "outside",
+        before: None,
+        meanwhile: None,
+        command: &["deploy"],
+        build_fails: false,
+        names_schema: false,
+        makes_outside: true,
+        ends: "done",
+        code: 0,
+        is_new: true,
+    },
+    Scenario {
+        name: "outside_failure",
+        before: None,
+        meanwhile: None,
+        command: &["deploy"],
+        build_fails: true,
+        names_schema: false,
+        makes_outside: true,
+        ends: "failed",
+        code: 1,
+        is_new: false,
+    },
+    Scenario {
+        name: "outside_rollback",
+        before: Some(&["deploy", "--cleanup", "manual"]),
+        meanwhile: None,
+        command: &["rollback"],
+        build_fails: false,
+        names_schema: false,
+        makes_outside: true,
+        ends: "rolled_back",
+        code: 0,
+        is_new: false,
     },
 ];
 

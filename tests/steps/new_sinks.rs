@@ -71,7 +71,7 @@ fn refused(outcome: Outcome, name: &str, about: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_sink_is_made_after_the_swap_and_goes_first_on_the_way_back() {
-    let Some(world) = world().await else {
+    let Some(mut world) = world().await else {
         return;
     };
     let before = world.snapshot().await;
@@ -101,6 +101,7 @@ async fn a_new_sink_is_made_after_the_swap_and_goes_first_on_the_way_back() {
 
     // Again, and to the end; then a release that changes nothing of it leaves it alone but for what it reads.
     world.cutover(&["deploy"]).await.exits(0);
+    world.set("SCOPE", "slim");
     let made = sinks(&world).await;
     assert_eq!(readings(&world).await, ["totals_out shop_marts.totals"]);
     world.nothing_left().await;
@@ -330,13 +331,12 @@ async fn what_somebody_else_made_under_the_name_is_not_touched() {
     world.serves(1).await;
     assert_eq!(sinks(&world).await, foreign);
     world.nothing_left().await;
-    // What was there before the plan is nothing that a release takes for its own either.
-    refused(
-        world.cutover(&["deploy"]).await,
-        "sink-recreated",
-        "model.shop.totals_out",
-    );
+    // What was there before the plan is left as it is, whoever made it.
+    world.cutover(&["deploy"]).await.exits(0);
+    world.serves(2).await;
+    assert_eq!(sinks(&world).await, foreign);
     world.sql.run("DROP SINK shop_out.totals_out").await;
+    world.project.set_release(3);
 
     // One that does not run is waited for, and goes with a rollback.
     world
@@ -349,9 +349,9 @@ async fn what_somebody_else_made_under_the_name_is_not_touched() {
         .exits(5)
         .says("sink-not-made")
         .says("not running");
-    world.serves(2).await;
+    world.serves(3).await;
     world.cutover(&["rollback"]).await.exits(0);
-    world.serves(1).await;
+    world.serves(2).await;
     assert_eq!(sinks(&world).await, Vec::<String>::new());
     world.nothing_left().await;
     world.sql.run("DELETE FROM mz_sandbox.sinks").await;
@@ -359,12 +359,13 @@ async fn what_somebody_else_made_under_the_name_is_not_touched() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_is_killed_around_a_sink_ends_with_one() {
-    let Some(mut world) = world().await else {
+    let Some(world) = world().await else {
         return;
     };
-    let mut release = 1;
-    let mut begin = |world: &World| {
-        release += 1;
+    let releases = std::cell::Cell::new(1);
+    let begin = |world: &World| {
+        releases.set(releases.get() + 1);
+        let release = releases.get();
         world.project.set_release(release);
         world
             .project
@@ -387,5 +388,34 @@ async fn a_release_that_is_killed_around_a_sink_ends_with_one() {
         assert_eq!(readings(&world).await, ["totals_out shop_marts.totals"]);
         assert!(topic(&world).await.contains(&format!("'topic{release}'")));
         world.nothing_left().await;
+    }
+    // And on the way back, where the old one is made as it was.
+    for (pattern, nth, action) in [
+        ("^/\\* cutover: create sink", 1, "hang"),
+        ("^/\\* cutover: create sink", 1, "hang_after"),
+        ("^/\\* cutover: drop object \\*/ DROP SINK", 1, "hang_after"),
+        (
+            "^/\\* cutover: rename object \\*/ ALTER SINK",
+            2,
+            "hang_after",
+        ),
+    ] {
+        let serving = topic(&world).await;
+        let old = releases.get();
+        let new = begin(&world);
+        let mut deploy = arguments.to_vec();
+        deploy.extend(["--cleanup", "manual"]);
+        world.cutover(&deploy).await.exits(0);
+        world.serves(new).await;
+        assert_ne!(topic(&world).await, serving);
+        let killed = world.killed_at(pattern, action, nth, &["rollback"]).await;
+        assert!(killed.is_ok(), "{pattern} was not sent");
+        world.cutover(&["resume"]).await.exits(0);
+        world.serves(old).await;
+        assert_eq!(readings(&world).await, ["totals_out shop_marts.totals"]);
+        assert!(topic(&world).await.contains(&format!("'topic{old}'")));
+        world.nothing_left().await;
+        // What is in the project is released before the next one.
+        world.cutover(&arguments).await.exits(0);
     }
 }

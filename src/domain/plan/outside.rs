@@ -175,6 +175,13 @@ impl Outside {
         columns: Vec::new(),
     };
 
+    /// Nothing, for as long as one likes.
+    #[must_use]
+    pub fn none() -> &'static Self {
+        static NONE: Outside = Outside::NONE;
+        &NONE
+    }
+
     /// Whether nothing is said of it.
     #[must_use]
     pub fn is_none(&self) -> bool {

@@ -266,7 +266,7 @@ impl Release {
                 .bootstrap
                 .then_some(self.settings.bootstrap.cluster_size.as_str()),
             moved: &[],
-            outside: &Outside::NONE,
+            outside: Outside::none(),
             allow: &wishes.allow,
         };
         let mut drifted = BTreeSet::new();

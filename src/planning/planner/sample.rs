@@ -242,7 +242,7 @@ impl World {
             baseline: self.baseline.as_ref(),
             bootstrap: self.bootstrap,
             moved: &[],
-            outside: &Outside::NONE,
+            outside: Outside::none(),
             allow: &self.allow,
         }
     }

@@ -344,7 +344,6 @@ pub(crate) fn outside() -> Outside {
         ],
         drops: vec![left("gone", ObjectKind::Sink)],
         stays: vec![left("kept", ObjectKind::Source)],
-        outside: Outside::default(),
         columns: vec![SinkColumn {
             sink: "out.orders".to_owned(),
             relation: "marts.totals".to_owned(),
