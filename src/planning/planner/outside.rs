@@ -213,6 +213,10 @@ impl Deciding<'_> {
                 let why = format!("{place} is a {} in production", live.kind);
                 self.not_made(id, what, &why);
             }
+            (ObjectKind::Sink, Some(_)) if is_new(what) => {
+                let why = format!("{place} is in production already, and no release made it");
+                self.not_made(id, what, &why);
+            }
             (ObjectKind::Sink, Some(live)) => self.changed_sink(id, node, live, what),
             (_, Some(live)) => self.changed_source(id, node, (kind, live), what),
         }
@@ -613,6 +617,11 @@ impl Deciding<'_> {
         );
         self.outside.drops.push(left);
     }
+}
+
+/// Whether the baseline does not have it, be it that an earlier release held it back.
+fn is_new(what: &str) -> bool {
+    what.strip_prefix("held back, ").unwrap_or(what) == "new"
 }
 
 /// What a person runs to make something anew.
