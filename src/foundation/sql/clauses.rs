@@ -60,12 +60,11 @@ pub fn created_sink(sql: &str) -> Result<SinkClauses, String> {
 /// Why it is none, one clause.
 pub fn body<'a>(sql: &'a str, begins: &str) -> Result<&'a str, String> {
     let reader = Reader::of(sql)?;
-    match reader.tokens.first() {
-        Some((at, token)) if token.eq_ignore_ascii_case(begins) => {
-            Ok(sql[*at..reader.end].trim_end())
-        }
-        _ => Err(format!("does not begin with {}", begins.to_uppercase())),
-    }
+    let first = reader.tokens.first();
+    let first = first.filter(|(_, token)| token.eq_ignore_ascii_case(begins));
+    first
+        .map(|(at, _)| sql[*at..reader.end].trim_end())
+        .ok_or_else(|| format!("does not begin with {}", begins.to_uppercase()))
 }
 
 /// Whether a word stands in the SQL, outside of quotes.

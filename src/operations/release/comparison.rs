@@ -34,16 +34,6 @@ impl Compared<'_> {
         changes
     }
 
-    /// What of that lies outside of what a release swaps, and nothing else of it.
-    pub(crate) fn changes_outside(&self, input: &Input<'_>) -> Changes {
-        let all = self.changes(input);
-        Changes {
-            outside: all.outside,
-            gone: all.gone,
-            ..Changes::default()
-        }
-    }
-
     /// In which words what comes out of a node differs; `None` where it does not. Where that is not known, the texts
     /// are compared.
     pub(crate) fn differs(&self, id: &str) -> Option<String> {

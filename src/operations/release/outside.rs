@@ -1,16 +1,19 @@
 //! What is asked before a release decides about sinks, sources and connections outside of what it swaps.
 
-use super::comparison::Compared;
+use super::comparison::{Compared, Old};
 use super::planning::{Found, Planned};
 use super::{Release, ReleaseError};
 use crate::adapters::artifacts::Baseline;
 use crate::adapters::materialize::sinks;
 use crate::adapters::store::Store;
 use crate::domain::lifecycle::state::State;
+use crate::domain::plan::Plan;
 use crate::domain::plan::outside::{Outside, OutsideMake};
+use crate::operations::error::DeploymentError;
 use crate::operations::saga::context::key;
 use crate::planning::planner::candidate::Input;
 use crate::planning::planner::changes::Changes;
+use crate::planning::planner::full;
 use crate::planning::planner::outside::{self, Given};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,6 +82,41 @@ impl Release {
             left: with.left.clone(),
         };
         Ok(outside::decide(input, changes, &given))
+    }
+
+    /// The plan of a release of everything, with what of it lies outside.
+    ///
+    /// # Errors
+    /// As of [`Release::outside`]; every reason at once why the release is refused.
+    pub(super) async fn whole(
+        &self,
+        input: &Input<'_>,
+        found: Found<'_>,
+        with: Planned<'_>,
+    ) -> Result<Plan, ReleaseError> {
+        let mut changes = Changes::default();
+        let mut compared = None;
+        if let Some(baseline) = found.baseline {
+            let old = Old::of(baseline);
+            let beside = self.compared(old, found.parsed, with.builds, with.outcomes)?;
+            let mut all = beside.changes(input);
+            all.take_held_back(&baseline.metadata.held_back, &BTreeMap::new(), input);
+            changes.outside = all.outside;
+            changes.gone = all.gone;
+            compared = Some(beside);
+        }
+        changes.take_missing(input);
+        let outside = self
+            .outside(input, &mut changes, compared.as_ref(), found, with)
+            .await?;
+        let input = Input {
+            outside: &outside,
+            ..*input
+        };
+        let plan = full::plan_beside(&input, changes.refused);
+        let mut plan = plan.map_err(DeploymentError::from)?;
+        plan.notes.extend(changes.notes);
+        Ok(plan)
     }
 
     /// What releases of this environment that were rolled back made outside and left, by id.

@@ -24,7 +24,7 @@ use crate::planning::planner::clusters::ClusterNames;
 use crate::planning::planner::replace::{self, Queries, Reasons};
 use crate::planning::planner::side_relations::{VersionPointer, version_pointer};
 use crate::planning::planner::slim::{self, Closed};
-use crate::planning::planner::{changed_tests, full, indexes, invariant};
+use crate::planning::planner::{changed_tests, indexes, invariant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is wished of a plan.
@@ -226,7 +226,6 @@ impl Release {
             materialize,
             wishes,
             outcomes,
-            apart,
             ..
         } = with;
         let listed = self.project.deployment()?;
@@ -282,16 +281,14 @@ impl Release {
                     selectors.as_ref(),
                     wishes,
                 )?;
-                if let Some(apart) = apart {
+                if let Some(apart) = with.apart {
                     apart.take_from(&mut changes);
                 }
                 let outside = self
                     .outside(&input, &mut changes, Some(&compared), found, with)
                     .await?;
-                let input = Input {
-                    outside: &outside,
-                    ..input
-                };
+                let outside = &outside;
+                let input = Input { outside, ..input };
                 drifted.extend(changes.drifted.keys().cloned());
                 let mut plan = self
                     .changed(
@@ -310,29 +307,7 @@ impl Release {
                 return Err(refused_to_replace_all(is_full).into());
             }
             None if selectors.is_some() => return Err(refused_without_baseline().into()),
-            before => {
-                let compared = match before {
-                    Some(baseline) => {
-                        Some(self.compared(Old::of(baseline), found.parsed, builds, outcomes)?)
-                    }
-                    None => None,
-                };
-                let mut changes = compared
-                    .as_ref()
-                    .map_or_else(Changes::default, |it| it.changes_outside(&input));
-                changes.take_missing(&input);
-                let outside = self
-                    .outside(&input, &mut changes, compared.as_ref(), found, with)
-                    .await?;
-                let input = Input {
-                    outside: &outside,
-                    ..input
-                };
-                let plan = full::plan_beside(&input, changes.refused);
-                let mut plan = plan.map_err(DeploymentError::from)?;
-                plan.notes.extend(changes.notes);
-                plan
-            }
+            None | Some(_) => self.whole(&input, found, with).await?,
         };
         let before = found
             .baseline

@@ -21,10 +21,11 @@ use crate::domain::plan::outside::{
 use crate::domain::plan::refusal::{RefusalName, Refusals};
 use crate::domain::plan::{ColumnChange, ColumnChangeKind, SinkRepoint};
 use crate::foundation::sql::clauses::{self, SinkClauses};
-use crate::foundation::sql::identifier::{Ident, Qualified};
+use crate::foundation::sql::identifier::Ident;
 use crate::foundation::sql::tokens;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -130,11 +131,13 @@ pub fn decide(input: &Input<'_>, changes: &mut Changes, given: &Given) -> Outsid
     for gone in &changes.gone {
         deciding.gone(gone);
     }
-    let going = |left: &OutsideLeft| match left.kind {
-        ObjectKind::Sink => 0,
-        ObjectKind::Table => 1,
-        ObjectKind::Source => 2,
-        _ => 3,
+    // Each after what may read it.
+    let order = [ObjectKind::Sink, ObjectKind::Table, ObjectKind::Source];
+    let going = |left: &OutsideLeft| {
+        order
+            .iter()
+            .position(|kind| *kind == left.kind)
+            .unwrap_or(3)
     };
     deciding
         .outside
@@ -258,61 +261,6 @@ impl Deciding<'_> {
         })
     }
 
-    /// How a connection, source or table is made, or why not.
-    fn make(
-        &self,
-        id: &str,
-        node: &CandidateNode,
-        kind: ObjectKind,
-    ) -> Result<OutsideMake, String> {
-        let written = self.written(id)?;
-        self.may_create_in(&node.schema)?;
-        if !node.indexes.is_empty() {
-            return Err("has indexes, which a release makes on its own relations only".to_owned());
-        }
-        let name = Qualified::object(&node.database, &node.schema, &node.identifier);
-        let (definition, cluster) = match kind {
-            ObjectKind::Source => {
-                let progress = format!("{}_progress", node.identifier);
-                let progress = Qualified::object(&node.database, &node.schema, &progress);
-                let body = clauses::body(&written.sql, "from")?;
-                let body = clauses::with_progress(body, &progress.to_string());
-                (body, Some(self.cluster(node)?))
-            }
-            ObjectKind::Connection => {
-                let body = clauses::body(&written.sql, "to")?;
-                if clauses::has_word(body, "secret") {
-                    return Err(format!(
-                        "uses a secret, which a release does not touch; by hand: CREATE CONNECTION {name} …"
-                    ));
-                }
-                (body.to_owned(), None)
-            }
-            _ => {
-                let begins = match written.sql.trim_start().starts_with('(') {
-                    true => "(",
-                    false => "from",
-                };
-                let body = clauses::body(&written.sql, begins)?;
-                if !clauses::has_word(body, "source") {
-                    return Err("is no table of a source".to_owned());
-                }
-                (body.to_owned(), None)
-            }
-        };
-        Ok(OutsideMake {
-            node: id.to_owned(),
-            place: Place {
-                schema: node.schema.clone(),
-                name: node.identifier.clone(),
-            },
-            kind,
-            cluster,
-            definition,
-            comment: written.comment.clone(),
-        })
-    }
-
     fn place(&self, parts: &[String]) -> Result<Place, String> {
         let database = &self.input.catalog.database;
         match parts {
@@ -343,10 +291,13 @@ impl Deciding<'_> {
                     && node.schema == *schema
                     && node.identifier == *name
             });
-            match node.map(CandidateNode::materialization) {
-                Some(Materialization::Relation(kind)) => Some(kind),
-                _ => None,
-            }
+            node.and_then(|node| match node.materialization() {
+                Materialization::Relation(kind) => Some(kind),
+                Materialization::Ephemeral
+                | Materialization::Source
+                | Materialization::Sink
+                | Materialization::Unsupported => None,
+            })
         } else {
             let mut asked = self.asked.keys();
             let is_made = asked.any(|id| {
@@ -523,55 +474,6 @@ impl Deciding<'_> {
             && tokens::digest(&before.rest) == tokens::digest(&now.rest)
     }
 
-    fn changed_source(
-        &mut self,
-        id: &str,
-        node: &CandidateNode,
-        (kind, live): (ObjectKind, &Object),
-        what: &str,
-    ) {
-        let made = self.make(id, node, kind);
-        if let (Some(left), Ok(made)) = (self.given.left.get(&live.id), &made)
-            && left.definition == made.definition
-            && left.cluster == made.cluster
-        {
-            self.notes.push(format!(
-                "{} is there already: a release that was rolled back made it",
-                made.place
-            ));
-            return;
-        }
-        let by_hand = match &made {
-            Ok(made) => by_hand(&self.input.catalog.database, made),
-            Err(why) => why.clone(),
-        };
-        self.refuse(
-            RefusalName::ChangeNotReleased,
-            "a changed source, table of a source or connection is made anew by no release: what reads it would go with it",
-            format!("{id} ({what}): {by_hand}"),
-            BY_HAND,
-        );
-    }
-
-    /// Each after what it reads.
-    fn in_order(&mut self) {
-        let mut left: BTreeMap<String, OutsideMake> = std::mem::take(&mut self.outside.makes)
-            .into_iter()
-            .map(|make| (make.node.clone(), make))
-            .collect();
-        while !left.is_empty() {
-            let is_free = |id: &&String| {
-                let node = self.input.candidate.nodes.get(*id);
-                let parents = node.map_or(&[][..], |node| &node.parents);
-                !parents.iter().any(|parent| left.contains_key(parent))
-            };
-            // dbt has refused circles before.
-            let free = left.keys().find(is_free).or_else(|| left.keys().next());
-            let next = free.cloned().and_then(|id| left.remove(&id));
-            self.outside.makes.extend(next);
-        }
-    }
-
     fn gone(&mut self, gone: &Gone) {
         let Place { schema, name } = &gone.place;
         // By hand, or by a sink of another name in the same place.
@@ -593,9 +495,9 @@ impl Deciding<'_> {
             kind: gone.kind,
             id: live.id.clone(),
         };
-        let name = match gone.kind {
-            ObjectKind::Sink => RefusalName::SinkDropped,
-            _ => RefusalName::SourceDropped,
+        let name = match gone.kind == ObjectKind::Sink {
+            true => RefusalName::SinkDropped,
+            false => RefusalName::SourceDropped,
         };
         if !self.input.allow.contains(&name) {
             self.outside.stays.push(left);
@@ -622,18 +524,4 @@ impl Deciding<'_> {
 /// Whether the baseline does not have it, be it that an earlier release held it back.
 fn is_new(what: &str) -> bool {
     what.strip_prefix("held back, ").unwrap_or(what) == "new"
-}
-
-/// What a person runs to make something anew.
-fn by_hand(database: &str, make: &OutsideMake) -> String {
-    let name = Qualified::object(database, &make.place.schema, &make.place.name);
-    let word = match make.kind {
-        ObjectKind::Source => "SOURCE",
-        ObjectKind::Connection => "CONNECTION",
-        _ => "TABLE",
-    };
-    let cluster = make.cluster.as_deref();
-    let cluster = cluster.map_or_else(String::new, |name| format!(" IN CLUSTER {}", Ident(name)));
-    let definition = make.definition.replace('\n', " ");
-    format!("DROP {word} {name}; CREATE {word} {name}{cluster} {definition};")
 }

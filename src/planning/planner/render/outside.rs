@@ -4,6 +4,7 @@ use super::count;
 use crate::domain::catalog::ObjectKind;
 use crate::domain::plan::Plan;
 use crate::domain::plan::outside::{OutsideLeft, SinkChange, SinkFate};
+use crate::domain::plan::refusal::RefusalName;
 
 /// What, what becomes of it, and what follows: one row each, in the order of the release.
 pub(super) fn rows(plan: &Plan) -> Vec<[String; 3]> {
@@ -26,9 +27,9 @@ pub(super) fn rows(plan: &Plan) -> Vec<[String; 3]> {
         left(it, what, format!("no more {}", it.node))
     });
     let stays = outside.stays.iter().map(|it| {
-        let name = match it.kind {
-            ObjectKind::Sink => "sink-dropped",
-            _ => "source-dropped",
+        let name = match it.kind == ObjectKind::Sink {
+            true => RefusalName::SinkDropped,
+            false => RefusalName::SourceDropped,
         };
         let what = "not in the project any more, and stays";
         left(it, what, format!("--allow {name} drops it"))
