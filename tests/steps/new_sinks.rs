@@ -125,7 +125,7 @@ async fn a_new_sink_is_made_after_the_swap_and_goes_first_on_the_way_back() {
     );
     world.nothing_left().await;
     world
-        .cutover(&["deploy"])
+        .cutover_text(&["deploy"])
         .await
         .exits(0)
         .says("nothing to do");
