@@ -12,7 +12,7 @@ fn world() -> World {
     world.node(
         "model.shop.out",
         "out",
-        "orders",
+        "orders_out",
         "sink",
         &["model.shop.totals"],
     );

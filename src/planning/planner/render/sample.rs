@@ -319,7 +319,7 @@ pub(crate) fn outside() -> Outside {
         was: (change != SinkFate::Created).then(|| SinkBefore {
             id: "u90".to_owned(),
             owner: "deployer".to_owned(),
-            definition: definition(place("marts", "old_totals"), None),
+            definition: definition(place("marts", "old_totals"), Some("as it was")),
         }),
     };
     let left = |name: &str, kind: ObjectKind| OutsideLeft {
