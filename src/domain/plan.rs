@@ -4,6 +4,7 @@ use crate::domain::catalog::grants::{DefaultPrivilege, Grant};
 use crate::domain::catalog::{ClusterDefinition, Object, ObjectKind};
 use crate::domain::diff::Traits;
 use crate::domain::plan::inputs::Inputs;
+use crate::domain::plan::outside::Outside;
 use crate::domain::plan::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 pub mod column;
 /// What was compiled under.
 pub mod inputs;
+/// What is done outside of what is swapped.
+pub mod outside;
 /// Named reasons why a plan is refused.
 pub mod refusal;
 /// Text and configuration that changed.
@@ -100,6 +103,9 @@ pub struct Plan {
     pub replacements: Vec<Replacement>,
     /// Sinks outside that read from objects inside.
     pub sinks: Vec<SinkRepoint>,
+    /// What the release makes, changes and drops of sinks of the project, sources and connections outside.
+    #[serde(default, skip_serializing_if = "Outside::is_none")]
+    pub outside: Outside,
     /// Objects that production gains, `schema.name`, sorted.
     pub gains: Vec<String>,
     /// Objects that production loses, `schema.name`, sorted.
@@ -274,6 +280,7 @@ impl Plan {
             && self.nodes.is_empty()
             && self.replacements.is_empty()
             && self.sinks.is_empty()
+            && !self.outside.changes_something()
     }
 }
 

@@ -1,5 +1,7 @@
 //! SQL as text: quoting, tokens, and whether a text is one query.
 
+/// Statements of sinks, sources and connections, taken apart.
+pub mod clauses;
 /// Quoting.
 pub mod identifier;
 pub mod query;

@@ -35,6 +35,8 @@ mod kept_project;
 mod native;
 /// What comes out of each node.
 mod outcomes;
+/// What sinks, sources and connections outside are made from.
+mod outside;
 /// What will have to be compiled.
 mod predict;
 /// What an earlier build did not make.

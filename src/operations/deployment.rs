@@ -22,12 +22,16 @@ pub mod engine;
 pub mod hold;
 /// Green that is kept after a failure.
 pub mod keeping;
+/// Sinks of the project, made and changed with a release.
+mod project_sinks;
 /// Replacing a materialized view in place.
 mod replace;
 /// What was asked of a deployment, as the journal has it.
 pub mod requested;
 /// The way back to the old side, and the look at it before.
 mod rollback;
+/// Whether sinks run.
+mod sink_health;
 /// The time between swap and cleanup.
 mod soak;
 /// Watching what serves since the swap.

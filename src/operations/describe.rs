@@ -46,6 +46,8 @@ pub struct Looking<'a> {
     pub manifest: &'a Manifest,
     /// The database.
     pub database: &'a str,
+    /// What the release makes outside of its schemas before the build, by unique id: what reads it waits for it.
+    pub to_be_made: &'a BTreeSet<String>,
     /// The longest time for one statement.
     pub limit: Duration,
     /// Who is told.
@@ -221,6 +223,14 @@ impl<'l> Look<'l> {
         Ok(())
     }
 
+    /// What a node reads that is made before the build and is not there yet.
+    fn reads_to_be_made(&self, id: &str) -> Option<String> {
+        let node = self.with.manifest.nodes.get(id)?;
+        let mut parents = node.depends_on.nodes.iter();
+        let made = parents.find(|parent| self.with.to_be_made.contains(*parent));
+        made.cloned()
+    }
+
     /// Adds what is to be looked at of an item, unless it reads what is not there.
     fn ask(&mut self, item: &'l Item, asked: &mut Vec<Asked<'l>>) -> Result<(), DeploymentError> {
         let id = item.unique_id.as_str();
@@ -229,7 +239,7 @@ impl<'l> Look<'l> {
         let source = match &item.make {
             Make::Source { .. } => Some(id.to_owned()),
             Make::View { .. } | Make::MaterializedView { .. } | Make::Seed { .. } => {
-                apart.next().cloned()
+                apart.next().cloned().or_else(|| self.reads_to_be_made(id))
             }
         };
         if let Some(source) = source {

@@ -10,6 +10,8 @@ pub mod indexes;
 pub mod made_by_dbt;
 /// Building green without dbt.
 pub mod native;
+/// Connections, sources and their tables outside, made before the build.
+pub(crate) mod outside;
 /// What an object of green is to have of owner, grants and comments.
 pub mod privilege_merge;
 /// Owners, grants and comments of the objects that dbt built.

@@ -50,6 +50,8 @@ mod drifts;
 mod hydration;
 /// Which project an environment is.
 mod opening;
+/// Sinks, sources and connections outside of what is swapped.
+mod outside;
 /// Environments over one set of schemas.
 pub mod overlap;
 /// What a pull request would change.

@@ -4,6 +4,8 @@
 pub mod context;
 /// Recorded ids and the question which side is live.
 pub mod identity;
+/// One object outside of what is swapped, made and dropped.
+pub(crate) mod outside;
 /// What was live when a deployment was planned.
 pub mod previous;
 /// What of the catalog a deployment is about.

@@ -22,6 +22,8 @@ pub mod leftovers;
 mod objects_first;
 /// In which order objects are dropped.
 pub mod order;
+/// What lies outside of what is swapped, and goes with a side.
+mod outside;
 
 use crate::adapters::materialize::catalog::About;
 use crate::adapters::materialize::guarded::Names;
@@ -84,9 +86,13 @@ pub(crate) async fn drop_side(
         .await?;
     let mut control = None;
     if effect.result.is_none() {
+        if goes == Goes::Old {
+            outside::drop_sinks(context, deployment).await?;
+        }
         control = take_down(context, deployment, &side, goes).await?;
         context.finish(deployment, effect_key, &true).await?;
     }
+    outside::follow(context, deployment, goes).await?;
     drop_control(context, deployment, &ids, control).await
 }
 

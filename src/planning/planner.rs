@@ -27,6 +27,8 @@ pub mod indexes;
 pub mod invariant;
 /// Production and the project, indexed.
 mod lookup;
+/// Sinks of the project, sources and connections outside of what is swapped.
+pub mod outside;
 /// When materialized views are filled.
 pub mod refresh;
 /// The plan as text and Markdown for people.

@@ -7,6 +7,33 @@ use serde_json::Value;
 /// Every statement of the program under test and of dbt.
 const STATEMENTS: &str = r"^/\* (cutover|dbt): ";
 
+/// A sink and a source of the project, outside of what is swapped.
+const OUTSIDE: [(&str, &str); 2] = [
+    (
+        "models/out/new_out.sql",
+        "{{ config(materialized='sink', schema='out', cluster='shop_io') }}\n\
+         FROM {{ ref('counts') }} INTO KAFKA CONNECTION shop_out.kafka (TOPIC 'new') FORMAT JSON ENVELOPE DEBEZIUM",
+    ),
+    (
+        "models/raw/clock.sql",
+        "{{ config(materialized='source', schema='raw', cluster='shop_io') }}\n\
+         FROM LOAD GENERATOR COUNTER",
+    ),
+];
+
+/// Both as somebody makes them.
+const BY_HAND: [(&str, &str); 2] = [
+    (
+        "object shop_out.new_out",
+        "CREATE SINK shop_out.new_out IN CLUSTER shop_io FROM shop_marts.counts \
+         INTO KAFKA CONNECTION shop_out.kafka (TOPIC 'new') FORMAT JSON ENVELOPE DEBEZIUM",
+    ),
+    (
+        "object shop_raw.clock",
+        "CREATE SOURCE shop_raw.clock IN CLUSTER shop_io FROM LOAD GENERATOR COUNTER",
+    ),
+];
+
 /// Where the journal is.
 #[derive(Debug, Clone)]
 pub enum Journal {
@@ -36,6 +63,8 @@ pub struct Bench {
     last: (String, String),
     /// What the server held when the latest point was over.
     held: Snapshot,
+    /// The same without what the release makes outside.
+    without: Option<Snapshot>,
     /// Whether releases leave a schema alone.
     is_slim: bool,
 }
@@ -66,10 +95,14 @@ impl Bench {
             "CREATE SINK shop_out.counts_out IN CLUSTER shop_io FROM shop_marts.counts \
              INTO KAFKA CONNECTION shop_out.kafka (TOPIC 'counts') FORMAT JSON ENVELOPE DEBEZIUM",
             "CREATE TABLE shop_out.kept (a int)",
+            "CREATE SCHEMA shop_raw",
             "COMMENT ON SCHEMA shop_marts IS 'for the board'",
             "COMMENT ON SCHEMA shop_out IS 'not of dbt'",
         ] {
             world.sql.run(sql).await;
+        }
+        for (place, text) in OUTSIDE {
+            world.project.write(place, text);
         }
         let server = match journal {
             Journal::Sqlite => None,
@@ -115,6 +148,7 @@ impl Bench {
                 false => Readers::start_slowly(&world, 1).await,
             },
             held: world.snapshot().await,
+            without: None,
             world,
             _journal: server,
             live: 1,
@@ -160,6 +194,12 @@ impl Bench {
         });
         self.world.set("CHECKS", checks.as_deref().unwrap_or("[]"));
         self.world.set("SOAK_CHECK_FAILURES", "1");
+        if scenario.makes_outside {
+            for sql in ["DROP SINK shop_out.new_out", "DROP SOURCE shop_raw.clock"] {
+                self.world.sql.run(sql).await;
+            }
+            self.without = Some(self.world.snapshot().await);
+        }
         let asked_in = match scenario.before {
             Some(before) => {
                 // What is kept has failed.
@@ -252,11 +292,24 @@ impl Bench {
         self.world.serves(self.live).await;
         let after = self.world.snapshot().await;
         assert_eq!(after.leftovers(), Vec::<&String>::new());
+        let without = self.without.take();
+        let held = match &without {
+            Some(without) if !scenario.is_new => without,
+            Some(_) | None => &self.held,
+        };
         if scenario.before.is_none() {
-            after.describes_the_same(&self.held);
+            after.describes_the_same(held);
             if !scenario.is_new {
-                after.is(&self.held);
+                after.is(held);
             }
+        }
+        if scenario.makes_outside {
+            let is_there = |name: &str| after.ids.contains_key(name);
+            let (sink, source) = (BY_HAND[0].0, BY_HAND[1].0);
+            assert_eq!(is_there(sink), scenario.is_new, "{sink}");
+            // On the way back it stays: people may read it.
+            let is_kept = scenario.is_new || scenario.before.is_some();
+            assert_eq!(is_there(source), is_kept, "{source}");
         }
         if scenario.meanwhile.is_some() {
             let comment = format!("for the people of release {}", self.live);
@@ -271,6 +324,12 @@ impl Bench {
         self.world.cutover(&["resume"]).await.exits(0);
         self.held = self.world.snapshot().await;
         self.held.is(&after);
+        for (name, sql) in BY_HAND {
+            if !self.held.ids.contains_key(name) {
+                self.world.sql.run(sql).await;
+                self.held = self.world.snapshot().await;
+            }
+        }
         assert_eq!(self.world.processes(), Vec::<String>::new());
         // What dbt wrote for deployments that have ended: of thousands it would fill a disk.
         let runs = self.world.project.path().join(".cutover/runs");

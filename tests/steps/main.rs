@@ -17,6 +17,7 @@ mod kept;
 mod late;
 mod law;
 mod made;
+mod new_sinks;
 mod questions;
 mod readers;
 mod replacement;

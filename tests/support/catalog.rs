@@ -66,6 +66,7 @@ impl Snapshot {
     pub fn leftovers(&self) -> Vec<&String> {
         let names = self.ids.keys().filter(|name| {
             name.contains("_dbt_deploy")
+                || name.contains(".cutover_")
                 || name.starts_with("schema cutover_")
                 || name.starts_with("cluster cutover_")
         });

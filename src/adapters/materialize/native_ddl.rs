@@ -213,6 +213,24 @@ pub fn create_source(name: &Qualified<'_>, cluster: &str, definition: &str) -> S
     )
 }
 
+/// Makes a table of a source, in the adapter's words.
+#[must_use]
+pub fn create_source_table(name: &Qualified<'_>, definition: &str) -> Statement {
+    Statement::new(
+        "create table from source",
+        format!("CREATE TABLE {name}\n{definition}"),
+    )
+}
+
+/// Makes a connection.
+#[must_use]
+pub fn create_connection(name: &Qualified<'_>, definition: &str) -> Statement {
+    Statement::new(
+        "create connection",
+        format!("CREATE CONNECTION {name}\n{definition}"),
+    )
+}
+
 /// A query that gives the columns of another, as dbt compares contracts with it. Not to be run: to be
 /// described.
 #[must_use]

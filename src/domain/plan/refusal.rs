@@ -101,6 +101,14 @@ refusal_names! {
     Drift => "drift", true;
     /// A changed node is of a kind, or in a place, that no release builds.
     ChangeNotReleased => "change-not-released", true;
+    /// A sink of the project changed in more than what it reads: it would be dropped and made anew, and a new snapshot
+    /// go out.
+    SinkRecreated => "sink-recreated", true;
+    /// The project does not have a sink any more; accepted, it is dropped with the old side.
+    SinkDropped => "sink-dropped", true;
+    /// The project does not have a source, a table of one or a connection any more; accepted, it is dropped after
+    /// the old side.
+    SourceDropped => "source-dropped", true;
     /// After the release a relation of the project would be missing, or not as the project makes it.
     RelationLost => "relation-lost", false;
     /// What changed cannot be released in place, and nothing else was asked for.

@@ -370,11 +370,13 @@ impl Build<'_> {
         worked: &Worked,
         stop: &CancellationToken,
     ) -> Result<Described, CiError> {
+        let nothing = BTreeSet::new();
         let looking = Looking {
             materialize,
             builds,
             manifest: &worked.proposal.parsed.manifest,
             database: &worked.proposal.catalog.database,
+            to_be_made: &nothing,
             limit: self.release.settings.materialize.statement_timeout.0,
             reporter: self.reporter,
             stop,

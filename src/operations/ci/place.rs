@@ -9,6 +9,7 @@ use super::choice::{self, Choice};
 use super::name::CornerName;
 use super::record::Record;
 use crate::domain::catalog::{ClusterDefinition, ObjectKind};
+use crate::domain::plan::outside::Outside;
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::plan::{
     BaselineUsed, Building, ClusterSwap, Mode, Plan, PlannedNode, SchemaSwap, Strategy,
@@ -123,6 +124,7 @@ pub fn plan(
         green_manifest_hash: String::new(),
         inputs: None,
         outcomes: None,
+        outside: Outside::default(),
         settings: None,
         baseline: BaselineUsed::default(),
         schemas: place

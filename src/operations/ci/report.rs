@@ -1,6 +1,7 @@
 //! What a build says of itself: one model, shown as text, Markdown, JSON and JUnit.
 
 use crate::domain::diff::Entry;
+use crate::domain::plan::outside::SinkFate;
 use crate::domain::plan::refusal::{Refusal, Refused};
 use crate::domain::plan::{Plan, Texts};
 use crate::foundation::failure::Class;
@@ -159,8 +160,11 @@ impl ReleaseReport {
                 let replaced = plan.replacements.iter();
                 let replaced = replaced.map(|it| format!("{}.{}", it.schema, it.name));
                 let builds: BTreeSet<String> = built.chain(replaced).collect();
-                let sinks: BTreeSet<String> =
-                    plan.sinks.iter().map(|sink| sink.name.clone()).collect();
+                let repointed = plan.outside.sinks.iter();
+                let repointed = repointed.filter(|sink| sink.change == SinkFate::Repointed);
+                let repointed = repointed.map(|sink| sink.place.to_string());
+                let sinks = plan.sinks.iter().map(|sink| sink.name.clone());
+                let sinks: BTreeSet<String> = sinks.chain(repointed).collect();
                 Self {
                     headline: headline(&plan),
                     refused: Vec::new(),

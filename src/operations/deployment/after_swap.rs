@@ -1,9 +1,10 @@
 //! What follows the swap: comments and sinks.
 
 use super::cutover::foreign_swap;
+use super::sink_health::{self, is_not_running};
 use crate::adapters::materialize::catalog::About;
 use crate::adapters::materialize::guarded::Names;
-use crate::adapters::materialize::{MaterializeError, Statement, ddl, sinks};
+use crate::adapters::materialize::{MaterializeError, Statement, ddl};
 use crate::domain::catalog::Catalog;
 use crate::domain::catalog::tag::Side;
 use crate::domain::plan::SinkRepoint;
@@ -16,8 +17,6 @@ use crate::operations::saga::context::{Context, key};
 use crate::operations::saga::identity::{Ids, Live};
 use crate::operations::saga::scope;
 use futures_util::future::join_all;
-use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Which side the comments and sinks belong to now.
@@ -169,7 +168,8 @@ async fn repoint(
         ..About::default()
     };
     let catalog = Catalog::look(context.materialize, &about).await?;
-    let now = statuses(context, plan.sinks.iter()).await?;
+    let ids = plan.sinks.iter().map(|sink| &sink.id);
+    let now = sink_health::statuses(context, ids).await?;
     let mut waiting = Vec::new();
     let (mut moved, mut alters) = (Vec::new(), Vec::new());
     for sink in &plan.sinks {
@@ -208,29 +208,15 @@ async fn repoint(
             }
         }
     }
-    waiting.extend(run_again(context, deployment, moved).await?);
+    let moved = moved.into_iter();
+    let moved = moved.map(|sink| (sink.id.clone(), sink.name.clone()));
+    waiting.extend(sink_health::run_again(context, deployment, moved.collect()).await?);
     Ok(waiting)
 }
 
 /// The sink, and what there is to say of it.
 fn said(sink: &SinkRepoint, what: &str) -> String {
-    format!("the sink {} {what}", sink.name)
-}
-
-fn is_not_running(status: Option<&str>) -> String {
-    format!(
-        "is {} and not running",
-        status.unwrap_or("without a status")
-    )
-}
-
-async fn statuses<'a>(
-    context: &Context<'_>,
-    sinks: impl Iterator<Item = &'a SinkRepoint>,
-) -> Result<BTreeMap<String, String>, MaterializeError> {
-    let ids: Vec<&str> = sinks.map(|sink| sink.id.as_str()).collect();
-    let session = context.materialize.session_patiently().await?;
-    sinks::statuses(&session, &ids).await
+    sink_health::said(&sink.name, what)
 }
 
 /// What is to be done with a sink, or what it lacks.
@@ -283,10 +269,18 @@ async fn alter(
     Alter { sink, statement }: &Alter<'_>,
     until: Instant,
 ) -> Result<Option<String>, DeploymentError> {
-    let late = || {
-        let what = "did not take its new relation within sinks.alter_timeout";
-        Ok(Some(said(sink, what)))
-    };
+    altered(context, &sink.name, statement, until).await
+}
+
+/// Sends one ALTER SINK; what the sink lacks, where the server did not do it.
+pub(super) async fn altered(
+    context: &Context<'_>,
+    name: &str,
+    statement: &Statement,
+    until: Instant,
+) -> Result<Option<String>, DeploymentError> {
+    let said = |what: &str| Ok(Some(sink_health::said(name, what)));
+    let late = || said("did not take its new relation within sinks.alter_timeout");
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return late();
@@ -298,42 +292,8 @@ async fn alter(
         // Cancelled by its deadline it may have happened all the same; the next look tells.
         Err(MaterializeError::Deadline { .. }) => late(),
         Err(error @ MaterializeError::Refused { .. }) => {
-            let what = format!("could not be altered ({error})");
-            Ok(Some(said(sink, &what)))
+            said(&format!("could not be altered ({error})"))
         }
         Err(other) => Err(other.into()),
     }
-}
-
-/// Waits until the sinks run; what each lacks that does not in time.
-async fn run_again(
-    context: &Context<'_>,
-    deployment: &Deployment,
-    mut sinks: Vec<&SinkRepoint>,
-) -> Result<Vec<String>, DeploymentError> {
-    let until = Instant::now() + context.settings.sinks.healthy_timeout.0;
-    while !sinks.is_empty() {
-        context.interrupted(deployment)?;
-        let now = statuses(context, sinks.iter().copied()).await?;
-        let status = |sink: &SinkRepoint| now.get(&sink.id).map(String::as_str);
-        sinks.retain(|sink| {
-            let runs = status(sink) == Some("running");
-            if runs {
-                context.reporter.note(said(sink, "runs"));
-            }
-            !runs
-        });
-        if Instant::now() >= until {
-            let late = sinks.iter();
-            let late = late.map(|sink| said(sink, &is_not_running(status(sink))));
-            return Ok(late.collect());
-        }
-        if !sinks.is_empty() {
-            tokio::select! {
-                () = context.cancel.cancelled() => {}
-                () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            }
-        }
-    }
-    Ok(Vec::new())
 }

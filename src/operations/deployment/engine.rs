@@ -7,7 +7,7 @@
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::{baseline, checks, diff, hold, replace};
+use super::{baseline, checks, diff, hold, project_sinks, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;
 use crate::domain::lifecycle::policy::Policy;
@@ -22,7 +22,7 @@ use crate::operations::deployment::after_swap::{self, Serving};
 use crate::operations::deployment::keeping::{self, worth_a_look};
 use crate::operations::deployment::rollback::{self, Back};
 use crate::operations::error::DeploymentError;
-use crate::operations::green::{hydrate, production_changes, resize, stage};
+use crate::operations::green::{hydrate, outside, production_changes, resize, stage};
 use crate::operations::saga::context::Context;
 use crate::operations::saga::statements;
 use crate::operations::takedown::{self, Goes};
@@ -349,6 +349,7 @@ impl<'a> Engine<'a> {
                 Ok(Event::Staged)
             }
             State::Building => {
+                outside::make(context, deployment).await?;
                 self.build().await?;
                 Ok(Event::Built)
             }
@@ -380,6 +381,7 @@ impl<'a> Engine<'a> {
             }
             State::Soaking => {
                 after_swap::finish(context, deployment, Serving::Green).await?;
+                project_sinks::make(context, deployment).await?;
                 baseline::publish(context, deployment).await?;
                 hold::after_swap(context, deployment).await?;
                 self.soak(until).await
@@ -397,6 +399,7 @@ impl<'a> Engine<'a> {
                     return Ok(Event::RollbackPutOff { reason });
                 }
                 after_swap::finish(context, deployment, Serving::Blue).await?;
+                project_sinks::restore(context, deployment).await?;
                 baseline::publish_back(context, deployment).await?;
                 hold::after_swap_back(context, deployment).await?;
                 takedown::drop_side(context, deployment, Goes::Green).await?;

@@ -6,7 +6,7 @@
 //! a setting; and a person decides, at once where a person asked.
 
 use super::cutover::{self, Direction, Ready, Swapped};
-use super::soak;
+use super::{project_sinks, soak};
 use crate::adapters::materialize::catalog::About;
 use crate::adapters::materialize::guarded::Names;
 use crate::domain::catalog::ObjectKind;
@@ -96,6 +96,8 @@ pub(crate) async fn swap(
         // What is told about readiness is not asked for any more.
         context.watching.end();
         let looked = Some(Ready::seen());
+        // They read what goes, and would send what nobody is to see any more.
+        project_sinks::unmake(context, deployment).await?;
         match cutover::swap(context, deployment, Direction::Back, looked).await? {
             Swapped::Yes => return Ok(Back::Swapped),
             Swapped::NotYet(reason) => {

@@ -2,15 +2,18 @@
 
 use super::{Release, ReleaseError};
 use crate::adapters::artifacts::{Baseline, KeptOutcomes};
+use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::inputs::manifest::Manifest;
 use crate::inputs::outcome::{self, Outcomes, Verdict};
 use crate::inputs::selection;
 use crate::inputs::selection::state::{Comparison, StateValue};
 use crate::operations::builds::{Builds, Parsed, uncompiled};
+use crate::operations::error::DeploymentError;
 use crate::planning::planner::candidate::Input;
 use crate::planning::planner::changes::{self, Changes};
 use crate::planning::planner::clusters::ClusterNames;
 use crate::planning::planner::replace::Difference;
+use crate::planning::planner::replace::{self, Reasons};
 use std::borrow::Cow;
 
 /// The project beside the baseline.
@@ -146,4 +149,26 @@ impl Release {
             notes,
         })
     }
+}
+
+pub(super) fn refused_without_baseline() -> DeploymentError {
+    Refused(vec![Refusal {
+        name: RefusalName::BaselineMissing,
+        message: "a selection says what of the changes is released, and there is no baseline to compare with"
+            .to_owned(),
+        objects: Vec::new(),
+        remedy: "release everything once with `cutover deploy --full`, or take over what is live with `cutover baseline import`"
+            .to_owned(),
+    }])
+    .into()
+}
+
+pub(super) fn refused_to_replace_all(is_full: bool) -> DeploymentError {
+    let why = if is_full {
+        "a full release swaps all of it"
+    } else {
+        "there is no baseline, so that all of it is released"
+    };
+    let reasons = Reasons::from([("vars.deployment".to_owned(), why.to_owned())]);
+    Refused(replace::refusal(&reasons)).into()
 }

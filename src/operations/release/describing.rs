@@ -11,7 +11,7 @@ use crate::domain::progress::Reporter;
 use crate::operations::builds::{Builds, Compiled, Describable, Known};
 use crate::operations::describe::{Described, Looking, said};
 use crate::operations::error::DeploymentError;
-use crate::planning::planner::columns;
+use crate::planning::planner::{columns, outside};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -44,11 +44,14 @@ impl Release {
             None => builds.describable(found.parsed, compiled, known, plan),
         };
         let silent = Reporter::silent();
+        let makes = plan.outside.makes.iter();
+        let to_be_made: BTreeSet<String> = makes.map(|make| make.node.clone()).collect();
         let looking = Looking {
             materialize,
             builds,
             manifest: &found.parsed.manifest,
             database: &plan.database,
+            to_be_made: &to_be_made,
             limit: self.settings.materialize.statement_timeout.0,
             reporter: &silent,
             stop: &builds.invoker.cancel,
@@ -66,6 +69,7 @@ impl Release {
         let queries_unknown = ask_for_queries(materialize, &mut changes).await;
         let ids: BTreeSet<&str> = described.columns.keys().map(String::as_str).collect();
         columns::take(plan, &ids, changes);
+        plan.outside.columns = outside::sink_columns(&plan.columns, &plan.sinks);
         let mut left_out = left_out;
         for (id, source) in &described.apart {
             let why = match id == source {

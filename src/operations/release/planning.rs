@@ -5,7 +5,8 @@ use crate::adapters::artifacts::{Artifacts, Baseline};
 use crate::adapters::materialize::{Materialize, replacement};
 use crate::adapters::store::Store;
 use crate::domain::catalog::{Catalog, ClusterDefinition};
-use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
+use crate::domain::plan::outside::{Outside, OutsideMake};
+use crate::domain::plan::refusal::{RefusalName, Refused};
 use crate::domain::plan::{BaselineUsed, Mode, Plan};
 use crate::domain::records::hold::BackTo;
 use crate::foundation::span::Span;
@@ -16,16 +17,19 @@ use crate::inputs::project::switches::Switches;
 use crate::inputs::selection::state::Comparison;
 use crate::inputs::selection::{self, Context, Kept, Selection, Selectors};
 use crate::inputs::settings::{Compare, Engine, OnDrift, Scope, Strategy};
-use crate::operations::builds::{Builds, Green, Known, Parsed, Sql};
+use crate::operations::builds::{Builds, Compiled, Green, Known, Parsed, Sql};
 use crate::operations::error::DeploymentError;
-use crate::operations::release::comparison::{Compared, Old};
+use crate::operations::release::comparison::{
+    Compared, Old, refused_to_replace_all, refused_without_baseline,
+};
+use crate::operations::release::preview::Apart;
 use crate::planning::planner::candidate::{CandidateNode, Input, Promoted};
 use crate::planning::planner::changes::Changes;
 use crate::planning::planner::clusters::ClusterNames;
 use crate::planning::planner::replace::{self, Queries, Reasons};
 use crate::planning::planner::side_relations::{VersionPointer, version_pointer};
 use crate::planning::planner::slim::{self, Closed};
-use crate::planning::planner::{changed_tests, full, indexes, invariant};
+use crate::planning::planner::{changed_tests, indexes, invariant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is wished of a plan.
@@ -64,26 +68,12 @@ pub(super) struct Planned<'a> {
     pub(super) materialize: &'a Materialize,
     pub(super) wishes: &'a Wishes,
     pub(super) outcomes: Option<&'a Outcomes>,
+    /// What was compiled so far.
+    pub(super) compiled: &'a Compiled,
+    /// What releases that were rolled back made outside and left, by id.
+    pub(super) left: &'a BTreeMap<String, OutsideMake>,
     /// What differs and is no part of it, nodes and schemas that something left; `None`: all that differs is.
     pub(super) apart: Option<&'a Apart>,
-}
-
-/// What differs from production because that moved on, and not because somebody wants to release it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Apart {
-    pub(super) nodes: BTreeSet<String>,
-    pub(super) schemas: BTreeSet<String>,
-}
-
-impl Apart {
-    fn take_from(&self, changes: &mut Changes) {
-        changes.seed.nodes.retain(|id, _| !self.nodes.contains(id));
-        changes
-            .seed
-            .schemas
-            .retain(|schema, _| !self.schemas.contains(schema));
-        changes.unreleased.retain(|id, _| !self.nodes.contains(id));
-    }
 }
 
 impl Release {
@@ -168,12 +158,15 @@ impl Release {
             .and_then(|baseline| baseline.compiled.as_ref());
         let known = outcomes.as_ref().zip(kept);
         let known = known.map(|(outcomes, kept)| Known { kept, outcomes });
+        let left = self.left_outside(store).await?;
         let mut plan = loop {
             let planned = Planned {
                 builds,
                 materialize,
                 wishes,
                 outcomes: outcomes.as_ref(),
+                compiled: &compiled,
+                left: &left,
                 apart: None,
             };
             let found = Found {
@@ -243,7 +236,7 @@ impl Release {
             materialize,
             wishes,
             outcomes,
-            apart,
+            ..
         } = with;
         let listed = self.project.deployment()?;
         let selectors = self.selectors(wishes)?;
@@ -282,6 +275,7 @@ impl Release {
                 .bootstrap
                 .then_some(self.settings.bootstrap.cluster_size.as_str()),
             moved: &[],
+            outside: Outside::none(),
             allow: &wishes.allow,
         };
         let mut drifted = BTreeSet::new();
@@ -297,9 +291,14 @@ impl Release {
                     selectors.as_ref(),
                     wishes,
                 )?;
-                if let Some(apart) = apart {
+                if let Some(apart) = with.apart {
                     apart.take_from(&mut changes);
                 }
+                let outside = self
+                    .outside(&input, &mut changes, Some(&compared), found, with)
+                    .await?;
+                let outside = &outside;
+                let input = Input { outside, ..input };
                 drifted.extend(changes.drifted.keys().cloned());
                 let mut plan = self
                     .changed(
@@ -318,7 +317,7 @@ impl Release {
                 return Err(refused_to_replace_all(is_full).into());
             }
             None if selectors.is_some() => return Err(refused_without_baseline().into()),
-            Some(_) | None => full::plan(&input).map_err(DeploymentError::from)?,
+            None | Some(_) => self.whole(&input, found, with).await?,
         };
         let before = found
             .baseline
@@ -567,28 +566,6 @@ fn before(baseline: &Baseline, catalog: &Catalog) -> invariant::Before {
         &metadata.held_back,
         &metadata.held_back_schemas,
     )
-}
-
-fn refused_without_baseline() -> DeploymentError {
-    Refused(vec![Refusal {
-        name: RefusalName::BaselineMissing,
-        message: "a selection says what of the changes is released, and there is no baseline to compare with"
-            .to_owned(),
-        objects: Vec::new(),
-        remedy: "release everything once with `cutover deploy --full`, or take over what is live with `cutover baseline import`"
-            .to_owned(),
-    }])
-    .into()
-}
-
-fn refused_to_replace_all(is_full: bool) -> DeploymentError {
-    let why = if is_full {
-        "a full release swaps all of it"
-    } else {
-        "there is no baseline, so that all of it is released"
-    };
-    let reasons = Reasons::from([("vars.deployment".to_owned(), why.to_owned())]);
-    Refused(replace::refusal(&reasons)).into()
 }
 
 /// How to clone the clusters concerned.

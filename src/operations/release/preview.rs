@@ -1,7 +1,7 @@
 //! What a release of a pull request would do: its plan, but for who builds it. Nothing is touched, and dbt is not asked,
 //! unless `strategy` wishes for a release in place.
 
-use super::planning::{Apart, Found, Planned};
+use super::planning::{Found, Planned};
 use super::proposal::Proposal;
 use super::{Release, ReleaseError, Wishes};
 use crate::adapters::materialize::Materialize;
@@ -11,7 +11,28 @@ use crate::domain::plan::refusal::Refused;
 use crate::inputs::selection::Selection;
 use crate::operations::builds::Builds;
 use crate::operations::error::DeploymentError;
+use crate::planning::planner::changes::Changes;
 use std::collections::BTreeSet;
+
+/// What differs from production because that moved on, and not because somebody wants to release it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Apart {
+    pub(super) nodes: BTreeSet<String>,
+    pub(super) schemas: BTreeSet<String>,
+}
+
+impl Apart {
+    pub(super) fn take_from(&self, changes: &mut Changes) {
+        changes.seed.nodes.retain(|id, _| !self.nodes.contains(id));
+        changes
+            .seed
+            .schemas
+            .retain(|schema, _| !self.schemas.contains(schema));
+        changes.unreleased.retain(|id, _| !self.nodes.contains(id));
+        changes.outside.retain(|id, _| !self.nodes.contains(id));
+        changes.gone.clear();
+    }
+}
 
 impl Release {
     /// Plans a release of a proposal: of what it changes itself, or of what is selected. `None` where it is not
@@ -54,11 +75,14 @@ impl Release {
             catalog: &catalog,
             baseline: Some(baseline),
         };
+        let left = std::collections::BTreeMap::new();
         let planned = Planned {
             builds,
             materialize,
             wishes: &wishes,
             outcomes: proposal.outcomes.as_ref(),
+            compiled: &proposal.compiled,
+            left: &left,
             apart: (apart != Apart::default()).then_some(&apart),
         };
         match self.plan_of(found, planned).await {

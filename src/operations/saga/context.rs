@@ -126,6 +126,20 @@ pub(crate) mod key {
     pub const AFTER_SWAP: &str = "settle";
     /// Comments and sinks after the swap back.
     pub const AFTER_SWAP_BACK: &str = "settle back";
+    /// Making one connection, source or table outside; its unique id follows. Result: its id.
+    pub const OUTSIDE: &str = "make outside ";
+    /// Making one sink after the swap; its unique id follows. Result: its id.
+    pub const SINK: &str = "make sink ";
+    /// Making one sink as it was, after the swap back; its unique id follows. Result: its id.
+    pub const SINK_BACK: &str = "make sink back ";
+    /// Giving what was made under a secret name its own; the key of the effect that made it follows.
+    pub const NAMED: &str = "name: ";
+    /// Sinks of the project after the swap: made, repointed, made anew, and seen running.
+    pub const SINKS: &str = "sinks";
+    /// The same after the swap back.
+    pub const SINKS_BACK: &str = "sinks back";
+    /// Dropping one object outside; its id follows.
+    pub const DROP_OUTSIDE: &str = "drop outside ";
     /// Dropping the old side.
     pub const DROP_OLD: &str = "drop old side";
     /// Dropping the new side.

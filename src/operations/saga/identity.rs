@@ -169,7 +169,25 @@ impl Ids {
                 green.join(", "),
                 blue.join(", ")
             )),
-            (true, true) => Live::Neither("the plan swaps nothing".to_owned()),
+            // Only the fence says whether a release that swaps nothing has gone live.
+            (true, true) => self.live_by_fence(names),
+        }
+    }
+
+    /// Which side is live where nothing is swapped: each transaction moves the fence on by one.
+    fn live_by_fence(&self, names: &Names) -> Live {
+        let mut schemas = names.schemas.iter();
+        let fence = schemas.find(|(_, id)| **id == self.control);
+        let generation = fence.and_then(|(name, _)| {
+            let (_, number) = name.rsplit_once("_gen_")?;
+            number.parse::<u32>().ok()
+        });
+        match generation {
+            Some(generation) if generation % 2 == 1 => Live::Green,
+            Some(_) => Live::Blue,
+            None => Live::Neither(
+                "nothing is swapped, and the control schema is gone or renamed".to_owned(),
+            ),
         }
     }
 
@@ -266,7 +284,9 @@ pub fn unchanged(
     difference("production", &planned, &ids.blue_schemas, names)?;
     difference("green", &recorded, &ids.green_schemas, names)?;
     lawful(plan, ids, green, names)?;
-    let sinks: BTreeSet<&str> = plan.sinks.iter().map(|sink| sink.id.as_str()).collect();
+    let sinks = plan.sinks.iter().map(|sink| &sink.id);
+    let sinks = sinks.chain(plan.outside.settled_sinks());
+    let sinks: BTreeSet<&str> = sinks.map(String::as_str).collect();
     for (side, objects) in [("production", &planned), ("green", &recorded)] {
         let outside = names.dependencies.iter().find(|(dependent, on)| {
             objects.contains_key(on.as_str())

@@ -6,6 +6,7 @@ use super::diff_traits;
 use super::indexes::Wanted;
 use crate::domain::catalog::{Catalog, ClusterDefinition, ObjectKind};
 use crate::domain::diff::Traits;
+use crate::domain::plan::outside::Outside;
 use crate::domain::plan::refusal::RefusalName;
 use crate::domain::plan::{GREEN_SUFFIX, IndexMove, Mode, Refresh};
 use crate::inputs::manifest::identifier::ClusterName;
@@ -44,6 +45,8 @@ pub struct Input<'a> {
     pub bootstrap: Option<&'a str>,
     /// Indexes of unchanged relations that are made again on green clusters.
     pub moved: &'a [IndexMove],
+    /// What is done outside of what is swapped.
+    pub outside: &'a Outside,
     /// Refusals accepted by name.
     pub allow: &'a BTreeSet<RefusalName>,
 }

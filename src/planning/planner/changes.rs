@@ -3,8 +3,10 @@
 
 use super::candidate::{CandidateNode, Input, Materialization};
 use super::closure::{self, Seed};
-use super::full;
+use super::{full, outside};
 use crate::domain::catalog::ObjectKind;
+use crate::domain::plan::outside::Place;
+use crate::domain::plan::refusal::Refusal;
 use crate::inputs::manifest::{Resource, ResourceType};
 use crate::inputs::outcome::{Outcome, Outcomes, Verdict};
 use crate::inputs::selection::state::{Comparison, StateValue};
@@ -17,6 +19,13 @@ pub struct Changes {
     pub seed: Seed,
     /// Changed nodes that no release builds (sinks, sources outside, snapshots) → what changed.
     pub unreleased: BTreeMap<String, String>,
+    /// Changed sinks, sources and connections outside of the deployment → what changed; what is decided about one
+    /// takes it out.
+    pub outside: BTreeMap<String, String>,
+    /// Sinks, sources and connections outside that the project does not have any more.
+    pub gone: Vec<Gone>,
+    /// Why what lies outside is not released.
+    pub refused: Vec<Refusal>,
     /// Objects of production that are not as they were promoted → what became of them; refused.
     pub drifted: BTreeMap<String, String>,
     /// Changed nodes that a selection left out.
@@ -27,6 +36,17 @@ pub struct Changes {
     pub text_only: BTreeSet<String>,
     /// What an operator should know.
     pub notes: Vec<String>,
+}
+
+/// A sink, source or connection of the baseline that the candidate does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// dbt's unique id.
+    pub node: String,
+    /// Where it was made.
+    pub place: Place,
+    /// What it was made as.
+    pub kind: ObjectKind,
 }
 
 impl Changes {
@@ -161,7 +181,12 @@ impl Changes {
             }
             Materialization::Sink => false,
         };
-        if is_built {
+        let is_outside = outside::kind_of(node).is_some()
+            && node.database == input.catalog.database
+            && !full::lies_in_deployment(input, node);
+        if is_outside {
+            self.outside.insert(id.to_owned(), what);
+        } else if is_built {
             self.seed.nodes.insert(id.to_owned(), what);
         } else {
             self.unreleased.insert(id.to_owned(), what);
@@ -215,6 +240,14 @@ impl Changes {
     pub fn keep_only(&mut self, selected: &BTreeSet<String>, input: &Input<'_>) {
         let seed = std::mem::take(&mut self.seed);
         self.unreleased.retain(|id, _| selected.contains(id));
+        let outside = std::mem::take(&mut self.outside);
+        let (chosen, left): (BTreeMap<_, _>, BTreeMap<_, _>) = outside
+            .into_iter()
+            .partition(|(id, _)| selected.contains(id));
+        self.outside = chosen;
+        self.held_back.extend(left);
+        // Nobody can select what is not there any more.
+        self.gone.clear();
         self.held_back_schemas = seed.schemas;
         for (id, what) in seed.nodes {
             if selected.contains(&id) {
@@ -227,10 +260,45 @@ impl Changes {
             if let Some(node) = input.candidate.nodes.get(id)
                 && !self.seed.nodes.contains_key(id)
                 && !self.unreleased.contains_key(id)
+                && outside::kind_of(node).is_none_or(|_| full::lies_in_deployment(input, node))
             {
                 self.take(id, node, "selected".to_owned(), input);
             }
         }
+    }
+
+    /// Notes a sink, source or connection of the baseline outside of the deployment that the candidate does not make
+    /// there; whether it was one.
+    fn goes_outside(
+        &mut self,
+        id: &str,
+        old: &Left,
+        new: Option<&CandidateNode>,
+        input: &Input<'_>,
+    ) -> bool {
+        let Some(kind) = outside::kind_named(&old.made_as) else {
+            return false;
+        };
+        if old.database != input.catalog.database || input.schemas.contains(&old.schema) {
+            return false;
+        }
+        let stays = new.is_some_and(|new| {
+            outside::kind_of(new) == Some(kind)
+                && (&new.database, &new.schema, &new.identifier)
+                    == (&old.database, &old.schema, &old.identifier)
+        });
+        if !stays {
+            let place = Place {
+                schema: old.schema.clone(),
+                name: old.identifier.clone(),
+            };
+            self.gone.push(Gone {
+                node: id.to_owned(),
+                place,
+                kind,
+            });
+        }
+        true
     }
 
     /// A relation of the baseline that the candidate makes nowhere or elsewhere: its schema is
@@ -246,7 +314,7 @@ impl Changes {
             is_relation(new.materialization())
                 && (&new.database, &new.schema) == (&old.database, &old.schema)
         });
-        if !is_relation(old.materialization) || stays {
+        if self.goes_outside(id, old, new, input) || !is_relation(old.materialization) || stays {
             return;
         }
         let word = if new.is_some() { "moved" } else { "deleted" };
@@ -270,6 +338,8 @@ struct Left {
     schema: String,
     identifier: String,
     materialization: Materialization,
+    /// dbt's word for that.
+    made_as: String,
 }
 
 impl Left {
@@ -280,6 +350,7 @@ impl Left {
             schema,
             identifier,
             materialization: Materialization::named(&outcome.materialized),
+            made_as: outcome.materialized.clone(),
         }
     }
 
@@ -289,6 +360,7 @@ impl Left {
             schema: node.schema.clone(),
             identifier: node.identifier.clone(),
             materialization: node.materialization(),
+            made_as: node.materialized.clone(),
         }
     }
 }

@@ -5,7 +5,7 @@
 use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
 use super::checks::Checks;
 use super::lookup::Lookup;
-use super::{columns, refresh};
+use super::{columns, outside, refresh};
 use crate::domain::catalog::{Cluster, ClusterDefinition, ObjectKind, Schema};
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::plan::{
@@ -22,6 +22,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Every reason at once why the release is refused.
 pub fn plan(input: &Input<'_>) -> Result<Plan, Refused> {
     plan_with(input, Vec::new())
+}
+
+/// As [`plan`], with reasons that were found of what lies outside.
+///
+/// # Errors
+/// As of [`plan`].
+pub fn plan_beside(input: &Input<'_>, outside: Vec<Refusal>) -> Result<Plan, Refused> {
+    plan_with(input, outside)
 }
 
 /// As [`plan`], with reasons that were found before.
@@ -57,6 +65,7 @@ pub(super) fn plan_with(input: &Input<'_>, found: Vec<Refusal>) -> Result<Plan, 
     plan.build_selectors = selectors.build.unwrap_or_default();
     plan.test_selectors = selectors.test.unwrap_or_default();
     plan.columns = columns;
+    plan.outside.columns = outside::sink_columns(&plan.columns, &plan.sinks);
     plan.accepted = accepted;
     refresh::tell(&mut plan);
     Ok(plan)
@@ -186,6 +195,7 @@ pub(super) fn assemble(
         texts: None,
         estimated_hydration_ms: None,
         sinks: sinks(input, lookup),
+        outside: input.outside.clone(),
         notes: notes(input, planned, &tests)
             .into_iter()
             .chain(made_way(input))
@@ -318,13 +328,14 @@ pub(super) fn planned_tests<'a>(input: &Input<'a>, planned: &BTreeSet<String>) -
 /// Sinks outside the swapped schemas that read from an object inside.
 fn sinks(input: &Input<'_>, lookup: &Lookup<'_>) -> Vec<SinkRepoint> {
     let mut sinks = Vec::new();
+    let settled: BTreeSet<&String> = input.outside.settled_sinks().collect();
     for name in input.schemas {
         let Some(schema) = input.catalog.schema(name) else {
             continue;
         };
         for object in lookup.objects_in_schema(&schema.id) {
             for sink in lookup.dependents(&object.id) {
-                if sink.kind == ObjectKind::Sink {
+                if sink.kind == ObjectKind::Sink && !settled.contains(&sink.id) {
                     sinks.push(SinkRepoint {
                         id: sink.id.clone(),
                         name: input.catalog.name_of(sink),

@@ -17,6 +17,7 @@ pub use markdown::markdown;
 pub use text::{Detail, text};
 
 mod markdown;
+mod outside;
 mod text;
 /// What is written otherwise than in the baseline.
 pub mod written;
@@ -69,6 +70,9 @@ pub fn headline(plan: &Plan) -> String {
             ", {} repointed",
             count(plan.sinks.len(), "sink", "sinks")
         ));
+    }
+    for clause in outside::clauses(plan) {
+        line.push_str(&format!(", {clause}"));
     }
     line
 }

@@ -96,6 +96,26 @@ pub fn target<'a>(
     for (id, what) in &changes.unreleased {
         no(id, format!("{what}; no release builds it"));
     }
+    for refusal in &changes.refused {
+        let what = refusal.objects.first().cloned().unwrap_or_default();
+        no(&what, format!("{}: {}", refusal.name, refusal.message));
+    }
+    for id in changes.outside.keys() {
+        no(id, "lies outside and is not made in place".to_owned());
+    }
+    if input.outside.changes_something() {
+        let outside = input.outside;
+        let makes = outside.makes.iter().map(|make| &make.node);
+        let sinks = outside.sinks.iter().map(|sink| &sink.node);
+        let drops = outside.drops.iter().map(|left| &left.node);
+        for node in makes.chain(sinks).chain(drops) {
+            no(
+                node,
+                "is made, changed or dropped outside, which a release in place does not do"
+                    .to_owned(),
+            );
+        }
+    }
     match &input.catalog.replacements {
         None => no(
             "server",

@@ -6,6 +6,7 @@ use super::candidate::{
 };
 use super::full;
 use crate::domain::catalog::{Catalog, Cluster, ClusterDefinition, Object, ObjectKind, Schema};
+use crate::domain::plan::outside::Outside;
 use crate::domain::plan::refusal::{RefusalName, Refused};
 use crate::domain::plan::{Mode, Plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -243,6 +244,7 @@ impl World {
             baseline: self.baseline.as_ref(),
             bootstrap: self.bootstrap,
             moved: &[],
+            outside: Outside::none(),
             allow: &self.allow,
         }
     }

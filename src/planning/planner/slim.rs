@@ -10,7 +10,7 @@ use super::closure::{self, Closure, Reason};
 use super::full;
 use super::lookup::Lookup;
 use crate::domain::catalog::ObjectKind;
-use crate::domain::plan::refusal::{RefusalName, Refusals, Refused};
+use crate::domain::plan::refusal::{Refusal, RefusalName, Refusals, Refused};
 use crate::domain::plan::{IndexMove, Mode, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +74,8 @@ pub fn plan(
     let mut refusals = Refusals::default();
     outside(input, &closed.closure, &mut refusals);
     not_built(&changes.unreleased, &mut refusals);
+    // What nobody decided about is not lost silently.
+    not_built(&changes.outside, &mut refusals);
     drifted(&changes.drifted, &mut refusals);
     let moves = moves(input, closed, keys, &mut refusals);
     let within = |touched: &BTreeMap<String, String>, listed: &BTreeSet<String>| {
@@ -89,7 +91,7 @@ pub fn plan(
         moved: &moves,
         ..*input
     };
-    let mut plan = full::plan_with(&narrowed, refusals.into_vec())?;
+    let mut plan = full::plan_with(&narrowed, with(refusals.into_vec(), &changes.refused))?;
     for node in &mut plan.nodes {
         if let Some(reason) = closed.closure.nodes.get(&node.unique_id) {
             node.reason = reason.to_string();
@@ -104,6 +106,11 @@ pub fn plan(
     plan.held_back_schemas
         .retain(|schema, _| !schemas.contains(schema));
     Ok(plan)
+}
+
+fn with(mut refusals: Vec<Refusal>, more: &[Refusal]) -> Vec<Refusal> {
+    refusals.extend(more.iter().cloned());
+    refusals
 }
 
 fn outside(input: &Input<'_>, closure: &Closure, refusals: &mut Refusals) {

@@ -184,6 +184,26 @@ pub(crate) fn is_plain(manifest: &Manifest, node: &Node) -> bool {
     codes.all(|code| !DEPLOY.is_match(code) && !COMMAND.is_match(code))
 }
 
+/// Why a sink, source, table of one or connection cannot be made without dbt, one clause; `None` where it can.
+pub(crate) fn of_outside(
+    manifest: &Manifest,
+    node: &Node,
+    materialized: &str,
+    asking: &BTreeSet<String>,
+) -> Option<String> {
+    let customs = Customs::of(manifest, None);
+    if let Some(name) = customs.overriding().next() {
+        return Some(format!(
+            "is made by the macro {name}, which takes the place of dbt's own"
+        ));
+    }
+    // dbt-materialize has no connections, so that a project which runs dbt brings a materialization of its own.
+    if customs.is_custom(materialized) && materialized != "connection" {
+        return Some(format!("has the custom materialization {materialized}"));
+    }
+    of_sql(manifest, node, asking).or_else(|| of_making(node, materialized))
+}
+
 fn of_node(
     manifest: &Manifest,
     node: &Node,
@@ -220,7 +240,6 @@ fn of_text(
     customs: &Customs,
     around: Around<'_>,
 ) -> Option<String> {
-    let says = |text: &str| Some(text.to_owned());
     if customs.is_custom(materialized) {
         return Some(format!("has the custom materialization {materialized}"));
     }
@@ -233,6 +252,12 @@ fn of_text(
     if !is_known {
         return Some(format!("is a {materialized}"));
     }
+    of_sql(manifest, node, around.asking)
+}
+
+/// Why what a node is written in does not say all, one clause.
+fn of_sql(manifest: &Manifest, node: &Node, asking: &BTreeSet<String>) -> Option<String> {
+    let says = |text: &str| Some(text.to_owned());
     if node
         .language
         .as_deref()
@@ -240,7 +265,7 @@ fn of_text(
     {
         return says("is not written in SQL");
     }
-    if around.asking.contains(&node.unique_id) {
+    if asking.contains(&node.unique_id) {
         return says("introspects while compiling");
     }
     for text in texts_of(manifest, &node.unique_id) {

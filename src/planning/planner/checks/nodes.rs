@@ -149,7 +149,7 @@ impl<'a> Checks<'a> {
         let has = |schema: &str| !self.lookup.named(schema, &node.identifier).is_empty();
         let shadow = format!("{}{GREEN_SUFFIX}", node.schema);
         let (is_there, is_hidden) = (has(&node.schema), has(&shadow));
-        if !is_there {
+        if !is_there && !input.outside.makes_relation(&node.schema, &node.identifier) {
             let remedy = format!(
                 "build it in production first, or {}",
                 self.line_to_add("schemas", &node.schema)

@@ -233,7 +233,8 @@ impl<'a> Checks<'a> {
             .node_of(schema, object)
             .is_some_and(|(id, _)| self.planned.contains(id))
             || (is_beside(input, &schema.name, object) && self.hooks == Hooks::Run);
-        if dependent.kind == ObjectKind::Sink && has_successor {
+        let is_settled = || input.outside.settled_sinks().any(|id| *id == dependent.id);
+        if dependent.kind == ObjectKind::Sink && (has_successor || is_settled()) {
             return;
         }
         if dependent.kind == ObjectKind::Sink {

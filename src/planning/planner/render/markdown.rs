@@ -2,7 +2,7 @@
 
 use super::{
     baseline, building, cluster_definition, column, count, expectation, headline, held_back,
-    index_name, kind_word, mode, nodes_by_schema, read_by, schema_contents, short_hash,
+    index_name, kind_word, mode, nodes_by_schema, outside, read_by, schema_contents, short_hash,
     test_cluster, text_only, undescribed, written,
 };
 use crate::domain::plan::Plan;
@@ -38,6 +38,7 @@ pub fn markdown(plan: &Plan) -> String {
         tests(plan),
         list("Indexes made again on green clusters", indexes(plan)),
         sinks(plan),
+        beside(plan),
         list(
             "Production gains",
             plan.gains.iter().map(|name| code(name)).collect(),
@@ -47,6 +48,10 @@ pub fn markdown(plan: &Plan) -> String {
             plan.loses.iter().map(|name| code(name)).collect(),
         ),
         columns(plan),
+        list(
+            "Sinks that may stall",
+            outside::columns(plan).iter().map(|it| prose(it)).collect(),
+        ),
         list(
             "Not described",
             undescribed(plan).iter().map(|why| prose(why)).collect(),
@@ -145,6 +150,14 @@ fn sinks(plan: &Plan) -> Option<String> {
         })
         .collect();
     (!rows.is_empty()).then(|| table(["Sink repointed after the swap", "Reads"], &rows))
+}
+
+fn beside(plan: &Plan) -> Option<String> {
+    let rows: Vec<_> = outside::rows(plan)
+        .into_iter()
+        .map(|[name, what, follows]| [code(&name), prose(&what), prose(&follows)])
+        .collect();
+    (!rows.is_empty()).then(|| table(["Outside of what is swapped", "", ""], &rows))
 }
 
 fn columns(plan: &Plan) -> Option<String> {

@@ -3,6 +3,10 @@
 use crate::domain::catalog::{ClusterDefinition, ObjectKind, ReplicaDefinition};
 use crate::domain::diff::Traits;
 use crate::domain::plan::inputs::Inputs;
+use crate::domain::plan::outside::{
+    Outside, OutsideLeft, OutsideMake, Place, SinkBefore, SinkChange, SinkColumn, SinkDefinition,
+    SinkFate,
+};
 use crate::domain::plan::refusal::{Refusal, RefusalName};
 use crate::domain::plan::{
     BaselineUsed, Building, ClusterSwap, ColumnChange, ColumnChangeKind, ConfigChange, Description,
@@ -118,6 +122,7 @@ pub(crate) fn shop() -> Plan {
             generation: Some(3),
             deployment: Some("0198c3f2-7d4e-7000-8000-000000000001".to_owned()),
         },
+        outside: Outside::default(),
         columns: vec![
             column(
                 "customer",
@@ -289,6 +294,7 @@ pub(crate) fn empty() -> Plan {
         sinks: Vec::new(),
         gains: Vec::new(),
         loses: Vec::new(),
+        outside: Outside::default(),
         columns: Vec::new(),
         description: None,
         texts: None,
@@ -320,6 +326,7 @@ pub(crate) fn hostile() -> Plan {
         test_cluster: Some(evil.to_owned()),
         test_cluster_given: None,
         loses: vec![evil.to_owned()],
+        outside: Outside::default(),
         columns: vec![ColumnChange {
             relation: evil.to_owned(),
             column: evil.to_owned(),
@@ -374,5 +381,60 @@ pub(crate) fn hostile() -> Plan {
         },
         notes: vec![format!("ping @team about {evil}")],
         ..empty()
+    }
+}
+
+/// Something of each kind outside.
+pub(crate) fn outside() -> Outside {
+    let place = |schema: &str, name: &str| Place {
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+    };
+    let definition = |reads: Place, comment: Option<&str>| SinkDefinition {
+        reads,
+        cluster: "sinks".to_owned(),
+        definition: "INTO KAFKA CONNECTION k (TOPIC 'totals') FORMAT JSON".to_owned(),
+        comment: comment.map(str::to_owned),
+    };
+    let sink = |name: &str, change: SinkFate| SinkChange {
+        node: format!("model.shop.{name}"),
+        place: place("out", name),
+        change,
+        becomes: definition(place("marts", "totals"), Some("for the warehouse")),
+        was: (change != SinkFate::Created).then(|| SinkBefore {
+            id: "u90".to_owned(),
+            owner: "deployer".to_owned(),
+            definition: definition(place("marts", "old_totals"), Some("as it was")),
+        }),
+    };
+    let left = |name: &str, kind: ObjectKind| OutsideLeft {
+        node: format!("model.shop.{name}"),
+        place: place("out", name),
+        kind,
+        id: "u91".to_owned(),
+    };
+    Outside {
+        makes: vec![OutsideMake {
+            node: "model.shop.clock".to_owned(),
+            place: place("raw", "clock"),
+            kind: ObjectKind::Source,
+            cluster: Some("ingest".to_owned()),
+            definition: "FROM LOAD GENERATOR COUNTER".to_owned(),
+            comment: Some("ticks".to_owned()),
+        }],
+        sinks: vec![
+            sink("new", SinkFate::Created),
+            sink("moved", SinkFate::Repointed),
+            sink("other", SinkFate::Recreated),
+        ],
+        drops: vec![left("gone", ObjectKind::Sink)],
+        stays: vec![left("kept", ObjectKind::Source)],
+        columns: vec![SinkColumn {
+            sink: "out.orders".to_owned(),
+            relation: "marts.totals".to_owned(),
+            column: "day".to_owned(),
+            from: "date".to_owned(),
+            to: Some("timestamp".to_owned()),
+        }],
     }
 }

@@ -47,6 +47,7 @@ fn every_field_is_described_and_every_description_has_its_field() {
         node: None,
     }];
     full.default_privileges = full.schemas[0].default_privileges.clone();
+    full.outside = sample::outside();
     full.hooked = vec!["model.shop.totals".to_owned()];
     full.building = Building {
         engine: Engine::Native,

@@ -33,6 +33,29 @@ fn an_empty_plan_says_what_is_held_back() {
 }
 
 #[test]
+fn what_is_done_outside_is_told_with_what_goes_out() {
+    let plan = Plan {
+        outside: sample::outside(),
+        ..sample::shop()
+    };
+    for page in [text(&plan, Detail::Short), markdown(&plan)] {
+        for part in [
+            "source raw.clock",
+            "created before the build",
+            "a snapshot goes out; a rollback drops it",
+            "no snapshot goes out",
+            "a new snapshot goes out, and another if it is rolled back",
+            "dropped with the old side",
+            "source-dropped drops it",
+            "1 sink made anew with a snapshot",
+            "the sink may stall later",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+    }
+}
+
+#[test]
 fn lengths_of_time_are_rounded() {
     let shown = [0, 640, 1499, 1500, 130_250, 7_199_600].map(super::roughly);
     assert_eq!(shown, ["0s", "640ms", "1s", "2s", "2m 10s", "2h"]);

@@ -2,7 +2,7 @@
 
 use super::{
     baseline, building, cluster_definition, column, count, expectation, headline, held_back,
-    index_name, kind_word, mode, nodes_by_schema, read_by, schema_contents, short_hash,
+    index_name, kind_word, mode, nodes_by_schema, outside, read_by, schema_contents, short_hash,
     test_cluster, text_only, undescribed, written,
 };
 use crate::domain::plan::Plan;
@@ -57,6 +57,7 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
         ]
     });
     page.section("Sinks to repoint after the swap", sinks.collect());
+    page.section("Outside of what is swapped", outside::rows(plan));
     let signed = |sign: &str, names: &[String]| {
         let rows = names
             .iter()
@@ -76,6 +77,7 @@ pub fn text(plan: &Plan, detail: Detail) -> String {
         columns.collect(),
         readers.iter().map(Option::as_deref).collect(),
     );
+    page.list("Sinks that may stall", outside::columns(plan).into_iter());
     page.list("Not described", undescribed(plan).into_iter());
     if detail == Detail::Full {
         written::text(plan, &mut |line| page.line(line));
