@@ -301,3 +301,64 @@ async fn the_text_that_changed_is_shown_beside_what_is_live() {
     let plan = world.cutover(&off).await.exits(0).document();
     assert_eq!(plan["texts"], Value::Null, "{plan}");
 }
+
+/// Nodes that do not read each other share views: few changes of the catalog, and the same answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_nodes_are_described_by_few_views() {
+    const MANY: usize = 30;
+    let Some(world) = World::prepared(Needs::Sandbox).await else {
+        return;
+    };
+    let wide = |n: usize| format!("models/staging/wide_{n}.sql");
+    for n in 0..MANY {
+        world.project.write(
+            &wide(n),
+            &format!(
+                "with own as (select * from {{{{ ref('stg_orders') }}}})\n\
+                 select id, customer, {n} as number, amount as \"Odd \"\"{n}\" from own\n"
+            ),
+        );
+        world.project.write(
+            &format!("models/serving/over_{n}.sql"),
+            &format!(
+                "select wide_{n}.number, wide_{n}.\"Odd \"\"{n}\", t.release\n\
+                 from {{{{ ref('wide_{n}') }}}} cross join {{{{ ref('totals') }}}} t\n"
+            ),
+        );
+    }
+    world.cutover(&["deploy"]).await.exits(0);
+
+    // Nothing else than what was changed is said to change.
+    world.project.replace(&wide(7), "id, customer, ", "id, ");
+    world
+        .project
+        .replace(&wide(8), "8 as number", "'8' as number");
+    world
+        .sql
+        .run("UPDATE mz_sandbox.settings SET value = 'on' WHERE name = 'log_statements'")
+        .await;
+    let wishes = ["plan", "--full", "--describe", "--allow", "column-lost"];
+    let plan = world.cutover(&wishes).await.exits(0).document();
+    let expected = [
+        ("shop_serving.over_8.number", "retyped"),
+        ("shop_staging.wide_7.customer", "removed"),
+        ("shop_staging.wide_8.number", "retyped"),
+    ];
+    assert_eq!(changes(&plan), pairs(&expected), "{}", plan["columns"]);
+    assert_eq!(plan["description"]["described"], 5 + 2 * MANY);
+    let views = "SELECT count(*)::text FROM mz_sandbox.statements \
+                 WHERE sql LIKE '%cutover: describe nodes%' AND class = 'ddl'";
+    let views: usize = world.sql.value(views).await.parse().expect("a number");
+    assert!(views <= 10, "{views} views of {} nodes", 5 + 2 * MANY);
+    assert_eq!(temporary(&world).await, "0");
+
+    // One that is wrong is named, and not those that share its view.
+    world.project.replace(&wide(9), "select id,", "select idd,");
+    let refused = world.cutover(&wishes).await.exits(3);
+    let message = refused.error()["message"].to_string();
+    assert!(
+        message.contains("[model.shop.wide_9 in models/staging/wide_9.sql:2"),
+        "{message}"
+    );
+    assert_eq!(message.matches("model.shop.").count(), 1, "{message}");
+}

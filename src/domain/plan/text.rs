@@ -45,7 +45,6 @@ pub struct ConfigChange {
     pub to: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }

@@ -66,14 +66,14 @@ fn what_shares_a_view_is_named_and_bounded() {
         "the rest shares"
     );
 
-    let wide: Vec<&str> = vec!["c"; 1];
+    let narrow = ["c"];
     let names: Vec<String> = (0..300).map(|at| format!("c{at}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (parts, own) = share(vec![
         asked(&one, 0, Some(&names)),
         asked(&one, 1, Some(&names)),
-        asked(&one, 2, Some(&wide)),
-        asked(&one, 3, Some(&wide)),
+        asked(&one, 2, Some(&narrow)),
+        asked(&one, 3, Some(&narrow)),
     ]);
     assert_eq!((parts.len(), own.len()), (2, 0));
 }

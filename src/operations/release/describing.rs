@@ -58,7 +58,7 @@ impl Release {
         };
         let described = looking.describe(&recipe).await?;
         let described = described.ok_or(ReleaseError::Interrupted)?;
-        let built: BTreeSet<&str> = found_ids(plan);
+        let built: BTreeSet<&str> = built_ids(plan);
         let mut changes = columns::described(columns::Described {
             candidate: &found.parsed.candidate,
             manifest: &found.parsed.manifest,
@@ -109,7 +109,7 @@ impl Release {
     }
 }
 
-fn found_ids(plan: &Plan) -> BTreeSet<&str> {
+fn built_ids(plan: &Plan) -> BTreeSet<&str> {
     plan.built().map(|node| node.unique_id.as_str()).collect()
 }
 

@@ -189,7 +189,7 @@ fn a_description_says_more_than_a_contract() {
     );
     world.allow.insert(RefusalName::ColumnLost);
     let mut plan = world.plan().expect("a plan");
-    let manifest = crate::inputs::manifest::Manifest::default();
+    let manifest = crate::inputs::manifest::sample::manifest([]);
     let columns = BTreeMap::from([(
         "model.shop.totals".to_owned(),
         vec![column("customer", "integer", true)],

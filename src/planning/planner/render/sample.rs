@@ -86,7 +86,9 @@ fn column(name: &str, change: ColumnChangeKind) -> ColumnChange {
         column: name.to_owned(),
         readers: match change {
             ColumnChangeKind::Added { .. } => Vec::new(),
-            _ => vec![Reader {
+            ColumnChangeKind::Removed { .. }
+            | ColumnChangeKind::Retyped { .. }
+            | ColumnChangeKind::Nullable { .. } => vec![Reader {
                 kind: ReaderKind::Sink,
                 name: "sinks.orders_to_kafka".to_owned(),
             }],
