@@ -416,6 +416,7 @@ async fn read_until(world: &World, stop: tokio_util::sync::CancellationToken) ->
     took
 }
 
+#[expect(clippy::print_stdout, reason = "figures are what it is run for")]
 fn told(what: &str, took: &[Duration]) {
     let at = |part: usize| took[(took.len() - 1) * part / 100].as_secs_f64() * 1000.0;
     println!(
@@ -429,6 +430,7 @@ fn told(what: &str, took: &[Duration]) {
 
 /// `make diff-bench` runs it and prints what docs/benchmarks.md has.
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "figures are what it is run for")]
 #[ignore = "a million rows on both sides take a minute; make diff-bench runs it"]
 async fn a_million_rows_are_compared_within_their_limits_beside_a_reader() {
     let Some(world) = shop().await else { return };

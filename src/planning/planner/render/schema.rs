@@ -2,7 +2,9 @@
 
 use super::sample;
 use crate::domain::catalog::grants::{DefaultPrivilege, Grant};
+use crate::domain::diff::{Masked, Thresholds, Traits, Wish};
 use crate::domain::plan::{BesideRelation, Building, Engine, Mode, Replacement, Strategy};
+use crate::foundation::span::Span;
 use crate::planning::planner::sample::World;
 use checker::{check, properties};
 use serde_json::Value;
@@ -58,6 +60,7 @@ fn every_field_is_described_and_every_description_has_its_field() {
     };
     full.nodes[0].stores_failures = true;
     full.nodes[0].refresh = Some(crate::domain::plan::Refresh::Later);
+    full.nodes[0].diff = traits();
     let comments = &mut full.schemas[0].objects[0].column_comments;
     comments.push(("day".to_owned(), "in UTC".to_owned()));
     let plans = [
@@ -77,6 +80,31 @@ fn every_field_is_described_and_every_description_has_its_field() {
     let (described, silent) = properties(&schema());
     assert_eq!(silent, Vec::<String>::new());
     assert_eq!(met, described);
+}
+
+/// Everything that a project can say for the data diff.
+fn traits() -> Traits {
+    let key = vec!["id".to_owned()];
+    Traits {
+        wish: Wish {
+            mode: Some(crate::domain::diff::Mode::Gate),
+            key: key.clone(),
+            condition: Some("id > 1".to_owned()),
+            max_rows: Some(5),
+            timeout: Some(Span(std::time::Duration::from_secs(1))),
+            thresholds: Thresholds {
+                rows_lost: "1%".parse().ok(),
+                ..Thresholds::default()
+            },
+            mask: vec!["mail".to_owned()],
+        },
+        keys: vec![key],
+        masked: Masked {
+            all: false,
+            columns: vec!["mail".to_owned()],
+        },
+        faults: vec!["meta.cutover.diff cannot be read".to_owned()],
+    }
 }
 
 #[test]
