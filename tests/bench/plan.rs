@@ -16,6 +16,7 @@
 )]
 
 use cutover::domain::catalog::{Catalog, Cluster, ClusterDefinition, Object, ObjectKind, Schema};
+use cutover::domain::plan::outside::Outside;
 use cutover::domain::plan::{Mode, Plan};
 use cutover::inputs::manifest::Manifest;
 use cutover::inputs::outcome::{Before, Outcomes};
@@ -360,6 +361,7 @@ impl Production {
             baseline: None,
             bootstrap: None,
             moved: &[],
+            outside: Outside::none(),
             allow: &BTreeSet::new(),
         };
         let changes = Changes::of_outcomes(known, outcomes, comparison, &input);
