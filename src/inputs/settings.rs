@@ -93,10 +93,10 @@ pub struct Settings {
     pub strategy: Strategy,
     /// What is done about objects of production that are not as they were promoted.
     pub on_drift: OnDrift,
-    /// When green is ready.
-    pub readiness: Readiness,
     /// What becomes of green when a release fails before its swap.
     pub on_failure: OnFailure,
+    /// When green is ready.
+    pub readiness: Readiness,
     /// Who decides on the promotion.
     pub promotion: Policy,
     /// The swap.

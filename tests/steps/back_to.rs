@@ -274,6 +274,7 @@ async fn what_no_release_builds_stays_and_is_named() {
     world
         .project
         .write("models/out/totals_out.sql", &sink("two"));
+    world.set("SCOPE", "slim");
     let allowed = ["deploy", "--allow", "change-not-released"];
     world
         .cutover(&["deploy"])
@@ -281,8 +282,11 @@ async fn what_no_release_builds_stays_and_is_named() {
         .exits(3)
         .says("change-not-released");
     world.cutover(&allowed).await.exits(0);
-    let plan = world.cutover_text(&["plan", "--to", &first]).await.exits(0);
-    plan.says("does not go back and stays as it is now: model.shop.totals_out");
+    for scope in ["slim", "full"] {
+        world.set("SCOPE", scope);
+        let plan = world.cutover_text(&["plan", "--to", &first]).await.exits(0);
+        plan.says("does not go back and stays as it is now: model.shop.totals_out");
+    }
     world.cutover(&["deploy", "--to", &first]).await.exits(0);
     world.serves(1).await;
 }

@@ -1,6 +1,8 @@
 //! Going back to an earlier release: which one is meant, and its project as it was kept.
 
+use super::comparison::Old;
 use super::opening::{Opening, Present};
+use super::planning::{Found, Planned};
 use super::{Release, ReleaseError, Wishes};
 use crate::adapters::artifacts::Artifacts;
 use crate::adapters::store::{Store, StoreError};
@@ -13,6 +15,7 @@ use crate::domain::records::hold::BackTo;
 use crate::operations::bundle::{self, Origin, kept};
 use crate::operations::deployment::hold::revision_of;
 use crate::operations::error::DeploymentError;
+use crate::planning::planner::candidate::Input;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -188,6 +191,41 @@ impl Release {
     }
 }
 
+impl Release {
+    /// Says in a plan of everything that goes back what no release builds and is not as that release had it. A plan of
+    /// what changed says it itself.
+    pub(super) fn tell_what_stays(
+        &self,
+        is_full: bool,
+        input: &Input<'_>,
+        found: Found<'_>,
+        with: Planned<'_>,
+        plan: &mut Plan,
+    ) -> Result<(), ReleaseError> {
+        let is_told = is_full && with.wishes.back_to.is_some();
+        let Some(baseline) = found.baseline.filter(|_| is_told) else {
+            return Ok(());
+        };
+        let old = Old::of(baseline);
+        let compared = self.compared(old, found.parsed, with.builds, with.outcomes)?;
+        let (changes, _) =
+            self.changes(input, baseline, found.parsed, &compared, None, with.wishes)?;
+        let stays = changes.unreleased.keys().cloned().collect();
+        plan.notes.extend(staying(stays));
+        Ok(())
+    }
+}
+
+/// What does not go back, in one sentence.
+fn staying(nodes: Vec<String>) -> Option<String> {
+    (!nodes.is_empty()).then(|| {
+        format!(
+            "what no release builds does not go back and stays as it is now: {}",
+            nodes.join(", ")
+        )
+    })
+}
+
 /// Whether the release before the one that serves is meant, whose old side still stands: then the way back is a swap.
 #[must_use]
 pub fn is_swap_back(active: &Deployment, to: &BackTo) -> bool {
@@ -214,12 +252,7 @@ pub(super) fn tell(plan: &mut Plan, to: &BackTo) {
         .collect();
     plan.notes
         .push(format!("this goes back to the release {}", to.words()));
-    if !stays.is_empty() {
-        plan.notes.push(format!(
-            "what no release builds does not go back and stays as it is now: {}",
-            stays.join(", ")
-        ));
-    }
+    plan.notes.extend(staying(stays));
 }
 
 fn refused(name: RefusalName, message: String, objects: Vec<String>, remedy: &str) -> ReleaseError {

@@ -324,6 +324,7 @@ impl Release {
             .map(|baseline| before(baseline, found.catalog));
         plan = invariant::keep(plan, &input, &before.unwrap_or_default(), &drifted)
             .map_err(DeploymentError::from)?;
+        self.tell_what_stays(is_full, &input, found, with, &mut plan)?;
         if !is_full && found.baseline.is_none() {
             plan.notes
                 .push("there is no baseline yet, so all of vars.deployment is released".to_owned());
@@ -345,7 +346,7 @@ impl Release {
 
     /// What is to be released: what changed, what drifted, what was held back, or what is selected.
     /// And the tests that changed, which begin no release.
-    fn changes(
+    pub(super) fn changes(
         &self,
         input: &Input<'_>,
         baseline: &Baseline,

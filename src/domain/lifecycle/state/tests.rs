@@ -155,7 +155,10 @@ fn only_what_can_be_tried_again_is_kept_and_it_ends_one_way_or_the_other() {
     );
     for event in every_event() {
         if let Ok(after) = leads(&event) {
-            let is_known = matches!(after, State::Kept | State::Building | State::Unwinding);
+            let is_known = matches!(
+                after,
+                State::Kept | State::Building | State::Unwinding | State::Stuck
+            );
             assert!(is_known, "{event:?} leads to {after}");
         }
     }
