@@ -56,7 +56,8 @@ class Python(unittest.TestCase):
         self.assertEqual(project["description"], CARGO["package"]["description"])
         self.assertEqual(project["license"], CARGO["workspace"]["package"]["license"])
         self.assertEqual((project["dynamic"], project.get("version")), (["version"], None))
-        self.assertEqual(PROJECT["tool"]["maturin"], {"bindings": "bin", "locked": True, "profile": "release"})
+        self.assertEqual(PROJECT["tool"]["maturin"],
+                         {"bindings": "bin", "locked": True, "profile": "release", "sbom": {"rust": False}})
 
 
 class Notes(unittest.TestCase):
