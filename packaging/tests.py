@@ -314,7 +314,7 @@ class Workflows(unittest.TestCase):
 
 class Scripts(unittest.TestCase):
     def test_each_can_be_read_by_its_shell(self):
-        for path in ["deb", "dist", "image", "shipped"]:
+        for path in ["booted", "deb", "dist", "image", "shipped"]:
             subprocess.run(["bash", "-n", HERE / path], check=True)
         for path in ["postinst", "prerm", "postrm"]:
             subprocess.run(["sh", "-n", HERE / "debian" / path], check=True)
