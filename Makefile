@@ -11,7 +11,7 @@ STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 DIST   := .venv-dist
 
-.PHONY: help build release dist dist-check demo serve ci-demo test parity outcomes lint deny bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres clean
+.PHONY: help build release demo serve ci-demo test parity outcomes lint deny bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -24,6 +24,7 @@ release: ## Build the program as it is shipped: small, the names of its function
 	$(CARGO) build --locked --release --package cutover --bin cutover
 	@packaging/shipped target/release/cutover
 
+.PHONY: dist dist-check
 # `make dist PROGRAM=…` takes a release build that is there already; TARGET is the triple that it is for.
 dist: $(DIST)/.pinned $(if $(PROGRAM),,release) ## Make what is handed out, in target/dist: wheel, archive, Debian package
 	@$(if $(PROGRAM),packaging/shipped $(PROGRAM))
