@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
+DIST   := .venv-dist
 
 .PHONY: help build release demo serve ci-demo test parity outcomes lint deny bench diff-bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres clean
 
@@ -21,11 +22,24 @@ build: ## Build cutover and the stand-in for Materialize
 # Where a panic came from is read from cutover.debug, as long as it lies beside the program or in .debug beside it.
 release: ## Build the program as it is shipped: small, the names of its functions in a file beside it
 	$(CARGO) build --locked --release --package cutover --bin cutover
-	@mkdir -p target/shipped
-	objcopy --only-keep-debug target/release/cutover target/shipped/cutover.debug
-	strip --strip-all -o target/shipped/cutover target/release/cutover
-	cd target/shipped && objcopy --add-gnu-debuglink=cutover.debug cutover
-	@stat --format '%n: %s bytes' target/shipped/cutover target/shipped/cutover.debug
+	@packaging/shipped target/release/cutover
+
+.PHONY: dist dist-check
+# `make dist PROGRAM=…` takes a release build that is there already; TARGET is the triple that it is for.
+dist: $(DIST)/.pinned $(if $(PROGRAM),,release) ## Make what is handed out, in target/dist: wheel, archive, Debian package
+	@$(if $(PROGRAM),packaging/shipped $(PROGRAM))
+	@packaging/dist
+
+# `make dist-check SANDBOX=…` takes a stand-in that is there already, DEBIAN=… a folder with a small Debian.
+dist-check: venv postgres ## Install each thing of target/dist in a clean place, try it, and release with it
+	@$(if $(SANDBOX),,$(CARGO) build --locked --package mz-sandbox)
+	@packaging/check --sandbox $(or $(SANDBOX),target/debug/mz-sandbox) $(if $(DEBIAN),--debian $(DEBIAN)) </dev/null
+
+$(DIST)/.pinned: packaging/requirements.txt
+	$(PYTHON) -m venv $(DIST)
+	$(DIST)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+	    --requirement packaging/requirements.txt
+	@touch $@
 
 # `make demo KILL=building` kills the release when it enters that state, and resumes it.
 demo: build venv postgres ## Release a sample project while a reader watches production
@@ -119,6 +133,6 @@ $(S3)/.pinned: tests/s3/requirements.txt
 postgres: ## Make sure that the PostgreSQL server programs are present
 	@.ci/postgres
 
-clean: ## Remove what was built, .venv and .venv-s3
+clean: ## Remove what was built, .venv and the others
 	$(CARGO) clean
-	rm -rf $(VENV) $(S3)
+	rm -rf $(VENV) $(S3) $(DIST)

@@ -4,6 +4,7 @@
 mod actions;
 mod expression;
 mod files;
+mod packaging;
 mod pipeline;
 mod platform;
 mod publishing;
