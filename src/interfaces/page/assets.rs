@@ -37,6 +37,7 @@ assets! {
     "lines.js" SCRIPT;
     "live.js" SCRIPT;
     "pulls.js" SCRIPT;
+    "stuck.js" SCRIPT;
     "style.css" "text/css; charset=utf-8";
     "words.js" SCRIPT;
 }
