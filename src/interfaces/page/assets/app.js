@@ -109,6 +109,9 @@ function lost(isLost) {
 
 document.addEventListener('signed-out', () => {
   turn += 1;
+  live.disconnect();
+  liveness.className = '';
+  liveness.textContent = '';
   shown = { address: null, view: null, data: null };
   draw(main, h('h1', { tabindex: '-1' }, 'You are logged out'), h('p', {}, 'The session has ended, or its token was taken away.'), h('p', {}, h('a', { href: '/', id: 'login' }, 'Log in')));
   main.querySelector('h1').focus();

@@ -17,6 +17,7 @@ const listeners = new Set();
 
 let source = null;
 let isLost = false;
+let later = null;
 
 export const readingsOf = (environment) => readings.get(environment) ?? new Map();
 export const nodesOf = (deployment) => nodes.get(deployment) ?? new Map();
@@ -75,6 +76,12 @@ export function listen(listener) {
   return () => listeners.delete(listener);
 }
 
+// Nobody is logged in any more.
+export function disconnect() {
+  clearTimeout(later);
+  source?.close();
+}
+
 const KINDS = ['state', 'note', 'warning', 'retry', 'node', 'readiness', 'watched', 'work', 'message'];
 
 // Opens the stream; `tell(lost)` whenever that changes, `again()` when news may have been missed.
@@ -90,7 +97,11 @@ export function connect(tell, again) {
     isLost = true;
     tell(true);
     // A browser gives up where the answer was none; this page does not.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => connect(tell, again), AGAIN);
+    if (source.readyState === EventSource.CLOSED) {
+      clearTimeout(later);
+      later = setTimeout(() => connect(tell, again), AGAIN);
+      again();
+    }
   };
   for (const kind of KINDS) {
     source.addEventListener(kind, (event) => {
