@@ -395,7 +395,8 @@ async fn no_name_runs_anything() {
     let events = [Event::StagingStarted, Event::Staged, stuck];
     let id = scene::record(&store, plan, &events).await;
     let lead = store.lead(HOSTILE).await.expect("the lead");
-    let effect = store.begin_effect(&lead, &id, HOSTILE, &json!({HOSTILE: HOSTILE}));
+    let intent = json!({HOSTILE: HOSTILE});
+    let effect = store.begin_effect(&lead, &id, HOSTILE, &intent);
     effect.await.expect("begun");
     daemon::show(&world.daemon, HOSTILE, &id, State::Stuck);
     world.daemon.status_board.change(HOSTILE, |status| {

@@ -179,11 +179,8 @@ impl Browser {
         let until = Instant::now() + PATIENCE;
         loop {
             let element = self.element(css).await;
-            let clicked = self.tried(
-                Method::POST,
-                &format!("/element/{element}/click"),
-                json!({}),
-            );
+            let path = format!("/element/{element}/click");
+            let clicked = self.tried(Method::POST, &path, json!({}));
             // What is drawn again at that very moment is looked for again.
             match clicked.await {
                 Ok(_) => return,

@@ -35,6 +35,7 @@ pub const TO_READY: &[Event] = &[
 pub fn plan(environment: &str, count: usize, name: &dyn Fn(usize) -> String) -> Plan {
     let schema = |at: usize| format!("area_{:02}", at / 10);
     let id = |at: usize| format!("model.shop.{}", name(at));
+    let clusters = ["serving", "transform", "ingest"];
     let nodes: Vec<Value> = (0..count)
         .map(|at| {
             let reason = match at {
@@ -46,7 +47,7 @@ pub fn plan(environment: &str, count: usize, name: &dyn Fn(usize) -> String) -> 
             json!({
                 "unique_id": id(at), "schema": schema(at), "identifier": name(at),
                 "materialized": "materialized_view", "kind": null,
-                "cluster": ["serving", "transform", "ingest"][at / 10 % 3], "indexes": 0,
+                "cluster": clusters[at / 10 % 3], "indexes": 0,
                 "persists_relation_comment": false, "persists_column_comments": false, "reason": reason,
             })
         })
