@@ -72,7 +72,7 @@ function paint() {
   if (!shown.view) return;
   draw(main, shown.view.view(shown.data, shown.view === environments ? paint : () => render(false), (to) => { location.hash = to; }));
   document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
-  performance.mark('drawn');
+  if (performance.getEntriesByName('drawn').length === 0) performance.mark('drawn');
 }
 
 // A new view is told to whoever cannot see it.

@@ -9,7 +9,7 @@ import { Graph } from './graph.js';
 import { lines } from './lines.js';
 import * as live from './live.js';
 import { hasSomething } from './pulls.js';
-import { LINE, LIVE, badge, means, span, when, who } from './words.js';
+import { LINE, LIVE, badge, means, span, toDeployment, when, who } from './words.js';
 
 export async function load(id) {
   const [record, { environments }] = await Promise.all([get(path`/v1/deployments/${id}`), get('/v1/environments')]);
@@ -89,7 +89,7 @@ function summary(plan) {
   return [terms([
     ['How much', plan.mode], ['How', plan.strategy === 'replace' ? 'replaced in place' : 'a green side is swapped'], ['Built by', plan.building?.engine ?? 'dbt'],
     ['Schemas', plan.schemas?.map((one) => one.name).join(', ')], ['Clusters', plan.clusters?.map((one) => one.name).join(', ')],
-    ['Compared with', plan.baseline?.deployment], ['Accepted', plan.accepted?.map((one) => one.name ?? one).join(', ')],
+    ['Compared with', plan.baseline?.deployment && toDeployment(plan.baseline.deployment)], ['Accepted', plan.accepted?.map((one) => one.name ?? one).join(', ')],
   ]), plan.notes?.length ? h('ul', { class: 'notes' }, plan.notes.map((note) => h('li', {}, note))) : null];
 }
 
