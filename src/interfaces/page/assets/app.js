@@ -117,7 +117,10 @@ document.addEventListener('signed-out', () => {
   main.querySelector('h1').focus();
 });
 document.addEventListener('asked', soon);
-addEventListener('hashchange', () => render(true));
+addEventListener('hashchange', () => {
+  document.querySelector('dialog[open]')?.close();
+  render(true);
+});
 
 const session = await me().catch(() => null);
 if (session?.scopes.includes('read')) {

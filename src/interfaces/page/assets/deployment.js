@@ -87,7 +87,7 @@ function waiting(record) {
 
 function summary(plan) {
   return [terms([
-    ['How much', plan.mode], ['How', plan.strategy === 'replace' ? 'replaced in place' : 'a green side is swapped'], ['Built by', plan.building?.engine ?? 'dbt'],
+    ['Project', plan.project], ['Target', plan.target], ['Database', plan.database], ['How much', plan.mode], ['How', plan.strategy === 'replace' ? 'replaced in place' : 'a green side is swapped'], ['Built by', plan.building?.engine ?? 'dbt'],
     ['Schemas', plan.schemas?.map((one) => one.name).join(', ')], ['Clusters', plan.clusters?.map((one) => one.name).join(', ')],
     ['Compared with', plan.baseline?.deployment && toDeployment(plan.baseline.deployment)], ['Accepted', plan.accepted?.map((one) => one.name ?? one).join(', ')],
   ]), plan.notes?.length ? h('ul', { class: 'notes' }, plan.notes.map((note) => h('li', {}, note))) : null];
@@ -153,7 +153,7 @@ function stands(record, status) {
 
 // What this page has a place for; everything else of a document is shown as it is.
 const SHOWN = new Set(['id', 'environment', 'state', 'created_at', 'updated_at', 'finished_at', 'reason', 'by', 'plan', 'checks', 'watched', 'waiting', 'events', 'effects']);
-const OF_PLAN = new Set(['version', 'mode', 'strategy', 'environment', 'schemas', 'clusters', 'nodes', 'tests', 'gains', 'loses', 'columns', 'notes', 'accepted', 'estimated_hydration_ms', 'manifest_hash', 'green_manifest_hash', 'build_selectors', 'test_selectors', 'default_privileges', 'inputs', 'outcomes', 'settings']);
+const OF_PLAN = new Set(['version', 'mode', 'strategy', 'environment', 'project', 'target', 'database', 'schemas', 'clusters', 'nodes', 'server', 'baseline', 'tests', 'gains', 'loses', 'columns', 'notes', 'accepted', 'estimated_hydration_ms', 'manifest_hash', 'green_manifest_hash', 'build_selectors', 'test_selectors', 'default_privileges', 'inputs', 'outcomes', 'settings']);
 
 function more(record) {
   const sections = (document, known, prefix) => Object.entries(document ?? {}).filter(([key, value]) => !known.has(key) && hasSomething(value))
