@@ -14,7 +14,8 @@ import { LINE, LIVE, badge, means, span, toDeployment, when, who } from './words
 export async function load(id) {
   const [record, { environments }] = await Promise.all([get(path`/v1/deployments/${id}`), get('/v1/environments')]);
   const status = environments.find((one) => one.environment === record.environment);
-  if (status?.deployment?.id === record.id) live.read(record.environment, status.readiness, Date.now());
+  // The last reading, where none was told yet.
+  if (status?.deployment?.id === record.id && live.readingsOf(record.id).size === 0) live.read(record.id, status.readiness, Date.now());
   return { record, status };
 }
 
@@ -103,7 +104,7 @@ function progress(record) {
 }
 
 function readiness(record, active) {
-  const clusters = active ? live.readingsOf(record.environment) : new Map();
+  const clusters = active ? live.readingsOf(record.id) : new Map();
   const series = (value, more) => new Map([...clusters].map(([name, points]) => [name, points.map((point) => ({ at: point.at, value: value(point), more: more(point) }))]));
   const { watched } = record;
   const found = watched && terms([

@@ -5,7 +5,7 @@ const MOST_READINGS = 2000;
 const MOST_NOTES = 200;
 const AGAIN = 3000;
 
-// Environment → cluster → [{at, lag, hydrated, total, lagging, waiting}]
+// Deployment → cluster → [{at, lag, hydrated, total, lagging, waiting}]
 const readings = new Map();
 // Deployment → node → {status, seconds}
 const nodes = new Map();
@@ -19,7 +19,7 @@ let source = null;
 let isLost = false;
 let later = null;
 
-export const readingsOf = (environment) => readings.get(environment) ?? new Map();
+export const readingsOf = (deployment) => readings.get(deployment) ?? new Map();
 export const nodesOf = (deployment) => nodes.get(deployment) ?? new Map();
 export const progressOf = (deployment) => progress.get(deployment);
 export const notesOf = (deployment) => notes.get(deployment) ?? [];
@@ -30,8 +30,8 @@ function of(map, key, make) {
 }
 
 // Takes one reading of clusters, whoever told it.
-export function read(environment, clusters, at) {
-  const known = of(readings, environment, () => new Map());
+export function read(deployment, clusters, at) {
+  const known = of(readings, deployment, () => new Map());
   for (const cluster of clusters ?? []) {
     const series = of(known, cluster.cluster, () => []);
     const moment = new Date(at).getTime();
@@ -45,7 +45,7 @@ export function read(environment, clusters, at) {
 }
 
 function take(news) {
-  const { environment, deployment, at, progress: what } = news;
+  const { deployment, at, progress: what } = news;
   switch (what.event) {
     case 'node':
       of(nodes, deployment, () => new Map()).set(what.unique_id, what);
@@ -56,7 +56,7 @@ function take(news) {
       break;
     case 'readiness':
     case 'watched':
-      read(environment, what.clusters, at);
+      read(deployment, what.clusters, at);
       break;
     case 'note':
     case 'warning':

@@ -43,7 +43,7 @@ function one({ environment, name, corner, build, teardown, report, ...more }) {
       ['Environment', environment], ['State', corner?.state ?? 'gone'], ['Owner', corner?.owner],
       ['Stays', corner && when(corner.expires_at)], ['Schemas', corner?.schemas?.join(', ')], ['Cluster', corner?.cluster],
       ['Cluster has been there', corner?.cluster_seconds ? span(corner.cluster_seconds * 1000) : null],
-      ['Build', build && [`${build.phase.replaceAll('_', ' ')}, asked for by ${who(build.by)} `, when(build.asked_at), build.position ? `, ${build.position}. in line` : '', build.failure ? `; ${build.failure.message}. ${build.failure.hint}` : '']],
+      ['Build', build && [`${build.phase.replaceAll('_', ' ')}, asked for by ${who(build.by)} `, when(build.asked_at), build.phase === 'in_line' && build.position ? `, ${build.position}. in line` : '', build.failure ? `; ${build.failure.message}. ${build.failure.hint}` : '']],
       ['Teardown', teardown && [`${teardown.phase.replaceAll('_', ' ')}, asked for by ${who(teardown.by)} `, when(teardown.asked_at)]],
       ['Report of build', more.reported ? short(more.reported) : null],
     ]),
