@@ -2,6 +2,10 @@
 //!
 //! Pictures of the views are written to `target/page-screenshots`. Where no browser is installed the
 //! tests say so and are skipped, unless `CUTOVER_TEST_BROWSER` is set.
+#![expect(
+    clippy::print_stdout,
+    reason = "figures, and what was not looked at, are said"
+)]
 
 #[path = "page/browser.rs"]
 mod browser;

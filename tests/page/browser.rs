@@ -42,7 +42,10 @@ impl Browser {
         let (Some(driver), Some(binary)) = (program("chromedriver"), program("chromium")) else {
             let why = "no chromium and chromedriver on PATH; `make browser` installs them";
             assert!(std::env::var_os(REQUIRED).is_none(), "{why}");
-            println!("skipped: {why}");
+            #[expect(clippy::print_stdout, reason = "what was skipped is said")]
+            {
+                println!("skipped: {why}");
+            }
             return None;
         };
         let profile = tempfile::tempdir().expect("a folder");
@@ -56,7 +59,7 @@ impl Browser {
         let said = BufReader::new(driver.stdout.take().expect("its output"));
         let port = said.lines().map_while(Result::ok).find_map(|line| {
             let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse::<u16>().ok()
+            port.strip_suffix('.').unwrap_or(port).parse::<u16>().ok()
         });
         let port = port.expect("the port of chromedriver");
         let client = reqwest::Client::builder().no_proxy().timeout(3 * PATIENCE);
