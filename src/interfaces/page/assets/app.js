@@ -14,6 +14,10 @@ const VIEWS = { '': environments, deployments: deployment, history, pulls, stuck
 const NAV = [['', 'Environments'], ['history', 'History'], ['pulls', 'Pull requests'], ['stuck', 'Stuck']];
 const SLOW = 700;
 const CALM = 400;
+// Not everything that a view shows is told as news.
+const LOOK_AGAIN = 15_000;
+// Browsers open few connections to one place; a tab that nobody looks at gives its stream back.
+const HIDDEN = 60_000;
 
 const main = document.getElementById('main');
 const liveness = document.getElementById('live');
@@ -21,6 +25,8 @@ const liveness = document.getElementById('live');
 let shown = { address: null, view: null, data: null };
 let turn = 0;
 let timer = null;
+let isIn = false;
+let hiding = null;
 
 function address() {
   const [name = '', ...parts] = location.hash.replace(/^#\/?/, '').split('/');
@@ -109,6 +115,7 @@ function lost(isLost) {
 
 document.addEventListener('signed-out', () => {
   turn += 1;
+  isIn = false;
   live.disconnect();
   liveness.className = '';
   liveness.textContent = '';
@@ -122,8 +129,23 @@ addEventListener('hashchange', () => {
   render(true);
 });
 
+setInterval(() => {
+  const changes = [environments, deployment, stuck].includes(shown.view);
+  if (isIn && changes && !document.hidden && !document.querySelector('dialog[open]')) soon();
+}, LOOK_AGAIN);
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(hiding);
+  if (document.hidden) {
+    hiding = setTimeout(() => live.disconnect(), HIDDEN);
+  } else if (isIn && !live.isOpen()) {
+    live.connect(lost, soon);
+    soon();
+  }
+});
+
 const session = await me().catch(() => null);
 if (session?.scopes.includes('read')) {
+  isIn = true;
   live.listen(told);
   live.connect(lost, soon);
   await render(true);

@@ -82,11 +82,14 @@ export class Graph {
   element() {
     if (this.nodes.length === 0) return h('p', { class: 'quiet' }, 'Nothing is built.');
     this.detail = h('p', { class: 'detail', 'aria-live': 'polite' }, 'Point at a node, or go to it with the Tab key, to see why it is built.');
+    const before = this.stage && { left: this.stage.scrollLeft, top: this.stage.scrollTop };
     this.stage = h('div', { class: 'scroll stage', role: 'region', 'aria-label': 'The plan as a picture', tabindex: '0' });
     this.found = h('span', { class: 'quiet', role: 'status' });
     const search = h('input', { type: 'search', id: 'graph-search', 'aria-label': 'Search nodes by name, schema, cluster or reason', placeholder: 'Search nodes', value: this.search, on: { input: (event) => this.look(event.target.value) } });
     const all = (isOpen, text) => h('button', { type: 'button', 'data-key': `graph/${text}`, on: { click: () => this.openAll(isOpen) } }, text);
     this.paint();
+    // Drawn again, it is looked at in the same place.
+    if (before) queueMicrotask(() => this.stage.scrollTo(before));
     return h('div', { class: 'graph' },
       h('div', { class: 'bar' }, search, all(true, 'Open all'), all(false, 'Close all'), this.found),
       h('ul', { class: 'legend' }, Object.entries(MARKS)

@@ -76,11 +76,14 @@ export function listen(listener) {
   return () => listeners.delete(listener);
 }
 
-// Nobody is logged in any more.
+// Nobody is logged in any more, or nobody looks.
 export function disconnect() {
   clearTimeout(later);
   source?.close();
+  source = null;
 }
+
+export const isOpen = () => source !== null;
 
 const KINDS = ['state', 'note', 'warning', 'retry', 'node', 'readiness', 'watched', 'work', 'message'];
 
@@ -94,6 +97,7 @@ export function connect(tell, again) {
     isLost = false;
   };
   source.onerror = () => {
+    if (!source) return;
     isLost = true;
     tell(true);
     // A browser gives up where the answer was none; this page does not.
