@@ -10,8 +10,9 @@ VENV   := .venv
 STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 DIST   := .venv-dist
+PAGE   := .venv-page
 
-.PHONY: help build release demo serve ci-demo test parity outcomes lint deny bench diff-bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres clean
+.PHONY: help build release demo serve ci-demo test parity outcomes lint deny bench diff-bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres browser clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -51,7 +52,7 @@ serve: build venv postgres ## A day of the daemon in two minutes: schedule, sign
 ci-demo: build venv postgres ## Two pull requests, from their first push to a release by the daemon
 	$(VENV)/bin/python demo/ci --bin target/debug </dev/null
 
-test: venv s3 postgres ## Run every test
+test: venv s3 postgres browser ## Run every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    threads=$$(.ci/threads); \
 	    echo "$(CARGO) nextest run --locked --workspace --no-fail-fast --test-threads $$threads"; \
@@ -130,9 +131,17 @@ $(S3)/.pinned: tests/s3/requirements.txt
 	    --requirement tests/s3/requirements.txt
 	@touch $(S3)/.pinned
 
+browser: $(PAGE)/.pinned ## Make sure that Chromium, ChromeDriver and axe-core are present
+	@.ci/browser
+
+$(PAGE)/.pinned: tests/page/requirements.txt | venv
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --upgrade \
+	    --target $(PAGE) --requirement tests/page/requirements.txt
+	@touch $(PAGE)/.pinned
+
 postgres: ## Make sure that the PostgreSQL server programs are present
 	@.ci/postgres
 
 clean: ## Remove what was built, .venv and the others
 	$(CARGO) clean
-	rm -rf $(VENV) $(S3) $(DIST)
+	rm -rf $(VENV) $(S3) $(DIST) $(PAGE)

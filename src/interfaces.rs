@@ -8,6 +8,8 @@ pub mod cli;
 pub mod client;
 /// The HTTP API of the daemon.
 pub mod http;
+/// The page: its files, the HTML that the server writes, and who is logged in.
+pub mod page;
 /// What commands print, as data.
 pub mod record;
 /// From a configuration to a daemon that runs until it is told to stop.

@@ -15,6 +15,8 @@ mod hostile;
 mod listen;
 #[path = "http/openapi.rs"]
 mod openapi;
+#[path = "http/page.rs"]
+mod page;
 #[path = "http/streams.rs"]
 mod streams;
 
@@ -383,6 +385,7 @@ async fn who_asks_is_handed_on() {
             Command::Start(start) => start.subject.clone().expect("somebody"),
             Command::Act { subject, .. } => subject.clone(),
             Command::Corner(asked) => asked.subject.clone(),
+            Command::DryRun(asked) => panic!("{asked:?}"),
         })
         .collect();
     let token = Subject::Token {

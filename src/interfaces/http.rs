@@ -5,6 +5,7 @@
 //! address a token says what its holder may.
 
 use crate::inputs::settings::http::Http;
+use crate::interfaces::page::Sessions;
 use crate::operations::daemon::Daemon;
 use crate::operations::metrics::Metrics;
 use access::{Rules, Shared};
@@ -25,6 +26,7 @@ mod commands;
 mod corners;
 mod error;
 mod listen;
+mod page;
 mod rate_limit;
 mod read;
 mod routes;
@@ -46,6 +48,7 @@ pub struct Listeners {
 pub struct Handle {
     rules: Shared<Rules>,
     tls: Shared<Option<Arc<ServerConfig>>>,
+    sessions: Arc<Sessions>,
 }
 
 /// Listens where the configuration says. Relative paths begin in `base`.
@@ -57,6 +60,7 @@ pub async fn bind(settings: &Http, base: &Path) -> Result<Listeners, HttpError> 
     let handle = Handle {
         rules: Shared::new(Rules::read(settings, base)?),
         tls: Shared::new(tls::read(&settings.tls, base)?),
+        sessions: Arc::default(),
     };
     let address = match settings.listen {
         Some(address) => Some(Address::bind(address, handle.tls.clone()).await?),
@@ -106,6 +110,7 @@ impl Handle {
         if tls.is_some() == self.tls.get().is_some() {
             self.tls.set(tls);
         }
+        self.sessions.keep(|token| rules.page && rules.knows(token));
         self.rules.set(rules);
         Ok(())
     }
@@ -126,7 +131,7 @@ pub async fn serve(
         socket,
         handle,
     } = listeners;
-    let app = routes::App::new(daemon, metrics, handle.rules, stop.clone());
+    let app = routes::App::new(daemon, metrics, handle, stop.clone());
     listen::serve(address, socket, routes::router(app), &stop).await;
     Ok(())
 }

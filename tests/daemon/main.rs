@@ -1,9 +1,13 @@
 //! The daemon: what it does by itself, what it is asked, and what it says of that.
 
 mod accepted;
+#[path = "../page/browser.rs"]
+#[expect(dead_code, reason = "the tests of the page use all of it")]
+mod browser;
 mod commands;
 mod held;
 mod metrics;
+mod page;
 mod releases;
 #[path = "../support/mod.rs"]
 mod support;

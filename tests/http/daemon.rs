@@ -8,7 +8,7 @@
 use cutover::adapters::store::Store;
 use cutover::domain::lifecycle::policy::Policy;
 use cutover::domain::lifecycle::role::Role;
-use cutover::domain::lifecycle::state::{Event, State};
+use cutover::domain::lifecycle::state::{Asker, Event, State};
 use cutover::domain::lifecycle::verb::Verb;
 use cutover::domain::progress::Progress;
 use cutover::domain::records::deployment::{Kind, NewDeployment};
@@ -37,6 +37,9 @@ pub const RELEASER: &str = "releaser-0123456789";
 pub const PROMOTER: &str = "promoter-0123456789";
 pub const OF_CI: &str = "of-ci-0123456789";
 pub const CORNERS: &str = "corners-0123456789";
+
+/// The environment whose worker judges what it is asked by the state on the board.
+pub const STAGE: &str = "stage";
 
 pub type Asked = Arc<Mutex<Vec<(String, Command, Option<Idempotency>)>>>;
 
@@ -88,6 +91,11 @@ pub fn settings(base: &tempfile::TempDir) -> Http {
 
 impl World {
     pub async fn start(change: impl FnOnce(&mut Http)) -> Self {
+        Self::of(&["prod", "ci", "slow"], change).await
+    }
+
+    /// A daemon with these environments. On [`STAGE`] commands do what the state admits.
+    pub async fn of(names: &[&'static str], change: impl FnOnce(&mut Http)) -> Self {
         let base = tempfile::tempdir().expect("a folder");
         let mut http_settings = settings(&base);
         change(&mut http_settings);
@@ -99,7 +107,7 @@ impl World {
         let journal = format!("sqlite://{}", base.path().join("journal.db").display());
         let store = Store::open(&journal, base.path()).await.expect("a journal");
         let asked = Asked::default();
-        for name in ["prod", "ci", "slow"] {
+        for &name in names {
             let requests = daemon.take_in(name);
             daemon.set_store(name, Some(store.clone()));
             daemon
@@ -231,6 +239,13 @@ async fn worker(
         answer,
     }) = requests.recv().await
     {
+        if name == STAGE {
+            let mut seen = asked.lock().expect("a lock");
+            seen.push((name.to_owned(), command.clone(), idempotency.clone()));
+            drop(seen);
+            let _ = answer.send(on_stage(&daemon, command));
+            continue;
+        }
         if name == "slow" {
             tokio::time::sleep(Duration::from_secs(600)).await;
         }
@@ -327,6 +342,7 @@ async fn worker(
                 reason: "cannot promote: the deployment is building".to_owned(),
                 state: State::Building,
             }),
+            (_, Command::DryRun(_)) => Err(Declined::NoDryRun),
             (_, Command::Corner(asked)) => {
                 let id = format!("id-{number:04}");
                 corner = Some(AcceptedCorner {
@@ -457,8 +473,77 @@ mod corners {
     }
 }
 
+/// What a worker would answer, judged by the deployment on the board.
+fn on_stage(daemon: &Daemon, command: Command) -> Result<Accepted, Declined> {
+    let accepted = |deployment: Option<String>, would: String| Accepted {
+        environment: STAGE.to_owned(),
+        run: None,
+        deployment,
+        would,
+        corner: None,
+    };
+    match command {
+        Command::Start(start) => Ok(accepted(None, start.would("plan and release"))),
+        Command::DryRun(command) => match *command {
+            Command::Act { verb, .. } => {
+                let (id, state) = on_board(daemon)?;
+                judged(verb, state)?;
+                Ok(accepted(Some(id), verb.would(state)))
+            }
+            command @ (Command::Start(_) | Command::Corner(_) | Command::DryRun(_)) => {
+                on_stage(daemon, command)
+            }
+        },
+        Command::Act { verb, .. } => {
+            let (id, state) = on_board(daemon)?;
+            judged(verb, state)?;
+            let next = match verb {
+                Verb::Promote => State::Soaking,
+                Verb::Rollback | Verb::ForceRollback => State::RollingBack,
+                Verb::Abort => State::Unwinding,
+                Verb::Resume => State::CuttingOver,
+                Verb::Cleanup => State::CleaningUp,
+            };
+            let at = show(daemon, STAGE, &id, next);
+            let progress = Progress::State {
+                deployment: id.clone(),
+                state: next,
+            };
+            tell(daemon, &id, at, progress);
+            Ok(accepted(Some(id), verb.would(state)))
+        }
+        Command::Corner(_) => Err(Declined::NoRepository(STAGE.to_owned())),
+    }
+}
+
+fn on_board(daemon: &Daemon) -> Result<(String, State), Declined> {
+    let status = daemon.status_board.one(STAGE);
+    let deployment = status.and_then(|status| status.deployment.clone());
+    let deployment = deployment.ok_or_else(|| Declined::NoDeployment(STAGE.to_owned()))?;
+    Ok((deployment.id, deployment.state))
+}
+
+fn judged(verb: Verb, state: State) -> Result<(), Declined> {
+    let judged = verb.event(state, Asker::Api);
+    judged.map(|_| ()).map_err(|error| Declined::NotNow {
+        reason: error.to_string(),
+        state,
+    })
+}
+
+/// Tells news of a deployment of [`STAGE`].
+pub fn tell(daemon: &Daemon, id: &str, at: jiff::Timestamp, progress: Progress) {
+    daemon.status_board.tell(News {
+        environment: STAGE.to_owned(),
+        deployment: Some(id.to_owned()),
+        at,
+        progress,
+        corner: None,
+    });
+}
+
 /// Puts a deployment on the board, as a worker does before it answers.
-fn show(daemon: &Daemon, name: &str, id: &str, state: State) -> jiff::Timestamp {
+pub fn show(daemon: &Daemon, name: &str, id: &str, state: State) -> jiff::Timestamp {
     let now = jiff::Timestamp::now();
     daemon.status_board.change(name, |status| {
         status.activity = Activity::Releasing;

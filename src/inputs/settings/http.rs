@@ -29,6 +29,8 @@ pub struct Http {
     pub insecure: bool,
     /// Whether anybody who reaches the address may read the metrics, which name the environments.
     pub open_metrics: bool,
+    /// Whether the page is served at `/`.
+    pub page: bool,
     /// The largest body of a request, in bytes.
     pub body_limit: u32,
     /// Requests a second, per token, or per client address without one.

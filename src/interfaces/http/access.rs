@@ -8,6 +8,7 @@ use crate::domain::records::subject::Subject;
 use crate::foundation::environment::Environment;
 use crate::inputs::settings::http::{Http, Scope};
 use crate::interfaces::http::rate_limit::Limiter;
+use crate::interfaces::page::Session;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -28,7 +29,9 @@ pub(super) struct Caller {
     /// All when empty.
     environments: BTreeSet<String>,
     /// The hash of the token; `None` over the socket.
-    token: Option<[u8; 32]>,
+    pub(super) token: Option<[u8; 32]>,
+    /// The session of the page, where they came in by one.
+    pub(super) session: Option<Session>,
     /// The id of the Unix user, over the socket.
     user: Option<u32>,
 }
@@ -41,6 +44,7 @@ impl Caller {
             scopes: Scope::ALL.into(),
             environments: BTreeSet::new(),
             token: None,
+            session: None,
             user,
         }
     }
@@ -70,6 +74,10 @@ pub(super) struct Rules {
     tokens: Vec<([u8; 32], Arc<Caller>)>,
     pub(super) limiter: Limiter,
     pub(super) open_metrics: bool,
+    /// Whether the page is served.
+    pub(super) page: bool,
+    /// Whether its cookie crosses nothing unencrypted: there is TLS, here or in front.
+    pub(super) secure_cookie: bool,
     pub(super) body_limit: usize,
     pub(super) timeout: Duration,
 }
@@ -105,6 +113,7 @@ impl Rules {
                 scopes: token.scopes.clone(),
                 environments: token.environments.clone(),
                 token: Some(hash),
+                session: None,
                 user: None,
             };
             tokens.push((hash, caller.into()));
@@ -113,6 +122,8 @@ impl Rules {
             tokens,
             limiter: Limiter::new(http.requests_per_second),
             open_metrics: http.open_metrics,
+            page: http.page,
+            secure_cookie: http.tls.certificate.is_some() || is_https(http.advertise.as_deref()),
             body_limit: usize::try_from(http.body_limit).unwrap_or(usize::MAX),
             timeout: http.request_timeout.0,
         })
@@ -120,7 +131,26 @@ impl Rules {
 
     /// Whether the caller's token still is what it was when they came in.
     pub(super) fn keep(&self, caller: &Caller) -> bool {
-        caller.token.is_none() || self.tokens.iter().any(|(_, known)| **known == *caller)
+        let caller = Caller {
+            session: None,
+            ..caller.clone()
+        };
+        caller.token.is_none() || self.tokens.iter().any(|(_, known)| **known == caller)
+    }
+
+    /// Whether there is a token with this hash.
+    pub(super) fn knows(&self, token: &[u8; 32]) -> bool {
+        self.tokens.iter().any(|(known, _)| known == token)
+    }
+
+    /// Who holds the token with this hash, by a session.
+    pub(super) fn holder(&self, token: &[u8; 32], session: Session) -> Option<Arc<Caller>> {
+        let (_, caller) = self.tokens.iter().find(|(known, _)| known == token)?;
+        let caller = Caller::clone(caller);
+        Some(Arc::new(Caller {
+            session: Some(session),
+            ..caller
+        }))
     }
 
     /// Whose token this is.
@@ -136,6 +166,10 @@ impl Rules {
             }
         })
     }
+}
+
+fn is_https(url: Option<&str>) -> bool {
+    url.is_some_and(|url| url.starts_with("https://"))
 }
 
 fn hash(bytes: &[u8]) -> [u8; 32] {

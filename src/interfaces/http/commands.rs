@@ -15,8 +15,9 @@ use crate::operations::daemon::request::{
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -37,6 +38,14 @@ pub(crate) struct Posted {
     path: String,
     headers: HeaderMap,
     body: Bytes,
+    /// Whether it is only said what would be done.
+    is_dry: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Asked {
+    dry_run: bool,
 }
 
 macro_rules! handlers {
@@ -153,11 +162,15 @@ impl Posted {
     }
 
     async fn ask(self, command: Command) -> Answer {
-        let idempotency = self.idempotency()?;
+        // Saying it twice is no harm.
+        let (command, idempotency, status) = match self.is_dry {
+            true => (Command::DryRun(Box::new(command)), None, StatusCode::OK),
+            false => (command, self.idempotency()?, StatusCode::ACCEPTED),
+        };
         let daemon = &self.app.daemon;
         let answer = daemon.ask(&self.environment, command, idempotency).await;
         match answer {
-            Ok(accepted) => Ok((StatusCode::ACCEPTED, Json(accepted))),
+            Ok(accepted) => Ok((status, Json(accepted))),
             Err(declined) => {
                 let names = names(&self.app, &self.caller);
                 Err(Problem::declined(&declined, &names))
@@ -227,6 +240,8 @@ impl FromRequest<Arc<App>> for Posted {
         let named: Result<Path<HashMap<String, String>>, PathRejection> =
             Path::from_request_parts(&mut parts, app).await;
         let Path(mut named) = named.map_err(|error| parameter(&error.body_text()))?;
+        let asked = Query::<Asked>::try_from_uri(&parts.uri);
+        let Query(Asked { dry_run }) = asked.map_err(|error| parameter(&error.body_text()))?;
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
         let caller = caller
             .ok_or_else(|| Problem::new(Kind::Unauthorized, "a token is needed", "send a token"))?;
@@ -241,6 +256,7 @@ impl FromRequest<Arc<App>> for Posted {
             path: path(&parts.uri),
             headers: parts.headers,
             body,
+            is_dry: dry_run,
         })
     }
 }

@@ -2,11 +2,12 @@
 
 use super::access::{Caller, Rules, Shared};
 use super::listen::Peer;
-use super::{corners, read, stream};
+use super::{Handle, corners, page, read, stream};
 use crate::inputs::settings::http::Scope;
 use crate::interfaces::api::problem::{Kind, Problem};
 use crate::interfaces::http::commands;
 use crate::interfaces::http::rate_limit::Who;
+use crate::interfaces::page::Sessions;
 use crate::operations::daemon::Daemon;
 use crate::operations::metrics::Metrics;
 use axum::Router;
@@ -31,6 +32,7 @@ pub(super) struct App {
     pub(super) daemon: Arc<Daemon>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) rules: Shared<Rules>,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) streams: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
 }
@@ -39,13 +41,16 @@ impl App {
     pub(super) fn new(
         daemon: Arc<Daemon>,
         metrics: Arc<Metrics>,
-        rules: Shared<Rules>,
+        Handle {
+            rules, sessions, ..
+        }: Handle,
         stop: CancellationToken,
     ) -> Self {
         Self {
             daemon,
             metrics,
             rules,
+            sessions,
             streams: Arc::new(Semaphore::new(STREAMS)),
             stop,
         }
@@ -59,6 +64,8 @@ enum Needs {
     Nothing,
     /// No token.
     NoToken,
+    /// No token; who has one, or a session, is known. Not there while the page is off.
+    Page,
     /// A token with the scope `read` from other machines, unless the metrics are open.
     Metrics,
     /// A token with the scope.
@@ -109,12 +116,17 @@ enum Action {
     Abort,
     Cleanup,
     Resume,
+    Root,
+    File,
+    Login,
+    Logout,
+    Who,
 }
 
 macro_rules! routes {
-    ($($method:literal $path:literal $needs:expr => $action:ident;)*) => {
-        /// Every route.
-        pub const ROUTES: &[Route] = &[$(Route {
+    ($(#[$meta:meta])* $visible:vis $routes:ident; $($method:literal $path:literal $needs:expr => $action:ident;)*) => {
+        $(#[$meta])*
+        $visible const $routes: &[Route] = &[$(Route {
             method: $method,
             path: $path,
             needs: $needs,
@@ -124,6 +136,8 @@ macro_rules! routes {
 }
 
 routes! {
+    /// Every route of the API.
+    pub ROUTES;
     "GET" "/healthz" Needs::Nothing => Alive;
     "GET" "/readyz" Needs::Nothing => Ready;
     "GET" "/metrics" Needs::Metrics => Metrics;
@@ -150,6 +164,16 @@ routes! {
     "POST" "/v1/environments/{environment}/rollback" Needs::Scope(Scope::Promote) => Rollback;
     "POST" "/v1/environments/{environment}/cleanup" Needs::Scope(Scope::Promote) => Cleanup;
     "POST" "/v1/environments/{environment}/resume" Needs::Scope(Scope::Promote) => Resume;
+}
+
+routes! {
+    /// Those of the page.
+    PAGE;
+    "GET" "/" Needs::Page => Root;
+    "GET" "/page/{digest}/{file}" Needs::Page => File;
+    "GET" "/session" Needs::Page => Who;
+    "POST" "/login" Needs::Page => Login;
+    "POST" "/logout" Needs::Page => Logout;
 }
 
 impl Action {
@@ -181,6 +205,11 @@ impl Action {
             Action::Abort => post(commands::abort),
             Action::Cleanup => post(commands::cleanup),
             Action::Resume => post(commands::resume),
+            Action::Root => get(page::root),
+            Action::File => get(page::file),
+            Action::Login => post(page::login),
+            Action::Logout => post(page::logout),
+            Action::Who => get(page::who),
         }
     }
 }
@@ -188,27 +217,20 @@ impl Action {
 /// All routes behind what every request passes.
 pub(super) fn router(app: App) -> Router {
     let app = Arc::new(app);
-    ROUTES
-        .iter()
-        .fold(Router::new(), |router, route| {
-            router.route(route.path, route.action.handler())
-        })
-        .fallback(|| async {
-            Problem::new(
-                Kind::NotFound,
-                "there is no such path",
-                "GET /v1/openapi.json lists what there is",
-            )
-        })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                Kind::MethodNotAllowed,
-                "the path does not take this method",
-                "the header Allow says which it takes",
-            )
-        })
-        .layer(from_fn_with_state(Arc::clone(&app), pass))
-        .with_state(app)
+    let all = ROUTES.iter().chain(PAGE);
+    all.fold(Router::new(), |router, route| {
+        router.route(route.path, route.action.handler())
+    })
+    .fallback(|| async { page::absent() })
+    .method_not_allowed_fallback(|| async {
+        Problem::new(
+            Kind::MethodNotAllowed,
+            "the path does not take this method",
+            "the header Allow says which it takes",
+        )
+    })
+    .layer(from_fn_with_state(Arc::clone(&app), pass))
+    .with_state(app)
 }
 
 /// Counts and logs; everything else is [`admitted`].
@@ -230,7 +252,8 @@ async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
         Err((caller, problem)) => (caller, problem.into_response()),
     };
     let headers = answer.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let cached = headers.entry(header::CACHE_CONTROL);
+    cached.or_insert(HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -251,7 +274,7 @@ async fn pass(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
 
 /// The row of a path that takes the method; of one that takes it not, any.
 fn known(path: &str, method: &Method) -> Option<&'static Route> {
-    let rows = || ROUTES.iter().filter(|route| route.path == path);
+    let rows = || ROUTES.iter().chain(PAGE).filter(|route| route.path == path);
     rows()
         .find(|route| takes(route, method))
         .or_else(|| rows().next())
@@ -288,6 +311,7 @@ async fn admitted(
     mut request: Request,
 ) -> Result<(Option<Arc<Caller>>, Request), Refused> {
     let rules = app.rules.get();
+    let route = route.filter(|route| rules.page || route.needs != Needs::Page);
     let needs = route.map_or(Needs::Scope(Scope::Read), |route| route.needs);
     if needs == Needs::Nothing {
         return Ok((None, request));
@@ -295,7 +319,7 @@ async fn admitted(
     let peer = request.extensions().get::<Peer>().copied();
     let found = match peer {
         Some(Peer::Socket(user)) => Ok(Arc::new(Caller::of_socket(user))),
-        Some(Peer::Address(_)) | None => recognised(&rules, request.headers()),
+        Some(Peer::Address(_)) | None => recognised(app, &rules, request.headers()),
     };
     let who = match (&found, peer) {
         (_, Some(Peer::Socket(_))) => Who::Socket,
@@ -316,8 +340,11 @@ async fn admitted(
         Needs::Scope(scope) => vec![scope],
         Needs::OneOf(scopes) => scopes.to_vec(),
         Needs::Metrics if !is_here && !rules.open_metrics => vec![Scope::Read],
-        Needs::Nothing | Needs::NoToken | Needs::Metrics => Vec::new(),
+        Needs::Nothing | Needs::NoToken | Needs::Page | Needs::Metrics => Vec::new(),
     };
+    if let (Needs::Page, Some(caller)) = (needs, &known) {
+        request.extensions_mut().insert(Arc::clone(caller));
+    }
     if let Some(&scope) = scopes.first() {
         let caller = found.map_err(|problem| (None, problem))?;
         // What no route takes is said to whoever has a token.
@@ -326,12 +353,24 @@ async fn admitted(
         {
             return Err((known, lacks(&caller, scope)));
         }
+        if caller.session.is_some() && !request.method().is_safe() {
+            page::is_own_request(request.headers()).map_err(|problem| (known.clone(), problem))?;
+        }
         request.extensions_mut().insert(caller);
+    }
+    if route.is_none() && !rules.page && is_of_page(&request) {
+        return Err((known, page::absent()));
     }
     match buffered(request, &rules).await {
         Ok(request) => Ok((known, request)),
         Err(problem) => Err((known, problem)),
     }
+}
+
+/// Whether a handler of the page would answer.
+fn is_of_page(request: &Request) -> bool {
+    let matched = request.extensions().get::<MatchedPath>();
+    matched.is_some_and(|matched| PAGE.iter().any(|route| route.path == matched.as_str()))
 }
 
 fn takes(route: &Route, method: &Method) -> bool {
@@ -343,7 +382,12 @@ fn takes(route: &Route, method: &Method) -> bool {
     route.method == method
 }
 
-fn recognised(rules: &Rules, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+fn recognised(app: &App, rules: &Rules, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+    if !headers.contains_key(header::AUTHORIZATION)
+        && let Some(caller) = page::recognised(app, rules, headers)
+    {
+        return Ok(caller);
+    }
     let hint = "send `Authorization: Bearer TOKEN` with a token of http.tokens";
     let no = |detail: &str| Problem::new(Kind::Unauthorized, detail, hint);
     let mut given = headers.get_all(header::AUTHORIZATION).iter();

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{Stream, StreamExt};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast::Receiver;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
@@ -87,7 +87,12 @@ fn told<W: Fn(&News) -> bool + Send + 'static>(
     })?;
     let rules = app.rules.clone();
     // A token that was taken away tells its holder nothing more.
-    let knows = move || rules.get().keep(&caller);
+    let sessions = Arc::clone(&app.sessions);
+    let lasts = move |caller: &Caller| match &caller.session {
+        Some(session) => sessions.lasts(session, Instant::now()),
+        None => true,
+    };
+    let knows = move || rules.get().keep(&caller) && lasts(&caller);
     let stop = app.stop.clone();
     let events = BroadcastStream::new(receiver)
         .take_while(move |_| std::future::ready(knows()))

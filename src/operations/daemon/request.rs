@@ -31,6 +31,8 @@ pub enum Command {
     },
     /// Build or drop the corner of a pull request. Releases do not wait for it.
     Corner(CornerRequest),
+    /// Say what this would do, or why it is declined, and do nothing.
+    DryRun(Box<Command>),
 }
 
 /// What is asked of the corner of a pull request.
@@ -96,6 +98,23 @@ pub struct Start {
     /// The earlier release to which it goes back, as it was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+}
+
+impl Start {
+    /// What is done with it, in a sentence: `what` is done, and how much is taken.
+    #[must_use]
+    pub fn would(&self, what: &str) -> String {
+        let takes = match &self.selection {
+            _ if self.full => "everything of vars.deployment",
+            Some(_) => "what is selected",
+            None => "what changed since the baseline",
+        };
+        let end = match self.waits_for_promotion {
+            true => "; it is staged, built and checked, and then waits to be promoted",
+            false => "; it is promoted as the settings of the environment say",
+        };
+        format!("{what} {takes}{end}")
+    }
 }
 
 /// A request to a worker.
@@ -192,6 +211,9 @@ pub enum Declined {
         "the project of {0} comes from no git repository, so that no revision of it can be fetched"
     )]
     NoRepository(String),
+    /// There is no dry run of it.
+    #[error("there is no dry run of this")]
+    NoDryRun,
     /// The same idempotency key was used for something else.
     #[error("the idempotency key was used for another request before")]
     KeyReused,
@@ -218,6 +240,7 @@ impl Classify for Declined {
             | Self::AnotherDeployment { .. }
             | Self::NotNow { .. }
             | Self::NoRepository(_)
+            | Self::NoDryRun
             | Self::KeyReused => Class::Refused,
         }
     }
@@ -239,6 +262,7 @@ impl Classify for Declined {
             Self::NoRepository(_) => {
                 "set source.url, or build where the project is, without a daemon".to_owned()
             }
+            Self::NoDryRun => "ask without dry_run".to_owned(),
             Self::KeyReused => "choose another key for another request".to_owned(),
             Self::Overloaded => "ask again later".to_owned(),
             Self::Stopping => "ask again when it has been started anew".to_owned(),

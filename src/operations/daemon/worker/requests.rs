@@ -16,6 +16,22 @@ use crate::operations::deployment::requested;
 use crate::operations::error::DeploymentError;
 use crate::operations::release::back_to;
 
+/// What an abort does before there is a deployment.
+const GIVE_UP: &str = "give the release up before it begins";
+
+/// What begins when a release is asked for.
+enum Begins {
+    /// A release.
+    Release {
+        /// What it does, in a few words.
+        would: &'static str,
+        /// Whether what is ready is given up for it.
+        is_instead: bool,
+    },
+    /// The deployment under way is swapped back, since that is where it is to go.
+    SwapBack(Box<Deployment>),
+}
+
 /// What the worker is doing when a request comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Now {
@@ -123,6 +139,63 @@ impl Leading<'_> {
                 let wanted = self.worker.wanted();
                 Ok((self.corners.ask(asked, wanted)?, Taken::Nothing))
             }
+            Command::DryRun(command) => Ok((self.would(*command, now).await?, Taken::Nothing)),
+        }
+    }
+
+    /// What a command would do, judged as it would be, and nothing of it done.
+    async fn would(&self, command: Command, now: Now) -> Result<Accepted, Declined> {
+        match command {
+            Command::Start(start) => {
+                let active = self.active().await?;
+                match self.may_start(&start, now, active).await? {
+                    Begins::SwapBack(active) => {
+                        let would = Verb::RollbackAndHold.would(active.state);
+                        Ok(self.accepted(None, Some(active.id), &would))
+                    }
+                    Begins::Release { would, .. } => {
+                        Ok(self.accepted(None, None, &start.would(would)))
+                    }
+                }
+            }
+            Command::Act {
+                verb,
+                deployment,
+                by,
+                ..
+            } => {
+                let Some(active) = self.active().await? else {
+                    return match self.to_give_up(now) {
+                        Some(run) if verb == Verb::Abort && deployment.is_none() => {
+                            Ok(self.accepted(Some(run), None, GIVE_UP))
+                        }
+                        Some(_) | None => Err(self.nothing_active(deployment.as_deref())),
+                    };
+                };
+                let at = self.judge(verb, by, deployment.as_deref(), &active).await?;
+                let run = self.worker.memory.run.clone();
+                Ok(self.accepted(run, Some(active.id), &verb.would(at)))
+            }
+            Command::Corner(_) | Command::DryRun(_) => Err(Declined::NoDryRun),
+        }
+    }
+
+    /// The run that an abort gives up while there is no deployment.
+    fn to_give_up(&self, now: Now) -> Option<String> {
+        let memory = &self.worker.memory;
+        match now {
+            Now::Planning => memory.planning.clone(),
+            Now::Driving => memory.accepted().map(str::to_owned),
+        }
+    }
+
+    fn nothing_active(&self, asked: Option<&str>) -> Declined {
+        match asked {
+            Some(asked) => Declined::AnotherDeployment {
+                asked: asked.to_owned(),
+                under_way: None,
+            },
+            None => Declined::NoDeployment(self.worker.environment.clone()),
         }
     }
 
@@ -138,44 +211,16 @@ impl Leading<'_> {
         active: Option<Deployment>,
         idempotency: Option<&Idempotency>,
     ) -> Result<(Accepted, Taken), Declined> {
-        let busy = |what: String, state: &str| {
-            Err(Declined::Busy {
-                what,
-                state: state.to_owned(),
-            })
-        };
-        if now == Now::Planning {
-            return busy("a run".to_owned(), "planning");
-        }
-        // A retry that nobody asked for makes way.
-        if let Some(run) = self.worker.memory.accepted() {
-            return busy(format!("the run {run}"), "waiting");
-        }
-        if let (Some(named), Some(active)) = (&start.to, &active)
-            && self.is_swap_back(active, named).await?
-        {
-            let by = Asker::Api;
-            let subject = start.subject.clone().unwrap_or(Subject::Cutover);
-            let verb = Verb::RollbackAndHold;
-            self.keep(active, verb, by, subject).await?;
-            let accepted = self.accepted(None, Some(active.id.clone()), &verb.would(active.state));
-            return Ok((accepted, Taken::Act));
-        }
-        let stale = self.worker.memory.stale.clone();
-        if let Some(active) = &active
-            && !(active.state == State::Ready && stale.is_some())
-            && active.state != State::Kept
-        {
-            return busy(
-                format!("the deployment {}", active.id),
-                active.state.as_str(),
-            );
-        }
-        let is_kept = active.as_ref().is_some_and(|it| it.state == State::Kept);
-        let would = match active {
-            Some(_) if is_kept => "drop what is kept of the failed release, then plan and release",
-            Some(_) => "give up what is ready but stale, and release anew",
-            None => "plan and release",
+        let (would, is_instead) = match self.may_start(&start, now, active).await? {
+            Begins::SwapBack(active) => {
+                let by = Asker::Api;
+                let subject = start.subject.clone().unwrap_or(Subject::Cutover);
+                let verb = Verb::RollbackAndHold;
+                self.keep(&active, verb, by, subject).await?;
+                let would = verb.would(active.state);
+                return Ok((self.accepted(None, Some(active.id), &would), Taken::Act));
+            }
+            Begins::Release { would, is_instead } => (would, is_instead),
         };
         let new = NewRun {
             cause: start.cause,
@@ -208,7 +253,7 @@ impl Leading<'_> {
         });
         self.worker.memory.next_at = None;
         // What is kept makes way when it is attended to next, since a run was accepted.
-        if active.is_some() && !is_kept {
+        if is_instead {
             self.worker.memory.asked = Some(Verb::Abort);
         }
         Ok((self.accepted(Some(id), None, would), Taken::Act))
@@ -232,14 +277,53 @@ impl Leading<'_> {
         }
     }
 
+    /// Whether a release may begin now, and what would happen then.
+    async fn may_start(
+        &self,
+        start: &Start,
+        now: Now,
+        active: Option<Deployment>,
+    ) -> Result<Begins, Declined> {
+        let release = |would, is_instead| Ok(Begins::Release { would, is_instead });
+        let busy = |what: String, state: &str| {
+            Err(Declined::Busy {
+                what,
+                state: state.to_owned(),
+            })
+        };
+        if now == Now::Planning {
+            return busy("a run".to_owned(), "planning");
+        }
+        // A retry that nobody asked for makes way.
+        if let Some(run) = self.worker.memory.accepted() {
+            return busy(format!("the run {run}"), "waiting");
+        }
+        let Some(active) = active else {
+            return release("plan and release", false);
+        };
+        if let Some(named) = &start.to
+            && self.is_swap_back(&active, named).await?
+        {
+            return Ok(Begins::SwapBack(Box::new(active)));
+        }
+        if active.state == State::Kept {
+            let would = "drop what is kept of the failed release, then plan and release";
+            return release(would, false);
+        }
+        if active.state == State::Ready && self.worker.memory.stale.is_some() {
+            return release("give up what is ready but stale, and release anew", true);
+        }
+        busy(
+            format!("the deployment {}", active.id),
+            active.state.as_str(),
+        )
+    }
+
     /// Gives up the run that is planned, or waits for its turn; in the journal before it is answered.
     async fn give_up(&mut self, now: Now) -> Result<Option<(Accepted, Taken)>, Declined> {
-        let memory = &self.worker.memory;
-        let run = match now {
-            Now::Planning => memory.planning.clone(),
-            Now::Driving => memory.accepted().map(str::to_owned),
+        let Some(run) = self.to_give_up(now) else {
+            return Ok(None);
         };
-        let Some(run) = run else { return Ok(None) };
         let why = Some("it was given up before it was planned");
         self.conclude(&run, Outcome::Aborted, why)
             .await
@@ -248,7 +332,7 @@ impl Leading<'_> {
             Now::Planning => self.worker.memory.asked = Some(Verb::Abort),
             Now::Driving => self.worker.memory.forget_next(),
         }
-        let accepted = self.accepted(Some(run), None, "give the release up before it begins");
+        let accepted = self.accepted(Some(run), None, GIVE_UP);
         Ok(Some((accepted, Taken::Act)))
     }
 
@@ -260,29 +344,43 @@ impl Leading<'_> {
         active: Option<Deployment>,
     ) -> Result<(Accepted, Taken), Declined> {
         let Some(active) = active else {
-            if let Some(asked) = asked {
-                return Err(Declined::AnotherDeployment {
-                    asked: asked.to_owned(),
-                    under_way: None,
-                });
-            }
-            if verb == Verb::Abort
+            if asked.is_none()
+                && verb == Verb::Abort
                 && let Some(given_up) = self.give_up(now).await?
             {
                 self.lead.acts_for(subject);
                 return Ok(given_up);
             }
-            return Err(Declined::NoDeployment(self.worker.environment.clone()));
+            return Err(self.nothing_active(asked));
         };
+        let at = self.judge(verb, by, asked, &active).await?;
+        self.keep(&active, verb, by, subject).await?;
+        let accepted = self.accepted(
+            self.worker.memory.run.clone(),
+            Some(active.id),
+            &verb.would(at),
+        );
+        Ok((accepted, Taken::Act))
+    }
+
+    /// Whether the state of the deployment under way admits the verb; gives the state, or where a stuck one
+    /// got stuck.
+    async fn judge(
+        &self,
+        verb: Verb,
+        by: Asker,
+        asked: Option<&str>,
+        active: &Deployment,
+    ) -> Result<State, Declined> {
         if let Some(asked) = asked
             && (asked.len() < 8 || !active.id.starts_with(&asked.to_ascii_lowercase()))
         {
             return Err(Declined::AnotherDeployment {
                 asked: asked.to_owned(),
-                under_way: Some(active.id),
+                under_way: Some(active.id.clone()),
             });
         }
-        let at = match requested::stuck_at(self.store, &active).await {
+        let at = match requested::stuck_at(self.store, active).await {
             Ok(at) => at,
             Err(DeploymentError::Store(error)) => return Err(unanswered(error)),
             Err(error) => return Err(Declined::Store(error.to_string())),
@@ -301,13 +399,7 @@ impl Leading<'_> {
                 state: active.state,
             });
         }
-        self.keep(&active, verb, by, subject).await?;
-        let accepted = self.accepted(
-            self.worker.memory.run.clone(),
-            Some(active.id),
-            &verb.would(at),
-        );
-        Ok((accepted, Taken::Act))
+        Ok(at)
     }
 
     /// Records what was asked before it is answered: whoever leads at the next boundary does it.

@@ -1,0 +1,118 @@
+// The buttons. Each first shows what a dry run says, and asks the daemon only when that was confirmed.
+
+import { h, draw } from './dom.js';
+import { may, newKey, path, post } from './api.js';
+
+// What each needs, and in which states it makes sense to offer it.
+export const VERBS = {
+  promote: { scope: 'promote', says: 'Promote', states: ['ready'] },
+  rollback: { scope: 'promote', says: 'Roll back', states: ['soaking', 'rolling_back'], forced: 'also where the old side is not ready' },
+  cleanup: { scope: 'promote', says: 'Clean up', states: ['soaking'] },
+  resume: { scope: 'promote', says: 'Resume', states: ['stuck'] },
+  abort: { scope: 'release', says: 'Abort', states: ['pending', 'planned', 'staging', 'building', 'hydrating', 'verifying', 'ready', 'stuck'], danger: true },
+};
+
+function button(says, scope, reason, danger, key, open) {
+  const why = may(scope) ? reason : `your token lacks the scope ${scope}`;
+  const attributes = { type: 'button', class: danger ? 'danger' : null, 'data-key': key, disabled: Boolean(why), title: why, on: { click: open } };
+  return h('span', { class: 'action' }, h('button', attributes, says), why && h('span', { class: 'why' }, why));
+}
+
+// Buttons for the deployment under way.
+export function verbs(environment, deployment, state, isActive) {
+  const offered = Object.entries(VERBS).filter(([, verb]) => verb.states.includes(state));
+  if (offered.length === 0 || !isActive) return null;
+  return h('div', { class: 'actions', role: 'group', 'aria-label': `What can be asked of ${environment}` }, offered.map(([name, verb]) =>
+    button(verb.says, verb.scope, null, verb.danger, `act/${environment}/${name}`, () => openVerb(environment, deployment, name, verb))));
+}
+
+export function releaseButton(environment, reason) {
+  return button('Release…', 'release', reason, false, `act/${environment}/release`, () => openRelease(environment));
+}
+
+function openVerb(environment, deployment, name, verb) {
+  const force = verb.forced && h('input', { type: 'checkbox', id: 'force' });
+  const fields = force && h('label', { for: 'force' }, force, ` ${verb.forced}`);
+  const body = () => ({ deployment, ...(force?.checked ? { force: true } : {}) });
+  dialog(`${verb.says}: ${environment}`, fields, () => [path`/v1/environments/${environment}/${name}`, body()], verb.says, verb.danger);
+}
+
+function openRelease(environment) {
+  const text = (id, label, hint) => [h('label', { for: id }, label), h('input', { id, type: 'text', spellcheck: 'false', placeholder: hint })];
+  const box = (id, label) => h('label', { for: id }, h('input', { id, type: 'checkbox' }), ` ${label}`);
+  const fields = h('div', { class: 'fields' },
+    text('select', 'Begin with (dbt\'s selection, blanks between)', 'all that changed'),
+    text('exclude', 'Leave out', 'nothing'),
+    text('selector', 'Or a selector of selectors.yml', ''),
+    box('full', 'everything of vars.deployment, whatever changed'),
+    box('wait', 'wait for somebody to promote it'));
+  const field = (id) => fields.querySelector(`#${id}`);
+  const words = (id) => field(id).value.split(/\s+/).filter(Boolean);
+  field('wait').checked = true;
+  const body = () => ({
+    full: field('full').checked, wait_for_promotion: field('wait').checked,
+    ...(words('select').length ? { select: words('select') } : {}),
+    ...(words('exclude').length ? { exclude: words('exclude') } : {}),
+    ...(field('selector').value.trim() ? { selector: field('selector').value.trim() } : {}),
+  });
+  dialog(`Release: ${environment}`, fields, () => [path`/v1/environments/${environment}/releases`, body()], 'Release', false);
+}
+
+// Says what would happen; then does it, once however often it is pressed.
+function dialog(title, fields, request, says, danger) {
+  const key = newKey();
+  const said = h('div', { class: 'said', role: 'status' });
+  const go = h('button', { type: 'button', class: danger ? 'danger' : 'main', disabled: true, id: 'confirm' }, says);
+  const close = h('button', { type: 'button', id: 'close' }, 'Leave it');
+  const element = h('dialog', { 'aria-labelledby': 'dialog-title' }, h('h2', { id: 'dialog-title' }, title), fields, said, h('div', { class: 'bar' }, go, close));
+  const before = document.activeElement;
+  let asked = 0;
+  let isDone = false;
+  const preview = async () => {
+    asked += 1;
+    const mine = asked;
+    go.disabled = true;
+    draw(said, h('p', {}, 'Asking what that would do…'));
+    const [where, body] = request();
+    try {
+      const accepted = await post(`${where}?dry_run=true`, body);
+      if (mine !== asked || isDone) return;
+      draw(said, h('p', {}, h('strong', {}, 'A dry run says: '), `it would ${accepted.would}.`), accepted.deployment && h('p', { class: 'quiet' }, `Deployment ${accepted.deployment}`));
+      go.disabled = false;
+    } catch (error) {
+      if (mine === asked && !isDone) draw(said, problem(error));
+    }
+  };
+  go.addEventListener('click', async () => {
+    go.disabled = true;
+    isDone = true;
+    const [where, body] = request();
+    try {
+      // The same wish has the same key; another one is another wish.
+      const accepted = await post(where, body, `${key}-${asked}`);
+      draw(said, h('p', {}, `Taken up: it will ${accepted.would}.`), h('p', { class: 'quiet' }, 'How it ends is seen here and in the journal.'));
+      go.hidden = true;
+      close.textContent = 'Close';
+      close.focus();
+      document.dispatchEvent(new Event('asked'));
+    } catch (error) {
+      draw(said, problem(error));
+      isDone = false;
+      go.disabled = error.status !== 0 && error.status < 500;
+    }
+  });
+  close.addEventListener('click', () => element.close());
+  element.addEventListener('close', () => {
+    element.remove();
+    const again = before?.isConnected ? before : [...document.querySelectorAll('[data-key]')].find((one) => one.getAttribute('data-key') === before?.getAttribute?.('data-key'));
+    again?.focus();
+  });
+  fields?.addEventListener('change', preview);
+  document.body.append(element);
+  element.showModal();
+  preview();
+}
+
+export function problem(error) {
+  return h('div', { class: 'problem', role: 'alert' }, h('p', {}, `${error.message}.`), error.hint && h('p', {}, error.hint), error.leader && h('p', {}, `The leader: ${error.leader}`));
+}
