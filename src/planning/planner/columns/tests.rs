@@ -2,6 +2,7 @@ use super::{Described, compared, described, is_same_type, lost, take};
 use crate::domain::catalog::Column;
 use crate::domain::plan::refusal::RefusalName;
 use crate::domain::plan::{ColumnChangeKind, ReaderKind};
+use crate::inputs::manifest::sample::{manifest, model};
 use crate::planning::planner::sample::World;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -189,7 +190,7 @@ fn a_description_says_more_than_a_contract() {
     );
     world.allow.insert(RefusalName::ColumnLost);
     let mut plan = world.plan().expect("a plan");
-    let manifest = crate::inputs::manifest::sample::manifest([]);
+    let manifest = manifest([model("totals", &[])]);
     let columns = BTreeMap::from([(
         "model.shop.totals".to_owned(),
         vec![column("customer", "integer", true)],
