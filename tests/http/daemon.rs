@@ -499,7 +499,7 @@ fn on_stage(daemon: &Daemon, command: Command) -> Result<Accepted, Declined> {
             judged(verb, state)?;
             let next = match verb {
                 Verb::Promote => State::Soaking,
-                Verb::Rollback | Verb::ForceRollback => State::RollingBack,
+                Verb::Rollback | Verb::ForceRollback | Verb::RollbackAndHold => State::RollingBack,
                 Verb::Abort => State::Unwinding,
                 Verb::Resume => State::CuttingOver,
                 Verb::Cleanup => State::CleaningUp,

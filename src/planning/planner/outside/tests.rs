@@ -128,6 +128,7 @@ fn a_column_that_a_sink_reads_is_named_where_it_goes_or_gets_another_type() {
         relation: relation.to_owned(),
         column: column.to_owned(),
         change,
+        readers: Vec::new(),
     };
     let date = || "date".to_owned();
     let columns = [
