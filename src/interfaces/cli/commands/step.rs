@@ -117,7 +117,7 @@ pub(super) async fn carry_out(
     }
     let driving = Driving {
         store,
-        lead: lead,
+        lead,
         reporter,
         stop,
         watching: Watching::default(),
