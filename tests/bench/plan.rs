@@ -304,7 +304,7 @@ impl Production {
                     .map(|n| (format!("column_{n}"), "bigint".to_owned()))
                     .collect(),
                 column_order: Vec::new(),
-                not_null: std::collections::BTreeSet::new(),
+                not_null: BTreeSet::new(),
                 column_comments: Vec::new(),
             };
             let objects = &mut catalog.objects;
