@@ -6,8 +6,8 @@ import { may, newKey, path, post } from './api.js';
 // What each needs, and in which states it makes sense to offer it.
 export const VERBS = {
   promote: { scope: 'promote', says: 'Promote', states: ['ready'] },
-  rollback: { scope: 'promote', says: 'Roll back', states: ['soaking', 'rolling_back'], forced: 'also where the old side is not ready' },
-  cleanup: { scope: 'promote', says: 'Clean up', states: ['soaking'] },
+  rollback: { scope: 'promote', says: 'Roll back', states: ['soaking', 'rolling_back', 'stuck'], forced: 'also where the old side is not ready' },
+  cleanup: { scope: 'promote', says: 'Clean up', states: ['soaking', 'stuck'] },
   resume: { scope: 'promote', says: 'Resume', states: ['stuck'] },
   abort: { scope: 'release', says: 'Abort', states: ['pending', 'planned', 'staging', 'building', 'hydrating', 'verifying', 'ready', 'stuck'], danger: true },
 };
@@ -18,9 +18,9 @@ function button(says, scope, reason, danger, key, open) {
   return h('span', { class: 'action' }, h('button', attributes, says), why && h('span', { class: 'why' }, why));
 }
 
-// Buttons for the deployment under way.
-export function verbs(environment, deployment, state, isActive) {
-  const offered = Object.entries(VERBS).filter(([, verb]) => verb.states.includes(state));
+// Buttons for the deployment under way; `isOpen` says which of them, where that was asked.
+export function verbs(environment, deployment, state, isActive, isOpen = () => true) {
+  const offered = Object.entries(VERBS).filter(([name, verb]) => verb.states.includes(state) && isOpen(name));
   if (offered.length === 0 || !isActive) return null;
   return h('div', { class: 'actions', role: 'group', 'aria-label': `What can be asked of ${environment}` }, offered.map(([name, verb]) =>
     button(verb.says, verb.scope, null, verb.danger, `act/${environment}/${name}`, () => openVerb(environment, deployment, name, verb))));

@@ -47,5 +47,5 @@ function one({ status, isStuck, record, ways }) {
       ['What to do', status.problem ?? (isStuck ? 'look at what was found, mend it, then resume; or give up by one of the other ways out' : null)],
     ]),
     isStuck && [h('h3', {}, 'Ways out'), h('dl', { class: 'ways' }, ways.map(({ verb, says, is }) => [h('dt', { class: is }, VERBS[verb].says), h('dd', {}, says)])),
-      verbs(status.environment, status.deployment.id, 'stuck', true)]);
+      verbs(status.environment, status.deployment.id, 'stuck', true, (name) => ways.some(({ verb, is }) => verb === name && is !== 'closed'))]);
 }
