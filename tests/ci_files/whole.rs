@@ -116,6 +116,14 @@ async fn a_request_is_checked_out_built_reported_closed_and_released() {
     assert_eq!(teardown.code, Some(0), "{}", teardown.output);
     assert_eq!(corners(&world).await, "0");
 
+    // That a column goes, which the report said, is for a person to accept.
+    runner.push("main");
+    let jobs = runner.run().await;
+    let release = jobs["release"].last().expect("a step");
+    assert_eq!(release.code, Some(3), "{}", release.output);
+    assert!(release.output.contains("column-lost"), "{}", release.output);
+    let allow = ("CUTOVER__ALLOW".to_owned(), "column-lost".to_owned());
+    runner.variables.extend([allow]);
     runner.push("main");
     let jobs = runner.run().await;
     let release = jobs["release"].last().expect("a step");

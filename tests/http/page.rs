@@ -5,8 +5,9 @@ use super::certificate::{HERE, certificate};
 use super::daemon::{OF_CI, PROMOTER, READER, RELEASER, STAGE, World, show};
 use super::{Answer, get, post, sent};
 use cutover::domain::lifecycle::state::State;
+use cutover::foundation::tls;
 use cutover::operations::daemon::request::Command;
-use reqwest::{Client, Method, redirect};
+use reqwest::{Client, Method};
 use std::collections::BTreeSet;
 
 /// A browser without its looks: it keeps cookies, and says where a request comes from.
@@ -18,7 +19,7 @@ pub struct Browser {
 
 impl Browser {
     pub fn new(base: String) -> Self {
-        let client = Client::builder().redirect(redirect::Policy::none());
+        let client = tls::http_client();
         Self {
             client: client.build().expect("a client"),
             base,
@@ -348,7 +349,7 @@ async fn over_tls_the_cookie_never_leaves_it() {
     let chain = std::fs::read(file("pem")).expect("a certificate");
     let chain = reqwest::Certificate::from_pem(&chain).expect("a certificate");
     let mut browser = Browser::new(format!("https://{}", world.address));
-    let client = Client::builder().redirect(redirect::Policy::none());
+    let client = tls::http_client();
     let client = client.tls_certs_only([chain]).build();
     browser.client = client.expect("a client");
     let answer = browser.login(READER).await;

@@ -164,7 +164,7 @@ async fn while_the_old_side_stands_it_is_a_swap_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_gone_back_to_is_refused_and_nothing_changes() {
-    let Some((world, [first, second, _], _)) = three_releases().await else {
+    let Some((mut world, [first, second, _], _)) = three_releases().await else {
         return;
     };
     let before = world.snapshot().await;
@@ -195,7 +195,8 @@ async fn what_cannot_be_gone_back_to_is_refused_and_nothing_changes() {
         .await
         .exits(3)
         .says("bundle-damaged");
-    // One that failed never went live.
+    // One that failed never went live. That its SQL is wrong is found by the build alone here.
+    world.set("DESCRIBE", "false");
     world.project.replace(
         "models/marts/counts.sql",
         "count(*)",
@@ -257,9 +258,16 @@ async fn what_no_release_builds_stays_and_is_named() {
     };
     world.produce_by_sql().await;
     world.set("BUILD__ENGINE", "native");
+    for sql in [
+        "CREATE SCHEMA shop_out",
+        "CREATE CLUSTER shop_io (SIZE = '25cc')",
+        "CREATE CONNECTION shop_out.kafka TO KAFKA (BROKER 'localhost:9092', SECURITY PROTOCOL PLAINTEXT)",
+    ] {
+        world.sql.run(sql).await;
+    }
     let sink = |topic: &str| {
         format!(
-            "{{{{ config(materialized='sink', schema='out', cluster='shop_io') }}}}\nFROM {{{{ ref('totals') }}}} INTO KAFKA CONNECTION kafka (TOPIC '{topic}') FORMAT JSON ENVELOPE DEBEZIUM"
+            "{{{{ config(materialized='sink', schema='out', cluster='shop_io') }}}}\nFROM {{{{ ref('totals') }}}} INTO KAFKA CONNECTION shop_out.kafka (TOPIC '{topic}') FORMAT JSON ENVELOPE DEBEZIUM"
         )
     };
     world
@@ -275,12 +283,12 @@ async fn what_no_release_builds_stays_and_is_named() {
         .project
         .write("models/out/totals_out.sql", &sink("two"));
     world.set("SCOPE", "slim");
-    let allowed = ["deploy", "--allow", "change-not-released"];
+    let allowed = ["deploy", "--allow", "sink-recreated"];
     world
         .cutover(&["deploy"])
         .await
         .exits(3)
-        .says("change-not-released");
+        .says("sink-recreated");
     world.cutover(&allowed).await.exits(0);
     for scope in ["slim", "full"] {
         world.set("SCOPE", scope);
@@ -289,4 +297,7 @@ async fn what_no_release_builds_stays_and_is_named() {
     }
     world.cutover(&["deploy", "--to", &first]).await.exits(0);
     world.serves(1).await;
+    let query = "SELECT create_sql FROM mz_catalog.mz_sinks WHERE name = 'totals_out'";
+    let made = world.sql.value(query).await;
+    assert!(made.contains("'two'"), "{made}");
 }

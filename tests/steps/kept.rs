@@ -3,6 +3,7 @@
 use crate::support::{Needs, Outcome, World};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// A world whose test fails as long as a table outside has a row.
 async fn with_a_cause(engine: &str) -> Option<World> {
@@ -128,6 +129,8 @@ async fn a_failing_node(engine: &str) {
     );
     world.project.set_release(2);
     world.set("BUILD__ENGINE", engine);
+    // Only the build finds it.
+    world.set("DESCRIBE", "false");
     let failed = world.cutover(&["deploy", "--keep"]).await;
     let shown = is_kept(&world, failed).await;
     let failing = &shown["kept"]["failed"];
@@ -212,6 +215,7 @@ async fn what_is_kept_goes_by_abort_by_the_next_release_and_when_its_time_is_ove
     for command in [&["gc"][..], &["resume"], &["deploy"]] {
         let failed = world.cutover(&["deploy", "--keep=100ms"]).await.exits(1);
         assert_eq!(failed.states().last().map(String::as_str), Some("kept"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
         let ended = world.cutover(command).await;
         match command {
             ["gc"] => ended.exits(0),

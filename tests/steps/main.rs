@@ -26,3 +26,4 @@ mod sinks_of_many;
 #[path = "../support/mod.rs"]
 mod support;
 mod takedown;
+mod what_changes;

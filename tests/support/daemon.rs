@@ -34,7 +34,9 @@ impl World {
         let file = folder.join("cutover.yaml");
         std::fs::write(&file, configuration).expect("a file");
         let file = file.display().to_string();
+        // Not the command line: who asks is told by what they call themselves.
         let client = tls::http_client()
+            .user_agent("a script")
             .unix_socket(folder.join(".cutover/daemon.sock"))
             .build()
             .expect("a client");

@@ -328,7 +328,7 @@ fn sentence(topic: Topic, message: &Message) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_ANSWER, pause, said, signature};
+    use super::{LONGEST_ANSWER, pause, said, signature, tls};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
@@ -345,7 +345,13 @@ mod tests {
                 piece = vec![b'x'; 64 << 10];
             }
         });
-        let answer = reqwest::get(url).await.expect("an answer");
+        let answer = tls::http_client()
+            .build()
+            .expect("a client")
+            .get(url)
+            .send()
+            .await
+            .expect("an answer");
         let said = tokio::time::timeout(std::time::Duration::from_secs(30), said(answer)).await;
         assert_eq!(said.expect("an end"), "x".repeat(LONGEST_ANSWER));
     }
