@@ -11,9 +11,13 @@ use crate::domain::progress::{ClusterReadiness, Health};
 use crate::domain::records::run::Outcome as Run;
 use crate::foundation::failure::Class;
 use crate::operations::metrics::family::{FamilyOfKnown, Labelled};
+use crate::operations::metrics::sets::{
+    Answered, Ended, Entered, Notified, Of, Outcome, Phase, Removed, Repeated, Timed, Undone,
+    Version, Waited, Watched, ended, of, removed, repeated, told, undone, watched,
+};
 use jiff::Timestamp;
 use process::Process;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -121,59 +125,6 @@ const HTTP_REQUESTS: &str = "cutover_http_requests";
 const HTTP_DURATION: &str = "cutover_http_request_duration_seconds";
 const RELOADS: &str = "cutover_config_reloads";
 const BUILD: &str = "cutover_build_info";
-
-/// Label sets, each with its environment first where it has one.
-macro_rules! labels {
-    ($($name:ident { $($label:ident: $type:ty),* })*) => {
-        $(
-            #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
-            struct $name { environment: String, $($label: $type),* }
-            impl Labelled for $name {
-                fn environment(&self) -> &str { &self.environment }
-            }
-        )*
-    };
-}
-
-labels! {
-    Of {}
-    Ended { outcome: &'static str }
-    Undone { cause: &'static str }
-    Watched { found: &'static str }
-    Entered { state: &'static str }
-    Phase { phase: &'static str }
-    Waited { cluster: String }
-    Repeated { reason: &'static str }
-    Removed { what: &'static str }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Notified {
-    target: String,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
-    route: &'static str,
-    method: &'static str,
-    status: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Timed {
-    route: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Version {
-    version: &'static str,
-}
 
 /// All that is counted and measured in one process.
 #[derive(Debug)]
@@ -552,54 +503,6 @@ impl Metrics {
     }
 }
 
-fn of(environment: &str) -> Of {
-    Of {
-        environment: environment.to_owned(),
-    }
-}
-
-fn ended(environment: &str, outcome: &'static str) -> Ended {
-    Ended {
-        environment: environment.to_owned(),
-        outcome,
-    }
-}
-
-fn undone(environment: &str, cause: Option<Asker>) -> Undone {
-    Undone {
-        environment: environment.to_owned(),
-        cause: cause.map_or("unknown", Asker::as_str),
-    }
-}
-
-fn watched(environment: &str, found: Health) -> Watched {
-    Watched {
-        environment: environment.to_owned(),
-        found: found.as_str(),
-    }
-}
-
-fn repeated(environment: &str, reason: Class) -> Repeated {
-    Repeated {
-        environment: environment.to_owned(),
-        reason: reason.as_str(),
-    }
-}
-
-fn removed(environment: &str, what: Waste) -> Removed {
-    Removed {
-        environment: environment.to_owned(),
-        what: what.as_str(),
-    }
-}
-
-fn told(target: &str, delivery: Delivery) -> Notified {
-    Notified {
-        target: target.to_owned(),
-        outcome: delivery.as_str(),
-    }
-}
-
 fn whole(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -608,5 +511,7 @@ fn whole(count: usize) -> i64 {
 mod family;
 /// Values of labels.
 mod labels;
+/// Sets of labels.
+mod sets;
 #[cfg(test)]
 mod tests;

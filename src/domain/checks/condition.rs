@@ -93,7 +93,7 @@ impl FromStr for Condition {
             .into_iter()
             .find_map(|one| Some((one, trimmed.strip_prefix(one.as_str())?)))
             .ok_or_else(|| not("it begins with none of <, <=, >, >=, == and !="))?;
-        let operand: Value = serde_json::from_str(rest.trim()).map_err(|_| {
+        let operand: Value = serde_json::from_slice(rest.trim().as_bytes()).map_err(|_| {
             not("what follows is no number, no text in double quotes, not true and not false")
         })?;
         let operand = match operand {

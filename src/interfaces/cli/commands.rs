@@ -8,7 +8,9 @@ use super::arguments::{
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
+use crate::adapters::store::{Lead, Store};
 use crate::domain::lifecycle::verb::Verb;
+use crate::domain::records::deployment::Deployment;
 use crate::inputs::settings::{Log, Override, Settings};
 use crate::operations::release::{self, Release, ReleaseError, Wanted};
 use serde_json::{Value, json};
@@ -42,6 +44,16 @@ mod step;
 
 /// What the daemon logs when the configuration does not say.
 const DAEMON_LEVEL: &str = "cutover=info,warn";
+
+/// The lead of an environment, which whoever acts on it holds.
+async fn lead(release: &Release, store: &Store) -> Result<Lead, ReleaseError> {
+    Ok(store.lead(&release.environment).await?)
+}
+
+/// The deployment under way.
+async fn active(release: &Release, store: &Store) -> Result<Option<Deployment>, ReleaseError> {
+    Ok(store.active(&release.environment).await?)
+}
 
 /// The commands over real files, a real journal and a real server.
 #[derive(Debug)]

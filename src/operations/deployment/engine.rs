@@ -381,7 +381,7 @@ impl<'a> Engine<'a> {
             }
             State::Soaking => {
                 after_swap::finish(context, deployment, Serving::Green).await?;
-                project_sinks::make(context, deployment).await?;
+                project_sinks::follow(context, deployment, Serving::Green).await?;
                 baseline::publish(context, deployment).await?;
                 hold::after_swap(context, deployment).await?;
                 self.soak(until).await
@@ -399,7 +399,7 @@ impl<'a> Engine<'a> {
                     return Ok(Event::RollbackPutOff { reason });
                 }
                 after_swap::finish(context, deployment, Serving::Blue).await?;
-                project_sinks::restore(context, deployment).await?;
+                project_sinks::follow(context, deployment, Serving::Blue).await?;
                 baseline::publish_back(context, deployment).await?;
                 hold::after_swap_back(context, deployment).await?;
                 takedown::drop_side(context, deployment, Goes::Green).await?;

@@ -4,7 +4,7 @@
 //! drops what was made before the old side serves again, and makes what was dropped as it was, from the definition
 //! that the plan has.
 
-use super::after_swap::altered;
+use super::after_swap::{Serving, altered};
 use super::sink_health::{self, Watched, said};
 use crate::adapters::materialize::catalog::About;
 use crate::adapters::materialize::ddl::{self, Target};
@@ -66,19 +66,33 @@ impl Lacking {
     }
 }
 
-/// Makes and changes them, and waits until they run. May run twice.
+/// Makes and changes them, or makes them what they were, as the side that serves wants it, and waits until they run.
+/// May run twice.
 ///
 /// # Errors
 /// [`DeploymentError::Stuck`] names what could not be made or does not run; the server's and the journal's.
-pub(super) async fn make(
+pub(super) async fn follow(
     context: &Context<'_>,
     deployment: &Deployment,
+    serving: Serving,
 ) -> Result<(), DeploymentError> {
     let changes = &deployment.plan.outside.sinks;
-    if changes.is_empty() {
+    let (key, is_concerned, serves) = match serving {
+        Serving::Green => (
+            key::SINKS,
+            !changes.is_empty(),
+            "production serves and the old side is kept",
+        ),
+        Serving::Blue => (
+            key::SINKS_BACK,
+            changes.iter().any(|sink| sink.was.is_some()),
+            "the old side serves again and the new side is kept",
+        ),
+    };
+    if !is_concerned {
         return Ok(());
     }
-    let effect = context.begin(deployment, key::SINKS, changes).await?;
+    let effect = context.begin(deployment, key, changes).await?;
     if effect.result.is_some() {
         return Ok(());
     }
@@ -86,22 +100,34 @@ pub(super) async fn make(
     let (mut lacking, mut watched) = (Lacking::default(), Vec::new());
     for (number, sink) in changes.iter().enumerate() {
         context.interrupted(deployment)?;
-        match sink.change {
-            SinkFate::Repointed => {
-                let to = &sink.becomes.reads;
-                let lacks = repoint(context, deployment, sink, to, until, &mut watched).await?;
-                lacking.not_repointed.extend(lacks);
+        match (sink.change, serving) {
+            (SinkFate::Repointed, _) => {
+                let before = sink.was.as_ref().map(|was| &was.definition.reads);
+                let to = match serving {
+                    Serving::Green => Some(&sink.becomes.reads),
+                    Serving::Blue => before,
+                };
+                if let Some(to) = to {
+                    let lacks = repoint(context, deployment, sink, to, until, &mut watched).await?;
+                    lacking.not_repointed.extend(lacks);
+                }
             }
-            SinkFate::Created | SinkFate::Recreated => {
+            (SinkFate::Created | SinkFate::Recreated, Serving::Green) => {
                 let made = made_new(context, deployment, (number, sink), &mut watched).await;
+                lacking.take(sink, made)?;
+            }
+            // It went before the swap back.
+            (SinkFate::Created, Serving::Blue) => {}
+            (SinkFate::Recreated, Serving::Blue) => {
+                let made = made_as_it_was(context, deployment, (number, sink), &mut watched).await;
                 lacking.take(sink, made)?;
             }
         }
     }
     let late = sink_health::run_again(context, deployment, watched).await?;
     lacking.not_made.extend(late);
-    lacking.or_stuck("production serves and the old side is kept")?;
-    context.finish(deployment, key::SINKS, &true).await
+    lacking.or_stuck(serves)?;
+    context.finish(deployment, key, &true).await
 }
 
 /// Drops what was made, before the old side serves again.
@@ -124,48 +150,6 @@ pub(super) async fn unmake(
         }
     }
     Ok(())
-}
-
-/// Makes the sinks what they were, after the old side serves again, and waits until they run. May run twice.
-///
-/// # Errors
-/// As of [`make`].
-pub(super) async fn restore(
-    context: &Context<'_>,
-    deployment: &Deployment,
-) -> Result<(), DeploymentError> {
-    let changes = &deployment.plan.outside.sinks;
-    if changes.iter().all(|sink| sink.was.is_none()) {
-        return Ok(());
-    }
-    let effect = context.begin(deployment, key::SINKS_BACK, changes).await?;
-    if effect.result.is_some() {
-        return Ok(());
-    }
-    let until = Instant::now() + context.settings.sinks.alter_timeout.0;
-    let (mut lacking, mut watched) = (Lacking::default(), Vec::new());
-    for (number, sink) in changes.iter().enumerate() {
-        context.interrupted(deployment)?;
-        let Some(was) = &sink.was else {
-            continue;
-        };
-        match sink.change {
-            SinkFate::Created => {}
-            SinkFate::Repointed => {
-                let to = &was.definition.reads;
-                let lacks = repoint(context, deployment, sink, to, until, &mut watched).await?;
-                lacking.not_repointed.extend(lacks);
-            }
-            SinkFate::Recreated => {
-                let made = made_as_it_was(context, deployment, (number, sink), &mut watched).await;
-                lacking.take(sink, made)?;
-            }
-        }
-    }
-    let late = sink_health::run_again(context, deployment, watched).await?;
-    lacking.not_made.extend(late);
-    lacking.or_stuck("the old side serves again and the new side is kept")?;
-    context.finish(deployment, key::SINKS_BACK, &true).await
 }
 
 /// The key of the effect that makes a sink, and the secret name under which that happens.
@@ -195,7 +179,7 @@ async fn made_new(
     let comment = before.and_then(|was| was.definition.comment.as_deref());
     let comment = sink.becomes.comment.as_deref().or(comment);
     let owner = before.map(|was| was.owner.as_str());
-    dress(context, deployment, sink, owner, comment).await
+    owner_and_comment(context, deployment, sink, owner, comment).await
 }
 
 /// Makes a sink as it was, if this release dropped it.
@@ -222,7 +206,7 @@ async fn made_as_it_was(
     let id = made(context, deployment, sink, &was.definition, name).await?;
     watched.push((id, sink.place.to_string()));
     let comment = was.definition.comment.as_deref();
-    dress(context, deployment, sink, Some(&was.owner), comment).await
+    owner_and_comment(context, deployment, sink, Some(&was.owner), comment).await
 }
 
 async fn made(
@@ -247,7 +231,7 @@ async fn made(
 }
 
 /// Gives a sink its owner and its comment.
-async fn dress(
+async fn owner_and_comment(
     context: &Context<'_>,
     deployment: &Deployment,
     sink: &SinkChange,

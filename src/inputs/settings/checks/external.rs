@@ -253,11 +253,13 @@ fn http(check: &Http) -> Vec<CheckFault> {
         )),
         (Some(body), Method::Post) => match rendered(".body", body, Encoding::Json, LONGEST_TEXT) {
             Err(found) => faults.push(found),
-            Ok(text) if serde_json::from_str::<Value>(&text).is_err() => faults.push(fault(
-                ".body",
-                "this is no JSON",
-                "write it like '{\"deployment\": \"{{ deployment }}\"}'",
-            )),
+            Ok(text) if serde_json::from_slice::<Value>(text.as_bytes()).is_err() => {
+                faults.push(fault(
+                    ".body",
+                    "this is no JSON",
+                    "write it like '{\"deployment\": \"{{ deployment }}\"}'",
+                ))
+            }
             Ok(_) => {}
         },
     }

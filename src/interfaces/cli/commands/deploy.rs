@@ -1,7 +1,7 @@
 //! `plan` and `deploy`.
 
 use super::step::{With, carry_out, outcome};
-use super::{Commands, leader, overriding, success, waits};
+use super::{Commands, active, lead, leader, overriding, success, waits};
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::Store;
 use crate::domain::checks::{Check, Moment};
@@ -86,10 +86,7 @@ pub(super) async fn deploy(
     waits(arguments.no_wait)?;
     let release = commands.fetched(&arguments.target, flags, stop).await?;
     let store = release.store().await?;
-    let lead = store
-        .lead(&release.environment)
-        .await
-        .map_err(ReleaseError::from)?;
+    let lead = lead(&release, &store).await?;
     let active = active(&release, &store).await?;
     if let Some(active) = &active {
         release.is_planned_here(&active.id, &active.plan)?;
@@ -316,11 +313,6 @@ fn scoped(scope: &Scope) -> Vec<Override> {
     let text = scope.diff_text.map(|shown| json!(shown.is_on()));
     let text = text.map(|text| overriding("--diff-text", "diff_text", text));
     strategy.into_iter().chain(text).collect()
-}
-
-/// The deployment under way.
-async fn active(release: &Release, store: &Store) -> Result<Option<Deployment>, ReleaseError> {
-    Ok(store.active(&release.environment).await?)
 }
 
 /// The earlier release to which it goes back, where one is named.

@@ -1,6 +1,6 @@
 //! `diff`: compares both sides of the deployment under way, or tells what is on record of it.
 
-use super::{Commands, leader};
+use super::{Commands, active, lead, leader};
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::Store;
 use crate::domain::diff::Mode;
@@ -34,14 +34,8 @@ pub(super) async fn diff(
     }
     let release = commands.reopened(&arguments.target).await?;
     let store = release.store().await?;
-    let lead = store
-        .lead(&release.environment)
-        .await
-        .map_err(ReleaseError::from)?;
-    let active = store
-        .active(&release.environment)
-        .await
-        .map_err(ReleaseError::from)?;
+    let lead = lead(&release, &store).await?;
+    let active = active(&release, &store).await?;
     let Some(deployment) = active else {
         return Err(DeploymentError::NoDeployment(release.environment.clone()).into());
     };

@@ -1,6 +1,6 @@
 //! `gc`: one round of clearing up by hand.
 
-use super::{Commands, leader, success};
+use super::{Commands, lead, leader, success};
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::{Lead, Store};
 use crate::domain::progress::Reporter;
@@ -23,10 +23,7 @@ pub(super) async fn gc(
     leader::none(commands, &arguments.target).await?;
     let release = commands.open(&arguments.target, Vec::new())?;
     let store = release.store().await?;
-    let lead = store
-        .lead(&release.environment)
-        .await
-        .map_err(ReleaseError::from)?;
+    let lead = lead(&release, &store).await?;
     if !arguments.dry_run {
         drop_kept(&release, &store, &lead, output, stop).await?;
     }

@@ -1,6 +1,6 @@
 //! `promote`, `rollback`, `abort`, `resume` and `cleanup`: they act on the deployment under way.
 
-use super::{Commands, leader, success, waits};
+use super::{Commands, active, lead, leader, success, waits};
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::{Lead, Store};
 use crate::domain::lifecycle::state::Asker;
@@ -29,14 +29,8 @@ pub(super) async fn run(
     waits(arguments.no_wait)?;
     let release = commands.reopened(&arguments.target).await?;
     let store = release.store().await?;
-    let lead = store
-        .lead(&release.environment)
-        .await
-        .map_err(ReleaseError::from)?;
-    let active = store
-        .active(&release.environment)
-        .await
-        .map_err(ReleaseError::from)?;
+    let lead = lead(&release, &store).await?;
+    let active = active(&release, &store).await?;
     let Some(deployment) = active else {
         return nothing_active(verb, &release, &store, output).await;
     };
