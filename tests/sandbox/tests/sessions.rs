@@ -291,6 +291,39 @@ async fn passwords_versions_timeouts_and_temporary_views() {
     sandbox.stop().await;
 }
 
+/// A query over views that read each other in many levels is planned without looking into them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_description_costs_the_same_whatever_lies_below() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let client = connect(&sandbox.url()).await;
+    all(
+        &client,
+        &["CREATE TEMPORARY VIEW v0 AS SELECT 1 AS x, 2.5::numeric(10,2) AS y WHERE false"],
+    )
+    .await;
+    for level in 1..=12 {
+        let below = level - 1;
+        let reads: Vec<String> = (0..8).map(|at| format!("v{below} r{at}")).collect();
+        let view = format!(
+            "CREATE TEMPORARY VIEW v{level} AS SELECT r0.x, r1.y FROM {}",
+            reads.join(", ")
+        );
+        all(&client, &[&view]).await;
+    }
+    let describing = client.prepare("SELECT x AS a, y, v12.x FROM v12");
+    let described = tokio::time::timeout(Duration::from_secs(60), describing);
+    let described = described.await.expect("not by what lies below").unwrap();
+    let columns = described.columns().iter();
+    let columns: Vec<_> = columns.map(|it| (it.name(), it.type_().name())).collect();
+    assert_eq!(columns, [("a", "int4"), ("y", "numeric"), ("x", "int4")]);
+    // What is carried out reads the views themselves.
+    all(&client, &["CREATE TEMPORARY VIEW one AS SELECT 7 AS x"]).await;
+    let one = client.prepare("SELECT x FROM one").await.unwrap();
+    let rows = client.query(&one, &[]).await.unwrap();
+    assert_eq!(rows[0].get::<_, i32>(0), 7);
+    sandbox.stop().await;
+}
+
 /// Four readers compare two views of a pair of schemas while both schemas are swapped 200 times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_never_see_half_a_swap() {

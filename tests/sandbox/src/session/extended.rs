@@ -8,8 +8,10 @@ use super::execute::{self, Afterwards, Answer};
 use super::query::backend_text;
 use super::transaction::aborted;
 use super::{Session, Stop};
+use crate::catalog::Catalog;
 use crate::failure::SqlError;
 use crate::lexer;
+use crate::rewrite::{Rewritten, USER_SCHEMA};
 use crate::statement::{self, Statement};
 use crate::wire::{Fields, Frame, Writer, put_text};
 
@@ -22,8 +24,26 @@ pub(super) struct Prepared {
     /// None for an empty query.
     statement: Option<Statement>,
     parameter_types: Vec<u32>,
-    /// Name in the backend, resolved text, and the catalog version it was resolved at.
-    backend: Option<(String, String, u64)>,
+    /// Name in the backend, and the text that is prepared there.
+    backend: Option<(String, String)>,
+}
+
+/// The text with the row types of temporary views in the place of the views, which have the same columns.
+///
+/// Materialize plans a query over a view without looking into the view. PostgreSQL looks into each, and into those
+/// that it reads, as soon as the query is parsed; of views that many others read, level over level, it makes more
+/// than there is memory for. What is executed is prepared at Bind, with the views.
+fn shapes_of_temporary_views(catalog: &Catalog, query: &Rewritten) -> String {
+    let read = query.objects.iter();
+    let read = read.filter_map(|id| catalog.objects.get(id));
+    let views = read.filter(|object| object.session.is_some() && object.body.is_some());
+    views.fold(query.sql.clone(), |sql, view| {
+        let name = format!("\"{USER_SCHEMA}\".\"{}\"", view.relation);
+        sql.replace(
+            &format!("{name} AS "),
+            &format!("(SELECT (NULL::{name}).*) AS "),
+        )
+    })
 }
 
 /// A bound portal.
@@ -153,10 +173,8 @@ impl Session {
         {
             let (catalog, rewritten) = self.resolve(query)?;
             self.settle().await?;
-            prepared.backend = Some(
-                self.prepare(rewritten.sql, &prepared.parameter_types, catalog.version)
-                    .await?,
-            );
+            let sql = shapes_of_temporary_views(&catalog, &rewritten);
+            prepared.backend = Some(self.prepare(sql, &prepared.parameter_types).await?);
         }
         self.prepared.insert(name, Arc::new(prepared));
         self.client.out.message(b'1', |_| {});
@@ -164,12 +182,7 @@ impl Session {
     }
 
     /// Prepares resolved text under a name of its own.
-    async fn prepare(
-        &mut self,
-        sql: String,
-        types: &[u32],
-        version: u64,
-    ) -> Result<(String, String, u64), Stop> {
+    async fn prepare(&mut self, sql: String, types: &[u32]) -> Result<(String, String), Stop> {
         self.next_statement += 1;
         let name = format!("s{}", self.next_statement);
         let mut out = Writer::default();
@@ -187,7 +200,7 @@ impl Session {
         self.relay(b"1").await?;
         // ParseComplete is the front's to send.
         self.client.out.buffer.truncate(kept);
-        Ok((name, sql, version))
+        Ok((name, sql))
     }
 
     async fn converse(&mut self, out: &Writer) -> Result<(), Stop> {
@@ -216,12 +229,9 @@ impl Session {
                 .await?;
         }
         let mut target = prepared.backend.clone();
-        if target
-            .as_ref()
-            .is_none_or(|(_, sql, version)| *version != catalog.version && *sql != rewritten.sql)
-        {
+        if target.as_ref().is_none_or(|(_, sql)| *sql != rewritten.sql) {
             let renewed = self
-                .prepare(rewritten.sql, &prepared.parameter_types, catalog.version)
+                .prepare(rewritten.sql, &prepared.parameter_types)
                 .await?;
             target = Some(renewed.clone());
             let copy = Prepared {
@@ -233,7 +243,7 @@ impl Session {
             };
             self.prepared.insert(name.to_owned(), Arc::new(copy));
         }
-        let backend_name = target.map(|(name, _, _)| name).unwrap_or_default();
+        let backend_name = target.map(|(name, _)| name).unwrap_or_default();
         let mut out = Writer::default();
         out.message(b'B', |b| {
             put_text(b, &portal);
@@ -279,7 +289,7 @@ impl Session {
             return Ok(());
         }
         let target = match (&prepared.backend, kind) {
-            (Some((name, _, _)), b'S') => name.clone(),
+            (Some((name, _)), b'S') => name.clone(),
             _ => name.to_owned(),
         };
         let mut out = Writer::default();
