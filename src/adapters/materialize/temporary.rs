@@ -37,38 +37,59 @@ pub fn view(name: &str, query: &str) -> Statement {
     )
 }
 
-/// Makes a temporary view of several queries.
+/// Makes a temporary view of several queries, each of which may read those before it by their [`member_name`].
 #[must_use]
 pub fn view_of_several(name: &str, members: &[Member<'_>]) -> Statement {
-    let (mut queries, mut names) = (Vec::new(), Vec::new());
-    for member in members {
-        let columns: Vec<String> = (0..member.columns)
-            .map(|at| Ident(&numbered(member.number, at)).to_string())
-            .collect();
-        let name = format!("cutover_node_{}", member.number);
-        let name = Ident(&name).to_string();
-        queries.push(format!(
-            "{name} ({}) AS (\n{}\n)",
-            columns.join(", "),
-            member.query
-        ));
-        names.push(name);
-    }
+    let names = members.iter().map(|member| member_name(member.number));
+    let names: Vec<String> = names.map(|name| Ident(&name).to_string()).collect();
     Statement::new(
         LABEL,
         format!(
-            "CREATE TEMPORARY VIEW {} AS WITH {} SELECT * FROM {}",
+            "CREATE TEMPORARY VIEW {} AS {} SELECT * FROM {}",
             Ident(name),
-            queries.join(", "),
+            with(members),
             names.join(", ")
         ),
     )
 }
 
-/// A query that reads others which share views: each is there under a name of its own. `read` has, for each, that
-/// name, the view, its number there, and the names of its columns.
+/// What one of several queries of a view is called within that view.
 #[must_use]
-pub fn reading(read: &[(String, &str, usize, &[String])], query: &str) -> String {
+pub fn member_name(number: usize) -> String {
+    format!("cutover_node_{number}")
+}
+
+/// A query that reads some of several queries of a view which is not there yet.
+#[must_use]
+pub fn query_with_members(members: &[Member<'_>], query: &str) -> String {
+    if members.is_empty() {
+        return query.to_owned();
+    }
+    format!(
+        "{} SELECT * FROM (\n{query}\n) AS cutover_query",
+        with(members)
+    )
+}
+
+fn with(members: &[Member<'_>]) -> String {
+    let queries = members.iter().map(|member| {
+        let columns = (0..member.columns).map(|at| Ident(&numbered(member.number, at)).to_string());
+        let columns: Vec<String> = columns.collect();
+        let name = member_name(member.number);
+        format!(
+            "{} ({}) AS (\n{}\n)",
+            Ident(&name),
+            columns.join(", "),
+            member.query
+        )
+    });
+    format!("WITH {}", queries.collect::<Vec<_>>().join(", "))
+}
+
+/// A query that reads others which share views: each is there under a name of its own. `read` has, for each, that
+/// name, the view (or [`member_name`] of a query of the same view), its number there, and the names of its columns.
+#[must_use]
+pub fn reading(read: &[(String, String, usize, &[String])], query: &str) -> String {
     if read.is_empty() {
         return query.to_owned();
     }
@@ -228,7 +249,7 @@ pub(super) fn every_question() -> Vec<Question> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Member, reading, view, view_of_several, without_nulls};
+    use super::{Member, query_with_members, reading, view, view_of_several, without_nulls};
 
     #[test]
     fn several_queries_share_a_view_by_numbers() {
@@ -257,12 +278,22 @@ mod tests {
     #[test]
     fn a_reader_takes_them_under_their_names() {
         let columns = ["id".to_owned(), "o\"dd".to_owned()];
-        let read = [("in_3".to_owned(), "v", 3, &columns[..])];
+        let read = [("in_3".to_owned(), "v".to_owned(), 3, &columns[..])];
         assert_eq!(
             reading(&read, "select id from in_3"),
             "WITH \"in_3\" AS (SELECT \"3.0\" AS \"id\", \"3.1\" AS \"o\"\"dd\" FROM \"v\") SELECT * FROM (\nselect id from in_3\n) AS cutover_query"
         );
         assert_eq!(reading(&[], "select 1"), "select 1");
+        let below = Member {
+            number: 3,
+            columns: 1,
+            query: "select 1",
+        };
+        assert_eq!(
+            query_with_members(&[below], "select x"),
+            "WITH \"cutover_node_3\" (\"3.0\") AS (\nselect 1\n) SELECT * FROM (\nselect x\n) AS cutover_query"
+        );
+        assert_eq!(query_with_members(&[], "select x"), "select x");
         assert_eq!(
             without_nulls("select 1 as a", &["a"]),
             "SELECT * FROM (\nselect 1 as a\n) AS cutover_query WHERE \"a\" IS NOT NULL"
