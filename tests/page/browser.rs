@@ -4,6 +4,7 @@ use cutover::foundation::tls;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,9 +25,9 @@ pub struct Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // ChromeDriver ends its browser when it is asked to end.
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.driver.id()).expect("an id"));
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        // ChromeDriver does not end its browser when it is ended.
+        let group = nix::unistd::Pid::from_raw(i32::try_from(self.driver.id()).expect("an id"));
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
         let _ = self.driver.wait();
     }
 }
@@ -55,6 +56,7 @@ impl Browser {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .expect("chromedriver");
         let said = BufReader::new(driver.stdout.take().expect("its output"));

@@ -10,6 +10,7 @@ mod checks;
 mod collect;
 mod columns;
 mod diff;
+mod endpoint_requests;
 mod endpoints;
 mod failures;
 mod hydration;

@@ -98,7 +98,10 @@ pub async fn kept(store: &Store, deployment: &Deployment) -> Result<Option<Kept>
         None => None,
     };
     // The event is what led to this state.
-    let until = until.unwrap_or(deployment.updated_at);
+    let until = until.ok_or_else(|| StoreError::Corrupt {
+        place: store.place(),
+        found: format!("{} is kept, and no event says until when", deployment.id),
+    })?;
     Ok(Some(Kept::of(
         &deployment.plan,
         failed.unwrap_or_default(),

@@ -36,7 +36,7 @@ pub(in crate::operations::deployment) async fn about_promotion(
 /// Says that a person must decide.
 pub(in crate::operations::deployment) fn told(context: &Context<'_>, why: &str, how: &str) {
     let reporter = &context.reporter;
-    reporter.warning(format!("{}; {how}", why.replacen('a', "A", 1)));
+    reporter.warning(format!("{why}; {how}"));
     reporter.send(Progress::Decision {
         asked: Some(why.to_owned()),
     });
