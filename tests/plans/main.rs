@@ -14,6 +14,7 @@ mod listing;
 mod names;
 mod overlaps;
 mod plan_output;
+mod reference;
 mod refusals;
 mod slim;
 #[path = "../support/mod.rs"]
