@@ -4,11 +4,16 @@ import posixpath
 import re
 from pathlib import Path
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parent.parent
 # Below this folder of the site lie the files of the repository that pages link to.
 SHELF = "repository"
+# What a search finds last: pages for whoever changes Cutover.
+BEHIND = ("adr/", "architecture.md", "benchmarks.md", "questions.md", f"{SHELF}/")
+# What a browser would load from another place by itself.
+FOREIGN = re.compile(r"<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
 LINK = re.compile(r"(?<!\!)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s:#]+)(?P<anchor>#[^)\s]*)?\)")
 CODE = re.compile(r"^(?:    |\t)|^\s*(```|~~~)")
 
@@ -30,6 +35,8 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, **_):
     """Lets links lead to where their files are on the site. A folder has no page: its name stays as text."""
+    if page.file.src_uri.startswith(BEHIND):
+        page.meta["search"] = {"boost": 0.1}
     place = in_repository(page.file.src_uri)
 
     def led(link):
@@ -42,6 +49,13 @@ def on_page_markdown(markdown, page, **_):
         return f"[{link['text']}]({to}{link['anchor'] or ''})"
 
     return "\n".join(line if CODE.match(line) else LINK.sub(led, line) for line in markdown.split("\n"))
+
+
+def on_post_page(output, page, **_):
+    foreign = FOREIGN.search(output)
+    if foreign:
+        raise PluginError(f"{page.file.src_uri} would load something from another place: {foreign[0]}")
+    return output
 
 
 def targets(markdown, place):
