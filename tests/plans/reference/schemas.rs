@@ -80,7 +80,7 @@ fn kind(schema: &Value) -> String {
             let words: Vec<_> = words.iter().map(|it| of_one(text(it))).collect();
             words.join(" or ")
         }
-        _ => "anything".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "anything".to_owned(),
     }
 }
 
@@ -161,7 +161,7 @@ pub(super) fn api() -> String {
         let parts = [text(&route["summary"]), text(&route["description"])];
         let parts = parts.iter().filter(|it| !it.is_empty());
         let parts: Vec<_> = parts
-            .map(|it| cell(it).trim_end_matches('.').to_owned())
+            .map(|it| cell(it.strip_suffix('.').unwrap_or(it)))
             .collect();
         write!(page, "{}.\n\n", parts.join(". ")).expect("a page");
         let given = route["parameters"].as_array().into_iter().flatten();
