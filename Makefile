@@ -11,6 +11,7 @@ STAMP  := $(VENV)/.pinned
 S3     := .venv-s3
 DIST   := .venv-dist
 PAGE   := .venv-page
+DOCS   := .venv-docs
 
 .PHONY: help build release demo serve ci-demo test parity outcomes lint deny bench diff-bench matrix soak ci-soak ci-matrix deploy-check venv s3 postgres browser clean
 
@@ -110,6 +111,21 @@ ci-soak: venv postgres ## 50 pull requests, ten at a time, that are pushed to, k
 ci-matrix: venv postgres ## Kill builds of a pull request at every statement and journal write
 	CUTOVER_TEST_CI_MATRIX=full $(CARGO) test --locked -p cutover --test ci kills -- --nocapture --test-threads 2 </dev/null
 
+# What of the site is read off the program is in docs/reference; a test complains where it is not true any more.
+.PHONY: docs reference
+docs: $(DOCS)/.pinned ## Make the site from docs/, in target/site; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --clean
+	@echo 'docs: target/site/index.html'
+
+reference: ## Write the pages of docs/reference that are read off the program anew
+	CUTOVER_WRITE_REFERENCE=1 $(CARGO) test --locked -p cutover --test plans reference::
+
+$(DOCS)/.pinned: docs/requirements.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+	    --requirement docs/requirements.txt
+	@touch $@
+
 deploy-check: ## Check the files of deploy/ with the tools that are installed
 	@.ci/deploy-check
 
@@ -144,4 +160,4 @@ postgres: ## Make sure that the PostgreSQL server programs are present
 
 clean: ## Remove what was built, .venv and the others
 	$(CARGO) clean
-	rm -rf $(VENV) $(S3) $(DIST) $(PAGE)
+	rm -rf $(VENV) $(S3) $(DIST) $(PAGE) $(DOCS)

@@ -13,9 +13,12 @@ mod indexes;
 mod listing;
 mod names;
 mod overlaps;
+mod pages;
 mod plan_output;
+mod reference;
 mod refusals;
 mod slim;
+mod start;
 #[path = "../support/mod.rs"]
 mod support;
 mod warm_dbt;
