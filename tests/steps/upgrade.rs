@@ -1,6 +1,7 @@
 //! What a version of an earlier time left in the middle of a deployment: the present one goes on with it. How it
 //! was made is told in `tests/upgrade/README.md`.
 
+use crate::support::postgres::JournalServer;
 use crate::support::{Needs, World};
 use rusqlite::Connection;
 use serde_json::Value;
@@ -19,6 +20,8 @@ struct Earlier {
     world: World,
     /// The deployment under way.
     id: String,
+    /// The server of the journal, where it is not a file.
+    _journal: Option<JournalServer>,
 }
 
 fn folder() -> PathBuf {
@@ -32,16 +35,8 @@ fn read(path: &Path) -> String {
 impl Earlier {
     /// The server, the journal, the artifacts and the project as they were at that moment.
     async fn at(moment: &str) -> Option<Self> {
-        let world = World::start(Needs::Sandbox).await?;
-        world.project.without_tests();
-        world.project.set_release(2);
-        let recorded = folder().join(moment);
-        let statements: Vec<String> =
-            serde_json::from_str(&read(&recorded.join("statements.json"))).expect("statements");
-        for statement in &statements {
-            world.sql.run(statement).await;
-        }
-        let ids = ids(&world, &recorded.join("names.json")).await;
+        let world = world().await?;
+        let (journal, ids) = recorded(&world, moment).await;
         let own = world.project.path().join(".cutover");
         for (place, text) in artifacts() {
             let is_later = place.ends_with("00000000000000000002.json") && moment == "ready";
@@ -49,17 +44,37 @@ impl Earlier {
                 write(&own.join("artifacts").join(place), &replaced(&text, &ids));
             }
         }
-        let journal = replaced(&read(&recorded.join("journal.sql")), &ids);
         let connection = Connection::open(own.join("cutover.db")).expect("a file");
         connection.execute_batch(&journal).expect("a journal");
-        let under_way = "SELECT id FROM deployments WHERE active = 1";
-        let id = connection.query_row(under_way, [], |row| row.get(0));
+        let id = connection.query_row(UNDER_WAY, [], |row| row.get(0));
         let id: String = id.expect("a deployment under way");
         // The folder of its run, as far as a release goes on with it.
         let manifest = format!("artifacts/shop/prod/deployments/{id}/manifest.json");
         let parsed = format!("runs/{id}/parse/target/manifest.json");
         write(&own.join(parsed), &read(&own.join(manifest)));
-        Some(Self { world, id })
+        Some(Self {
+            world,
+            id,
+            _journal: None,
+        })
+    }
+
+    /// The server and the journal as they were in the soak, the journal in PostgreSQL.
+    async fn in_postgres() -> Option<Self> {
+        let mut world = world().await?;
+        let server = JournalServer::of(&mut world);
+        let (journal, _) = recorded(&world, "postgres").await;
+        let client = server.connect().await;
+        client.batch_execute(&journal).await.expect("a journal");
+        let under_way = UNDER_WAY.replace("deployments", "cutover.deployments");
+        let under_way = under_way.replace("= 1", "");
+        let row = client.query_one(&under_way, &[]).await;
+        let id = row.expect("a deployment under way").get(0);
+        Some(Self {
+            world,
+            id,
+            _journal: Some(server),
+        })
     }
 
     async fn document(&self, arguments: &[&str]) -> Value {
@@ -90,8 +105,30 @@ impl Earlier {
         }
         let told = self.world.cutover_text(&["status"]).await.exits(0);
         told.says(&state.replace('_', " "));
-        self.world.cutover(&["baseline", "show"]).await.exits(0);
     }
+}
+
+const UNDER_WAY: &str = "SELECT id FROM deployments WHERE active = 1";
+
+/// The project as it was released last.
+async fn world() -> Option<World> {
+    let world = World::start(Needs::Sandbox).await?;
+    world.project.without_tests();
+    world.project.set_release(2);
+    Some(world)
+}
+
+/// Makes the server what it was, and gives the journal with what has which id now.
+async fn recorded(world: &World, moment: &str) -> (String, BTreeMap<String, String>) {
+    let recorded = folder().join(moment);
+    let statements: Vec<String> =
+        serde_json::from_str(&read(&recorded.join("statements.json"))).expect("statements");
+    for statement in &statements {
+        world.sql.run(statement).await;
+    }
+    let ids = ids(world, &recorded.join("names.json")).await;
+    let journal = read(&recorded.join("journal.sql"));
+    (replaced(&journal, &ids), ids)
 }
 
 /// What an id is called now, by what it was called.
@@ -214,6 +251,19 @@ async fn what_an_earlier_version_swapped_in_is_cleaned_up() {
     let Some(earlier) = Earlier::at("soaking").await else {
         return;
     };
+    let world = &earlier.world;
+    world.cutover(&["cleanup"]).await.exits(0);
+    earlier.is_read("done").await;
+    world.serves(2).await;
+    world.nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_of_an_earlier_version_in_postgresql_is_gone_on_with() {
+    let Some(earlier) = Earlier::in_postgres().await else {
+        return;
+    };
+    earlier.is_read("soaking").await;
     let world = &earlier.world;
     world.cutover(&["cleanup"]).await.exits(0);
     earlier.is_read("done").await;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Makes the fixtures of this folder with a program of an earlier time; README.md says how.
 
-    .venv/bin/python tests/upgrade/make.py --old PROGRAM --sandbox target/debug/mz-sandbox
+    .venv/bin/python tests/upgrade/make.py --old PROGRAM --sandbox target/debug/mz-sandbox \\
+        --postgres /usr/lib/postgresql/15/bin
 """
 
 import argparse
@@ -53,13 +54,48 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--old", required=True, type=Path)
     parser.add_argument("--sandbox", required=True, type=Path)
+    parser.add_argument("--postgres", type=Path, help="folder of PostgreSQL's programs, for a journal there")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         Making(given, Path(folder)).run()
+    if given.postgres:
+        with tempfile.TemporaryDirectory() as folder, Postgres(given.postgres) as postgres:
+            Making(given, Path(folder), postgres).run()
+
+
+class Postgres:
+    """A server for a journal. It does not run as root."""
+
+    def __init__(self, programs):
+        self.programs = programs
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.place = Path(self.folder.name)
+        self.place.chmod(0o777)
+        self.run("initdb", "--pgdata", self.place / "data", "--username", "mz", "--auth", "trust", "--no-sync")
+        options = f"-c listen_addresses= -c unix_socket_directories={self.place} -c fsync=off"
+        self.run("pg_ctl", "--pgdata", self.place / "data", "--wait", "-o", options, "-l", self.place / "log", "start")
+        self.url = f"postgres://mz@{str(self.place).replace('/', '%2F')}/postgres"
+        return self
+
+    def __exit__(self, *_):
+        self.run("pg_ctl", "--pgdata", self.place / "data", "--mode", "immediate", "stop")
+        self.folder.cleanup()
+
+    def run(self, program, *words):
+        other = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+        return subprocess.run([*other, self.programs / program, *words], check=True, text=True, stdout=subprocess.PIPE, cwd="/").stdout
+
+    def dump(self):
+        said = self.run("pg_dump", "--inserts", "--no-owner", "--host", self.place, "--username", "mz", "postgres")
+        # What psql alone understands.
+        return "".join(f"{line}\n" for line in said.splitlines() if not line.startswith("\\"))
 
 
 class Making:
-    def __init__(self, given, folder):
+    def __init__(self, given, folder, postgres=None):
+        self.postgres = postgres
         self.old = given.old.resolve()
         self.sandbox = given.sandbox.resolve()
         self.project = folder / "project"
@@ -103,13 +139,19 @@ class Making:
         self.cutover("deploy", "--full")
         self.set_release(2)
         self.cutover("deploy", "--promotion", "manual", "--cleanup", "manual", "--soak", "0s")
-        self.keep("ready")
+        if self.postgres is None:
+            self.keep("ready")
         self.cutover("promote")
-        self.keep("soaking")
-        self.keep_artifacts()
+        if self.postgres is None:
+            self.keep("soaking")
+            self.keep_artifacts()
+        else:
+            self.keep("postgres")
 
     def journal(self):
-        return sqlite3.connect(self.project / ".cutover/cutover.db")
+        if self.postgres is not None:
+            return self.postgres.dump()
+        return "\n".join(sqlite3.connect(self.project / ".cutover/cutover.db").iterdump()) + "\n"
 
     def sql(self, statement):
         with self.connection.cursor() as cursor:
@@ -123,6 +165,8 @@ class Making:
             "LANG": "C.UTF-8",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         }
+        if self.postgres is not None:
+            environment["CUTOVER__STORE__URL"] = self.postgres.url
         subprocess.run([self.old, *arguments], cwd=self.project, env=environment, check=True)
 
     def set_release(self, release):
@@ -133,7 +177,7 @@ class Making:
     def keep(self, moment):
         folder = HERE / moment
         folder.mkdir(exist_ok=True)
-        (folder / "journal.sql").write_text("\n".join(self.journal().iterdump()) + "\n")
+        (folder / "journal.sql").write_text(self.journal())
         statements = committed(statement for (statement,) in self.sql(CHANGES))
         (folder / "statements.json").write_text(json.dumps(statements, indent=0) + "\n")
         names = {f"{what} {name}": its_id for what, name, its_id in self.sql(NAMES)}
