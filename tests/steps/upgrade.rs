@@ -1,8 +1,7 @@
 //! What a version of an earlier time left in the middle of a deployment: the present one goes on with it. How it
 //! was made is told in `tests/upgrade/README.md`.
 
-use crate::support::postgres::JournalServer;
-use crate::support::{Needs, World};
+use crate::support::{JournalServer, Needs, World};
 use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -32,6 +32,7 @@ pub use baseline::{BaselineCommand, BaselineExport, BaselineForget, BaselineImpo
 
 const AFTER_HELP: &str = "\
 Examples:
+  cutover init                        work out what is released, once, at the beginning
   cutover plan                        what a release would do; nothing is touched
   cutover deploy                      build aside, wait, test, swap, clean up
   cutover deploy --promotion manual   stop when the candidate is ready ...
@@ -40,7 +41,7 @@ Examples:
   cutover status                      what is live and what happens next
 
 In the folder of a dbt project nothing need be configured: dbt_project.yml and profiles.yml are
-found as dbt finds them, and `cutover init` proposes what is released. Without ENV the environment is called like the dbt target.
+found as dbt finds them. Without ENV the environment is called like the dbt target.
 
 Exit codes:
   0    done (also: nothing to do)

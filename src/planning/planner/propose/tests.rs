@@ -76,7 +76,7 @@ fn what_holds_a_source_or_a_sink_is_left_out_with_what_must_go_with_it() {
         ("marts", "raw")
     );
     assert!(
-        left[1].why[0].contains("model.shop.totals in marts"),
+        left[1].why[0].contains("model.shop.totals (schema marts)"),
         "{left:?}"
     );
     let (names, _) = listed(|world| {

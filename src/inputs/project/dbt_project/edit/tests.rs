@@ -121,7 +121,7 @@ fn lists_that_are_there_keep_their_order_and_comments() {
     name: x
     ");
     edited(text, &wanted(&[], &[]));
-    let flow = "vars: \n  deployment:\n    prod: {clusters: [a], schemas: [b]} # short\n";
+    let flow = "vars:\n  deployment:\n    prod: {clusters: [a], schemas: [b]} # short\n";
     insta::assert_snapshot!(edited(flow, &wanted(&["a"], &["b", "c"])), @r"
     vars:
       deployment:
