@@ -34,7 +34,6 @@ fn names(document: &Value, key: &str) -> Vec<String> {
 async fn what_is_proposed_is_written_only_when_asked_and_planned_then() {
     let Some(world) = world().await else { return };
     let before = world.project.files();
-    world.cutover(&["plan"]).await.exits(2).says("deployment");
     let shown = init(&world, &[]).await;
     assert_eq!(names(&shown, "clusters"), ["shop_compute", "shop_serve"]);
     assert_eq!(
@@ -117,7 +116,7 @@ async fn what_must_not_be_listed_is_left_out_and_what_differs_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_could_not_be_seen_is_said() {
+async fn what_could_not_be_seen_is_said_and_a_person_is_asked() {
     let Some(mut world) = world().await else {
         return;
     };
@@ -140,21 +139,18 @@ async fn what_could_not_be_seen_is_said() {
     );
     assert_eq!(names(&shown, "schemas").len(), 3);
     assert!(shown["server"].is_null());
+    asks_on_a_terminal(&mut world).await;
     // Without either there is nothing to propose from.
     world.project.remove_all("target");
     world
         .cutover(&["init"])
         .await
         .exits(2)
-        .says("dbt__executable");
+        .says("dbt.executable");
 }
 
 /// On a terminal it asks, and only a yes counts.
-#[tokio::test(flavor = "multi_thread")]
-async fn on_a_terminal_it_asks() {
-    let Some(mut world) = world().await else {
-        return;
-    };
+async fn asks_on_a_terminal(world: &mut World) {
     let before = world.project.read("dbt_project.yml");
     for (answer, is_written) in [("n", false), ("", false), ("y", true)] {
         let program = format!(
@@ -170,11 +166,10 @@ async fn on_a_terminal_it_asks() {
         });
         let is_as_before = world.project.read("dbt_project.yml") == before;
         assert_eq!(is_as_before, !is_written, "{answer}");
-        assert_eq!(
-            world.project.path().join("cutover.yaml").exists(),
-            is_written
-        );
+        let configuration = world.project.path().join("cutover.yaml");
+        assert_eq!(configuration.exists(), is_written, "{answer}");
     }
+    world.through.clear();
 }
 
 /// No project, no configuration, no server.
@@ -201,7 +196,7 @@ fn help_and_explanations_need_nothing() {
         (&["help", "deploy"], "Usage: cutover deploy"),
         (&["help", "ci", "build"], "Usage: cutover ci build"),
         (&["help", "releases"], "Releases\n========"),
-        (&["help", "ci"], "Usage: cutover ci <COMMAND>"),
+        (&["help", "ci"], "Usage: cutover ci [OPTIONS] <COMMAND>"),
         (&["help", "ci"], "CI\n=="),
         (&["ci", "help", "build"], "Usage: cutover ci build"),
         (&["explain", "outside-dependent"], "It cannot be allowed."),

@@ -1,47 +1,24 @@
-//! Help that needs no project, no configuration and no server: topics, refusals, completions, man pages.
-//!
-//! The texts are the files of docs/help and docs/refusals.md, in the program.
+//! `help`, `explain`, `completions`, `man`: what needs no project, no configuration and no server.
 
 use super::arguments::Arguments;
 use super::arguments::guide::{Completions, Explain, Help, Man};
 use super::handlers::{Answer, Ending};
 use super::{CommandError, Output};
-use crate::domain::plan::refusal::RefusalName;
 use crate::foundation::escape::visible;
 use crate::foundation::failure::Class;
+use crate::interfaces::guide::{explained, nearest, refusals, topic, topics};
 use crate::interfaces::record::{ExplainedView, GuideView};
 use anyhow::anyhow;
 use clap::CommandFactory;
-
-/// Markdown as lines for a terminal.
-mod plain;
-
-const REFUSALS: &str = include_str!("../../../docs/refusals.md");
-
-/// The topics, in the order in which they are listed: name, text.
-const TOPICS: [(&str, &str); 5] = [
-    ("releases", include_str!("../../../docs/help/releases.md")),
-    ("promotion", include_str!("../../../docs/help/promotion.md")),
-    ("recovery", include_str!("../../../docs/help/recovery.md")),
-    ("ci", include_str!("../../../docs/help/ci.md")),
-    (
-        "configuration",
-        include_str!("../../../docs/help/configuration.md"),
-    ),
-];
-
-/// From how like a word must be to be meant; 1 is the same.
-const LIKE: f64 = 0.7;
 
 /// `cutover help`
 pub(super) fn help(arguments: &Help, output: &Output) -> Answer {
     let words: Vec<&str> = arguments.words.iter().map(String::as_str).collect();
     let of_command = usage(&words);
     let topic = match words.as_slice() {
-        [word] => TOPICS.iter().find(|(name, _)| name == word),
+        [word] => topic(word),
         _ => None,
     };
-    let topic = topic.map(|(_, text)| plain::text(text));
     let text = match (of_command, topic) {
         (Some(usage), Some(topic)) => format!("{topic}\n{usage}"),
         (Some(text), None) | (None, Some(text)) => text,
@@ -73,10 +50,6 @@ fn usage(words: &[&str]) -> Option<String> {
     Some(found.render_long_help().to_string())
 }
 
-fn topics() -> Vec<String> {
-    TOPICS.iter().map(|(name, _)| (*name).to_owned()).collect()
-}
-
 fn no_such(words: &[&str]) -> CommandError {
     let command = Arguments::command();
     let commands = command.get_subcommands().filter(|it| !it.is_hide_set());
@@ -95,7 +68,7 @@ fn no_such(words: &[&str]) -> CommandError {
 
 /// `cutover explain`
 pub(super) fn explain(arguments: &Explain, output: &Output) -> Answer {
-    let names: Vec<String> = sections().map(|(name, _)| name.to_owned()).collect();
+    let names = refusals();
     let Some(asked) = &arguments.name else {
         output.document(&GuideView {
             name: None,
@@ -105,11 +78,11 @@ pub(super) fn explain(arguments: &Explain, output: &Output) -> Answer {
         return Ok(Ending::Success);
     };
     let asked = asked.trim().trim_matches('`').to_ascii_lowercase();
-    if let Some((name, text)) = sections().find(|(name, _)| **name == asked) {
+    if let Some(explained) = explained(&asked) {
         output.document(&ExplainedView {
-            name: name.to_owned(),
-            may_be_allowed: name.parse().is_ok_and(RefusalName::is_allowable),
-            text: plain::text(&format!("# {name}\n{text}")),
+            name: explained.name.to_owned(),
+            may_be_allowed: explained.may_be_allowed,
+            text: explained.text,
         });
         return Ok(Ending::Success);
     }
@@ -119,21 +92,6 @@ pub(super) fn explain(arguments: &Explain, output: &Output) -> Answer {
         None => "`cutover explain` lists the names".to_owned(),
     };
     Err(CommandError::new(Class::Usage, error).with_hint(hint))
-}
-
-/// What is written about each refusal: name, text.
-fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let sections = REFUSALS.split("\n## ").skip(1);
-    sections.filter_map(|section| section.split_once('\n'))
-}
-
-/// The known word that a wrong one is most like.
-fn nearest(asked: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    known
-        .map(|word| (strsim::jaro_winkler(asked, &word), word))
-        .filter(|(like, _)| *like >= LIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, word)| word)
 }
 
 /// `cutover completions`
@@ -165,4 +123,13 @@ pub(super) fn man(arguments: &Man, _: &Output) -> Answer {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::usage;
+
+    #[test]
+    fn commands_have_their_help() {
+        assert!(usage(&["deploy"]).is_some_and(|text| text.contains("cutover deploy")));
+        assert!(usage(&["ci", "build"]).is_some_and(|text| text.contains("cutover ci build")));
+        assert!(usage(&["nothing"]).is_none());
+    }
+}

@@ -18,6 +18,9 @@ use crate::planning::planner::propose::{self, Lists, Scene};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 
+/// What its files are to say.
+pub mod proposed;
+
 /// What was seen, and what is proposed.
 #[derive(Debug)]
 pub struct Survey {

@@ -52,10 +52,7 @@ impl View for InitView {
             line(&format!("note: {note}"));
         }
         for file in &self.files {
-            let _ = write!(text, "\n{}", visible_lines(&file.diff));
-        }
-        if !self.files.is_empty() {
-            text.push('\n');
+            let _ = writeln!(text, "\n{}", visible_lines(&file.diff));
         }
         text
     }

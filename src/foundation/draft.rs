@@ -1,21 +1,18 @@
 //! A file that is written whole or not at all, and only where it is still as it was looked at.
 
-use crate::foundation::failure::Class;
-use crate::interfaces::cli::CommandError;
-use anyhow::{Context, anyhow};
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// A file to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Draft {
+pub struct Draft {
     /// Where.
-    pub(super) path: PathBuf,
+    pub path: PathBuf,
     /// What it said when it was looked at; `None` where there was none.
-    pub(super) before: Option<String>,
+    pub before: Option<String>,
     /// What it is to say.
-    pub(super) after: String,
+    pub after: String,
 }
 
 impl Draft {
@@ -23,41 +20,36 @@ impl Draft {
     ///
     /// # Errors
     /// The system's; a file that somebody changed, or made, meanwhile.
-    pub(super) fn write(&self) -> Result<(), CommandError> {
-        let written = match &self.before {
+    pub fn write(&self) -> io::Result<()> {
+        match &self.before {
             Some(before) => self.replace(before),
             None => self.create(),
-        };
-        written.map_err(|error| {
-            let error = error.context(format!("{} was not written", self.path.display()));
-            CommandError::new(Class::Permanent, error)
-                .with_hint("look at the file and its folder, and run `cutover init` again")
-        })
+        }
     }
 
-    fn replace(&self, before: &str) -> anyhow::Result<()> {
+    fn replace(&self, before: &str) -> io::Result<()> {
         // Where the name is a link, the file behind it is meant.
         let path = self.path.canonicalize()?;
         let permissions = std::fs::metadata(&path)?.permissions();
         let draft = self.draft(&path)?;
-        let replaced = std::fs::set_permissions(&draft, permissions)
-            .map_err(anyhow::Error::from)
-            .and_then(|()| match std::fs::read(&path)? == before.as_bytes() {
-                true => Ok(std::fs::rename(&draft, &path)?),
-                false => Err(anyhow!("somebody changed it meanwhile")),
-            });
+        let replaced = std::fs::set_permissions(&draft, permissions).and_then(|()| {
+            match std::fs::read(&path)? == before.as_bytes() {
+                true => std::fs::rename(&draft, &path),
+                false => Err(io::Error::other("somebody changed it meanwhile")),
+            }
+        });
         cleared(&draft, replaced)
     }
 
-    fn create(&self) -> anyhow::Result<()> {
+    fn create(&self) -> io::Result<()> {
         let draft = self.draft(&self.path)?;
         // Unlike a rename, a link takes nobody's place.
-        let linked = std::fs::hard_link(&draft, &self.path).context("somebody may have made it");
+        let linked = std::fs::hard_link(&draft, &self.path);
         cleared(&draft, linked)
     }
 
     /// The text in a file beside the one that is meant.
-    fn draft(&self, path: &Path) -> anyhow::Result<PathBuf> {
+    fn draft(&self, path: &Path) -> io::Result<PathBuf> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let draft = path.with_file_name(format!(".{name}.{}", uuid::Uuid::now_v7()));
         let written = File::create_new(&draft).and_then(|mut file| {
@@ -66,17 +58,20 @@ impl Draft {
         });
         match written {
             Ok(()) => Ok(draft),
-            Err(error) => cleared(&draft, Err(error.into())),
+            Err(error) => cleared(&draft, Err(error)),
         }
     }
 }
 
 /// Takes a draft away that did not become the file.
-fn cleared<T>(draft: &Path, done: anyhow::Result<T>) -> anyhow::Result<T> {
+fn cleared<T>(draft: &Path, done: io::Result<T>) -> io::Result<T> {
     match std::fs::remove_file(draft) {
         Ok(()) => done,
         Err(error) if error.kind() == ErrorKind::NotFound => done,
-        Err(error) => done.with_context(|| format!("{} stays: {error}", draft.display())),
+        Err(error) => {
+            let stays = format!("{} stays: {error}", draft.display());
+            done.and(Err(io::Error::new(error.kind(), stays)))
+        }
     }
 }
 
@@ -96,13 +91,13 @@ mod tests {
         };
         draft(None).write().expect("written");
         let error = draft(None).write().expect_err("it is there");
-        assert!(error.messages()[0].contains("was not written"), "{error:?}");
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
         std::fs::write(&path, "old\n").expect("written");
         let mode = std::fs::Permissions::from_mode(0o640);
         std::fs::set_permissions(&path, mode).expect("changed");
         let error = draft(Some("older\n")).write().expect_err("it changed");
         assert!(
-            error.messages()[1].contains("somebody changed it"),
+            error.to_string().contains("somebody changed it"),
             "{error:?}"
         );
         draft(Some("old\n")).write().expect("written");
