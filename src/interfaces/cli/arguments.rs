@@ -9,7 +9,7 @@ use crate::inputs::selection::{IndirectSelection, Selection};
 use crate::inputs::settings::Strategy;
 use crate::interfaces::client::Address;
 use ci::CiCommand;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -78,7 +78,7 @@ impl Arguments {
     /// Reads what a process was given; ends the process where that is wrong, or asks for help.
     #[must_use]
     pub fn of_process(given: impl Iterator<Item = OsString>) -> Self {
-        Self::parse_from(guide::with_explain(given))
+        Self::parse_from(guide::rewritten(given, &Self::command()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `help`, `explain`, `completions`, `man`
 
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,12 +49,19 @@ pub struct Man {
     pub folder: PathBuf,
 }
 
-/// The arguments of the process with `--explain NAME`, where they begin so, as `explain NAME`.
-pub(super) fn with_explain(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = arguments.collect();
-    let Some(first) = arguments.get(1).and_then(|first| first.to_str()) else {
+/// The arguments of the process in the one form that is read: `--explain NAME` is `explain NAME`, and `ci help build`
+/// is `help ci build`.
+pub(super) fn rewritten(given: impl Iterator<Item = OsString>, program: &Command) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = given.collect();
+    let word = |at: usize| arguments.get(at).and_then(|word| word.to_str());
+    let Some(first) = word(1) else {
         return arguments;
     };
+    let groups = program.find_subcommand(first);
+    if word(2) == Some("help") && groups.is_some_and(Command::has_subcommands) {
+        arguments.swap(1, 2);
+        return arguments;
+    }
     let words: Vec<OsString> = match (first, first.strip_prefix("--explain=")) {
         ("--explain", _) => vec!["explain".into()],
         (_, Some(name)) => vec!["explain".into(), name.into()],
