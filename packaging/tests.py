@@ -305,7 +305,7 @@ class Workflows(unittest.TestCase):
         self.assertEqual(made, set(re.findall(r"^    (\w+-unknown-linux-\w+)\) architecture", dist, re.M)))
         self.assertIn('file="cutover-$VERSION-$target.tar.gz"', action)
         self.assertIn("name=cutover-$version-$target\n", dist)
-        self.assertIn('"$folder/$name.tar.gz" CHANGELOG.md LICENSE README.md cutover sbom.cdx.json', dist)
+        self.assertIn('"$folder/$name.tar.gz" CHANGELOG.md LICENSE README.md completions cutover man sbom.cdx.json', dist)
         self.assertIn('sha256sum "$name.tar.gz" >"$name.tar.gz.sha256"', dist)
         self.assertRegex(action, r'tar --extract --gzip --file \S+ --directory \S+ cutover\n')
         self.assertIn("releases/download", action)
@@ -314,7 +314,7 @@ class Workflows(unittest.TestCase):
 
 class Scripts(unittest.TestCase):
     def test_each_can_be_read_by_its_shell(self):
-        for path in ["booted", "deb", "dist", "image", "shipped"]:
+        for path in ["booted", "deb", "dist", "documents", "image", "shipped"]:
             subprocess.run(["bash", "-n", HERE / path], check=True)
         for path in ["postinst", "prerm", "postrm"]:
             subprocess.run(["sh", "-n", HERE / "debian" / path], check=True)

@@ -2,6 +2,8 @@
 //! TLS, guest processes.
 
 pub mod digest;
+/// Files that are written whole or not at all.
+pub mod draft;
 pub mod environment;
 /// Names and sentences made harmless for a terminal or for Markdown.
 pub mod escape;

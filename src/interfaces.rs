@@ -6,6 +6,8 @@ pub mod api;
 pub mod cli;
 /// A client of the daemon's HTTP API.
 pub mod client;
+/// Topics of help, and refusals explained.
+pub mod guide;
 /// The HTTP API of the daemon.
 pub mod http;
 /// The page: its files, the HTML that the server writes, and who is logged in.

@@ -1,7 +1,6 @@
 //! The `cutover` command: set-up that fails fast, then the runtime, then an exit code.
 
 use anyhow::Context;
-use clap::Parser;
 use cutover::foundation::failure::Class;
 use cutover::inputs::settings::{Log, Settings};
 use cutover::interfaces::cli::arguments::{Arguments, Global};
@@ -21,7 +20,7 @@ const STACK: usize = 16 << 20;
 const LEFTOVER_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::of_process(std::env::args_os());
     let output = Output::stdio(&arguments.global);
     let conducted = match &arguments.global.server {
         Some(server) => remotely(server, &arguments, &output),

@@ -24,6 +24,8 @@ pub mod arguments;
 pub mod commands;
 /// The error that a command ends with.
 pub mod error;
+/// Topics, refusals, completions, man pages.
+mod guide;
 /// What each command does, to be implemented once for real and once for tests.
 pub mod handlers;
 /// The program's own log.
@@ -82,6 +84,7 @@ async fn dispatch<H: Handlers>(
     stop: &CancellationToken,
 ) -> Answer {
     match command {
+        Command::Init(arguments) => handlers.init(arguments, output, stop).await,
         Command::Plan(arguments) => handlers.plan(arguments, output, stop).await,
         Command::Deploy(arguments) => handlers.deploy(arguments, output, stop).await,
         Command::Compile(arguments) => handlers.compile(arguments, output, stop).await,
@@ -125,6 +128,10 @@ async fn dispatch<H: Handlers>(
             handlers.baseline_forget(arguments, output, stop).await
         }
         Command::Config(ConfigCommand::Show) => handlers.config_show(output, stop).await,
+        Command::Explain(arguments) => guide::explain(arguments, output),
+        Command::Help(arguments) => guide::help(arguments, output),
+        Command::Completions(arguments) => guide::completions(arguments, output),
+        Command::Man(arguments) => guide::man(arguments, output),
     }
 }
 

@@ -24,6 +24,8 @@ pub use ci::{CornersView, TakenDownView};
 pub use compiled::CompiledView;
 pub use diff::DiffView;
 pub use gc::GcView;
+pub use guide::{ExplainedView, GuideView};
+pub use init::{InitView, LeftOutView, WrittenFile};
 pub use tested::{TestVerdict, TestedView};
 
 mod advice;
@@ -32,6 +34,8 @@ mod ci;
 mod compiled;
 mod diff;
 mod gc;
+mod guide;
+mod init;
 mod show;
 mod tested;
 

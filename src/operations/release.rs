@@ -60,6 +60,8 @@ pub mod proposal;
 mod request;
 /// What a project is at.
 mod revision;
+/// What a project should list.
+pub mod survey;
 
 /// From the project, the baseline and the server to a plan.
 mod planning;

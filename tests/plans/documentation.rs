@@ -236,7 +236,7 @@ pub(super) fn documents() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    for folder in ["docs", "docs/adr", "docs/reference"] {
+    for folder in ["docs", "docs/adr", "docs/help", "docs/reference"] {
         let entries = std::fs::read_dir(root.join(folder)).expect("a folder");
         let names = entries.map(|entry| entry.expect("an entry").file_name());
         let names = names.map(|name| name.to_string_lossy().into_owned());

@@ -10,6 +10,7 @@ mod dbt_invocations;
 mod dbt_selectors;
 mod documentation;
 mod indexes;
+mod init;
 mod listing;
 mod names;
 mod overlaps;

@@ -27,4 +27,5 @@ mod sinks_of_many;
 #[path = "../support/mod.rs"]
 mod support;
 mod takedown;
+mod upgrade;
 mod what_changes;

@@ -9,6 +9,8 @@
 
 pub mod circumstances;
 pub mod deployment;
+/// `vars.deployment`, written into the file.
+pub mod edit;
 pub mod packages;
 mod vars;
 

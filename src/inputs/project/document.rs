@@ -271,12 +271,14 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
-fn indent(line: &str) -> Option<usize> {
+/// How far a line is indented; `None` of blank ones and comments.
+pub(super) fn indent(line: &str) -> Option<usize> {
     let bare = line.trim_start_matches(' ');
     (!bare.trim().is_empty() && !bare.starts_with('#')).then(|| line.len() - bare.len())
 }
 
-fn child(lines: &[&str], from: usize, until: usize, step: &Step) -> Option<usize> {
+/// The line of a child among these lines.
+pub(super) fn child(lines: &[&str], from: usize, until: usize, step: &Step) -> Option<usize> {
     let range = || (from..until).filter_map(|at| Some((at, indent(lines.get(at)?)?)));
     let level = range().map(|(_, indent)| indent).next()?;
     let mut level_lines = range()
@@ -299,7 +301,8 @@ fn child(lines: &[&str], from: usize, until: usize, step: &Step) -> Option<usize
     }
 }
 
-fn end_of_block(lines: &[&str], at: usize, until: usize) -> usize {
+/// Where the block that begins at a line ends.
+pub(super) fn end_of_block(lines: &[&str], at: usize, until: usize) -> usize {
     let own = indent(lines[at]).unwrap_or(0);
     let is_item = lines[at].trim_start().starts_with('-');
     (at + 1..until)

@@ -9,8 +9,9 @@ use crate::inputs::selection::{IndirectSelection, Selection};
 use crate::inputs::settings::Strategy;
 use crate::interfaces::client::Address;
 use ci::CiCommand;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use values::{parse_allow, parse_kind, parse_name, parse_span, parse_vars};
 
@@ -20,6 +21,10 @@ mod baseline;
 pub mod ci;
 /// `diff`
 pub mod diff;
+/// `help`, `explain`, `completions`, `man`
+pub mod guide;
+/// `init`
+pub mod init;
 /// From words to values.
 mod values;
 
@@ -27,6 +32,7 @@ pub use baseline::{BaselineCommand, BaselineExport, BaselineForget, BaselineImpo
 
 const AFTER_HELP: &str = "\
 Examples:
+  cutover init                        work out what is released, once, at the beginning
   cutover plan                        what a release would do; nothing is touched
   cutover deploy                      build aside, wait, test, swap, clean up
   cutover deploy --promotion manual   stop when the candidate is ready ...
@@ -55,6 +61,7 @@ Exit codes:
     name = "cutover",
     version,
     arg_required_else_help = true,
+    disable_help_subcommand = true,
     after_help = AFTER_HELP,
     max_term_width = 100
 )]
@@ -65,6 +72,14 @@ pub struct Arguments {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Arguments {
+    /// Reads what a process was given; ends the process where that is wrong, or asks for help.
+    #[must_use]
+    pub fn of_process(given: impl Iterator<Item = OsString>) -> Self {
+        Self::parse_from(guide::rewritten(given, &Self::command()))
+    }
 }
 
 /// Flags that every command takes.
@@ -146,6 +161,8 @@ pub enum PlanFormat {
 /// The commands.
 #[derive(Debug, Clone, PartialEq, Subcommand)]
 pub enum Command {
+    /// Propose what the project's `vars.deployment` lists, and a cutover.yaml; asks before it writes
+    Init(init::Init),
     /// Show what a release would do; nothing is touched
     Plan(Plan),
     /// Release: build aside, wait, test, swap, clean up
@@ -191,6 +208,15 @@ pub enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Explain a refusal by its name: what it means, an example, what to do
+    Explain(guide::Explain),
+    /// Help on a command, or on a topic: releases, promotion, recovery, ci, configuration
+    Help(guide::Help),
+    /// Print what a shell needs to complete commands and flags
+    Completions(guide::Completions),
+    /// Write man pages into a folder
+    #[command(hide = true)]
+    Man(guide::Man),
 }
 
 /// The environment that a command is about.

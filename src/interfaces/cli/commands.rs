@@ -2,6 +2,7 @@
 
 use super::arguments::ci::{CiBuild, CiCommand, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::diff::Diff;
+use super::arguments::init::Init;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
     Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
@@ -31,6 +32,8 @@ mod deploy;
 pub(super) mod diff;
 /// `gc`
 mod gc;
+/// `init`
+mod init;
 /// The daemon that leads.
 mod leader;
 /// `ls`
@@ -99,8 +102,13 @@ impl Commands {
     /// # Errors
     /// Faults of the configuration.
     pub fn log(&self, command: &Command) -> Result<Log, CommandError> {
-        // A faulty configuration may be what the report tells; it needs none itself.
-        if let Command::Ci(CiCommand::Report(_)) = command {
+        // A faulty configuration may be what the report tells, or what somebody seeks help with; they need none.
+        if let Command::Ci(CiCommand::Report(_))
+        | Command::Explain(_)
+        | Command::Help(_)
+        | Command::Completions(_)
+        | Command::Man(_) = command
+        {
             return Ok(Settings::defaults()?.log);
         }
         let loaded = release::configuration(&self.wanted)?;
@@ -220,6 +228,10 @@ fn success() -> Answer {
 }
 
 impl Handlers for Commands {
+    async fn init(&self, arguments: &Init, output: &Output, stop: &CancellationToken) -> Answer {
+        init::init(self, arguments, output, stop).await
+    }
+
     async fn plan(&self, arguments: &Plan, output: &Output, stop: &CancellationToken) -> Answer {
         deploy::plan(self, arguments, output, stop).await
     }

@@ -3,6 +3,7 @@
 
 use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::diff::Diff;
+use super::arguments::init::Init;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     History, Ls, Plan, Rollback, Show, Status, Step,
@@ -33,6 +34,8 @@ pub type Answer = Result<Ending, CommandError>;
     reason = "the futures run on the main thread and need not be Send"
 )]
 pub trait Handlers {
+    /// `cutover init`
+    async fn init(&self, arguments: &Init, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover plan`
     async fn plan(&self, arguments: &Plan, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover deploy`

@@ -175,6 +175,11 @@ impl Output {
         }
     }
 
+    /// Prints a text that is itself the result, in every form.
+    pub fn text(&self, text: &str) {
+        self.print_result(text);
+    }
+
     /// As [`Output::document`], in `format` where the command itself was given one.
     pub fn document_as<V: View>(&self, view: &V, format: Option<OutputFormat>) {
         match format {

@@ -3,6 +3,7 @@
 
 use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::diff::Diff;
+use super::arguments::init::Init;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     Global, History, Ls, Plan, Rollback, Show, Status, Step,
@@ -274,6 +275,10 @@ fn not_here(command: &str) -> Answer {
 }
 
 impl Handlers for Remote {
+    async fn init(&self, _: &Init, _: &Output, _: &Stop) -> Answer {
+        not_here("init")
+    }
+
     async fn plan(&self, _: &Plan, _: &Output, _: &Stop) -> Answer {
         not_here("plan")
     }

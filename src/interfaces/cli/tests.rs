@@ -1,4 +1,5 @@
 use super::arguments::diff::Diff;
+use super::arguments::init::Init;
 use super::arguments::{
     Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
     Compile, Deploy, Global, History, Ls, OutputFormat, Plan, Rollback, Show, Status, Step,
@@ -38,6 +39,10 @@ impl Fake {
 type Stop = CancellationToken;
 
 impl Handlers for Fake {
+    async fn init(&self, _: &Init, _: &Output, _: &Stop) -> Answer {
+        self.note("init")
+    }
+
     async fn plan(&self, _: &Plan, _: &Output, _: &Stop) -> Answer {
         self.note("plan")
     }

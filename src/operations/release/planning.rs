@@ -570,7 +570,7 @@ fn before(baseline: &Baseline, catalog: &Catalog) -> invariant::Before {
 }
 
 /// How to clone the clusters concerned.
-async fn definitions(
+pub(super) async fn definitions(
     materialize: &Materialize,
     catalog: &Catalog,
     names: impl Iterator<Item = &str>,

@@ -70,6 +70,15 @@ impl Vars {
         })
     }
 
+    /// The same variables with other text in their file.
+    pub(super) fn over(&self, document: Document) -> Result<Self, Error> {
+        Ok(Self {
+            entries: entries(&document)?.unwrap_or_default(),
+            document,
+            ..self.clone()
+        })
+    }
+
     /// What `var()` gives in the files of the project: the command line's variables, over those of
     /// `vars.yml`. Those of `dbt_project.yml` are not known before it is read.
     pub(super) fn under(&self, cli: &Variables) -> Variables {

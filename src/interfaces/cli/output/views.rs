@@ -5,6 +5,8 @@ mod ci;
 mod compiled;
 mod diff;
 mod gc;
+mod guide;
+mod init;
 pub(crate) mod list;
 mod show;
 mod tested;
