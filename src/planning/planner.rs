@@ -29,6 +29,8 @@ pub mod invariant;
 mod lookup;
 /// Sinks of the project, sources and connections outside of what is swapped.
 pub mod outside;
+/// Who owns nodes.
+mod owners;
 /// When materialized views are filled.
 pub mod refresh;
 /// The plan as text and Markdown for people.
