@@ -24,6 +24,7 @@ pub use ci::{CornersView, TakenDownView};
 pub use compiled::CompiledView;
 pub use diff::DiffView;
 pub use gc::GcView;
+pub use notified::NotifiedView;
 pub use tested::{TestVerdict, TestedView};
 
 mod advice;
@@ -32,6 +33,8 @@ mod ci;
 mod compiled;
 mod diff;
 mod gc;
+/// What `notify` prints.
+mod notified;
 mod show;
 mod tested;
 

@@ -18,8 +18,6 @@ pub mod signals;
 pub mod status;
 /// What systemd is told.
 pub mod systemd;
-/// Telling people.
-mod webhooks;
 /// One environment's worker.
 pub mod worker;
 

@@ -116,7 +116,13 @@ mod tests {
         );
         let group = json!({"email": ["fin@example.com"], "slack": "#fin", "more": 1});
         assert_eq!(labels(&group), ["fin@example.com"]);
-        for nobody in [json!(null), json!(7), json!(" "), json!({"name": 3}), json!([])] {
+        for nobody in [
+            json!(null),
+            json!(7),
+            json!(" "),
+            json!({"name": 3}),
+            json!([]),
+        ] {
             assert!(labels(&nobody).is_empty(), "{nobody}");
         }
     }

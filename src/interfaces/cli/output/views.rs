@@ -6,6 +6,7 @@ mod compiled;
 mod diff;
 mod gc;
 pub(crate) mod list;
+mod notified;
 mod show;
 mod tested;
 
