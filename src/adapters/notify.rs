@@ -16,6 +16,7 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Mail.
 mod email;
@@ -33,6 +34,9 @@ const LONGEST_ANSWER: usize = 200;
 
 /// The longest that somebody who is told too much may ask us to wait.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
+/// The longest that a look waits for somebody who is not told anything.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// What is delivered.
 #[derive(Debug)]
@@ -137,13 +141,11 @@ impl Courier {
     /// # Errors
     /// What is wrong.
     pub async fn reach(&self, target: &Target) -> Result<String, String> {
-        let reaching = self.reached(target);
-        let reached = tokio::time::timeout(target.timeout.0, reaching).await;
+        let at_most = target.timeout.0.min(LONGEST_LOOK);
+        let reached = tokio::time::timeout(at_most, self.reached(target)).await;
         reached.unwrap_or_else(|_| {
-            Err(format!(
-                "it did not answer within {}",
-                humantime::format_duration(target.timeout.0)
-            ))
+            let at_most = humantime::format_duration(at_most);
+            Err(format!("it did not answer within {at_most}"))
         })
     }
 
