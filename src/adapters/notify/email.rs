@@ -18,8 +18,8 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use secrecy::ExposeSecret;
 use std::collections::BTreeSet;
 
-/// The most bytes of a text in one encoded word, which may have 75 with what is around.
-const WORD: usize = 42;
+/// The most bytes of a text in one encoded word, of which a line with what is around may have 76.
+const WORD: usize = 39;
 
 /// The most characters of a line of base64.
 const LINE: usize = 76;
