@@ -109,6 +109,7 @@ pub async fn serve(
     let signals = Signals::catch().map_err(ServeError::Signals)?;
     let listeners = http::bind(&loaded.settings.http, &base).await?;
     let daemon = Arc::new(Daemon::new(Arc::clone(&loaded)));
+    daemon.begins_in(base.clone());
     let mut crew = Crew {
         daemon: Arc::clone(&daemon),
         metrics: Arc::clone(&metrics),

@@ -62,6 +62,7 @@ fn every_field_is_described_and_every_description_has_its_field() {
     full.nodes[0].stores_failures = true;
     full.nodes[0].refresh = Some(crate::domain::plan::Refresh::Later);
     full.nodes[0].diff = traits();
+    full.nodes[0].depends_on = vec!["model.shop.stg_orders".to_owned()];
     full.owners = vec![Owned {
         owner: Owner {
             name: Some("Finance".to_owned()),
