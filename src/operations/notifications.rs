@@ -132,8 +132,10 @@ impl Outbox {
                 match self.one(target, page, &due).await {
                     Ok((outcome, quiet)) => {
                         self.metrics.notified(&due.target, outcome);
-                        if quiet.is_some() {
-                            quiet_until = quiet;
+                        quiet_until = quiet;
+                        // What follows of an incident must not overtake what failed.
+                        let failed = matches!(outcome, Delivery::Failed);
+                        if quiet.is_some() || failed && incidents::keeps(target) {
                             break;
                         }
                     }
