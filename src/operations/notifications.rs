@@ -95,7 +95,7 @@ fn page(settings: &Settings) -> Option<String> {
         .advertise
         .as_ref()
         .filter(|_| settings.http.page)?;
-    Some(url.trim_end_matches('/').to_owned())
+    Some(url.strip_suffix('/').unwrap_or(url).to_owned())
 }
 
 /// What deliveries of one environment need.
