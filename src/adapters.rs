@@ -6,6 +6,8 @@ pub mod artifacts;
 pub mod dbt;
 /// Every statement that is sent to Materialize, and the connection that sends it.
 pub mod materialize;
+/// The ways to people: chat, mail, pagers and webhooks.
+pub mod notify;
 /// Endpoints that checks ask: a Prometheus, or whatever answers over HTTP.
 pub mod probe;
 /// Where a project comes from: a git repository, fetched, or a folder.

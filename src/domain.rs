@@ -7,6 +7,8 @@ pub mod diff;
 pub mod lifecycle;
 /// Where things are: repositories, journals, artifact stores.
 pub mod location;
+/// What people are told, before anybody knows how.
+pub mod notice;
 /// What a deployment will do, as it is stored and shown.
 pub mod plan;
 /// What a running deployment tells its observers.

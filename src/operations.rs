@@ -22,6 +22,8 @@ pub mod error;
 pub mod green;
 /// What is counted and measured.
 pub mod metrics;
+/// Telling people what the journal says that they are to be told.
+pub mod notifications;
 /// One environment with everything that a release of it needs.
 pub mod release;
 /// What every step of a deployment works with: its collaborators, its journalled effects, recorded ids.

@@ -58,6 +58,7 @@ fn exported() -> Series {
         lag_ms: Some(1),
         lagging: None,
         waiting_for: Vec::new(),
+        relations: Vec::new(),
     };
     metrics.readiness("production", &[serving]);
     metrics.fired_late("production", Duration::from_secs(1));

@@ -93,11 +93,13 @@ async fn every_view_is_drawn_told_to_a_reader_and_fits_a_phone() {
         .until("document.getElementById('live').textContent === 'live'")
         .await;
     view(&browser, &format!("#/deployments/{id}")).await;
+    let began = jiff::Timestamp::now();
     for at in 0..14 {
         let progress = Progress::Readiness {
             clusters: scene::readiness(at),
         };
-        tell(&world.daemon, &id, jiff::Timestamp::now(), progress);
+        let moment = began + Duration::from_secs(4 * at as u64);
+        tell(&world.daemon, &id, moment, progress);
         let node = Progress::Node {
             unique_id: format!("model.shop.node_{at:03}"),
             status: ["success", "error", "started"]
@@ -117,6 +119,25 @@ async fn every_view_is_drawn_told_to_a_reader_and_fits_a_phone() {
     browser
         .until("document.querySelectorAll('.picture .finished').length >= 10")
         .await;
+    // Each relation over time, from the daemon's memory.
+    scene::logs(&world, &id, "1 of 48 ERROR creating area_00.node_007");
+    view(&browser, "#/").await;
+    view(&browser, &format!("#/deployments/{id}")).await;
+    browser
+        .until("document.querySelectorAll('#relations svg.lines').length === 2")
+        .await;
+    browser
+        .until("document.querySelectorAll('#relations svg .hydrated').length === 12")
+        .await;
+    let told_of = "return document.querySelector('#relations').textContent";
+    let told_of = browser.script(told_of, json!([])).await.to_string();
+    assert!(
+        told_of.contains("area_00.ingest_3") && told_of.contains("hydrated since"),
+        "{told_of}"
+    );
+    browser.click("[data-key='logs/read']").await;
+    browser.click("[data-key='logs/build/summary']").await;
+    browser.says("22:06:27 error 1 of 48 ERROR creating").await;
     for (name, address) in views(&id) {
         for (form, width, height, is_dark) in [
             ("desktop", 1280, 900, false),
@@ -422,6 +443,10 @@ async fn no_name_runs_anything() {
             name: HOSTILE.to_owned(),
         });
     });
+    let mut clusters = scene::readiness(1);
+    clusters[0].relations[0].name = HOSTILE.to_owned();
+    daemon_tells(&world, &id, Progress::Readiness { clusters });
+    scene::logs(&world, &id, HOSTILE);
     corner(&world, "prod", "pr-1").await;
     login(&browser, &world.url(""), RELEASER).await;
     let path = |text: &str| {
@@ -450,7 +475,8 @@ async fn no_name_runs_anything() {
             daemon_tells(&world, &id, progress);
         }
         tokio::time::sleep(Duration::from_millis(900)).await;
-        let found = "for (const one of document.querySelectorAll('details')) one.open = true; \
+        let found = "document.querySelector(\"[data-key='logs/read']\")?.click(); \
+            for (const one of document.querySelectorAll('details')) one.open = true; \
             return [typeof window.pwned, document.querySelectorAll('img, iframe, main script, [onerror]').length, \
             document.body.textContent.includes('onerror=alert(1)'), document.body.textContent.includes('\\u202e')]";
         let found = browser.script(found, json!([])).await;
@@ -529,7 +555,17 @@ async fn a_thousand_deployments_and_five_hundred_nodes_are_drawn_quickly() {
     for _ in 0..1000 {
         scene::record(&store, small.clone(), &end).await;
     }
-    let id = scene::record(&store, scene::plan("prod", 500, &name), scene::TO_READY).await;
+    // A full release, whose reasons say nothing of what reads what.
+    let mut full = scene::plan("prod", 500, &name);
+    full.mode = cutover::domain::plan::Mode::Full;
+    for at in 0..500 {
+        full.nodes[at].reason = "full release".to_owned();
+        let read = [at.checked_sub(10), at.checked_sub(13)]
+            .into_iter()
+            .flatten();
+        full.nodes[at].depends_on = read.map(|at| format!("model.shop.{}", name(at))).collect();
+    }
+    let id = scene::record(&store, full, scene::TO_READY).await;
     daemon::show(&world.daemon, "prod", &id, State::Ready);
     corner(&world, "prod", "pr-1").await;
     login(&browser, &world.url(""), RELEASER).await;
@@ -557,6 +593,9 @@ async fn a_thousand_deployments_and_five_hundred_nodes_are_drawn_quickly() {
         requestAnimationFrame(() => requestAnimationFrame(() => done([performance.now() - began, document.querySelectorAll('.picture .node').length])))";
     let opened = browser.answer(open).await;
     assert_eq!(opened[1], json!(500));
+    let edges = "return document.querySelectorAll('.picture .edges path').length";
+    let edges = browser.script(edges, json!([])).await;
+    assert!(edges.as_u64() >= Some(49), "{edges}");
     let took = opened[0].as_f64().expect("a time");
     println!("500 nodes: opened and drawn in {took:.0} ms");
     browser.is_wide(1280, 900).await;
@@ -565,7 +604,7 @@ async fn a_thousand_deployments_and_five_hundred_nodes_are_drawn_quickly() {
     browser.pictures("500-nodes-closed").await;
     browser.types("#graph-search", "node_31").await;
     browser
-        .until("document.querySelectorAll('.picture .node').length === 19")
+        .until("document.querySelectorAll('.picture .node').length === 10")
         .await;
     browser.pictures("500-nodes-searched").await;
     assert!(slowest < 2000.0, "{slowest} ms");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use condition::Condition;
 pub use external::{Auth, External, Http, Method, Policy, Prometheus, Times, Unknown};
 pub use relation::Relation;
-pub use template::{Rendered, Side, render};
+pub use template::{Rendered, Side, render, text as render_text};
 pub use text::{Encoding, Naming, text};
 pub use tolerance::Tolerance;
 

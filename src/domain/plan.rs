@@ -5,6 +5,7 @@ use crate::domain::catalog::{ClusterDefinition, Object, ObjectKind};
 use crate::domain::diff::Traits;
 use crate::domain::plan::inputs::Inputs;
 use crate::domain::plan::outside::Outside;
+use crate::domain::plan::owner::Owned;
 use crate::domain::plan::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ pub mod column;
 pub mod inputs;
 /// What is done outside of what is swapped.
 pub mod outside;
+/// Who owns what is planned.
+pub mod owner;
 /// Named reasons why a plan is refused.
 pub mod refusal;
 /// Text and configuration that changed.
@@ -142,6 +145,9 @@ pub struct Plan {
     /// [`Plan::tests`] run with a later release.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changed_tests: BTreeMap<String, String>,
+    /// Who owns the planned nodes and tests, as far as the project says so; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<Owned>,
     /// Refusals that were accepted by name, with what they said.
     pub accepted: Vec<Refusal>,
     /// What an operator should know, one sentence each.
@@ -447,8 +453,20 @@ pub struct PlannedNode {
     /// What the project says of it for the data diff.
     #[serde(default, skip_serializing_if = "Traits::is_plain")]
     pub diff: Traits,
+    /// Unique ids of the planned nodes that it reads, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
     /// Why it is built.
     pub reason: String,
+}
+
+impl PlannedNode {
+    /// Whether it is built for its own sake, and not because it reads, or lies beside, what is.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        let follows = ["downstream of ", "shares schema ", "shares cluster "];
+        !follows.iter().any(|words| self.reason.starts_with(words))
+    }
 }
 
 /// A relation that dbt makes beside its nodes.

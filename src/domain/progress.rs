@@ -124,6 +124,23 @@ pub struct ClusterReadiness {
     pub lagging: Option<String>,
     /// Why the cluster is not ready; empty when it is.
     pub waiting_for: Vec<String>,
+    /// Each relation, at most [`MOST_RELATIONS`], the worst where there are more. Not told to others than this process.
+    #[serde(skip)]
+    pub relations: Vec<RelationReadiness>,
+}
+
+/// How many relations of a cluster are told at most.
+pub const MOST_RELATIONS: usize = 200;
+
+/// How far one relation is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelationReadiness {
+    /// As production calls it.
+    pub name: String,
+    /// Whether it is hydrated on every replica that counts.
+    pub hydrated: bool,
+    /// How far it lags behind its sources, in milliseconds; `None` while that is not known.
+    pub lag_ms: Option<i64>,
 }
 
 impl ClusterReadiness {

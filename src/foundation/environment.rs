@@ -49,7 +49,8 @@ impl Environment {
         scrub(self.secrets(), text)
     }
 
-    fn secrets(&self) -> impl Iterator<Item = &str> {
+    /// The values of variables that are secrets to dbt.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let secret = self.variables.iter();
         let secret = secret.filter(|(name, _)| name.starts_with(SECRET_PREFIX));
         secret.map(|(_, value)| value.as_str())

@@ -206,8 +206,7 @@ impl Serialize for SecretRef {
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Through a value of any type: serde's own errors would quote a secret that is a number.
-        let value = serde_json::Value::deserialize(deserializer)
-            .map_err(|_| serde::de::Error::custom(NotAReference::Kind))?;
+        let value = serde_json::Value::deserialize(deserializer)?;
         let text = value.as_str().ok_or(NotAReference::Kind);
         text.and_then(str::parse).map_err(serde::de::Error::custom)
     }

@@ -38,7 +38,7 @@ pub use node::{
 };
 pub use resource::Resource;
 pub use semantic::{
-    Exposure, Fixture, Given, Macro, Metric, SavedQuery, SemanticModel, Source, UnitTest,
+    Exposure, Fixture, Given, Group, Macro, Metric, SavedQuery, SemanticModel, Source, UnitTest,
 };
 pub use shared::Shared;
 
@@ -210,6 +210,9 @@ pub struct Manifest {
     /// User-defined functions: nodes with arguments.
     #[serde(default, deserialize_with = "decode::by_id")]
     pub functions: BTreeMap<String, Node>,
+    /// Groups, which say who owns their nodes.
+    #[serde(default, deserialize_with = "decode::by_id")]
+    pub groups: BTreeMap<String, Group>,
     /// Macros of the project, its packages, dbt and the adapter.
     #[serde(default, deserialize_with = "decode::by_id")]
     pub macros: BTreeMap<String, Macro>,

@@ -20,6 +20,7 @@ pub use diff::DiffChange;
 pub use fault::{Fault, SettingsError};
 pub use http::Http;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
+pub use notifications::Target;
 pub use notify::{Format, Topic, Webhook};
 pub use on_failure::OnFailure;
 pub use retention::{Garbage, Retention};
@@ -39,6 +40,8 @@ mod fault;
 /// The section `http`.
 pub mod http;
 mod load;
+/// Who is told by chat, mail, pager or webhook.
+pub mod notifications;
 mod notify;
 /// What becomes of green after a failure.
 pub mod on_failure;
@@ -129,7 +132,9 @@ pub struct Settings {
     pub obeys_signals: bool,
     /// Who can be told.
     pub webhooks: Vec<Webhook>,
-    /// Which of the webhooks are told; all of them without.
+    /// Who else can be told.
+    pub notifications: Vec<Target>,
+    /// Which of both are told; all of them without.
     pub notify: Option<Vec<String>>,
     /// The HTTP API of the daemon.
     pub http: Http,
@@ -185,7 +190,7 @@ pub struct Environment {
     pub on_failure: Option<OnFailure>,
     /// Whether SIGUSR1 and SIGUSR2 to the daemon are for it.
     pub obeys_signals: Option<bool>,
-    /// Which of the webhooks are told of it.
+    /// Who is told of it, by name.
     pub notify: Option<Vec<String>>,
     /// Checks, added to the general ones.
     pub checks: Vec<Check>,

@@ -99,6 +99,7 @@ async fn dispatch<H: Handlers>(
         Command::Diff(arguments) => handlers.diff(arguments, output, stop).await,
         Command::Ls(arguments) => handlers.ls(arguments, output, stop).await,
         Command::Check(arguments) => handlers.check(arguments, output, stop).await,
+        Command::Notify(arguments) => handlers.notify(arguments, output, stop).await,
         Command::Gc(arguments) => handlers.gc(arguments, output, stop).await,
         Command::Ci(CiCommand::Build(arguments)) => {
             handlers.ci_build(arguments, output, stop).await

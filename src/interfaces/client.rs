@@ -8,7 +8,7 @@ use crate::domain::plan::Plan;
 use crate::domain::records::run::Run;
 use crate::foundation::tls;
 use crate::interfaces::api::document::{
-    Act, CornerBuild, CornerDocument, Environments, Events, Health, Release, Runs,
+    Act, CornerBuild, CornerDocument, Environments, Events, Health, Logs, Readings, Release, Runs,
 };
 use crate::interfaces::api::{IDEMPOTENCY_KEY, problem};
 use crate::interfaces::record::{CornersView, DiffView, HistoryView, ShowView};
@@ -179,6 +179,22 @@ impl Client {
     /// As [`Client::deployment`].
     pub async fn events(&self, id: &str) -> Result<Events, ClientError> {
         self.get(&["v1", "deployments", id, "events"]).await
+    }
+
+    /// Lag and hydration of a deployment's relations over time, as that daemon was told them.
+    ///
+    /// # Errors
+    /// As [`Client::deployment`].
+    pub async fn readings(&self, id: &str) -> Result<Readings, ClientError> {
+        self.get(&["v1", "deployments", id, "readings"]).await
+    }
+
+    /// What dbt wrote for a deployment, as far as it lies on that daemon's machine.
+    ///
+    /// # Errors
+    /// As [`Client::deployment`].
+    pub async fn logs(&self, id: &str) -> Result<Logs, ClientError> {
+        self.get(&["v1", "deployments", id, "logs"]).await
     }
 
     /// Runs of an environment, the latest first.

@@ -26,6 +26,7 @@ pub use diff::DiffView;
 pub use gc::GcView;
 pub use guide::{ExplainedView, GuideView};
 pub use init::{InitView, LeftOutView, WrittenFile};
+pub use notified::NotifiedView;
 pub use tested::{TestVerdict, TestedView};
 
 mod advice;
@@ -36,6 +37,8 @@ mod diff;
 mod gc;
 mod guide;
 mod init;
+/// What `notify` prints.
+mod notified;
 mod show;
 mod tested;
 

@@ -104,11 +104,12 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let loaded = Arc::new(Settings::load(&sources)?);
     let environments = environments(&loaded, &wanted)?;
-    let base = base(&loaded, &wanted);
+    let base = loaded.folder(&wanted.working_directory);
     let metrics = Arc::new(Metrics::new());
     let signals = Signals::catch().map_err(ServeError::Signals)?;
     let listeners = http::bind(&loaded.settings.http, &base).await?;
     let daemon = Arc::new(Daemon::new(Arc::clone(&loaded)));
+    daemon.begins_in(base.clone());
     let mut crew = Crew {
         daemon: Arc::clone(&daemon),
         metrics: Arc::clone(&metrics),
@@ -194,23 +195,11 @@ fn addresses(settings: &settings::Http, listeners: &Listeners) -> Option<String>
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// The folder in which the daemon's own files lie.
-fn base(loaded: &Loaded, wanted: &Wanted) -> PathBuf {
-    loaded
-        .file
-        .as_deref()
-        .and_then(std::path::Path::parent)
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .map_or(wanted.working_directory.clone(), |folder| {
-            wanted.working_directory.join(folder)
-        })
-}
-
 /// Counters begin at zero, so that the first event is seen as an increase.
 fn expect(metrics: &Metrics, environment: &str, loaded: &Loaded) {
     metrics.expect_environment(environment);
-    for webhook in &loaded.settings.webhooks {
-        metrics.expect_target(&webhook.name);
+    for target in loaded.settings.targets() {
+        metrics.expect_target(&target.name);
     }
 }
 

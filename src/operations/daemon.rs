@@ -10,6 +10,10 @@ pub mod attempts;
 mod collect;
 /// Corners of pull requests.
 pub mod corners;
+/// Lag and hydration of each relation over time.
+pub mod lines;
+/// What dbt wrote.
+pub mod logs;
 /// What is asked of the daemon.
 pub mod request;
 /// SIGUSR1, SIGUSR2 and SIGHUP.
@@ -18,15 +22,14 @@ pub mod signals;
 pub mod status;
 /// What systemd is told.
 pub mod systemd;
-/// Telling people.
-mod webhooks;
 /// One environment's worker.
 pub mod worker;
 
 use crate::operations::daemon::status::StatusBoard;
 use request::{Accepted, Command, Declined, Idempotency, Request};
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::path::PathBuf;
+use std::sync::{OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +51,8 @@ pub struct Daemon {
     pub stop: CancellationToken,
     /// Told when the configuration is to be read again.
     pub reload: Notify,
+    /// Where relative paths of the configuration begin, once that is known.
+    base: OnceLock<PathBuf>,
     settings: RwLock<Arc<Loaded>>,
     environments: RwLock<BTreeMap<String, Known>>,
 }
@@ -67,6 +72,7 @@ impl Daemon {
             status_board: StatusBoard::default(),
             stop: CancellationToken::new(),
             reload: Notify::new(),
+            base: OnceLock::new(),
             settings: RwLock::new(settings),
             environments: RwLock::default(),
         }
@@ -86,6 +92,21 @@ impl Daemon {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *current = settings;
+    }
+
+    /// Says where relative paths of the configuration begin; it stays what was said first.
+    pub fn begins_in(&self, base: PathBuf) {
+        let _ = self.base.set(base);
+    }
+
+    /// The folder of a deployment's run on this machine, where there is one.
+    #[must_use]
+    pub fn run_folder(&self, deployment: &str) -> Option<PathBuf> {
+        let runs = self
+            .base
+            .get()?
+            .join(&self.settings().settings.runs.directory);
+        Some(runs.join(deployment))
     }
 
     /// Takes an environment in and gives the receiving end of what is asked of it.

@@ -307,6 +307,12 @@ impl Release {
         Ok(builds.is_for_this(&self.project.deployment()?)?)
     }
 
+    /// Where relative paths of the configuration begin.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
     /// What asks the endpoints of the configured checks, to see whether they answer.
     #[must_use]
     pub fn endpoints(&self) -> ByProbe<'_> {

@@ -29,6 +29,8 @@ pub mod invariant;
 mod lookup;
 /// Sinks of the project, sources and connections outside of what is swapped.
 pub mod outside;
+/// Who owns nodes.
+mod owners;
 /// Which schemas and clusters a project should list.
 pub mod propose;
 /// When materialized views are filled.

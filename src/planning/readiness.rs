@@ -9,7 +9,7 @@
 //! A view with a refresh schedule is ready when it is complete to its last refresh: its frontier is then the
 //! time of the next one, or empty when there is none. In between it needs no replica and follows nothing.
 
-use crate::domain::progress::ClusterReadiness;
+use crate::domain::progress::{ClusterReadiness, MOST_RELATIONS, RelationReadiness};
 use crate::domain::reading::{Reading, ReplicaHealth};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,6 +122,43 @@ impl Waits {
     }
 }
 
+/// How far each object is, for those who watch; the worst where there are too many.
+fn relations(
+    reading: &Reading,
+    replicas: &[&ReplicaHealth],
+    cluster: &ExpectedCluster,
+) -> Vec<RelationReadiness> {
+    let of = |object: &ExpectedObject| {
+        let by_replica = reading.hydrated.get(&object.id);
+        let is_hydrated = |replica: &&ReplicaHealth| {
+            by_replica.and_then(|known| known.get(&replica.id)) == Some(&true)
+        };
+        let is_complete = reading.frontier_ms.get(&object.id) == Some(&None);
+        let hydrated = !replicas.is_empty() && replicas.iter().all(is_hydrated);
+        let lag = reading.lag_ms.get(&object.id).copied().flatten();
+        let lag = lag.or_else(|| is_complete.then_some(0));
+        (hydrated, lag.filter(|_| hydrated))
+    };
+    let mut all: Vec<(&ExpectedObject, (bool, Option<i64>))> = cluster
+        .objects
+        .iter()
+        .map(|object| (object, of(object)))
+        .collect();
+    if all.len() > MOST_RELATIONS {
+        // The unknown is worst.
+        all.sort_by_key(|(_, (hydrated, lag))| (*hydrated, lag.map(std::cmp::Reverse)));
+        all.truncate(MOST_RELATIONS);
+    }
+    let told = all
+        .into_iter()
+        .map(|(object, (hydrated, lag_ms))| RelationReadiness {
+            name: object.name.clone(),
+            hydrated,
+            lag_ms,
+        });
+    told.collect()
+}
+
 impl Judge {
     /// A judge of objects that were all hydrated at this time, in milliseconds since the epoch.
     #[must_use]
@@ -178,6 +215,7 @@ impl Judge {
             lag_ms: Some(0),
             lagging: None,
             waiting_for: Vec::new(),
+            relations: Vec::new(),
         };
         if cluster.objects.is_empty() {
             return readiness;
@@ -187,6 +225,7 @@ impl Judge {
             .get(id)
             .map(|replicas| replicas.iter().filter(|replica| replica.own_size).collect())
             .unwrap_or_default();
+        readiness.relations = relations(reading, &replicas, cluster);
         if replicas.is_empty() && cluster.is_on_refresh {
             self.without_replicas(reading, id, cluster, (&mut readiness, &mut verdict.unknown));
             return readiness;

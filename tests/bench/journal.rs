@@ -124,6 +124,7 @@ fn deployment() -> NewDeployment {
             sinks: Vec::new(),
             gains: Vec::new(),
             loses: Vec::new(),
+            owners: Vec::new(),
             accepted: Vec::new(),
             notes: Vec::new(),
         },

@@ -7,6 +7,7 @@ mod browser;
 mod commands;
 mod held;
 mod metrics;
+mod notifications;
 mod page;
 mod releases;
 #[path = "../support/mod.rs"]

@@ -38,6 +38,15 @@ async fn the_client_knows_every_route() {
         client.events(id).await.expect("events").events,
         record.events
     );
+    let readings = client.readings(id).await.expect("readings");
+    assert_eq!((&readings.deployment, readings.relations.len()), (id, 0));
+    let folder = world.base.path().join(".cutover/runs").join(id);
+    assert_eq!(client.logs(id).await.expect("none").logs, []);
+    std::fs::create_dir_all(folder.join("build")).expect("a folder");
+    std::fs::write(folder.join("build/output.log"), "Traceback\n").expect("a log");
+    let logs = client.logs(id).await.expect("logs").logs;
+    assert_eq!((&*logs[0].step, logs[0].cut), ("build", false));
+    assert_eq!(logs[0].lines, ["Traceback"]);
     let diff = client.diff("prod").await.expect("a data diff");
     assert!(world.ids.contains(&diff.deployment.id));
     assert!(diff.diff.is_empty());

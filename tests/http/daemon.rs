@@ -104,6 +104,7 @@ impl World {
             ..Sources::default()
         });
         let daemon = Arc::new(Daemon::new(Arc::new(loaded.expect("settings"))));
+        daemon.begins_in(base.path().to_owned());
         let journal = format!("sqlite://{}", base.path().join("journal.db").display());
         let store = Store::open(&journal, base.path()).await.expect("a journal");
         let asked = Asked::default();

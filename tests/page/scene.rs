@@ -4,7 +4,7 @@ use super::daemon::{self, STAGE, World, show};
 use cutover::adapters::store::Store;
 use cutover::domain::lifecycle::state::{Event, State};
 use cutover::domain::plan::Plan;
-use cutover::domain::progress::ClusterReadiness;
+use cutover::domain::progress::{ClusterReadiness, RelationReadiness};
 use cutover::inputs::settings::http::{Http, Scope};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -137,7 +137,36 @@ pub fn readiness(at: usize) -> Vec<ClusterReadiness> {
                     true => vec![format!("{} objects are not hydrated", total - hydrated)],
                     false => Vec::new(),
                 },
+                relations: relations(cluster, at),
             }
         })
         .into()
+}
+
+/// Relations of a cluster, of which each is hydrated later than the one before.
+fn relations(cluster: &str, at: usize) -> Vec<RelationReadiness> {
+    let relation = |number: usize| RelationReadiness {
+        name: format!("area_00.{cluster}_{number}"),
+        hydrated: at > 2 * number,
+        lag_ms: (at > 2 * number).then(|| 20_000 / (at as i64 - 2 * number as i64)),
+    };
+    (0..4).map(relation).collect()
+}
+
+/// What dbt left of a build, on this machine.
+pub fn logs(world: &World, id: &str, said: &str) {
+    let folder = world
+        .base
+        .path()
+        .join(".cutover/runs")
+        .join(id)
+        .join("build");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let line = |level: &str, msg: &str| json!({"info": {"level": level, "msg": msg, "ts": "2026-11-20T22:06:27.5Z"}});
+    let lines = [
+        line("info", "Running with dbt=1.11.16"),
+        line("error", said),
+    ];
+    let text = lines.map(|line| format!("{line}\n")).concat() + said + "\n";
+    std::fs::write(folder.join("output.log"), text).expect("a log");
 }

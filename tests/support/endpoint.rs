@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Says {
     /// A status and a body.
     Body(u16, String),
+    /// A status, and when to come again.
+    Later(u16, String),
     /// A redirect.
     Elsewhere(String),
     /// Nothing for a long time.
@@ -115,6 +117,10 @@ async fn answer(
     let response = Response::builder();
     let response = match says {
         Says::Body(status, body) => response.status(status).body(Body::from(body)),
+        Says::Later(status, when) => response
+            .status(status)
+            .header("retry-after", when)
+            .body(Body::empty()),
         Says::Elsewhere(place) => response
             .status(302)
             .header("location", place)

@@ -14,12 +14,14 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod catalog;
+pub mod certificate;
 pub mod chance;
 mod command;
 mod daemon;
 mod disk;
 mod endpoint;
 mod fake;
+pub mod mail;
 mod people;
 mod postgres;
 mod project;

@@ -122,6 +122,21 @@ pub fn render(
     Ok(Rendered { sql, reads })
 }
 
+/// The most work that rendering a text may be, in minijinja's instructions.
+const FUEL: u64 = 20_000;
+
+/// Renders a text for people: `variables` are all there is.
+///
+/// # Errors
+/// What is wrong with the template, in one sentence.
+pub fn text(template: &str, variables: &serde_json::Value) -> Result<String, String> {
+    let mut jinja = Environment::new();
+    jinja.set_undefined_behavior(UndefinedBehavior::Strict);
+    jinja.set_fuel(Some(FUEL));
+    let rendered = jinja.render_str(template, Value::from_serialize(variables));
+    rendered.map_err(|error| reason(&error))
+}
+
 pub(super) fn reason(error: &Error) -> String {
     let what = match error.detail() {
         Some(detail) if error.kind() == ErrorKind::InvalidOperation => detail.to_owned(),

@@ -113,6 +113,18 @@ described! {
     }
 }
 
+/// A group, which owns nodes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Group {
+    /// For example `group.shop.finance`.
+    pub unique_id: String,
+    /// What nodes call it.
+    pub name: String,
+    /// As written: `name`, `email`, and whatever else the project says.
+    #[serde(default)]
+    pub owner: Value,
+}
+
 described! {
     /// A metric.
     pub struct Metric {

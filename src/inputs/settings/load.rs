@@ -189,6 +189,17 @@ impl Settings {
 }
 
 impl Loaded {
+    /// The folder of the file that was read, or else the working directory: where relative paths of the daemon's
+    /// own files begin.
+    #[must_use]
+    pub fn folder(&self, working_directory: &std::path::Path) -> PathBuf {
+        let folder = self.file.as_deref().and_then(std::path::Path::parent);
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+        folder.map_or(working_directory.to_owned(), |folder| {
+            working_directory.join(folder)
+        })
+    }
+
     /// The configuration with what the named environment changes; without a name, as it is.
     ///
     /// # Errors

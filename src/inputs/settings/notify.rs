@@ -1,12 +1,10 @@
 //! Who is told what.
 
+use super::notifications::{self, Kind, Target};
 use super::validate::Faults;
-use crate::foundation::environment::Environment;
-use crate::foundation::secret::{SecretError, SecretRef};
+use crate::foundation::secret::SecretRef;
 use crate::foundation::span::Span;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use std::time::Duration;
 
 /// A webhook: what is worth telling is posted to it.
@@ -31,61 +29,36 @@ pub struct Webhook {
     pub timeout: Span,
 }
 
-fn usual_timeout() -> Span {
+pub(super) fn usual_timeout() -> Span {
     Span(Duration::from_secs(10))
 }
 
 impl Webhook {
-    /// The address.
-    ///
-    /// # Errors
-    /// A reference that leads nowhere.
-    pub fn address(&self, base: &Path) -> Result<SecretString, SecretError> {
-        // What is no reference is the address itself.
-        match self.url.parse::<SecretRef>() {
-            Ok(reference) => reference.resolve(
-                &format!("webhooks.{}.url", self.name),
-                base,
-                &Environment::of_process(),
-            ),
-            Err(_) => Ok(self.url.clone().into()),
+    /// The same as a target.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        Target {
+            name: self.name.clone(),
+            events: Some(self.events.clone()),
+            timeout: self.timeout,
+            title: None,
+            text: None,
+            kind: Kind::Generic {
+                url: self.url.clone(),
+                format: self.format,
+                secret: self.secret.clone(),
+            },
         }
-    }
-
-    /// What signs the bodies, where they are signed.
-    ///
-    /// # Errors
-    /// A reference that leads nowhere.
-    pub fn key(&self, base: &Path) -> Result<Option<SecretString>, SecretError> {
-        let key = format!("webhooks.{}.secret", self.name);
-        self.secret
-            .as_ref()
-            .map(|secret| secret.resolve(&key, base, &Environment::of_process()))
-            .transpose()
     }
 
     /// The faults of a list of webhooks, and of names that are to be told.
     pub(super) fn check(hooks: &[Self], faults: &mut Faults) {
+        let mut names = Vec::new();
         for (index, hook) in hooks.iter().enumerate() {
             let path = format!("webhooks[{index}]");
-            let is_name = !hook.name.is_empty()
-                && hook.name.len() <= 64
-                && !hook
-                    .name
-                    .contains(|c: char| c.is_control() || c.is_whitespace());
-            faults.unless(
-                is_name && !hooks[..index].iter().any(|other| other.name == hook.name),
-                &format!("{path}.name"),
-                "the name is empty, long, has white space, or is there twice",
-                "choose a short word",
-            );
-            let is_url = hook.url.starts_with("https://") || hook.url.starts_with("http://");
-            faults.unless(
-                is_url || hook.url.parse::<SecretRef>().is_ok(),
-                &format!("{path}.url"),
-                "this is neither an http or https address nor a reference to one",
-                "write https://…, env:NAME or file:PATH",
-            );
+            notifications::name(&hook.name, &names, &path, faults);
+            names.push(hook.name.as_str());
+            notifications::address(&hook.url, &path, faults);
             faults.span(&format!("{path}.timeout"), hook.timeout, false);
         }
     }
@@ -141,8 +114,27 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// What a webhook is told that does not say.
-    fn usual() -> Vec<Self> {
+    /// What somebody is called for.
+    pub const TROUBLE: &[Self] = &[
+        Self::Failed,
+        Self::Kept,
+        Self::Refused,
+        Self::Degraded,
+        Self::Decision,
+        Self::RollingBack,
+        Self::Stuck,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub fn word(&self) -> String {
+        let word = serde_json::to_value(self).ok();
+        let word = word.as_ref().and_then(serde_json::Value::as_str);
+        word.unwrap_or_default().to_owned()
+    }
+
+    /// What somebody is told who does not say.
+    pub(super) fn usual() -> Vec<Self> {
         vec![
             Self::Ready,
             Self::Promoted,

@@ -175,7 +175,7 @@ impl Settings {
         self.connection.check("connection", &mut faults);
         faults.diff("diff", &self.diff);
         self.ci.check(&self.environments, &mut faults);
-        super::Webhook::check(&self.webhooks, &mut faults);
+        self.check_targets(&mut faults);
         self.notified("notify", self.notify.as_deref(), &mut faults);
         self.texts(&mut faults);
         self.named(&mut faults);
@@ -183,14 +183,15 @@ impl Settings {
         faults.0
     }
 
-    /// Whoever is to be told must be a webhook.
+    /// Whoever is to be told must be known.
     fn notified(&self, path: &str, names: Option<&[String]>, faults: &mut Faults) {
+        let targets = self.targets();
         for name in names.unwrap_or_default() {
             faults.unless(
-                self.webhooks.iter().any(|hook| hook.name == *name),
+                targets.iter().any(|target| target.name == *name),
                 path,
-                format!("there is no webhook {name:?}"),
-                "write the name of one of the webhooks",
+                format!("there is no webhook or notification {name:?}"),
+                "write the name of one of the webhooks or notifications",
             );
         }
     }

@@ -9,6 +9,8 @@ use crate::interfaces::record::EventView;
 use crate::operations::ci::listing::Listed;
 use crate::operations::ci::report::Report;
 use crate::operations::daemon::corners::status::{BuildStatus, TeardownStatus};
+use crate::operations::daemon::lines::Line;
+use crate::operations::daemon::logs::Log;
 use crate::operations::daemon::request::{BuildWish, Start};
 use crate::operations::daemon::status::Status;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,26 @@ pub struct Events {
     pub deployment: String,
     /// What happened, in order.
     pub events: Vec<EventView>,
+}
+
+/// `GET /v1/deployments/{id}/readings`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readings {
+    /// The whole id of the deployment.
+    pub deployment: String,
+    /// Relations over time, the worst first.
+    pub relations: Vec<Line>,
+    /// Whether there are more than these.
+    pub left_out: bool,
+}
+
+/// `GET /v1/deployments/{id}/logs`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs {
+    /// The whole id of the deployment.
+    pub deployment: String,
+    /// Each invocation of dbt, in order.
+    pub logs: Vec<Log>,
 }
 
 /// `GET /v1/environments/{env}/runs`

@@ -25,8 +25,12 @@ pub mod diff;
 pub mod guide;
 /// `init`
 pub mod init;
+/// `notify`
+mod notify;
 /// From words to values.
 mod values;
+
+pub use notify::Notify;
 
 pub use baseline::{BaselineCommand, BaselineExport, BaselineForget, BaselineImport, BaselineShow};
 
@@ -191,6 +195,8 @@ pub enum Command {
     Ls(Ls),
     /// Test everything that a deployment needs, and say what to do about each fault
     Check(Check),
+    /// Send one test message to somebody who is told
+    Notify(Notify),
     /// Clear up after deployments that ended: old records, artifacts and files, and what they left in
     /// Materialize
     Gc(Gc),

@@ -5,7 +5,7 @@ use super::arguments::diff::Diff;
 use super::arguments::init::Init;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
-    Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
+    Gc, Global, History, Ls, Notify, Plan, Rollback, Show, Status, Step, Target,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
@@ -38,6 +38,8 @@ mod init;
 mod leader;
 /// `ls`
 mod ls;
+/// `notify`
+mod notify;
 /// `ci report`
 pub(super) mod publish;
 /// `status`, `history` and `show`
@@ -301,6 +303,10 @@ impl Handlers for Commands {
 
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer {
         check::check(self, arguments, output, stop).await
+    }
+
+    async fn notify(&self, arguments: &Notify, output: &Output, _: &CancellationToken) -> Answer {
+        notify::notify(self, arguments, output).await
     }
 
     async fn gc(&self, arguments: &Gc, output: &Output, stop: &CancellationToken) -> Answer {

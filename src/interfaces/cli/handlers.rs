@@ -6,7 +6,7 @@ use super::arguments::diff::Diff;
 use super::arguments::init::Init;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
-    History, Ls, Plan, Rollback, Show, Status, Step,
+    History, Ls, Notify, Plan, Rollback, Show, Status, Step,
 };
 use super::{CommandError, Output};
 use crate::foundation::failure::Class;
@@ -81,6 +81,9 @@ pub trait Handlers {
     async fn ls(&self, arguments: &Ls, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover check`
     async fn check(&self, arguments: &Check, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover notify`
+    async fn notify(&self, arguments: &Notify, output: &Output, stop: &CancellationToken)
+    -> Answer;
     /// `cutover gc`
     async fn gc(&self, arguments: &Gc, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover ci build`

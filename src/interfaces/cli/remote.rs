@@ -6,7 +6,7 @@ use super::arguments::diff::Diff;
 use super::arguments::init::Init;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
-    Global, History, Ls, Plan, Rollback, Show, Status, Step,
+    Global, History, Ls, Notify, Plan, Rollback, Show, Status, Step,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
@@ -398,6 +398,10 @@ impl Handlers for Remote {
 
     async fn baseline_forget(&self, _: &BaselineForget, _: &Output, _: &Stop) -> Answer {
         not_here("baseline forget")
+    }
+
+    async fn notify(&self, _: &Notify, _: &Output, _: &Stop) -> Answer {
+        not_here("notify")
     }
 
     async fn ci_build(&self, arguments: &CiBuild, output: &Output, stop: &Stop) -> Answer {

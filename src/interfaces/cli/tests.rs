@@ -111,6 +111,9 @@ impl Handlers for Fake {
     async fn serve(&self, _: &Output, _: &Stop) -> Answer {
         self.note("serve")
     }
+    async fn notify(&self, _: &super::arguments::Notify, _: &Output, _: &Stop) -> Answer {
+        self.note("notify")
+    }
     async fn gc(&self, _: &super::arguments::Gc, _: &Output, _: &Stop) -> Answer {
         self.note("gc")
     }

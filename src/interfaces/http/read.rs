@@ -8,10 +8,11 @@ use crate::domain::plan::Plan;
 use crate::domain::records::deployment::Deployment;
 use crate::domain::records::hold::Hold;
 use crate::domain::records::run::Run;
-use crate::interfaces::api::document::{Environments, Events, Health, Runs};
+use crate::interfaces::api::document::{Environments, Events, Health, Logs, Readings, Runs};
 use crate::interfaces::api::problem::{Kind, Problem};
 use crate::interfaces::record::{DeploymentView, DiffView, EventView, HistoryView, ShowView};
 use crate::operations::ci::name::{CornerName, NotAName};
+use crate::operations::daemon::logs;
 use crate::operations::daemon::status::Status;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -271,6 +272,49 @@ pub(super) async fn events(
     Ok(Json(Events {
         deployment: deployment.id,
         events: events.into_iter().map(EventView::from).collect(),
+    }))
+}
+
+/// Lag and hydration of relations, as this process was told them.
+pub(super) async fn readings(
+    State(app): State<Arc<App>>,
+    Extension(caller): Asked,
+    id: Named,
+) -> Result<Json<Readings>, Problem> {
+    let (_, deployment) = found(&app, &caller, &named(id)?).await?;
+    let board = &app.daemon.status_board;
+    let (relations, left_out) = board.lines(&deployment.environment, &deployment.id);
+    Ok(Json(Readings {
+        deployment: deployment.id,
+        relations,
+        left_out,
+    }))
+}
+
+/// What dbt wrote, as far as it lies on this machine.
+pub(super) async fn logs(
+    State(app): State<Arc<App>>,
+    Extension(caller): Asked,
+    id: Named,
+) -> Result<Json<Logs>, Problem> {
+    let (_, deployment) = found(&app, &caller, &named(id)?).await?;
+    let folder = app.daemon.run_folder(&deployment.id);
+    let settings = app.daemon.settings();
+    let reading = tokio::task::spawn_blocking(move || match folder {
+        Some(folder) => logs::read(&folder, &settings.settings),
+        None => Ok(Vec::new()),
+    });
+    let read = reading.await.unwrap_or_else(|error| Err(error.into()));
+    let logs = read.map_err(|error| {
+        Problem::new(
+            Kind::Internal,
+            format!("a log of dbt cannot be read: {error}"),
+            "see that the daemon may read the folder runs.directory",
+        )
+    })?;
+    Ok(Json(Logs {
+        deployment: deployment.id,
+        logs,
     }))
 }
 

@@ -100,6 +100,8 @@ enum Action {
     Deployments,
     Deployment,
     Events,
+    Readings,
+    Logs,
     Diff,
     Runs,
     Run,
@@ -151,6 +153,8 @@ routes! {
     "GET" "/v1/environments/{environment}/stream" Needs::Scope(Scope::Read) => StreamOfOne;
     "GET" "/v1/deployments/{deployment}" Needs::Scope(Scope::Read) => Deployment;
     "GET" "/v1/deployments/{deployment}/events" Needs::Scope(Scope::Read) => Events;
+    "GET" "/v1/deployments/{deployment}/readings" Needs::Scope(Scope::Read) => Readings;
+    "GET" "/v1/deployments/{deployment}/logs" Needs::Scope(Scope::Read) => Logs;
     "GET" "/v1/runs/{run}" Needs::Scope(Scope::Read) => Run;
     "GET" "/v1/stream" Needs::Scope(Scope::Read) => Stream;
     "GET" "/v1/environments/{environment}/ci" Needs::OneOf(LOOKS) => Corners;
@@ -190,6 +194,8 @@ impl Action {
             Action::Diff => get(read::diff),
             Action::Deployment => get(read::deployment),
             Action::Events => get(read::events),
+            Action::Readings => get(read::readings),
+            Action::Logs => get(read::logs),
             Action::Runs => get(read::runs),
             Action::Run => get(read::run),
             Action::Stream => get(stream::all),

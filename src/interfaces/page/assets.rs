@@ -36,7 +36,9 @@ assets! {
     "icon.svg" "image/svg+xml";
     "lines.js" SCRIPT;
     "live.js" SCRIPT;
+    "logs.js" SCRIPT;
     "pulls.js" SCRIPT;
+    "relations.js" SCRIPT;
     "stuck.js" SCRIPT;
     "style.css" "text/css; charset=utf-8";
     "words.js" SCRIPT;

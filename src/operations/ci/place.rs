@@ -103,6 +103,7 @@ pub fn plan(
             stores_failures: false,
             refresh: node.refresh,
             diff: node.diff.clone(),
+            depends_on: Vec::new(),
             reason: reason.clone(),
         });
     }
@@ -180,6 +181,7 @@ pub fn plan(
         held_back_schemas: BTreeMap::new(),
         keeps: BTreeMap::new(),
         changed_tests: BTreeMap::new(),
+        owners: Vec::new(),
         accepted: Vec::new(),
         notes: Vec::new(),
     }

@@ -8,11 +8,12 @@ use crate::domain::records::hold::Hold;
 use crate::domain::records::kept::Kept;
 use crate::domain::records::subject::Subject;
 use crate::operations::daemon::corners::status::Shown;
+use crate::operations::daemon::lines::{Line, Lines};
 use crate::operations::takedown::leftovers::Leftover;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::broadcast;
 
 /// How many news a slow reader may be behind before it misses some.
@@ -122,6 +123,7 @@ pub struct StatusBoard {
     /// Corners of pull requests.
     pub corners: Shown,
     entries: RwLock<BTreeMap<String, Arc<Status>>>,
+    lines: Mutex<BTreeMap<String, Lines>>,
     news: broadcast::Sender<Arc<News>>,
 }
 
@@ -130,6 +132,7 @@ impl Default for StatusBoard {
         Self {
             corners: Shown::default(),
             entries: RwLock::default(),
+            lines: Mutex::default(),
             news: broadcast::Sender::new(NEWS),
         }
     }
@@ -166,6 +169,7 @@ impl StatusBoard {
 
     pub(crate) fn remove(&self, environment: &str) {
         self.write().remove(environment);
+        self.lines_mut().remove(environment);
         self.corners.forget(environment);
     }
 
@@ -176,8 +180,34 @@ impl StatusBoard {
         }
     }
 
-    /// Tells whoever listens.
-    pub fn tell(&self, news: News) {
+    /// What is known of the relations of a deployment over time, and whether some were left out.
+    #[must_use]
+    pub fn lines(&self, environment: &str, deployment: &str) -> (Vec<Line>, bool) {
+        let lines = self.lines_mut();
+        lines
+            .get(environment)
+            .map(|lines| lines.of(deployment))
+            .unwrap_or_default()
+    }
+
+    fn lines_mut(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Lines>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever listens. Relations are remembered here, and not told.
+    pub fn tell(&self, mut news: News) {
+        if let Progress::Readiness { clusters } | Progress::Watched { clusters, .. } =
+            &mut news.progress
+        {
+            if let (Some(deployment), None) = (&news.deployment, &news.corner) {
+                let mut lines = self.lines_mut();
+                let lines = lines.entry(news.environment.clone()).or_default();
+                lines.take(deployment, clusters, news.at);
+            }
+            for cluster in clusters {
+                cluster.relations = Vec::new();
+            }
+        }
         // Nobody need listen.
         let _ = self.news.send(Arc::new(news));
     }

@@ -19,8 +19,8 @@ use crate::foundation::retry::Pauses;
 use crate::inputs::settings::Loaded;
 use crate::inputs::settings::times::Schedule;
 use crate::operations::daemon::status::{Activity, DeploymentStatus};
-use crate::operations::daemon::webhooks;
 use crate::operations::error::DeploymentError;
+use crate::operations::notifications;
 use crate::operations::release::{Release, ReleaseError, Wanted};
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -228,7 +228,7 @@ impl Worker {
         });
         self.metrics.role(&self.environment, Role::Leader);
         self.memory = Memory::default();
-        let telling = tokio::spawn(webhooks::deliver(
+        let telling = tokio::spawn(notifications::deliver(
             store.clone(),
             Arc::clone(&lead),
             Arc::clone(&self.metrics),

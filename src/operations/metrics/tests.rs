@@ -36,6 +36,7 @@ fn reading(cluster: &str, lag_ms: Option<i64>) -> ClusterReadiness {
         lag_ms,
         lagging: None,
         waiting_for: Vec::new(),
+        relations: Vec::new(),
     }
 }
 

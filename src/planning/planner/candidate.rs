@@ -4,9 +4,11 @@
 use super::clusters::ClusterNames;
 use super::diff_traits;
 use super::indexes::Wanted;
+use super::owners;
 use crate::domain::catalog::{Catalog, ClusterDefinition, ObjectKind};
 use crate::domain::diff::Traits;
 use crate::domain::plan::outside::Outside;
+use crate::domain::plan::owner::Owner;
 use crate::domain::plan::refusal::RefusalName;
 use crate::domain::plan::{GREEN_SUFFIX, IndexMove, Mode, Refresh};
 use crate::inputs::manifest::identifier::ClusterName;
@@ -79,6 +81,8 @@ pub struct Candidate {
     pub project_hooks: Vec<String>,
     /// Data tests and unit tests, by unique id.
     pub tests: BTreeMap<String, CandidateTest>,
+    /// Who owns nodes and tests, by unique id.
+    pub owners: BTreeMap<String, Vec<Owner>>,
     /// Everything that a selector could select.
     pub selectable: Vec<Selectable>,
     /// Where each node is built aside, by dbt when `deploy: true` is set: `(database, schema, identifier)`.
@@ -386,6 +390,7 @@ impl Candidate {
             project: plain.metadata.project_name.clone().unwrap_or_default(),
             hash,
             cluster_names: clusters,
+            owners: owners::of(plain),
             ..Self::default()
         };
         for (_, resource) in plain.resources() {

@@ -5,7 +5,7 @@
 use super::candidate::{CandidateNode, ClusterUse, Input, Materialization};
 use super::checks::Checks;
 use super::lookup::Lookup;
-use super::{columns, outside, refresh};
+use super::{columns, outside, owners, refresh};
 use crate::domain::catalog::{Cluster, ClusterDefinition, ObjectKind, Schema};
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::plan::{
@@ -200,6 +200,10 @@ pub(super) fn assemble(
             .into_iter()
             .chain(made_way(input))
             .collect(),
+        owners: owners::planned(
+            input.candidate,
+            nodes.iter().map(|node| &node.unique_id).chain(&tests),
+        ),
         schemas,
         clusters,
         nodes,
@@ -305,9 +309,17 @@ fn planned_nodes(input: &Input<'_>, planned: &BTreeSet<String>) -> Vec<PlannedNo
             stores_failures: node.stores_failures,
             refresh: refreshes.get(id).copied(),
             diff: node.diff.clone(),
+            depends_on: reads(node, planned),
             reason: "full release".to_owned(),
         })
         .collect()
+}
+
+/// What of the planned nodes one reads; sorted.
+fn reads(node: &CandidateNode, planned: &BTreeSet<String>) -> Vec<String> {
+    let read: BTreeSet<&String> = node.parents.iter().collect();
+    let planned = read.into_iter().filter(|id| planned.contains(*id));
+    planned.cloned().collect()
 }
 
 /// Unique ids of the tests that read at least one planned node, be it through ephemeral models, and of those

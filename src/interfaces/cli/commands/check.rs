@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Whether the endpoints of checks answer.
 mod endpoints;
+/// Whether whoever is told is there.
+mod targets;
 
 pub(super) async fn check(
     commands: &Commands,
@@ -113,6 +115,7 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
         Err(error) => findings.fault("artifacts", &error),
     }
     endpoints::tried(release, findings).await;
+    targets::tried(release, findings).await;
     if let Some(weakness) = release.materialize_address().weakness() {
         findings.weak("server", weakness);
     }

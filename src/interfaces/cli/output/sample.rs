@@ -45,6 +45,7 @@ fn reading(hydrated: usize, lag_ms: Option<i64>, waiting: &[&str]) -> Progress {
                 lag_ms,
                 lagging: Some("marts.daily_orders".to_owned()),
                 waiting_for: waiting.iter().map(|w| (*w).to_owned()).collect(),
+                relations: Vec::new(),
             },
             ClusterReadiness {
                 cluster: "serving".to_owned(),
@@ -53,6 +54,7 @@ fn reading(hydrated: usize, lag_ms: Option<i64>, waiting: &[&str]) -> Progress {
                 lag_ms: None,
                 lagging: None,
                 waiting_for: Vec::new(),
+                relations: Vec::new(),
             },
         ],
     }

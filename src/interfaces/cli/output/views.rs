@@ -8,6 +8,7 @@ mod gc;
 mod guide;
 mod init;
 pub(crate) mod list;
+mod notified;
 mod show;
 mod tested;
 

@@ -8,21 +8,23 @@ import { isActive } from './environments.js';
 import { Graph } from './graph.js';
 import { lines } from './lines.js';
 import * as live from './live.js';
+import { logs } from './logs.js';
 import { hasSomething } from './pulls.js';
+import { relations } from './relations.js';
 import { LINE, LIVE, badge, means, span, toDeployment, when, who } from './words.js';
 
 export async function load(id) {
-  const [record, { environments }] = await Promise.all([get(path`/v1/deployments/${id}`), get('/v1/environments')]);
+  const [record, { environments }, readings] = await Promise.all([get(path`/v1/deployments/${id}`), get('/v1/environments'), get(path`/v1/deployments/${id}/readings`)]);
   const status = environments.find((one) => one.environment === record.environment);
   // The last reading, where none was told yet.
   if (status?.deployment?.id === record.id && live.readingsOf(record.id).size === 0) live.read(record.id, status.readiness, Date.now());
-  return { record, status };
+  return { record, status, readings };
 }
 
 // The picture is kept while its plan is the same, with what was opened and searched in it.
 let kept = { id: null, graph: null };
 
-export function view({ record, status }) {
+export function view({ record, status, readings }) {
   const { plan, environment, id } = record;
   const now = status?.deployment?.id === id ? status.deployment.state : record.state;
   const active = isActive(record);
@@ -37,10 +39,11 @@ export function view({ record, status }) {
     waiting(record),
     section('plan', 'The plan', plan ? [summary(plan), kept.graph.element()] : h('p', { class: 'quiet' }, 'It was never planned.')),
     active && section('build', 'Progress', h('div', { id: 'progress' }, progress(record))),
-    section('readiness', 'Lag and hydration', h('div', { id: 'readiness' }, readiness(record, active))),
+    section('readiness', 'Lag and hydration', h('div', { id: 'readiness' }, readiness(record, active)), h('div', { id: 'relations' }, relations(readings))),
     section('checks', 'Checks and tests', checks(record)),
     plan && section('changes', 'What production gains and loses', changes(plan)),
     section('stands', 'What stands in Materialize', stands(record, status)),
+    section('logs', 'What dbt wrote', logs(id)),
     section('more', 'More', more(record)),
     section('record', 'The journal', [
       details('events', `Events (${record.events.length})`, events(record)),
@@ -90,6 +93,7 @@ function summary(plan) {
   return [terms([
     ['Project', plan.project], ['Target', plan.target], ['Database', plan.database], ['How much', plan.mode], ['How', plan.strategy === 'replace' ? 'replaced in place' : 'a green side is swapped'], ['Built by', plan.building?.engine ?? 'dbt'],
     ['Schemas', plan.schemas?.map((one) => one.name).join(', ')], ['Clusters', plan.clusters?.map((one) => one.name).join(', ')],
+    ['Owners', plan.owners?.map((one) => `${one.name ?? one.email ?? one.slack} (${one.nodes.length})`).join(', ')],
     ['Compared with', plan.baseline?.deployment && toDeployment(plan.baseline.deployment)], ['Accepted', plan.accepted?.map((one) => one.name ?? one).join(', ')],
   ]), plan.notes?.length ? h('ul', { class: 'notes' }, plan.notes.map((note) => h('li', {}, note))) : null];
 }
@@ -154,7 +158,7 @@ function stands(record, status) {
 
 // What this page has a place for; everything else of a document is shown as it is.
 const SHOWN = new Set(['id', 'environment', 'state', 'created_at', 'updated_at', 'finished_at', 'reason', 'by', 'plan', 'checks', 'watched', 'waiting', 'events', 'effects']);
-const OF_PLAN = new Set(['version', 'mode', 'strategy', 'environment', 'project', 'target', 'database', 'schemas', 'clusters', 'nodes', 'server', 'baseline', 'tests', 'gains', 'loses', 'columns', 'notes', 'accepted', 'estimated_hydration_ms', 'manifest_hash', 'green_manifest_hash', 'build_selectors', 'test_selectors', 'default_privileges', 'inputs', 'outcomes', 'settings']);
+const OF_PLAN = new Set(['version', 'mode', 'strategy', 'environment', 'project', 'target', 'database', 'schemas', 'clusters', 'nodes', 'server', 'baseline', 'tests', 'gains', 'loses', 'columns', 'notes', 'accepted', 'owners', 'estimated_hydration_ms', 'manifest_hash', 'green_manifest_hash', 'build_selectors', 'test_selectors', 'default_privileges', 'inputs', 'outcomes', 'settings']);
 
 function more(record) {
   const sections = (document, known, prefix) => Object.entries(document ?? {}).filter(([key, value]) => !known.has(key) && hasSomething(value))

@@ -28,9 +28,11 @@ export function markOf(reason) {
 
 // Which nodes a node follows from, as far as the plan says.
 function inputs(node) {
-  const named = Array.isArray(node.depends_on) ? node.depends_on : [];
+  const named = new Set(Array.isArray(node.depends_on) ? node.depends_on : []);
+  // Plans of versions before say so in the reason alone; it may read it through what makes no relation.
   const of = /^downstream of (\S+)$/.exec(node.reason ?? '');
-  return of ? [...named, of[1]] : named;
+  if (of) named.add(of[1]);
+  return [...named];
 }
 
 export class Graph {

@@ -52,3 +52,43 @@ function drawn(points, x, y, number) {
   return s('g', { class: `c${number % 8}` }, s('path', { d: text, fill: 'none' }),
     last && s('circle', { cx: x(last.at), cy: y(last.value), r: 3 }));
 }
+
+// One bar for each relation: from when on it is hydrated. `all`: [{relation, cluster, points: [[at, lag, hydrated]]}].
+export function bars(title, all) {
+  const from = Math.min(...all.map((one) => one.points[0][0]));
+  const to = Math.max(...all.map((one) => one.points.at(-1)[0]), from + 1000);
+  const [tall, left] = [18, 230];
+  const x = (at) => left + ((at - from) / (to - from)) * (WIDTH - left - EDGE.right);
+  const rows = all.map((one, number) => {
+    const y = number * tall + 4;
+    const parts = [];
+    for (const [place, [at, , hydrated]] of one.points.entries()) {
+      const last = parts.at(-1);
+      const end = one.points[place + 1]?.[0] ?? to;
+      if (last && last.hydrated === hydrated) last.end = end;
+      else parts.push({ at, end, hydrated });
+    }
+    return s('g', {}, s('text', { x: left - 8, y: y + 10, 'text-anchor': 'end' }, cut(one.relation, 34)),
+      parts.map(({ at, end, hydrated }) => s('rect', { x: x(at), y, width: Math.max(x(end) - x(at), 2), height: 11, class: hydrated ? 'hydrated' : 'dry' })),
+      s('title', {}, `${one.relation}: ${sinceWhen(one)}`));
+  });
+  const height = all.length * tall + 22;
+  const now = all.filter((one) => one.points.at(-1)[2]).length;
+  return h('figure', {}, h('figcaption', {}, title), s('svg', {
+    viewBox: `0 0 ${WIDTH} ${height}`, class: 'lines', role: 'img',
+    'aria-label': `${title}: ${now} of ${all.length} relations are hydrated, from ${new Date(from).toLocaleTimeString()} to ${new Date(to).toLocaleTimeString()}`,
+  }, rows, s('text', { x: left, y: height - 6 }, new Date(from).toLocaleTimeString()),
+  s('text', { x: WIDTH - EDGE.right, y: height - 6, 'text-anchor': 'end' }, new Date(to).toLocaleTimeString())));
+}
+
+// Since when a relation is hydrated, in words.
+export function sinceWhen({ points }) {
+  if (!points.at(-1)[2]) return 'not hydrated';
+  const before = points.findLastIndex((point) => !point[2]);
+  return before < 0 ? 'hydrated all the time' : `hydrated since ${new Date(points[before + 1][0]).toLocaleTimeString()}`;
+}
+
+function cut(text, most) {
+  const letters = [...String(text)];
+  return letters.length > most ? `…${letters.slice(letters.length - most + 1).join('')}` : letters.join('');
+}

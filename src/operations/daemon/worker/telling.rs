@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::domain::lifecycle::state::State;
-use crate::domain::progress::Progress;
+use crate::domain::progress::{ClusterReadiness, Progress};
 use crate::foundation::failure::{Class, Classify, with_causes};
 use crate::operations::daemon::status::News;
 use jiff::Timestamp;
@@ -63,12 +63,12 @@ impl Worker {
             Progress::Watched { health, clusters } => {
                 self.metrics.watched(&self.environment, *health);
                 self.metrics.readiness(&self.environment, clusters);
-                let clusters = clusters.clone();
+                let clusters = without_relations(clusters);
                 self.change(|status| status.readiness = clusters);
             }
             Progress::Readiness { clusters } => {
                 self.metrics.readiness(&self.environment, clusters);
-                let clusters = clusters.clone();
+                let clusters = without_relations(clusters);
                 self.change(|status| status.readiness = clusters);
             }
             Progress::Decision { asked } => {
@@ -101,4 +101,16 @@ impl Worker {
             corner: None,
         });
     }
+}
+
+/// The status shows clusters; relations over time are remembered beside it.
+fn without_relations(clusters: &[ClusterReadiness]) -> Vec<ClusterReadiness> {
+    let clusters = clusters.iter().map(|cluster| ClusterReadiness {
+        cluster: cluster.cluster.clone(),
+        lagging: cluster.lagging.clone(),
+        waiting_for: cluster.waiting_for.clone(),
+        relations: Vec::new(),
+        ..*cluster
+    });
+    clusters.collect()
 }

@@ -11,6 +11,7 @@ fn cluster(lag_ms: Option<i64>, waiting_for: &[&str]) -> ClusterReadiness {
         lag_ms,
         lagging: Some("marts.totals".to_owned()),
         waiting_for: waiting_for.iter().map(|&why| why.to_owned()).collect(),
+        relations: Vec::new(),
     }
 }
 

@@ -186,6 +186,7 @@ fn what_is_built_or_stays_must_be_where_the_law_wants_it() {
         persists_column_comments: false,
         refresh: None,
         diff: crate::domain::diff::Traits::default(),
+        depends_on: Vec::new(),
         reason: "new".to_owned(),
     }];
     let ids = ids(&plan);

@@ -76,6 +76,7 @@ fn node(
         stores_failures: false,
         refresh: None,
         diff: Traits::default(),
+        depends_on: Vec::new(),
         reason: reason.to_owned(),
     }
 }
@@ -273,6 +274,7 @@ pub(crate) fn shop() -> Plan {
         }],
         gains: vec!["reporting.revenue".to_owned()],
         loses: vec!["marts.old_orders".to_owned()],
+        owners: Vec::new(),
         accepted: vec![Refusal {
             name: RefusalName::SourceRebuilt,
             message: "a source of the project would ingest everything again".to_owned(),
@@ -305,6 +307,7 @@ pub(crate) fn empty() -> Plan {
         text_only: Vec::new(),
         keeps: std::collections::BTreeMap::new(),
         changed_tests: std::collections::BTreeMap::new(),
+        owners: Vec::new(),
         accepted: Vec::new(),
         notes: Vec::new(),
         ..shop()

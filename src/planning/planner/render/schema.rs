@@ -3,6 +3,7 @@
 use super::sample;
 use crate::domain::catalog::grants::{DefaultPrivilege, Grant};
 use crate::domain::diff::{Masked, Thresholds, Traits, Wish};
+use crate::domain::plan::owner::{Owned, Owner};
 use crate::domain::plan::{BesideRelation, Building, Engine, Mode, Replacement, Strategy};
 use crate::foundation::span::Span;
 use crate::planning::planner::sample::World;
@@ -61,6 +62,15 @@ fn every_field_is_described_and_every_description_has_its_field() {
     full.nodes[0].stores_failures = true;
     full.nodes[0].refresh = Some(crate::domain::plan::Refresh::Later);
     full.nodes[0].diff = traits();
+    full.nodes[0].depends_on = vec!["model.shop.stg_orders".to_owned()];
+    full.owners = vec![Owned {
+        owner: Owner {
+            name: Some("Finance".to_owned()),
+            email: Some("finance@example.com".to_owned()),
+            slack: Some("#finance".to_owned()),
+        },
+        nodes: vec!["model.shop.totals".to_owned()],
+    }];
     let comments = &mut full.schemas[0].objects[0].column_comments;
     comments.push(("day".to_owned(), "in UTC".to_owned()));
     let plans = [

@@ -123,6 +123,7 @@ fn a_relation_that_is_not_quoted_is_the_same_only_in_lower_case() {
         stores_failures: false,
         refresh: None,
         diff: crate::domain::diff::Traits::default(),
+        depends_on: Vec::new(),
         reason: String::new(),
     };
     let mut written = node(json!({}), json!({}));
