@@ -24,6 +24,8 @@ pub mod diff;
 pub mod error;
 /// Renames and swaps that commit only if the catalog is as expected.
 pub mod guarded;
+/// What is live, looked at between releases.
+pub mod live;
 /// Statements that make what dbt-materialize makes.
 pub mod native_ddl;
 /// Privileges as the catalog shows them.

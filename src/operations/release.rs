@@ -44,6 +44,8 @@ mod connection;
 mod describing;
 /// The data diff of the deployment under way.
 mod diff;
+/// Whether production still is what was released, between releases.
+mod drift_watch;
 /// What in production is not as it was promoted.
 mod drifts;
 /// The size in which green is hydrated.

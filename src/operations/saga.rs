@@ -6,6 +6,8 @@ pub mod context;
 pub mod identity;
 /// One object outside of what is swapped, made and dropped.
 pub(crate) mod outside;
+/// What a swap leaves live.
+pub(crate) mod standing;
 /// What was live when a deployment was planned.
 pub mod previous;
 /// What of the catalog a deployment is about.

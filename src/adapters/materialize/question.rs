@@ -53,6 +53,8 @@ pub(super) mod relation {
     pub(in crate::adapters::materialize) const INDEXES: Relation = indexed("mz_catalog.mz_indexes");
     pub(in crate::adapters::materialize) const LAG: Relation =
         unindexed("mz_internal.mz_materialization_lag");
+    pub(in crate::adapters::materialize) const MATERIALIZED_VIEWS: Relation =
+        indexed("mz_catalog.mz_materialized_views");
     pub(in crate::adapters::materialize) const OBJECTS: Relation = indexed("mz_catalog.mz_objects");
     pub(in crate::adapters::materialize) const REPLACEMENTS: Relation =
         unindexed("mz_internal.mz_replacements");
@@ -79,7 +81,7 @@ pub(super) mod relation {
 
     /// Every relation that has an index.
     #[cfg(test)]
-    pub(in crate::adapters::materialize) const INDEXED: [Relation; 19] = [
+    pub(in crate::adapters::materialize) const INDEXED: [Relation; 20] = [
         CLUSTERS,
         COLUMNS,
         COMMENTS,
@@ -88,6 +90,7 @@ pub(super) mod relation {
         FRONTIERS,
         HYDRATION,
         INDEXES,
+        MATERIALIZED_VIEWS,
         OBJECTS,
         REPLICAS,
         REPLICA_HISTORY,

@@ -266,6 +266,7 @@ fn topic(message: &Message) -> Option<Topic> {
         "rollback_requested" | "rollback_put_off" => Some(Topic::RollingBack),
         "rolled_back" => Some(Topic::RolledBack),
         "stuck_at" => Some(Topic::Stuck),
+        "drift_found" | "drift_gone" => Some(Topic::Drift),
         "run_refused" => Some(Topic::Refused),
         // Of a run with a deployment the deployment's own events tell.
         "run_failed" if !has_deployment => Some(Topic::Failed),
@@ -306,6 +307,8 @@ fn sentence(topic: Topic, message: &Message) -> String {
         Topic::RolledBack => ":rotating_light: production was rolled back",
         Topic::Aborted => "a release was given up",
         Topic::Stuck => ":rotating_light: a release is stuck, a person must look",
+        Topic::Drift if message.kind == "drift_gone" => "the drift of production is gone",
+        Topic::Drift => ":warning: production is not what was released",
         Topic::NothingToDo => "there was nothing to release",
         Topic::Skipped => "a release was due and not made",
     };

@@ -118,7 +118,7 @@ pub(crate) mod key {
     /// Watching what serves, after the swap. Result: [`crate::operations::deployment::watch::Watched`], replaced by
     /// each look.
     pub const WATCH: &str = "watch";
-    /// The swap.
+    /// The swap. Result: [`crate::domain::records::drift::Standing`], or `true` where its answer was lost.
     pub const SWAP: &str = "swap";
     /// The swap back.
     pub const SWAP_BACK: &str = "swap back";

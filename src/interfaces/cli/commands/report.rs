@@ -9,6 +9,7 @@ use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{
     Advice, Circumstances, DeploymentView, HistoryView, RunsView, ShowView, StatusEntry, StatusView,
 };
+use crate::operations::daemon::status::DriftStatus;
 use crate::operations::deployment::diff::Recorded;
 use crate::operations::deployment::{hold, keeping};
 use crate::operations::green::hydrate::Waiting;
@@ -98,6 +99,8 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         Some(latest) => keeping::kept(store, latest).await?,
         None => None,
     };
+    let drift = store.drift(&environment).await?;
+    let drift = drift.filter(|record| !record.found.is_empty());
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
@@ -105,6 +108,7 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         leader: None,
         held,
         kept,
+        drift: drift.map(DriftStatus::recorded),
         diff: None,
         waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
         advice: latest.as_ref().map(|deployment| {

@@ -16,6 +16,7 @@ use crate::foundation::span::{between, moment};
 use crate::inputs::settings::Loaded;
 use crate::interfaces::cli::output::tables::table;
 use crate::interfaces::cli::output::{Page, View, format};
+use crate::operations::daemon::status::DriftStatus;
 use crate::interfaces::record::{
     CheckView, DaemonEntry, DryRunView, HistoryView, LeaderEntry, OutcomeView, RunsView,
     StatusView, Verdict,
@@ -107,6 +108,8 @@ impl View for StatusView {
             let held = entry.held.iter();
             next.extend(held.map(|held| visible(&held.sentence()).into_owned()));
             next.extend(entry.kept.iter().flat_map(kept));
+            let drift = entry.drift.iter().flat_map(DriftStatus::lines);
+            next.extend(drift.map(|line: String| visible(&line).into_owned()));
             let diff = entry.diff.as_ref();
             next.extend(diff.map(|diff| format!("data diff: {}", visible(diff))));
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));

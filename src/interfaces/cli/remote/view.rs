@@ -69,6 +69,7 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
             .collect(),
         held: status.held,
         kept: status.kept,
+        drift: status.drift,
         leader: None,
         daemon: Some(DaemonEntry {
             role: status.role,
