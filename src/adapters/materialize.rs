@@ -26,6 +26,8 @@ pub mod error;
 pub mod guarded;
 /// What is live, looked at between releases.
 pub mod live;
+/// The table that says what is live.
+pub mod live_table;
 /// Statements that make what dbt-materialize makes.
 pub mod native_ddl;
 /// Privileges as the catalog shows them.

@@ -22,6 +22,8 @@ pub mod engine;
 pub mod hold;
 /// Green that is kept after a failure.
 pub mod keeping;
+/// Saying in Materialize what is live.
+mod live_table;
 /// Sinks of the project, made and changed with a release.
 mod project_sinks;
 /// Replacing a materialized view in place.

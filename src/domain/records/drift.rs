@@ -202,10 +202,7 @@ mod tests {
         let first = none.clone().seen(vec![one("view a.b", 5)]);
         let told = DriftNews::between(&none, &first).expect("news");
         assert_eq!(told.kind, "drift_found");
-        assert_eq!(
-            told.reason,
-            "view a.b has other grants (SELECT to bob)"
-        );
+        assert_eq!(told.reason, "view a.b has other grants (SELECT to bob)");
         // A later look finds the same: nothing is told, and it is known since then.
         let again = first.clone().seen(vec![one("view a.b", 9)]);
         assert_eq!(again, first);

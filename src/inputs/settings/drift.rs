@@ -57,8 +57,7 @@ mod tests {
     fn it_is_a_time_or_off() {
         let ten = DriftInterval::Every(Span(Duration::from_secs(600)));
         for (text, expected) in [("off", DriftInterval::Off), ("10m", ten)] {
-            let read: DriftInterval =
-                serde_json::from_value(text.into()).expect("an interval");
+            let read: DriftInterval = serde_json::from_value(text.into()).expect("an interval");
             assert_eq!(read, expected);
             assert_eq!(serde_json::to_value(read).expect("text"), text);
         }

@@ -128,7 +128,8 @@ impl DriftStatus {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let found = self.found.iter();
-        let found = found.map(|one| format!("drift: {}, since {}", one.sentence(), moment(one.since)));
+        let found =
+            found.map(|one| format!("drift: {}, since {}", one.sentence(), moment(one.since)));
         let unknown = self.unknown.iter();
         let unknown = unknown.map(|why| format!("drift is not known: {why}"));
         found.chain(unknown).collect()

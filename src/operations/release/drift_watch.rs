@@ -1,8 +1,8 @@
 //! Whether production still is what was released, between releases. One look; nothing is changed.
 
 use super::{Release, ReleaseError};
-use crate::adapters::artifacts::drift::{self, Change};
 use crate::adapters::artifacts::Metadata;
+use crate::adapters::artifacts::drift::{self, Change};
 use crate::adapters::materialize::guarded::Names;
 use crate::adapters::materialize::live::{self, owned, written};
 use crate::adapters::store::{Store, StoreError};

@@ -140,6 +140,10 @@ pub(crate) mod key {
     pub const SINKS_BACK: &str = "sinks back";
     /// Dropping one object outside; its id follows.
     pub const DROP_OUTSIDE: &str = "drop outside ";
+    /// Saying in Materialize what is live. Result: whether it is said, or why not.
+    pub const LIVE: &str = "say what is live";
+    /// The same once the old side is back.
+    pub const LIVE_BACK: &str = "say what is live back";
     /// Dropping the old side.
     pub const DROP_OLD: &str = "drop old side";
     /// Dropping the new side.

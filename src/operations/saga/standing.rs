@@ -13,13 +13,17 @@ pub(crate) fn after_swap(plan: &Plan, ids: &Ids, names: &Names) -> Standing {
     let mut green = BTreeSet::new();
     for schema in &plan.schemas {
         if let Some(id) = ids.green_schemas.get(&schema.name) {
-            standing.places.insert(format!("schema {}", schema.name), id.clone());
+            standing
+                .places
+                .insert(format!("schema {}", schema.name), id.clone());
             green.insert(format!("schema {id}"));
         }
     }
     for cluster in plan.clusters.iter().filter(|cluster| !cluster.scratch) {
         if let Some(id) = ids.green_clusters.get(&cluster.name) {
-            standing.places.insert(format!("cluster {}", cluster.name), id.clone());
+            standing
+                .places
+                .insert(format!("cluster {}", cluster.name), id.clone());
             if let Some(definition) = names.definitions.get(&cluster.green) {
                 let what = format!("cluster {id}");
                 standing.made.insert(what, written(definition));

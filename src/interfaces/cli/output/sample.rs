@@ -181,7 +181,7 @@ pub(crate) fn status() -> StatusView {
                 waiting_for: Vec::new(),
                 held: None,
                 kept: None,
-            drift: None,
+                drift: None,
                 diff: None,
                 leader: None,
                 environment: "dev".to_owned(),

@@ -16,11 +16,11 @@ use crate::foundation::span::{between, moment};
 use crate::inputs::settings::Loaded;
 use crate::interfaces::cli::output::tables::table;
 use crate::interfaces::cli::output::{Page, View, format};
-use crate::operations::daemon::status::DriftStatus;
 use crate::interfaces::record::{
     CheckView, DaemonEntry, DryRunView, HistoryView, LeaderEntry, OutcomeView, RunsView,
     StatusView, Verdict,
 };
+use crate::operations::daemon::status::DriftStatus;
 use serde::Serialize;
 
 impl View for OutcomeView {

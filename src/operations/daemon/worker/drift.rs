@@ -26,7 +26,14 @@ impl Leading<'_> {
 
     /// Shows what the journal has of earlier looks.
     pub(super) async fn show_drift(&mut self) -> Result<(), Ended> {
-        if self.worker.loaded().settings.drift_interval.every().is_none() {
+        if self
+            .worker
+            .loaded()
+            .settings
+            .drift_interval
+            .every()
+            .is_none()
+        {
             self.show(None);
             return Ok(());
         }
@@ -98,7 +105,10 @@ impl Leading<'_> {
             let progress = match is_gone {
                 true => Progress::Note { text: news.reason },
                 false => Progress::Warning {
-                    text: format!("production is not what was released: {}", summary(&news.found)),
+                    text: format!(
+                        "production is not what was released: {}",
+                        summary(&news.found)
+                    ),
                 },
             };
             self.worker.tell(None, progress);
@@ -114,7 +124,9 @@ impl Leading<'_> {
         if let Some(ended) = lost(error) {
             return Err(ended);
         }
-        let hint = error.hint().unwrap_or_else(|| error.class().hint().to_owned());
+        let hint = error
+            .hint()
+            .unwrap_or_else(|| error.class().hint().to_owned());
         self.show_unknown(format!("{}; {hint}", with_causes(error)));
         Ok(())
     }
