@@ -34,6 +34,8 @@ pub mod native_ddl;
 mod privileges;
 /// Questions that are answered from one index.
 pub mod question;
+/// Who reads what goes.
+pub mod readers;
 /// One reading of hydration, lag and replicas.
 pub mod reading;
 /// Queries that the server remembers.

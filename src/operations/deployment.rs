@@ -16,6 +16,8 @@ pub mod checks;
 mod cutover;
 /// The data diff, before the swap and on request.
 pub mod diff;
+/// Who still reads the old side.
+pub mod drain;
 /// The loop that drives a deployment from state to state.
 pub mod engine;
 /// Holding an environment back at a release.

@@ -50,6 +50,8 @@ mod drift_watch;
 mod drifts;
 /// The size in which green is hydrated.
 mod hydration;
+/// Who will be cut off when the old side goes.
+mod old_readers;
 /// Which project an environment is.
 mod opening;
 /// Sinks, sources and connections outside of what is swapped.

@@ -104,6 +104,7 @@ impl Bench {
         for (place, text) in OUTSIDE {
             world.project.write(place, text);
         }
+        world.set("LIVE_TABLE", "cutover.live");
         let server = match journal {
             Journal::Sqlite => None,
             Journal::Postgres => Some(JournalServer::of(&mut world)),
@@ -290,6 +291,15 @@ impl Bench {
         self.last = last;
         assert_eq!(live, self.promoted);
         self.world.serves(self.live).await;
+        let said =
+            "SELECT deployment FROM cutover.live WHERE name IN ('shop_marts', 'shop_compute')";
+        let said = self.world.sql.rows(said).await;
+        let promoted = self.promoted.clone().into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            said,
+            [promoted.clone(), promoted],
+            "what is said to be live"
+        );
         let after = self.world.snapshot().await;
         assert_eq!(after.leftovers(), Vec::<&String>::new());
         let without = self.without.take();

@@ -16,6 +16,7 @@ mod hydration;
 mod kept;
 mod late;
 mod law;
+mod live;
 mod made;
 mod new_sinks;
 mod questions;

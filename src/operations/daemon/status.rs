@@ -76,6 +76,9 @@ pub struct Status {
     pub deployment: Option<DeploymentStatus>,
     /// The readiness of the deployment's clusters, while it is waited for.
     pub readiness: Vec<ClusterReadiness>,
+    /// Who reads the old side and is waited for before it goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readers: Vec<String>,
     /// When the schedule fires next; `None` without one.
     pub next_run: Option<Timestamp>,
     /// The revision of the project that was looked at last.

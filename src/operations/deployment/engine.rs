@@ -7,7 +7,7 @@
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::{baseline, checks, diff, hold, live_table, project_sinks, replace};
+use super::{baseline, checks, diff, drain, hold, live_table, project_sinks, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;
 use crate::domain::lifecycle::policy::Policy;
@@ -221,6 +221,9 @@ impl<'a> Engine<'a> {
             (false, false) => Then::Decision,
         };
         let reason = soak::soak(context, deployment, then).await?;
+        if reason.is_none() && then == Then::CleanUp && deployment.plan.strategy == Strategy::Swap {
+            drain::drain(context, deployment).await?;
+        }
         Ok(match reason {
             Some(reason) => Event::RollbackRequested {
                 reason,

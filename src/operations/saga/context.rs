@@ -115,6 +115,10 @@ pub(crate) mod key {
     pub const DIFF_SOAK_OF: &str = "data diff soak of ";
     /// The beginning of the soak. Result: when, in milliseconds since the epoch by the server's clock.
     pub const SOAK: &str = "soak";
+    /// Looking who reads the old side before it goes. Result: since when, as of [`SOAK`].
+    pub const DRAIN: &str = "drain";
+    /// Who reads it. Result: [`crate::operations::deployment::drain::Readers`], replaced as it changes.
+    pub const READERS: &str = "readers of the old side";
     /// Watching what serves, after the swap. Result: [`crate::operations::deployment::watch::Watched`], replaced by
     /// each look.
     pub const WATCH: &str = "watch";

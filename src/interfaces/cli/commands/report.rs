@@ -11,6 +11,7 @@ use crate::interfaces::record::{
 };
 use crate::operations::daemon::status::DriftStatus;
 use crate::operations::deployment::diff::Recorded;
+use crate::operations::deployment::drain::Readers;
 use crate::operations::deployment::{hold, keeping};
 use crate::operations::green::hydrate::Waiting;
 use crate::operations::release::{Release, ReleaseError};
@@ -90,10 +91,14 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         Some(active) => Some(active),
         None => store.latest(&environment).await?,
     };
-    let waiting = match &latest {
-        Some(latest) => Waiting::recorded(latest.state, &store.effects(&latest.id).await?)?,
-        None => None,
-    };
+    let (mut waiting_for, mut readers) = (Vec::new(), Vec::new());
+    if let Some(latest) = &latest {
+        let effects = store.effects(&latest.id).await?;
+        let waiting = Waiting::recorded(latest.state, &effects)?;
+        waiting_for = waiting.map_or_else(Vec::new, |waiting| waiting.reasons);
+        readers = Readers::waited_for(latest.state, &effects)?;
+    }
+    waiting_for.append(&mut readers);
     let held = hold::held(store, &environment).await?;
     let kept = match &latest {
         Some(latest) => keeping::kept(store, latest).await?,
@@ -110,7 +115,7 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         kept,
         drift: drift.map(DriftStatus::recorded),
         diff: None,
-        waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
+        waiting_for,
         advice: latest.as_ref().map(|deployment| {
             Advice::new(
                 deployment.state,

@@ -66,6 +66,7 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
             .readiness
             .iter()
             .flat_map(ClusterReadiness::reasons)
+            .chain(status.readers)
             .collect(),
         held: status.held,
         kept: status.kept,

@@ -46,6 +46,7 @@ function card(status) {
       ['Because', deployment?.reason],
       ['Waits for', waits],
       ['Not ready yet', status.readiness.length > 0 && isActive(deployment) ? h('ul', {}, status.readiness.map((cluster) => h('li', {}, `${cluster.cluster}: ${cluster.hydrated} of ${cluster.total} hydrated`, (cluster.waiting_for ?? []).slice(0, 3).map((reason) => `; ${reason}`)))) : null],
+      ['Still read', status.readers?.length ? h('ul', {}, status.readers.map((one) => h('li', {}, `the old side waits for ${one}`))) : null],
       ['Looked at', status.revision ? revision(status.revision) : null],
       ['Next firing', status.next_run ? when(status.next_run) : 'no schedule'],
       ['The daemon', activity(status)],
