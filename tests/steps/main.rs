@@ -10,6 +10,7 @@ mod checks;
 mod collect;
 mod columns;
 mod diff;
+mod drain;
 mod endpoints;
 mod failures;
 mod hydration;
