@@ -127,6 +127,8 @@ impl Bench {
             world.cutover(&["deploy", "--full"]).await.exits(0);
             // Its releases also compare the data of both sides.
             world.set("DIFF__MODE", "report");
+            // And look who reads the old side before it goes.
+            world.set("DRAIN__TIMEOUT", "1m");
             Replay::of_totals(&mut world).await
         } else {
             // What a hook makes is in each release, and in each that is given up.

@@ -54,6 +54,7 @@ fn world() -> World {
         grants: Vec::new(),
         comment: None,
         columns: BTreeMap::new(),
+        column_comments: Vec::new(),
         column_order: Vec::new(),
         not_null: BTreeSet::new(),
     };
