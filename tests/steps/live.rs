@@ -67,7 +67,7 @@ async fn a_table_says_what_is_live_after_a_release_and_after_the_way_back() {
     let fourth = fourth
         .says("cutover.live does not say what is live")
         .deployment();
-    world.serves(5).await;
+    world.serves(6).await;
     assert_eq!(said(&world).await, all_of(&world, &third));
     world.cutover(&["cleanup"]).await.exits(0);
     assert_eq!(said(&world).await, all_of(&world, &fourth));

@@ -393,6 +393,7 @@ mod tests {
             "readiness",
             "replacements",
             "role members",
+            "subscriptions",
             "system privileges",
         ];
         assert_eq!(dataflows, expected.into());

@@ -118,7 +118,10 @@ mod tests {
                 .map(|entry| entry.expect("a file").file_name().into_string())
                 .collect::<Result<_, _>>()
                 .expect("UTF-8");
-            found.sort();
+            let number = |name: &String| -> Option<u32> {
+                name.strip_prefix('V')?.split_once("__")?.0.parse().ok()
+            };
+            found.sort_by_key(number);
             let names: Vec<String> = shipped
                 .iter()
                 .map(|(name, _)| format!("{name}.sql"))
