@@ -91,12 +91,14 @@ enum Unsaid {
 
 impl<E: Into<DeploymentError>> From<E> for Unsaid {
     fn from(error: E) -> Self {
-        match error.into() {
-            DeploymentError::Materialize(
-                error @ (MaterializeError::Refused { .. } | MaterializeError::Deadline { .. }),
-            ) => Self::Why(with_causes(&error)),
-            other => Self::Error(other),
+        let error = error.into();
+        if let DeploymentError::Materialize(
+            said @ (MaterializeError::Refused { .. } | MaterializeError::Deadline { .. }),
+        ) = &error
+        {
+            return Self::Why(with_causes(said));
         }
+        Self::Error(error)
     }
 }
 
