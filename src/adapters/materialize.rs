@@ -24,12 +24,18 @@ pub mod diff;
 pub mod error;
 /// Renames and swaps that commit only if the catalog is as expected.
 pub mod guarded;
+/// What is live, looked at between releases.
+pub mod live;
+/// The table that says what is live.
+pub mod live_table;
 /// Statements that make what dbt-materialize makes.
 pub mod native_ddl;
 /// Privileges as the catalog shows them.
 mod privileges;
 /// Questions that are answered from one index.
 pub mod question;
+/// Who reads what goes.
+pub mod readers;
 /// One reading of hydration, lag and replicas.
 pub mod reading;
 /// Queries that the server remembers.

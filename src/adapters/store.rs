@@ -28,6 +28,7 @@ pub use requests::Remembered;
 
 mod change;
 mod corners;
+mod drift;
 mod error;
 mod files;
 mod holds;

@@ -65,6 +65,11 @@ pub enum Progress {
         /// Why, in one sentence; `None` when nobody is asked any more.
         asked: Option<String>,
     },
+    /// Who reads the old side and is waited for before it goes; nobody any more, where it is empty.
+    Readers {
+        /// Each in one clause.
+        waiting: Vec<String>,
+    },
     /// One item of a counted piece of work (schemas staged, objects dropped).
     Work {
         /// What is being counted, for example `staged` or `dropped`.
@@ -91,6 +96,7 @@ impl Progress {
             Progress::Readiness { .. } => "readiness",
             Progress::Watched { .. } => "watched",
             Progress::Decision { .. } => "decision",
+            Progress::Readers { .. } => "readers",
             Progress::Work { .. } => "work",
         }
     }

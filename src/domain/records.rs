@@ -2,6 +2,7 @@
 
 pub mod corner;
 pub mod deployment;
+pub mod drift;
 pub mod hold;
 pub mod kept;
 pub mod run;

@@ -17,8 +17,11 @@ pub use ci::{Ci, CornerCluster, NewSources};
 pub use connection::Connection;
 pub use daemon::Daemon;
 pub use diff::DiffChange;
+pub use drain::{AfterDrain, Drain};
+pub use drift::DriftInterval;
 pub use fault::{Fault, SettingsError};
 pub use http::Http;
+pub use live_table::LiveTable;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 pub use notifications::Target;
 pub use notify::{Format, Topic, Webhook};
@@ -36,9 +39,12 @@ pub mod connection;
 mod daemon;
 /// The section `diff`.
 mod diff;
+mod drain;
+mod drift;
 mod fault;
 /// The section `http`.
 pub mod http;
+mod live_table;
 mod load;
 /// Who is told by chat, mail, pager or webhook.
 pub mod notifications;
@@ -118,6 +124,12 @@ pub struct Settings {
     pub soak_check_failures: u32,
     /// The most that production may lag behind its sources during the soak before it is told.
     pub soak_lag_limit: Span,
+    /// Who still reads the old side when it is to go.
+    pub drain: Drain,
+    /// The table in Materialize that says what is live.
+    pub live_table: LiveTable,
+    /// How often what is live is looked at between releases.
+    pub drift_interval: DriftInterval,
     /// Repointing of sinks.
     pub sinks: Sinks,
     /// Refusals accepted by name.

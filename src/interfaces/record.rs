@@ -11,7 +11,7 @@ use crate::domain::records::run::Run;
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::Class;
 use crate::foundation::span::{between, moment};
-use crate::operations::daemon::status::Activity;
+use crate::operations::daemon::status::{Activity, DriftStatus};
 use crate::operations::takedown::leftovers::Leftover;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -149,6 +149,9 @@ pub struct StatusEntry {
     /// What is kept of a release that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
+    /// What is live and is not as it was released, where somebody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
     /// How the last data diff of the deployment went, in one line; where the journal was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,

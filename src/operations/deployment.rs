@@ -16,12 +16,16 @@ pub mod checks;
 mod cutover;
 /// The data diff, before the swap and on request.
 pub mod diff;
+/// Who still reads the old side.
+pub mod drain;
 /// The loop that drives a deployment from state to state.
 pub mod engine;
 /// Holding an environment back at a release.
 pub mod hold;
 /// Green that is kept after a failure.
 pub mod keeping;
+/// Saying in Materialize what is live.
+mod live_table;
 /// Sinks of the project, made and changed with a release.
 mod project_sinks;
 /// Replacing a materialized view in place.

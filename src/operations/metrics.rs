@@ -35,7 +35,7 @@ pub use crate::operations::metrics::labels::{Delivery, Waste};
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every name, with its kind and its help. Names of counters are without `_total`, which the text has.
-pub const NAMES: [(&str, &str); 26] = [
+pub const NAMES: [(&str, &str); 27] = [
     (DEPLOYMENTS, "Deployments that ended"),
     (
         RUNS,
@@ -83,6 +83,10 @@ pub const NAMES: [(&str, &str); 26] = [
         "1 while the environment is held back at an earlier release",
     ),
     (
+        DRIFT,
+        "Things that are live and not as they were released, when it was last looked",
+    ),
+    (
         LEFTOVERS,
         "Schemas and clusters that ended deployments left",
     ),
@@ -119,6 +123,7 @@ const LEADER: &str = "cutover_leader";
 const NEXT_RUN: &str = "cutover_next_run_timestamp_seconds";
 const COLLECTED: &str = "cutover_collected";
 const HELD: &str = "cutover_held";
+const DRIFT: &str = "cutover_drift";
 const LEFTOVERS: &str = "cutover_leftovers";
 const NOTIFICATIONS: &str = "cutover_notifications";
 const HTTP_REQUESTS: &str = "cutover_http_requests";
@@ -146,6 +151,7 @@ pub struct Metrics {
     next_run: FamilyOfKnown<Of, Gauge>,
     collected: FamilyOfKnown<Removed, Counter>,
     held: FamilyOfKnown<Of, Gauge>,
+    drift: FamilyOfKnown<Of, Gauge>,
     leftovers: FamilyOfKnown<Of, Gauge>,
     notifications: Family<Notified, Counter>,
     requests: Family<Answered, Counter>,
@@ -198,6 +204,7 @@ impl Metrics {
             next_run: FamilyOfKnown::new(Gauge::default),
             collected: FamilyOfKnown::new(Counter::default),
             held: FamilyOfKnown::new(Gauge::default),
+            drift: FamilyOfKnown::new(Gauge::default),
             leftovers: FamilyOfKnown::new(Gauge::default),
             notifications: Family::default(),
             requests: Family::default(),
@@ -239,6 +246,7 @@ impl Metrics {
         registry.register(NEXT_RUN, help(NEXT_RUN), self.next_run.family());
         registry.register(COLLECTED, help(COLLECTED), self.collected.family());
         registry.register(HELD, help(HELD), self.held.family());
+        registry.register(DRIFT, help(DRIFT), self.drift.family());
         registry.register(LEFTOVERS, help(LEFTOVERS), self.leftovers.family());
         registry.register(
             NOTIFICATIONS,
@@ -435,6 +443,16 @@ impl Metrics {
             .with(of(environment), |gauge| gauge.set(i64::from(is_held)));
     }
 
+    /// How many things are not as they were released; `None` where nobody has looked.
+    pub fn drift(&self, environment: &str, count: Option<usize>) {
+        match count {
+            Some(count) => self
+                .drift
+                .with(of(environment), |gauge| gauge.set(whole(count))),
+            None => self.drift.forget(|known| known.environment == environment),
+        }
+    }
+
     /// How many schemas and clusters were left.
     pub fn leftovers(&self, environment: &str, count: usize) {
         self.leftovers
@@ -446,6 +464,7 @@ impl Metrics {
         self.readiness(environment, &[]);
         self.next_run(environment, None);
         self.states.forget(|known| known.environment == environment);
+        self.drift(environment, None);
         self.leftovers
             .forget(|known| known.environment == environment);
         self.decision
@@ -498,6 +517,7 @@ impl Metrics {
         self.leader.forget(of(environment));
         self.next_run.forget(of(environment));
         self.collected.forget(of(environment));
+        self.drift.forget(of(environment));
         self.leftovers.forget(of(environment));
         self.held.forget(of(environment));
     }

@@ -23,9 +23,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use topics::{in_words, level, topic_of, what};
 
 /// What a message means for somebody who keeps incidents.
 mod incidents;
+/// What is said of what.
+mod topics;
 /// One message sent by hand.
 mod trial;
 
@@ -310,7 +313,9 @@ fn notice(
             Some(id) => format!("{page}/#/deployments/{id}"),
             None => format!("{page}/#/history/{}", in_path(&message.environment)),
         }),
-        what: about.map_or("", |topic| in_words(what(topic))).to_owned(),
+        what: about
+            .map_or("", |topic| in_words(what(topic, &message.kind)))
+            .to_owned(),
         title: String::new(),
         text: String::new(),
     }
@@ -361,21 +366,6 @@ fn concerned(
     (nodes.into_iter().cloned().collect(), owners)
 }
 
-fn level(topic: Topic) -> Level {
-    match topic {
-        Topic::Stuck | Topic::RollingBack => Level::Critical,
-        Topic::Failed | Topic::Kept | Topic::Degraded => Level::Error,
-        Topic::Refused | Topic::Decision | Topic::RolledBack | Topic::Aborted => Level::Warning,
-        Topic::Started
-        | Topic::Ready
-        | Topic::Promoted
-        | Topic::Done
-        | Topic::Recovered
-        | Topic::NothingToDo
-        | Topic::Skipped => Level::Info,
-    }
-}
-
 fn why(message: &Message) -> Option<&str> {
     let mut keys = ["reason", "detail"].iter();
     keys.find_map(|key| message.body.get(*key).and_then(Value::as_str))
@@ -393,65 +383,8 @@ fn topic(message: &Message) -> Option<Topic> {
     topic_of(&message.kind, message.deployment_id.is_some())
 }
 
-fn topic_of(kind: &str, has_deployment: bool) -> Option<Topic> {
-    match kind {
-        "staging_started" => Some(Topic::Started),
-        "verified" => Some(Topic::Ready),
-        "swap_committed" => Some(Topic::Promoted),
-        "cleaned_up" => Some(Topic::Done),
-        "unwound_after_failure" => Some(Topic::Failed),
-        "step_kept" => Some(Topic::Kept),
-        "unwound_after_abort" => Some(Topic::Aborted),
-        "degraded" => Some(Topic::Degraded),
-        "recovered" => Some(Topic::Recovered),
-        "decision_asked" => Some(Topic::Decision),
-        "rollback_requested" | "rollback_put_off" => Some(Topic::RollingBack),
-        "rolled_back" => Some(Topic::RolledBack),
-        "stuck_at" => Some(Topic::Stuck),
-        "run_refused" => Some(Topic::Refused),
-        // Of a run with a deployment the deployment's own events tell.
-        "run_failed" if !has_deployment => Some(Topic::Failed),
-        "run_aborted" if !has_deployment => Some(Topic::Aborted),
-        "run_nothing_to_do" => Some(Topic::NothingToDo),
-        "run_skipped" => Some(Topic::Skipped),
-        _ => None,
-    }
-}
-
-/// What happened, with a sign before it where it is trouble.
-fn what(topic: Topic) -> &'static str {
-    match topic {
-        Topic::Started => "a release is being built",
-        Topic::Ready => "a release is ready to be promoted",
-        Topic::Promoted => "a release is live",
-        Topic::Done => "a release is done",
-        Topic::Failed => ":x: a release failed; production was not changed",
-        Topic::Kept => {
-            ":x: a release failed, and its green side is kept for a look; production was not changed"
-        }
-        Topic::Refused => ":x: a release was refused",
-        Topic::Degraded => ":warning: what was released is degraded",
-        Topic::Recovered => "what was released is well again",
-        Topic::Decision => ":raised_hand: a person must decide about a release",
-        Topic::RollingBack => ":rotating_light: production is being rolled back",
-        Topic::RolledBack => ":rotating_light: production was rolled back",
-        Topic::Aborted => "a release was given up",
-        Topic::Stuck => ":rotating_light: a release is stuck, a person must look",
-        Topic::NothingToDo => "there was nothing to release",
-        Topic::Skipped => "a release was due and not made",
-    }
-}
-
-/// The same without the sign.
-fn in_words(what: &str) -> &str {
-    let sign = what
-        .strip_prefix(':')
-        .and_then(|rest| rest.split_once(": "));
-    sign.map_or(what, |(_, words)| words)
-}
-
 fn sentence(topic: Topic, message: &Message) -> String {
-    let mut text = format!("{}: {}", message.environment, what(topic));
+    let mut text = format!("{}: {}", message.environment, what(topic, &message.kind));
     if let Some(why) = why(message) {
         text.push_str(&format!(" – {why}"));
     }
@@ -466,7 +399,7 @@ fn sentence(topic: Topic, message: &Message) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Topic, in_path, in_words, pause, what};
+    use super::{in_path, pause};
 
     #[test]
     fn pauses_double_up_to_half_an_hour() {
@@ -477,9 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn words_have_no_sign() {
-        assert_eq!(in_words(what(Topic::Refused)), "a release was refused");
-        assert_eq!(in_words(what(Topic::Promoted)), "a release is live");
+    fn what_stands_in_an_address_is_escaped() {
         assert_eq!(in_path("a/b ü"), "a%2Fb%20%C3%BC");
     }
 }

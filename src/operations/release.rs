@@ -44,10 +44,14 @@ mod connection;
 mod describing;
 /// The data diff of the deployment under way.
 mod diff;
+/// Whether production still is what was released, between releases.
+mod drift_watch;
 /// What in production is not as it was promoted.
 mod drifts;
 /// The size in which green is hydrated.
 mod hydration;
+/// Who will be cut off when the old side goes.
+mod old_readers;
 /// Which project an environment is.
 mod opening;
 /// Sinks, sources and connections outside of what is swapped.

@@ -12,5 +12,7 @@ pub mod previous;
 pub mod scope;
 /// What is made for a deployment under secret names.
 pub mod staged;
+/// What a swap leaves live.
+pub(crate) mod standing;
 /// How much was sent to the server, by state.
 pub mod statements;

@@ -51,7 +51,7 @@ pub const SMALL: Limits = Limits {
     one_changed_times_the_macros_without_await: None,
     times_dbt_build: None,
     describing_times_building: None,
-    dataflows: 4,
+    dataflows: 5,
     times_the_ddl: 1.75,
 };
 
@@ -67,7 +67,7 @@ pub const LARGE: Limits = Limits {
     one_changed_times_the_macros_without_await: Some(0.5),
     times_dbt_build: Some(1.0 / 3.0),
     describing_times_building: Some(0.3),
-    dataflows: 4,
+    dataflows: 5,
     times_the_ddl: 1.75,
 };
 

@@ -104,6 +104,7 @@ impl Bench {
         for (place, text) in OUTSIDE {
             world.project.write(place, text);
         }
+        world.set("LIVE_TABLE", "cutover.live");
         let server = match journal {
             Journal::Sqlite => None,
             Journal::Postgres => Some(JournalServer::of(&mut world)),
@@ -126,6 +127,8 @@ impl Bench {
             world.cutover(&["deploy", "--full"]).await.exits(0);
             // Its releases also compare the data of both sides.
             world.set("DIFF__MODE", "report");
+            // And look who reads the old side before it goes.
+            world.set("DRAIN__TIMEOUT", "1m");
             Replay::of_totals(&mut world).await
         } else {
             // What a hook makes is in each release, and in each that is given up.
@@ -290,6 +293,15 @@ impl Bench {
         self.last = last;
         assert_eq!(live, self.promoted);
         self.world.serves(self.live).await;
+        let said =
+            "SELECT deployment FROM cutover.live WHERE name IN ('shop_marts', 'shop_compute')";
+        let said = self.world.sql.rows(said).await;
+        let promoted = self.promoted.clone().into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            said,
+            [promoted.clone(), promoted],
+            "what is said to be live"
+        );
         let after = self.world.snapshot().await;
         assert_eq!(after.leftovers(), Vec::<&String>::new());
         let without = self.without.take();

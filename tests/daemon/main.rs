@@ -5,6 +5,7 @@ mod accepted;
 #[expect(dead_code, reason = "the tests of the page use all of it")]
 mod browser;
 mod commands;
+mod drift;
 mod held;
 mod metrics;
 mod notifications;

@@ -55,8 +55,8 @@ async fn a_release_has_nothing_computed_after_planning_and_says_what_it_waits_fo
     let count = |part: &str, class: &str| statements[part][class].as_u64().expect("a count");
     for part in statements.keys() {
         let expected = match part.as_str() {
-            // Members of roles, default privileges, the system's privileges, pending replacements.
-            "planning" => 4,
+            // Members of roles, default privileges, the system's privileges, pending replacements, subscriptions.
+            "planning" => 5,
             _ => 0,
         };
         assert_eq!(count(part, "dataflows"), expected, "{part}: {statements:?}");

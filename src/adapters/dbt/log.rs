@@ -253,6 +253,7 @@ mod tests {
                 | Progress::Readiness { .. }
                 | Progress::Watched { .. }
                 | Progress::Decision { .. }
+                | Progress::Readers { .. }
                 | Progress::Work { .. }) => format!("{other:?}"),
             });
         }

@@ -144,6 +144,8 @@ pub(super) fn every_question() -> Vec<super::question::Question> {
     all.extend(super::replacement::every_question());
     all.extend(super::replica_sizes::questions(&["25cc"]));
     all.extend(super::temporary::every_question());
+    all.extend(super::live::every_question());
+    all.extend(super::readers::every_question());
     all
 }
 

@@ -37,6 +37,8 @@ pub struct Names {
     /// How the clusters are made whose definition is wanted, by name. One whose definition cannot be read is
     /// not among them.
     pub definitions: BTreeMap<String, ClusterDefinition>,
+    /// Names of roles by id, where the catalog is looked at with the names.
+    pub roles: BTreeMap<String, String>,
     /// The marks on schemas of the database, where these are wanted.
     pub marks: Vec<Tag>,
 }
@@ -86,6 +88,7 @@ impl Names {
             names.called.insert(id.clone(), called);
             names.objects.insert(id.clone(), place);
         }
+        names.roles.clone_from(&seen.roles);
         names.raw = seen.raw();
         names.definitions = seen.definitions(session, &about.defined).await?;
         names.dependencies = seen.dependencies.iter().cloned().collect();

@@ -53,6 +53,8 @@ pub(super) mod relation {
     pub(in crate::adapters::materialize) const INDEXES: Relation = indexed("mz_catalog.mz_indexes");
     pub(in crate::adapters::materialize) const LAG: Relation =
         unindexed("mz_internal.mz_materialization_lag");
+    pub(in crate::adapters::materialize) const MATERIALIZED_VIEWS: Relation =
+        indexed("mz_catalog.mz_materialized_views");
     pub(in crate::adapters::materialize) const OBJECTS: Relation = indexed("mz_catalog.mz_objects");
     pub(in crate::adapters::materialize) const REPLACEMENTS: Relation =
         unindexed("mz_internal.mz_replacements");
@@ -68,9 +70,13 @@ pub(super) mod relation {
     pub(in crate::adapters::materialize) const ROLE_MEMBERS: Relation =
         unindexed("mz_catalog.mz_role_members");
     pub(in crate::adapters::materialize) const SCHEMAS: Relation = indexed("mz_catalog.mz_schemas");
+    pub(in crate::adapters::materialize) const SESSIONS: Relation =
+        indexed("mz_internal.mz_sessions");
     pub(in crate::adapters::materialize) const SINK_STATUSES: Relation =
         indexed("mz_internal.mz_sink_statuses");
     pub(in crate::adapters::materialize) const SOURCES: Relation = indexed("mz_catalog.mz_sources");
+    pub(in crate::adapters::materialize) const SUBSCRIPTIONS: Relation =
+        unindexed("mz_internal.mz_subscriptions");
     pub(in crate::adapters::materialize) const SYSTEM_PRIVILEGES: Relation =
         unindexed("mz_catalog.mz_system_privileges");
     pub(in crate::adapters::materialize) const TABLES: Relation = indexed("mz_catalog.mz_tables");
@@ -79,7 +85,7 @@ pub(super) mod relation {
 
     /// Every relation that has an index.
     #[cfg(test)]
-    pub(in crate::adapters::materialize) const INDEXED: [Relation; 19] = [
+    pub(in crate::adapters::materialize) const INDEXED: [Relation; 21] = [
         CLUSTERS,
         COLUMNS,
         COMMENTS,
@@ -88,6 +94,7 @@ pub(super) mod relation {
         FRONTIERS,
         HYDRATION,
         INDEXES,
+        MATERIALIZED_VIEWS,
         OBJECTS,
         REPLICAS,
         REPLICA_HISTORY,
@@ -95,6 +102,7 @@ pub(super) mod relation {
         REPLICA_STATUSES,
         ROLES,
         SCHEMAS,
+        SESSIONS,
         SINK_STATUSES,
         SOURCES,
         TABLES,
@@ -385,6 +393,7 @@ mod tests {
             "readiness",
             "replacements",
             "role members",
+            "subscriptions",
             "system privileges",
         ];
         assert_eq!(dataflows, expected.into());

@@ -1,5 +1,5 @@
-//! What others are to be told: one message for each event of a deployment and each finished run,
-//! written in the same transaction, so that neither is without the other.
+//! What others are to be told: one message for each event of a deployment, each finished run and each drift of
+//! production that is another than before, written in the same transaction, so that neither is without the other.
 //!
 //! Each target has its own progress through the messages. What it was told is recorded afterwards: a
 //! process that is killed in between tells it again, and the message's id says that it is the same.
@@ -10,6 +10,7 @@ use super::row::{EventRow, Head, Of};
 use super::runs::RunRow;
 use super::tables::outbox::Tell;
 use super::{Store, now, stamp};
+use crate::domain::records::drift::DriftNews;
 use crate::domain::records::run::Outcome;
 use crate::domain::records::text::storable;
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ pub struct Message {
     pub number: i64,
     /// A version 7 UUID, lower case with hyphens; the same however often it is told.
     pub id: String,
-    /// The word of the event (`swap_committed`), or `run_` and the outcome (`run_released`).
+    /// The word of the event (`swap_committed`), `run_` and the outcome (`run_released`), `drift_found` or `drift_gone`.
     pub kind: String,
     /// The environment.
     pub environment: String,
@@ -32,7 +33,8 @@ pub struct Message {
     pub deployment_id: Option<String>,
     /// What is told. Of an event: `kind`, `environment`, `deployment`, `state` (after it), `reason`,
     /// `seq`, `at`, `by` (who is behind it), and of a rollback that was asked for `cause`. Of a run: `kind`, `environment`, `run`, `cause`, `outcome`, `deployment`,
-    /// `detail`, `revision`, `scheduled_for`, `started_at`, `at`, `by`.
+    /// `detail`, `revision`, `scheduled_for`, `started_at`, `at`, `by`. Of drift: `kind`, `environment`, `reason`, `since`,
+    /// `found`, `at`.
     pub body: Value,
     /// When it was written.
     pub created_at: Timestamp,
@@ -118,6 +120,26 @@ impl MessageRow {
             deployment_id: Some(head.id.clone()),
             body: body.to_string(),
             created_at: event.at.clone(),
+        }
+    }
+
+    /// What is told about drift of production.
+    pub(super) fn of_drift(environment: &str, news: &DriftNews, at: &str) -> Self {
+        let body = json!({
+            "kind": news.kind,
+            "environment": environment,
+            "reason": news.reason,
+            "since": news.since,
+            "found": news.found,
+            "at": at,
+        });
+        Self {
+            id: Uuid::now_v7().to_string(),
+            kind: news.kind.to_owned(),
+            environment: environment.to_owned(),
+            deployment_id: None,
+            body: body.to_string(),
+            created_at: at.to_owned(),
         }
     }
 

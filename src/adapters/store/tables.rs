@@ -13,6 +13,8 @@ use tokio_postgres::types::{ToSql, Type};
 pub(super) mod corners;
 /// Deployments with their events and effects.
 pub(super) mod deployments;
+/// What production is compared with between releases.
+pub(super) mod drift;
 /// What holds environments back.
 pub(super) mod holds;
 /// What others are to be told.

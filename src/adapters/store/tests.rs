@@ -107,6 +107,7 @@ macro_rules! on_every_backend {
 
 mod corners;
 mod deployments;
+mod drift;
 mod fold;
 mod holds;
 mod leads;

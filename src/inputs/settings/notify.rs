@@ -107,6 +107,8 @@ pub enum Topic {
     Aborted,
     /// A person must look.
     Stuck,
+    /// Production is not what was released any more, or is again.
+    Drift,
     /// There was nothing to release.
     NothingToDo,
     /// A release was due and not made.
@@ -143,6 +145,7 @@ impl Topic {
             Self::Refused,
             Self::Degraded,
             Self::Recovered,
+            Self::Drift,
             Self::Decision,
             Self::RollingBack,
             Self::RolledBack,

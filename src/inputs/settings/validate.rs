@@ -128,6 +128,12 @@ impl Settings {
             ),
             ("soak_check_interval", self.soak_check_interval, false),
             ("soak_lag_limit", self.soak_lag_limit, false),
+            ("drain.timeout", self.drain.timeout, true),
+            (
+                "drift_interval",
+                self.drift_interval.every().unwrap_or(Span(LONGEST)),
+                false,
+            ),
             ("sinks.alter_timeout", self.sinks.alter_timeout, false),
             ("sinks.healthy_timeout", self.sinks.healthy_timeout, false),
             (

@@ -109,6 +109,13 @@ fn listed(page: &mut String, environments: &[Arc<Status>]) {
         if let Some(problem) = &status.problem {
             row("Problem", problem);
         }
+        for reader in &status.readers {
+            row("The old side waits for", reader);
+        }
+        for one in status.drift.iter().flat_map(|drift| &drift.found) {
+            let since = moment(one.since);
+            row("Drift", &format!("{}, since {since}", one.sentence()));
+        }
         page.push_str("</dl></section>");
     }
 }
@@ -158,6 +165,7 @@ mod tests {
             leader: Some(hostile.to_owned()),
             revision: Some(hostile.to_owned()),
             problem: Some(hostile.to_owned()),
+            readers: vec![hostile.to_owned()],
             ..Status::default()
         };
         for page in [

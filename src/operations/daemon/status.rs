@@ -4,9 +4,11 @@
 use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::state::State;
 use crate::domain::progress::{ClusterReadiness, Progress};
+use crate::domain::records::drift::{DriftRecord, Drifted};
 use crate::domain::records::hold::Hold;
 use crate::domain::records::kept::Kept;
 use crate::domain::records::subject::Subject;
+use crate::foundation::span::moment;
 use crate::operations::daemon::corners::status::Shown;
 use crate::operations::daemon::lines::{Line, Lines};
 use crate::operations::takedown::leftovers::Leftover;
@@ -75,6 +77,9 @@ pub struct Status {
     pub deployment: Option<DeploymentStatus>,
     /// The readiness of the deployment's clusters, while it is waited for.
     pub readiness: Vec<ClusterReadiness>,
+    /// Who reads the old side and is waited for before it goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readers: Vec<String>,
     /// When the schedule fires next; `None` without one.
     pub next_run: Option<Timestamp>,
     /// The revision of the project that was looked at last.
@@ -87,9 +92,52 @@ pub struct Status {
     /// What is kept of a release that failed, for a look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
+    /// What is live and is not as it was released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
     /// Schemas and clusters in Materialize that ended deployments left.
     #[serde(default)]
     pub leftovers: Vec<Leftover>,
+}
+
+/// What the daemon knows of production between releases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftStatus {
+    /// What is not as it was released; empty where everything is.
+    pub found: Vec<Drifted>,
+    /// Since when that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When it was looked at last; `None` where that was before this process began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
+    /// Why the last look came to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+}
+
+impl DriftStatus {
+    /// What the journal has of it.
+    #[must_use]
+    pub fn recorded(record: DriftRecord) -> Self {
+        Self {
+            since: record.since(),
+            found: record.found,
+            looked_at: None,
+            unknown: None,
+        }
+    }
+
+    /// For people, a line for each thing.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let found = self.found.iter();
+        let found =
+            found.map(|one| format!("drift: {}, since {}", one.sentence(), moment(one.since)));
+        let unknown = self.unknown.iter();
+        let unknown = unknown.map(|why| format!("drift is not known: {why}"));
+        found.chain(unknown).collect()
+    }
 }
 
 /// One piece of news of an environment.

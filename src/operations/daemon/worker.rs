@@ -36,6 +36,8 @@ use tracing::Instrument;
 mod begin;
 /// Waiting until somebody decides.
 mod decision;
+/// Looking at what is live, between releases.
+mod drift;
 /// Driving a deployment while requests are answered.
 mod drive;
 /// Waiting for the schedule, the source or a request.
@@ -101,6 +103,8 @@ struct Memory {
     stale: Option<String>,
     /// What tells how ready the deployment under way is.
     watching: Watching,
+    /// When what is live is looked at next; at once where that is not known.
+    drift_at: Option<tokio::time::Instant>,
     /// Pauses between attempts at what fails.
     pauses: Option<Pauses>,
 }
@@ -270,7 +274,10 @@ impl Worker {
             let _ = task.await;
         }
         self.metrics.lead_ended(&self.environment);
-        self.change(|status| status.leftovers.clear());
+        self.change(|status| {
+            status.leftovers.clear();
+            status.drift = None;
+        });
         self.metrics.role(&self.environment, Role::Starting);
         match ended {
             Ended::Stopped => tracing::info!("gives the lead up"),
@@ -400,7 +407,10 @@ impl Leading<'_> {
                 return Ended::Lost("another process has taken it".to_owned());
             }
             let turn = match self.store.active(&self.worker.environment).await {
-                Ok(Some(deployment)) => self.attend(deployment).await,
+                Ok(Some(deployment)) => {
+                    self.worker.memory.drift_at = None;
+                    self.attend(deployment).await
+                }
                 Ok(None) => self.idle().await,
                 Err(error) => self.trouble(&error).await,
             };

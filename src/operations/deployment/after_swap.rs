@@ -92,7 +92,9 @@ fn comments(
         .map_err(|reason| foreign_swap(&reason))?;
     let aside = stage::tag(context, deployment, side);
     // What goes within moments is not marked first.
-    let stays = !deployment.request.drops_the_old_side_at_once() || serving == Serving::Blue;
+    let stays = !deployment.request.drops_the_old_side_at_once()
+        || context.settings.drain.asks()
+        || serving == Serving::Blue;
     let mut statements = Vec::new();
     for schema in &plan.schemas {
         let seen = carried.and_then(|carried| carried.schema_comment(&schema.name));

@@ -16,8 +16,9 @@ use crate::operations::error::DeploymentError;
 use crate::operations::green::production_changes;
 use crate::operations::saga::context::{Context, key};
 use crate::operations::saga::identity::{GreenObject, Ids, Live, SecretNames, unchanged};
-use crate::operations::saga::scope;
+use crate::operations::saga::{scope, standing};
 use crate::operations::takedown::corners;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -332,8 +333,13 @@ pub(super) async fn swap(
             return Ok(Swapped::NotYet(stale));
         }
         let is_whole = expected(deployment, &ids, &green, &moved, &secret, direction);
+        let left = Mutex::new(None);
         let check = |names: &Names| {
             is_whole(names)?;
+            if direction == Direction::Forward {
+                let standing = standing::after_swap(&deployment.plan, &ids, names);
+                *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
+            }
             let seen = carried
                 .as_ref()
                 .map(|carried| carried.is_as_seen(&deployment.plan, names));
@@ -341,7 +347,12 @@ pub(super) async fn swap(
         };
         match context.guarded(&statements, false, &about, &check).await {
             Ok(Guarded::Committed) => {
-                context.finish(deployment, direction.key(), &true).await?;
+                let left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
+                let key = direction.key();
+                match left {
+                    Some(standing) => context.finish(deployment, key, &standing).await?,
+                    None => context.finish(deployment, key, &true).await?,
+                }
                 return Ok(Swapped::Yes);
             }
             Ok(Guarded::Unknown(error)) => {

@@ -7,7 +7,7 @@
 use super::cutover::{self, Direction, Ready};
 use super::soak::{self, Then};
 use super::watch::Watch;
-use super::{baseline, checks, diff, hold, project_sinks, replace};
+use super::{baseline, checks, diff, drain, hold, live_table, project_sinks, replace};
 use crate::adapters::dbt::BuildError;
 use crate::adapters::materialize::MaterializeError;
 use crate::domain::lifecycle::policy::Policy;
@@ -221,6 +221,9 @@ impl<'a> Engine<'a> {
             (false, false) => Then::Decision,
         };
         let reason = soak::soak(context, deployment, then).await?;
+        if reason.is_none() && then == Then::CleanUp && deployment.plan.strategy == Strategy::Swap {
+            drain::drain(context, deployment).await?;
+        }
         Ok(match reason {
             Some(reason) => Event::RollbackRequested {
                 reason,
@@ -384,9 +387,11 @@ impl<'a> Engine<'a> {
                 project_sinks::follow(context, deployment, Serving::Green).await?;
                 baseline::publish(context, deployment).await?;
                 hold::after_swap(context, deployment).await?;
+                live_table::say(context, deployment, Serving::Green, false).await?;
                 self.soak(until).await
             }
             State::CleaningUp => {
+                live_table::say(context, deployment, Serving::Green, true).await?;
                 takedown::drop_side(context, deployment, Goes::Old).await?;
                 Ok(Event::CleanedUp)
             }
@@ -402,6 +407,7 @@ impl<'a> Engine<'a> {
                 project_sinks::follow(context, deployment, Serving::Blue).await?;
                 baseline::publish_back(context, deployment).await?;
                 hold::after_swap_back(context, deployment).await?;
+                live_table::say(context, deployment, Serving::Blue, true).await?;
                 takedown::drop_side(context, deployment, Goes::Green).await?;
                 Ok(Event::RolledBack)
             }
@@ -458,9 +464,11 @@ impl<'a> Engine<'a> {
                 baseline::keep_in_place(context, deployment, &id).await?;
                 baseline::publish(context, deployment).await?;
                 hold::after_swap(context, deployment).await?;
+                live_table::say(context, deployment, Serving::Green, false).await?;
                 self.soak(until).await
             }
             State::CleaningUp => {
+                live_table::say(context, deployment, Serving::Green, true).await?;
                 self.drop_control().await?;
                 Ok(Event::CleanedUp)
             }
@@ -475,6 +483,7 @@ impl<'a> Engine<'a> {
                 let id = replace::put_back(context, deployment).await?;
                 baseline::publish_back_in_place(context, deployment, &id).await?;
                 hold::after_swap_back(context, deployment).await?;
+                live_table::say(context, deployment, Serving::Blue, true).await?;
                 self.drop_control().await?;
                 Ok(Event::RolledBack)
             }

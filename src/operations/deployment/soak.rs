@@ -42,7 +42,9 @@ pub(super) async fn soak(
     }
     let soak = deployment.request.soak.0;
     let mut clock = match then {
-        Then::CleanUp if !soak.is_zero() => Some(Clock::begin(context, deployment).await?),
+        Then::CleanUp if !soak.is_zero() => {
+            Some(Clock::begin(context, deployment, key::SOAK).await?)
+        }
         Then::CleanUp | Then::Decision | Then::Decided => None,
     };
     let interval = context.settings.soak_check_interval.0;
@@ -114,8 +116,8 @@ pub(super) fn swapped_at(events: &[RecordedEvent]) -> Timestamp {
     swapped.map_or_else(Timestamp::now, |recorded| recorded.at)
 }
 
-/// How long the soak lasts already.
-struct Clock {
+/// How long a wait lasts already.
+pub(super) struct Clock {
     /// When it began, in milliseconds since the epoch by the server's clock.
     began_ms: i64,
     /// The server's clock when it was read last, and when that was.
@@ -123,19 +125,20 @@ struct Clock {
 }
 
 impl Clock {
-    /// Goes on with a soak, or begins it.
-    async fn begin(
+    /// Goes on with the wait of this effect, or begins it.
+    pub(super) async fn begin(
         context: &Context<'_>,
         deployment: &Deployment,
+        key: &str,
     ) -> Result<Self, DeploymentError> {
         let session = context.materialize.session_patiently().await?;
         let now_ms = clock_ms(&session).await?;
         let read = (now_ms, Instant::now());
-        let effect = context.begin(deployment, key::SOAK, &()).await?;
+        let effect = context.begin(deployment, key, &()).await?;
         let began_ms = match effect.result_as()? {
             Some(began_ms) => began_ms,
             None => {
-                context.finish(deployment, key::SOAK, &now_ms).await?;
+                context.finish(deployment, key, &now_ms).await?;
                 now_ms
             }
         };
@@ -143,14 +146,14 @@ impl Clock {
             tracing::warn!(
                 began_ms,
                 now_ms,
-                "the server's clock is behind the beginning of the soak: it was put back, and the soak lasts longer"
+                "the server's clock is behind the beginning of a wait: it was put back, and the wait lasts longer"
             );
         }
         Ok(Self { began_ms, read })
     }
 
     /// How much has passed. A server that does not answer is not waited for: this machine measures meanwhile.
-    async fn passed(&mut self, context: &Context<'_>) -> Duration {
+    pub(super) async fn passed(&mut self, context: &Context<'_>) -> Duration {
         let asked = async {
             let session = context.materialize.session().await?;
             clock_ms(&session).await

@@ -20,6 +20,7 @@ fn all() -> Metrics {
     metrics.next_run("prod", Some(jiff::Timestamp::UNIX_EPOCH));
     metrics.collected("prod", Waste::Deployments, 2);
     metrics.held("prod", true);
+    metrics.drift("prod", Some(1));
     metrics.leftovers("prod", 1);
     metrics.expect_target("ops");
     metrics.notified("ops", Delivery::Delivered);
@@ -129,6 +130,7 @@ fn who_stands_by_tells_nothing_of_the_release() {
         "cutover_deployment_state{",
         "cutover_planned_objects{",
         "cutover_next_run_timestamp_seconds{",
+        "cutover_drift{",
         "cutover_leftovers{",
     ] {
         assert!(!page.contains(gone), "{gone}\n{page}");

@@ -279,6 +279,11 @@ impl Opening {
         if let Some(bundle) = &bundle {
             project.dbt.packages_install_path = bundle.packages();
         }
+        settings.live_table.apart(
+            &project
+                .deployment()
+                .map_or_else(|_| Vec::new(), |it| it.schemas),
+        )?;
         let base = match is_folder {
             false => self.absolute()?,
             true => project.locations.project_dir.clone(),

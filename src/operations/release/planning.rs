@@ -208,6 +208,7 @@ impl Release {
         let with = (builds, materialize);
         self.describe(with, found, (&compiled, known), wishes, &mut plan)
             .await?;
+        self.tell_readers(materialize, &mut plan).await?;
         self.size_for_hydration(materialize, &mut plan).await?;
         plan.baseline = used;
         plan.outcomes = planned_outcomes;

@@ -115,10 +115,14 @@ pub(crate) mod key {
     pub const DIFF_SOAK_OF: &str = "data diff soak of ";
     /// The beginning of the soak. Result: when, in milliseconds since the epoch by the server's clock.
     pub const SOAK: &str = "soak";
+    /// Looking who reads the old side before it goes. Result: since when, as of [`SOAK`].
+    pub const DRAIN: &str = "drain";
+    /// Who reads it. Result: [`crate::operations::deployment::drain::Readers`], replaced as it changes.
+    pub const READERS: &str = "readers of the old side";
     /// Watching what serves, after the swap. Result: [`crate::operations::deployment::watch::Watched`], replaced by
     /// each look.
     pub const WATCH: &str = "watch";
-    /// The swap.
+    /// The swap. Result: [`crate::domain::records::drift::Standing`], or `true` where its answer was lost.
     pub const SWAP: &str = "swap";
     /// The swap back.
     pub const SWAP_BACK: &str = "swap back";
@@ -140,6 +144,10 @@ pub(crate) mod key {
     pub const SINKS_BACK: &str = "sinks back";
     /// Dropping one object outside; its id follows.
     pub const DROP_OUTSIDE: &str = "drop outside ";
+    /// Saying in Materialize what is live. Result: whether it is said, or why not.
+    pub const LIVE: &str = "say what is live";
+    /// The same once the old side is back.
+    pub const LIVE_BACK: &str = "say what is live back";
     /// Dropping the old side.
     pub const DROP_OLD: &str = "drop old side";
     /// Dropping the new side.

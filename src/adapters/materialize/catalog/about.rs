@@ -21,6 +21,8 @@ pub struct About {
     /// Whether nothing is wanted but what is named itself: not what lies in a schema or runs on a cluster,
     /// and not what depends on it.
     pub names_only: bool,
+    /// Whether nobody is to be seen who reads what is named, and nothing that it reads.
+    pub without_readers: bool,
     /// Whether columns, comments and replicas are wanted, too.
     pub closely: bool,
     /// Clusters whose definition is wanted, too, by name.

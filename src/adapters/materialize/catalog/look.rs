@@ -30,7 +30,7 @@ pub(in crate::adapters::materialize) struct Seen {
     /// Databases by id.
     pub(super) databases: BTreeMap<String, Database>,
     /// Names of roles by id.
-    pub(super) roles: BTreeMap<String, String>,
+    pub(in crate::adapters::materialize) roles: BTreeMap<String, String>,
     /// `(role, member)`, ids.
     pub(super) members: Vec<(String, String)>,
     /// Each entry of the system's privileges.
@@ -203,7 +203,9 @@ impl Seen {
         seen.find(snapshot, about, with_roles).await?;
         if !about.names_only {
             seen.find_objects(snapshot, about).await?;
-            seen.find_dependencies(snapshot, with_roles).await?;
+            if !about.without_readers {
+                seen.find_dependencies(snapshot, with_roles).await?;
+            }
         }
         seen.find_homes(snapshot).await?;
         if with_roles {

@@ -9,7 +9,9 @@ use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{
     Advice, Circumstances, DeploymentView, HistoryView, RunsView, ShowView, StatusEntry, StatusView,
 };
+use crate::operations::daemon::status::DriftStatus;
 use crate::operations::deployment::diff::Recorded;
+use crate::operations::deployment::drain::Readers;
 use crate::operations::deployment::{hold, keeping};
 use crate::operations::green::hydrate::Waiting;
 use crate::operations::release::{Release, ReleaseError};
@@ -89,15 +91,21 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         Some(active) => Some(active),
         None => store.latest(&environment).await?,
     };
-    let waiting = match &latest {
-        Some(latest) => Waiting::recorded(latest.state, &store.effects(&latest.id).await?)?,
-        None => None,
-    };
+    let (mut waiting_for, mut readers) = (Vec::new(), Vec::new());
+    if let Some(latest) = &latest {
+        let effects = store.effects(&latest.id).await?;
+        let waiting = Waiting::recorded(latest.state, &effects)?;
+        waiting_for = waiting.map_or_else(Vec::new, |waiting| waiting.reasons);
+        readers = Readers::waited_for(latest.state, &effects)?;
+    }
+    waiting_for.append(&mut readers);
     let held = hold::held(store, &environment).await?;
     let kept = match &latest {
         Some(latest) => keeping::kept(store, latest).await?,
         None => None,
     };
+    let drift = store.drift(&environment).await?;
+    let drift = drift.filter(|record| !record.found.is_empty());
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
@@ -105,8 +113,9 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         leader: None,
         held,
         kept,
+        drift: drift.map(DriftStatus::recorded),
         diff: None,
-        waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
+        waiting_for,
         advice: latest.as_ref().map(|deployment| {
             Advice::new(
                 deployment.state,

@@ -75,7 +75,7 @@ impl Bars {
                 self.readiness(clusters);
             }
             // A warning, or a note, says so.
-            Progress::Decision { .. } => {}
+            Progress::Decision { .. } | Progress::Readers { .. } => {}
         }
     }
 

@@ -65,6 +65,10 @@ pub(super) fn progress(progress: &Progress, at: Timestamp) -> serde_json::Result
         asked: &'a Option<String>,
     }
     #[derive(Serialize)]
+    struct Readers<'a> {
+        waiting: &'a [String],
+    }
+    #[derive(Serialize)]
     struct Work<'a> {
         what: &'a str,
         item: &'a str,
@@ -105,6 +109,7 @@ pub(super) fn progress(progress: &Progress, at: Timestamp) -> serde_json::Result
             event("watched", at, &Watched { health, clusters })
         }
         Progress::Decision { asked } => event("decision", at, &Decision { asked }),
+        Progress::Readers { waiting } => event("readers", at, &Readers { waiting }),
         Progress::Work {
             what,
             item,

@@ -103,7 +103,7 @@ impl Lines {
                 self.readiness(clusters, now)
             }
             // A warning, or a note, says so.
-            Progress::Decision { .. } => Vec::new(),
+            Progress::Decision { .. } | Progress::Readers { .. } => Vec::new(),
             Progress::Work {
                 what,
                 item,

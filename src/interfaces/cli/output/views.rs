@@ -23,6 +23,7 @@ use crate::interfaces::record::{
     CheckView, DaemonEntry, DryRunView, HistoryView, LeaderEntry, OutcomeView, RunsView,
     StatusView, Verdict,
 };
+use crate::operations::daemon::status::DriftStatus;
 use serde::Serialize;
 
 impl View for OutcomeView {
@@ -110,6 +111,8 @@ impl View for StatusView {
             let held = entry.held.iter();
             next.extend(held.map(|held| visible(&held.sentence()).into_owned()));
             next.extend(entry.kept.iter().flat_map(kept));
+            let drift = entry.drift.iter().flat_map(DriftStatus::lines);
+            next.extend(drift.map(|line: String| visible(&line).into_owned()));
             let diff = entry.diff.as_ref();
             next.extend(diff.map(|diff| format!("data diff: {}", visible(diff))));
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));

@@ -66,9 +66,11 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
             .readiness
             .iter()
             .flat_map(ClusterReadiness::reasons)
+            .chain(status.readers)
             .collect(),
         held: status.held,
         kept: status.kept,
+        drift: status.drift,
         leader: None,
         daemon: Some(DaemonEntry {
             role: status.role,

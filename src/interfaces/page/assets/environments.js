@@ -46,14 +46,29 @@ function card(status) {
       ['Because', deployment?.reason],
       ['Waits for', waits],
       ['Not ready yet', status.readiness.length > 0 && isActive(deployment) ? h('ul', {}, status.readiness.map((cluster) => h('li', {}, `${cluster.cluster}: ${cluster.hydrated} of ${cluster.total} hydrated`, (cluster.waiting_for ?? []).slice(0, 3).map((reason) => `; ${reason}`)))) : null],
+      ['Still read', status.readers?.length ? h('ul', {}, status.readers.map((one) => h('li', {}, `the old side waits for ${one}`))) : null],
       ['Looked at', status.revision ? revision(status.revision) : null],
       ['Next firing', status.next_run ? when(status.next_run) : 'no schedule'],
       ['The daemon', activity(status)],
       ['Leader', status.role === 'leader' ? 'this process' : status.leader ?? 'another process, not known where'],
+      ['Drift', drift(status.drift)],
       ['Left over', status.leftovers?.length ? h('ul', {}, status.leftovers.map((left) => h('li', {}, `${left.what} ${left.name} (${left.id}) of ${left.deployment}${left.ended ? `, ${left.ended}` : ''}`))) : null],
     ]),
     verbs(environment, deployment?.id, deployment?.state, isActive(deployment)),
     h('div', { class: 'actions' }, releaseButton(environment, notHere ?? busy), h('a', { href: `#/history/${encodeURIComponent(environment)}` }, 'History')));
+}
+
+const DRIFTED = {
+  missing: 'is gone', recreated: 'was made again', extra: 'was made by no release', owner: 'has another owner',
+  grants: 'has other grants', definition: 'has another query', options: 'was altered',
+};
+
+// What is live and not as it was released; nothing before the daemon has looked.
+function drift(known) {
+  if (!known) return null;
+  const unknown = known.unknown && h('p', { class: 'problem' }, `not known: ${known.unknown}`);
+  if (known.found.length === 0) return unknown || 'none';
+  return [unknown, h('ul', {}, known.found.map((one) => h('li', {}, `${one.what} ${DRIFTED[one.change] ?? one.change}${one.detail ? ` (${one.detail})` : ''}, since `, when(one.since))))];
 }
 
 async function lookAtLive(status, redraw) {

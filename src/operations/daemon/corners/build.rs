@@ -105,6 +105,7 @@ impl Task {
                 | Progress::Readiness { .. }
                 | Progress::Watched { .. }
                 | Progress::Decision { .. }
+                | Progress::Readers { .. }
                 | Progress::Work { .. } => {}
             }
             self.news(progress);

@@ -43,11 +43,20 @@ impl Leading<'_> {
             return Ok(());
         }
         self.show_idle().await?;
+        self.show_drift().await?;
         loop {
             let pause = match self.due(None).await? {
                 Due::Release(trigger) => return self.launch(*trigger).await,
                 Due::In(pause) => pause.min(LONGEST_WAIT),
                 Due::Never => LONGEST_WAIT,
+            };
+            let pause = match self.drift_due() {
+                Some(left) if left.is_zero() => {
+                    self.look_for_drift().await?;
+                    continue;
+                }
+                Some(left) => pause.min(left),
+                None => pause,
             };
             match self.wait(pause).await? {
                 Woken::Elapsed | Woken::Configured => {}

@@ -46,6 +46,7 @@ impl Worker {
                 let mut before = None;
                 self.change(|status| {
                     status.readiness.clear();
+                    status.readers.clear();
                     if let Some(shown) = &mut status.deployment
                         && Some(shown.id.as_str()) == deployment
                     {
@@ -70,6 +71,10 @@ impl Worker {
                 self.metrics.readiness(&self.environment, clusters);
                 let clusters = without_relations(clusters);
                 self.change(|status| status.readiness = clusters);
+            }
+            Progress::Readers { waiting } => {
+                let waiting = waiting.clone();
+                self.change(|status| status.readers = waiting);
             }
             Progress::Decision { asked } => {
                 self.metrics.decision(&self.environment, asked.is_some());

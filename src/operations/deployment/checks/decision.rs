@@ -7,6 +7,7 @@ use super::{Moment, Soaking, recorded, verdict};
 use crate::domain::lifecycle::state::Event;
 use crate::domain::progress::Progress;
 use crate::domain::records::deployment::{Deployment, RecordedEvent};
+use crate::operations::deployment::drain;
 use crate::operations::error::DeploymentError;
 use crate::operations::saga::context::{Context, key};
 
@@ -72,7 +73,7 @@ impl Soaking<'_> {
                 Ok(true)
             }
             None => {
-                if is_asked {
+                if is_asked && !drain::is_kept(context, deployment).await? {
                     record(Event::DecisionWithdrawn).await?;
                     let reporter = &context.reporter;
                     reporter.note("no check asks a person to decide any more");
