@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use crate::domain::checks::Check;
 use crate::domain::diff::Diff;
 use crate::domain::lifecycle::policy::Policy;
+use crate::domain::promotion::{Approvals, Gate};
 pub use crate::foundation::secret::{SecretError, SecretRef};
 use crate::foundation::span::Span;
 pub use ci::{Ci, CornerCluster, NewSources};
@@ -22,6 +23,7 @@ pub use http::Http;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 pub use notify::{Format, Topic, Webhook};
 pub use on_failure::OnFailure;
+pub use promotion::ApprovalsChange;
 pub use retention::{Garbage, Retention};
 pub use schedule::{Missed, Schedule};
 pub use source::Source;
@@ -42,6 +44,8 @@ mod load;
 mod notify;
 /// What becomes of green after a failure.
 pub mod on_failure;
+/// What a candidate waits for before its swap.
+mod promotion;
 mod retention;
 /// When releases begin by themselves.
 pub mod schedule;
@@ -99,6 +103,14 @@ pub struct Settings {
     pub readiness: Readiness,
     /// Who decides on the promotion.
     pub promotion: Policy,
+    /// How many people must approve what is ready, and who may.
+    pub approvals: Approvals,
+    /// Who else must say yes before the swap.
+    pub gates: Vec<Gate>,
+    /// After so long in `ready` it is promoted by itself, and not before.
+    pub promote_after: Option<Span>,
+    /// After so long in `ready` it is given up.
+    pub expires: Option<Span>,
     /// The swap.
     pub cutover: Cutover,
     /// Time between swap and cleanup.
@@ -167,6 +179,14 @@ pub struct Environment {
     pub connection: Connection,
     /// Who decides on the promotion.
     pub promotion: Option<Policy>,
+    /// How many people must approve what is ready, and who may.
+    pub approvals: ApprovalsChange,
+    /// Who else must say yes before the swap, added to the general ones.
+    pub gates: Vec<Gate>,
+    /// After so long in `ready` it is promoted by itself, and not before.
+    pub promote_after: Option<Span>,
+    /// After so long in `ready` it is given up.
+    pub expires: Option<Span>,
     /// Who decides on the cleanup.
     pub cleanup: Option<Policy>,
     /// Time between swap and cleanup.

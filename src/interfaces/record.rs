@@ -4,6 +4,7 @@
 
 use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::state::State;
+use crate::domain::records::approval::Standing;
 use crate::domain::records::deployment::{Deployment, Summary};
 use crate::domain::records::hold::Hold;
 use crate::domain::records::kept::Kept;
@@ -142,6 +143,9 @@ pub struct StatusEntry {
     /// What is kept of a release that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
+    /// What must be so before what is ready is swapped, and how that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Standing>,
     /// How the last data diff of the deployment went, in one line; where the journal was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,

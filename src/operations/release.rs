@@ -311,6 +311,12 @@ impl Release {
         ByProbe::to_try(&self.base, &self.environment)
     }
 
+    /// Where relative paths of the configuration begin.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
     /// What was fetched, in one sentence; `None` when the project is a folder.
     #[must_use]
     pub fn fetched(&self) -> Option<String> {

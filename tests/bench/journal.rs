@@ -139,6 +139,7 @@ fn deployment() -> NewDeployment {
             keep: None,
             checks: Vec::new(),
             diff: None,
+            conditions: Default::default(),
         },
     }
 }

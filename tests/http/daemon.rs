@@ -173,6 +173,7 @@ pub fn deployment(environment: &str) -> NewDeployment {
             keep: None,
             checks: Vec::new(),
             diff: None,
+            conditions: Default::default(),
             kind: Kind::Full,
             promotion: Policy::Automatic,
             cleanup: Policy::Automatic,

@@ -64,6 +64,9 @@ pub struct Token {
     /// Of which environments; of all when empty.
     #[serde(default)]
     pub environments: BTreeSet<String>,
+    /// Groups of its holder, for `approvals.by`.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
 }
 
 stored_words! {

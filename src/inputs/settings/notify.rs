@@ -110,6 +110,12 @@ pub enum Topic {
     Started,
     /// Green is ready to be promoted.
     Ready,
+    /// What is ready waits for approvals, gates, a time or somebody to promote it.
+    Waiting,
+    /// Somebody approved what is ready.
+    Approved,
+    /// What nobody promoted in time is given up.
+    Expired,
     /// The swap committed.
     Promoted,
     /// The release ended well and nothing is left of the old side.
@@ -145,6 +151,8 @@ impl Topic {
     fn usual() -> Vec<Self> {
         vec![
             Self::Ready,
+            Self::Waiting,
+            Self::Expired,
             Self::Promoted,
             Self::Failed,
             Self::Kept,

@@ -4,6 +4,7 @@
 use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::state::State;
 use crate::domain::progress::{ClusterReadiness, Progress};
+use crate::domain::records::approval::Standing;
 use crate::domain::records::hold::Hold;
 use crate::domain::records::kept::Kept;
 use crate::domain::records::subject::Subject;
@@ -86,6 +87,9 @@ pub struct Status {
     /// What is kept of a release that failed, for a look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
+    /// What must be so before what is ready is swapped, and how that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Standing>,
     /// Schemas and clusters in Materialize that ended deployments left.
     #[serde(default)]
     pub leftovers: Vec<Leftover>,

@@ -34,6 +34,8 @@ use tracing::Instrument;
 
 /// Planning a release and recording it.
 mod begin;
+/// A candidate that waits for approvals, gates and times.
+mod candidate;
 /// Waiting until somebody decides.
 mod decision;
 /// Driving a deployment while requests are answered.

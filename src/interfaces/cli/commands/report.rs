@@ -2,6 +2,7 @@
 
 use super::{Commands, leader, success};
 use crate::adapters::store::{Store, StoreError};
+use crate::domain::lifecycle::state::State;
 use crate::interfaces::cli::arguments::{History, Show, Status, Target};
 use crate::interfaces::cli::handlers::Answer;
 use crate::interfaces::cli::remote::view;
@@ -10,7 +11,7 @@ use crate::interfaces::record::{
     Advice, Circumstances, DeploymentView, HistoryView, RunsView, ShowView, StatusEntry, StatusView,
 };
 use crate::operations::deployment::diff::Recorded;
-use crate::operations::deployment::{hold, keeping};
+use crate::operations::deployment::{hold, keeping, promotion};
 use crate::operations::green::hydrate::Waiting;
 use crate::operations::release::{Release, ReleaseError};
 use std::collections::BTreeSet;
@@ -98,6 +99,10 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         Some(latest) => keeping::kept(store, latest).await?,
         None => None,
     };
+    let promotion = match &latest {
+        Some(latest) if latest.state == State::Ready => promotion::standing(store, latest).await?,
+        Some(_) | None => None,
+    };
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
@@ -105,6 +110,7 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         leader: None,
         held,
         kept,
+        promotion,
         diff: None,
         waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
         advice: latest.as_ref().map(|deployment| {
@@ -161,5 +167,6 @@ async fn record(store: &Store, id: &str) -> Result<ShowView, StoreError> {
     let deployment = store.deployment(id).await?;
     let events = store.events(&deployment.id).await?;
     let effects = store.effects(&deployment.id).await?;
-    ShowView::new(deployment, events, effects)
+    let promotion = promotion::standing(store, &deployment).await?;
+    ShowView::new(deployment, events, effects, promotion)
 }

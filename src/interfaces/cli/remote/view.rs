@@ -69,6 +69,7 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
             .collect(),
         held: status.held,
         kept: status.kept,
+        promotion: status.promotion,
         leader: None,
         daemon: Some(DaemonEntry {
             role: status.role,
@@ -86,7 +87,7 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
 /// `--no-wait`: what was taken up.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub(super) struct AcceptedView(pub(super) Accepted);
+pub(in crate::interfaces::cli) struct AcceptedView(pub(in crate::interfaces::cli) Accepted);
 
 impl View for AcceptedView {
     fn text(&self, _page: Page) -> String {

@@ -239,6 +239,9 @@ fn event_sentence(event: &Event) -> String {
         }
         Event::Retried => "tried once more".to_owned(),
         Event::KeepingEnded { why } => format!("not kept any longer: {why}"),
+        Event::Approved { given, needed } => format!("approved ({given} of {needed})"),
+        Event::PromotionWaits { reason } | Event::Expired { reason } => reason.clone(),
+        Event::GateClosed { reason, .. } => reason.clone(),
         Event::AbortRequested => "abort requested".to_owned(),
         Event::UnwoundAfterFailure | Event::UnwoundAfterAbort => "candidate dropped".to_owned(),
         Event::Degraded { reason } => format!("degraded: {reason}"),
