@@ -260,7 +260,10 @@ async fn every_button_says_what_it_would_do_and_then_does_it() {
                 Command::Act {
                     verb, deployment, ..
                 } => Some((*verb, deployment.clone(), key.is_some())),
-                Command::Start(_) | Command::Corner(_) | Command::DryRun(_) => None,
+                Command::Start(_)
+                | Command::Approve { .. }
+                | Command::Corner(_)
+                | Command::DryRun(_) => None,
             })
             .collect();
         assert_eq!(acts, [(verb, Some(id.clone()), true)]);
@@ -307,7 +310,10 @@ async fn every_button_says_what_it_would_do_and_then_does_it() {
         world.asked.lock().expect("a lock").iter().rev().find_map(
             |(_, command, _)| match command {
                 Command::Start(start) => Some(start.clone()),
-                Command::Act { .. } | Command::Corner(_) | Command::DryRun(_) => None,
+                Command::Act { .. }
+                | Command::Approve { .. }
+                | Command::Corner(_)
+                | Command::DryRun(_) => None,
             },
         );
     let start = start.expect("a release");

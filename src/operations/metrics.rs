@@ -67,10 +67,7 @@ pub const NAMES: [(&str, &str); 28] = [
         DECISION,
         "1 while a check asks a person to decide about the deployment",
     ),
-    (
-        APPROVALS,
-        "Approvals that what is ready still waits for",
-    ),
+    (APPROVALS, "Approvals that what is ready still waits for"),
     (
         EXPIRED,
         "Candidates that were given up since nobody promoted them in time",

@@ -69,7 +69,10 @@ mod tests {
         let yes = r#"{"decision": "yes"}"#;
         assert_eq!(of(200, yes), Decided::Yes(None));
         assert_eq!(of(204, yes), Decided::Yes(None));
-        let no = of(200, r#"{"decision": "no", "reason": "a freeze\u0007 s3cret"}"#);
+        let no = of(
+            200,
+            r#"{"decision": "no", "reason": "a freeze\u0007 s3cret"}"#,
+        );
         assert_eq!(no, Decided::No(Some("a freeze ***".to_owned())));
         let wait = of(200, r#"{"decision": "wait", "reason": " "}"#);
         assert_eq!(wait, Decided::NotYet(None));
@@ -84,7 +87,10 @@ mod tests {
             (500, yes),
         ] {
             let found = of(status, body);
-            assert!(matches!(found, Decided::Unclear(_)), "{status} {body} {found:?}");
+            assert!(
+                matches!(found, Decided::Unclear(_)),
+                "{status} {body} {found:?}"
+            );
         }
         let long = format!(r#"{{"decision": "no", "reason": "{}"}}"#, "x".repeat(5000));
         assert_eq!(of(200, &long), Decided::No(Some("x".repeat(200))));

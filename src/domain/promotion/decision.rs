@@ -271,7 +271,10 @@ mod tests {
         assert_eq!(waits(&waiting).3, Some(at(101)));
         let late = with(Answer::Unclear, Some("it answers 503"), 101);
         let said = format!("{late:?}");
-        assert!(said.contains("within 1m 40s; the last answer: it answers 503"), "{said}");
+        assert!(
+            said.contains("within 1m 40s; the last answer: it answers 503"),
+            "{said}"
+        );
         // What said yes once has said it.
         assert_eq!(with(Answer::Yes, None, 1000), Decision::Promote);
         let unasked = decide(&Situation {
@@ -322,7 +325,10 @@ mod tests {
         now.now = at(50);
         now.is_asked = true;
         let ended = decide(&now);
-        assert!(matches!(ended, Decision::End(End::Expired { .. })), "{ended:?}");
+        assert!(
+            matches!(ended, Decision::End(End::Expired { .. })),
+            "{ended:?}"
+        );
         assert!(format!("{ended:?}").contains("within 50s"), "{ended:?}");
         assert_eq!(after(at(0), Span(Duration::MAX)), Timestamp::MAX);
     }

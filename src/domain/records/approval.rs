@@ -82,7 +82,8 @@ pub fn is_asker(asker: &Subject, person: &str) -> bool {
             author: Some(author),
         } => {
             let (name, address) = author.split_once('<').unwrap_or((author, ""));
-            let address = address.trim().trim_end_matches('>');
+            let address = address.trim();
+            let address = address.strip_suffix('>').unwrap_or(address);
             let local = address.split('@').next().unwrap_or_default();
             is(name.trim()) || is(address) || is(local)
         }

@@ -86,6 +86,21 @@ stored_words! {
 }
 
 impl Http {
+    /// Where others reach a daemon of this configuration that listens there.
+    #[must_use]
+    pub fn address(&self, listen: Option<SocketAddr>) -> Option<String> {
+        if self.advertise.is_some() {
+            return self.advertise.clone();
+        }
+        // Every address of this machine is none that another one could ask.
+        let listen = listen.filter(|listen| !listen.ip().is_unspecified())?;
+        let scheme = match self.tls.certificate {
+            Some(_) => "https",
+            None => "http",
+        };
+        Some(format!("{scheme}://{listen}"))
+    }
+
     /// Every fault that the types admit.
     pub(super) fn faults(&self, environments: &BTreeMap<String, Environment>) -> Vec<Fault> {
         let mut faults = Vec::new();

@@ -49,8 +49,12 @@ pub trait Handlers {
     /// `cutover promote`
     async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
     /// `cutover approve`
-    async fn approve(&self, arguments: &Approve, output: &Output, stop: &CancellationToken)
-    -> Answer;
+    async fn approve(
+        &self,
+        arguments: &Approve,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover rollback`
     async fn rollback(
         &self,

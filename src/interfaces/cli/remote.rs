@@ -302,7 +302,9 @@ impl Handlers for Remote {
         if arguments.dry_run {
             return Err(self.elsewhere("--dry-run"));
         }
-        let status = self.environment(arguments.target.environment.as_ref()).await?;
+        let status = self
+            .environment(arguments.target.environment.as_ref())
+            .await?;
         let act = Act {
             deployment: arguments.deployment.clone(),
             ..Act::default()

@@ -69,7 +69,8 @@ impl Caller {
             (None, Some(user)) => Approver::user(user),
             (Some(_), _) | (None, None) => {
                 let groups = self.groups.iter().cloned().collect();
-                Approver::new(self.subject(), self.scopes.iter().copied(), groups)
+                let scopes = self.scopes.iter().map(ToString::to_string).collect();
+                Approver::new(self.subject(), scopes, groups)
             }
         }
     }

@@ -264,13 +264,16 @@ impl Look {
             Decision::Promote | Decision::End(_) => return Duration::ZERO,
         };
         let gates = deployment.request.conditions.gates.iter();
-        let asks = gates.zip(&self.standing.gates).filter_map(|(gate, stands)| {
-            due(stands, gate.interval(), stands.asked_at.unwrap_or(now))
-        });
+        let asks = gates
+            .zip(&self.standing.gates)
+            .filter_map(|(gate, stands)| {
+                due(stands, gate.interval(), stands.asked_at.unwrap_or(now))
+            });
         let soonest = asks.chain(next).min();
         let left = soonest.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
         // A clock has no finer ticks than the journal's.
-        left.map_or(LOOK, |left| left.min(LOOK)).max(Duration::from_millis(5))
+        left.map_or(LOOK, |left| left.min(LOOK))
+            .max(Duration::from_millis(5))
     }
 
     /// Records what is new: approvals, and what is waited for. Gives the deployment after it.

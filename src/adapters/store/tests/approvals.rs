@@ -47,7 +47,11 @@ async fn each_person_approves_once_while_it_is_ready(on: On) {
     let approvals = store.approvals(&id).await.expect("read");
     let by: Vec<String> = approvals.iter().map(|one| one.by.to_string()).collect();
     assert_eq!(by, ["token alice", "token bob"]);
-    assert!(approvals.iter().all(|one| one.recipe.as_deref() == Some("p")));
+    assert!(
+        approvals
+            .iter()
+            .all(|one| one.recipe.as_deref() == Some("p"))
+    );
     let started = store.apply(&lead, &id, &Event::PromotionStarted).await;
     started.expect("applied");
     let late = other.approve(&id, &token("carol"), Some("p")).await;

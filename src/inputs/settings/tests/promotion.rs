@@ -2,7 +2,6 @@ use super::{faults, load};
 use crate::domain::promotion::SCOPES;
 use crate::inputs::settings::http::Scope;
 
-
 #[test]
 fn every_scope_is_a_word_of_those_who_may_approve() {
     assert_eq!(Scope::ALL.map(Scope::as_str), SCOPES);
@@ -18,9 +17,19 @@ fn an_environment_has_its_own_approvals_and_more_gates() {
     let conditions = settings.conditions(false);
     assert_eq!(conditions.approvals.count, 2);
     assert_eq!(conditions.approvals.by, ["promote"]);
-    let names: Vec<&str> = conditions.gates.iter().map(|gate| gate.name.as_str()).collect();
+    let names: Vec<&str> = conditions
+        .gates
+        .iter()
+        .map(|gate| gate.name.as_str())
+        .collect();
     assert_eq!(names, ["board", "other"]);
-    assert!(load("{}").expect("no faults").settings.conditions(false).is_empty());
+    assert!(
+        load("{}")
+            .expect("no faults")
+            .settings
+            .conditions(false)
+            .is_empty()
+    );
 }
 
 #[test]

@@ -3,13 +3,13 @@
 
 import { anything, details, draw, h, said, table, terms } from './dom.js';
 import { get, path } from './api.js';
-import { verbs } from './actions.js';
+import { isWanted, verbs } from './actions.js';
 import { isActive } from './environments.js';
 import { Graph } from './graph.js';
 import { lines } from './lines.js';
 import * as live from './live.js';
 import { hasSomething } from './pulls.js';
-import { LINE, LIVE, badge, means, span, toDeployment, when, who } from './words.js';
+import { LINE, LIVE, badge, means, promotionTerms, span, toDeployment, when, who } from './words.js';
 
 export async function load(id) {
   const [record, { environments }] = await Promise.all([get(path`/v1/deployments/${id}`), get('/v1/environments')]);
@@ -31,8 +31,9 @@ export function view({ record, status }) {
     h('h1', { tabindex: '-1' }, 'Deployment ', badge(now)),
     terms([['Id', h('code', {}, id)], ['Environment', h('a', { href: `#/history/${encodeURIComponent(environment)}` }, environment)],
       ['State', means(now)], ['Asked by', who(record.by)], ['Began', when(record.created_at)], ['Ended', when(record.finished_at)], ['Because', record.reason],
-      ['Revision', record.request?.revision ? h('code', {}, record.request.revision) : null]]),
-    verbs(environment, id, now, active),
+      ['Revision', record.request?.revision ? h('code', {}, record.request.revision) : null],
+      ...promotionTerms(record.promotion)]),
+    verbs(environment, id, now, active, isWanted(record.promotion)),
     line(record, active),
     waiting(record),
     section('plan', 'The plan', plan ? [summary(plan), kept.graph.element()] : h('p', { class: 'quiet' }, 'It was never planned.')),

@@ -86,11 +86,13 @@ impl Leading<'_> {
         let stop = self.worker.stop.child_token();
         let (reporter, news) = Reporter::channel();
         let (store, lead) = (self.store, self.lead);
+        let http = &release.settings.http;
+        let address = http.address(http.listen);
         let ask = async {
             let gates = Gates {
                 store,
                 lead,
-                settings: &release.settings,
+                address: address.as_deref(),
                 base: release.base(),
                 reporter: &reporter,
             };

@@ -478,9 +478,7 @@ impl Leading<'_> {
 /// Whether the deployment under way is the one that was named, if any was.
 fn is_meant(asked: Option<&str>, active: &Deployment) -> Result<(), Declined> {
     match asked {
-        Some(asked)
-            if asked.len() < 8 || !active.id.starts_with(&asked.to_ascii_lowercase()) =>
-        {
+        Some(asked) if asked.len() < 8 || !active.id.starts_with(&asked.to_ascii_lowercase()) => {
             Err(Declined::AnotherDeployment {
                 asked: asked.to_owned(),
                 under_way: Some(active.id.clone()),

@@ -25,6 +25,8 @@ impl Engine<'_> {
         if self.is_put_off {
             return Ok(Admitted::Promote);
         }
+        let http = &self.context.settings.http;
+        let address = http.address(http.listen);
         let mut said = None;
         loop {
             self.context.interrupted(&self.deployment)?;
@@ -36,7 +38,7 @@ impl Engine<'_> {
             let gates = Gates {
                 store,
                 lead,
-                settings: self.context.settings,
+                address: address.as_deref(),
                 base: self.context.base,
                 reporter: &self.context.reporter,
             };

@@ -3,12 +3,11 @@
 use super::look;
 use crate::adapters::store::{Approving, Store, StoreError};
 use crate::domain::lifecycle::state::State;
-use crate::domain::promotion::Rights;
+use crate::domain::promotion::{Rights, SCOPES};
 use crate::domain::records::approval::{is_asker, person};
 use crate::domain::records::deployment::Deployment;
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::{Class, Classify};
-use crate::inputs::settings::http::Scope;
 use nix::unistd::{Group, Uid, User, getgrouplist};
 use std::ffi::CString;
 
@@ -32,21 +31,17 @@ impl Approver {
     #[must_use]
     pub fn user(id: u32) -> Self {
         let groups = groups(Uid::from_raw(id));
-        Self::new(Subject::user(id), Scope::ALL, groups.unwrap_or_default())
+        let scopes = SCOPES.map(str::to_owned).into();
+        Self::new(Subject::user(id), scopes, groups.unwrap_or_default())
     }
 
-    /// Somebody with these scopes and groups.
+    /// Somebody with these scopes, as words, and groups.
     #[must_use]
-    pub fn new(
-        subject: Subject,
-        scopes: impl IntoIterator<Item = Scope>,
-        groups: Vec<String>,
-    ) -> Self {
-        let scopes = scopes.into_iter().map(|scope| scope.as_str().to_owned());
+    pub fn new(subject: Subject, scopes: Vec<String>, groups: Vec<String>) -> Self {
         Self {
             rights: Rights {
                 name: person(&subject).unwrap_or_default().to_owned(),
-                scopes: scopes.collect(),
+                scopes,
                 groups,
             },
             subject,
@@ -138,11 +133,16 @@ pub async fn approve(
             .is_some_and(|known| known.eq_ignore_ascii_case(person))
     };
     let again = format!("{person} has approved it already");
-    if before.standing.approvals.iter().any(|one| is_again(&one.by)) {
+    if before
+        .standing
+        .approvals
+        .iter()
+        .any(|one| is_again(&one.by))
+    {
         return no(again);
     }
     let given = before.standing.approvals.len() + 1;
-    let what = format!("{by} approves the deployment {}", deployment.id);
+    let what = format!("approve the deployment {} as {by}", deployment.id);
     let so_many = format!("{given} of {} approvals", approvals.count);
     if is_dry {
         return Ok(format!("{what}: {so_many}"));

@@ -4,14 +4,13 @@ use super::{Look, Said, due};
 use crate::adapters::probe::{Credentials, Decided, Prober, Question, decided};
 use crate::adapters::store::{Lead, Store, StoreError};
 use crate::domain::checks::external::Method;
-use crate::domain::promotion::{Answer, Gate};
 use crate::domain::progress::Reporter;
+use crate::domain::promotion::{Answer, Gate};
 use crate::domain::records::approval::GateStanding;
 use crate::domain::records::deployment::Deployment;
 use crate::foundation::environment::Environment;
 use crate::foundation::failure::with_causes;
 use crate::foundation::secret::SecretRef;
-use crate::inputs::settings::Settings;
 use crate::operations::deployment::checks::credentials;
 use crate::operations::saga::context::key;
 use futures_util::future::join_all;
@@ -27,8 +26,8 @@ pub struct Gates<'a> {
     pub store: &'a Store,
     /// The proof that nobody else works on the environment.
     pub lead: &'a Lead,
-    /// The configuration, for where the plan is seen.
-    pub settings: &'a Settings,
+    /// Where a daemon answers others, for where the plan is seen.
+    pub address: Option<&'a str>,
     /// Where relative paths of secrets begin.
     pub base: &'a Path,
     /// Where news go.
@@ -40,11 +39,7 @@ impl Gates<'_> {
     ///
     /// # Errors
     /// The journal's. A gate that does not answer is none.
-    pub async fn ask_due(
-        &self,
-        deployment: &Deployment,
-        look: &Look,
-    ) -> Result<bool, StoreError> {
+    pub async fn ask_due(&self, deployment: &Deployment, look: &Look) -> Result<bool, StoreError> {
         let now = Timestamp::now();
         let gates = deployment.request.conditions.gates.iter();
         let gates: Vec<(&Gate, &GateStanding)> = gates
@@ -57,7 +52,8 @@ impl Gates<'_> {
         for (gate, stands) in &gates {
             if stands.since.is_none() {
                 let key = format!("{}{}", key::GATE, gate.name);
-                let intent = json!({ "wait_for": humantime::format_duration(gate.wait_for()).to_string() });
+                let intent =
+                    json!({ "wait_for": humantime::format_duration(gate.wait_for()).to_string() });
                 self.store
                     .begin_effect(self.lead, &deployment.id, &key, &intent)
                     .await?;
@@ -83,9 +79,12 @@ impl Gates<'_> {
         match said.answer {
             Answer::Yes => self.reporter.note(format!("the gate {name} says yes{why}")),
             Answer::NotAsked | Answer::NotYet => {
-                self.reporter.note(format!("the gate {name} has not decided yet{why}"));
+                self.reporter
+                    .note(format!("the gate {name} has not decided yet{why}"));
             }
-            Answer::No => self.reporter.warning(format!("the gate {name} says no{why}")),
+            Answer::No => self
+                .reporter
+                .warning(format!("the gate {name} says no{why}")),
             Answer::Unclear => {
                 let text = format!("the gate {name} gives no answer{why}; it is asked again");
                 self.reporter.warning(text);
@@ -143,21 +142,10 @@ impl Gates<'_> {
             "recipe": deployment.plan.building.recipe,
             "by": deployment.by.as_ref().map(ToString::to_string),
             "created_at": deployment.created_at,
-            "plan": self.address().map(|base| format!("{base}/v1/deployments/{}", deployment.id)),
+            "plan": self.address.map(|base| {
+                let base = base.strip_suffix('/').unwrap_or(base);
+                format!("{base}/v1/deployments/{}", deployment.id)
+            }),
         })
-    }
-
-    /// Where a daemon of this configuration answers others.
-    fn address(&self) -> Option<String> {
-        let http = &self.settings.http;
-        if let Some(advertised) = &http.advertise {
-            return Some(advertised.trim_end_matches('/').to_owned());
-        }
-        let listen = http.listen.filter(|listen| !listen.ip().is_unspecified())?;
-        let scheme = match http.tls.certificate {
-            Some(_) => "https",
-            None => "http",
-        };
-        Some(format!("{scheme}://{listen}"))
     }
 }
