@@ -2,6 +2,7 @@
 
 use super::subject::Subject;
 use crate::domain::promotion::Answer;
+use crate::foundation::span::moment;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,51 @@ pub struct Standing {
     /// What it waits for, a few words each; nothing when it is not ready, or goes on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<String>,
+}
+
+impl Standing {
+    /// How many approvals are missing.
+    #[must_use]
+    pub fn missing(&self) -> u32 {
+        let given = u32::try_from(self.approvals.len()).unwrap_or(u32::MAX);
+        self.needed.saturating_sub(given)
+    }
+
+    /// It for people, a line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.needed > 0 {
+            lines.push(format!(
+                "{} of {} approvals",
+                self.approvals.len(),
+                self.needed
+            ));
+        }
+        let approvals = self.approvals.iter();
+        lines.extend(approvals.map(|one| format!("approved by {}, {}", one.by, moment(one.at))));
+        for gate in &self.gates {
+            let says = match gate.answer {
+                Answer::NotAsked => "was not asked yet",
+                Answer::NotYet => "has not decided",
+                Answer::Unclear => "gives no answer",
+                Answer::Yes => "says yes",
+                Answer::No => "says no",
+            };
+            let why = gate.says.as_ref();
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            lines.push(format!("the gate {} {says}{why}", gate.name));
+        }
+        lines.extend(
+            self.promote_at
+                .map(|at| format!("promoted by itself at {}", moment(at))),
+        );
+        lines.extend(
+            self.expires_at
+                .map(|at| format!("expires at {}", moment(at))),
+        );
+        lines
+    }
 }
 
 /// Who somebody is, whichever way they come in: by a token or as a Unix user, from whatever machine. `None` for what is

@@ -123,9 +123,6 @@ impl<'a> Engine<'a> {
         loop {
             self.context.interrupted(&self.deployment)?;
             let state = self.deployment.state;
-            if state == State::Ready && self.asks_a_person(until).await? {
-                return Ok(state);
-            }
             if state == State::Ready {
                 match self.admitted(until).await? {
                     Admitted::AsEver => {}

@@ -198,8 +198,7 @@ impl Look {
     /// How many approvals it waits for.
     #[must_use]
     pub fn missing_approvals(&self) -> u32 {
-        let given = u32::try_from(self.standing.approvals.len()).unwrap_or(u32::MAX);
-        self.standing.needed.saturating_sub(given)
+        self.standing.missing()
     }
 
     /// Whether it waits no longer.

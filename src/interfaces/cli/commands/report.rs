@@ -110,7 +110,6 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         leader: None,
         held,
         kept,
-        promotion,
         diff: None,
         waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),
         advice: latest.as_ref().map(|deployment| {
@@ -123,7 +122,9 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
                     is_running,
                 },
             )
+            .and_approve(&environment, promotion.as_ref())
         }),
+        promotion,
         deployment: latest.as_ref().map(DeploymentView::from),
         environment,
     })

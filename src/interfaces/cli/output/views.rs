@@ -9,6 +9,7 @@ pub(crate) mod list;
 mod show;
 mod tested;
 
+use crate::domain::records::approval::Standing;
 use crate::domain::records::kept::Kept;
 use crate::domain::records::subject::Subject;
 use crate::foundation::escape::{visible, visible_lines};
@@ -107,6 +108,8 @@ impl View for StatusView {
             let held = entry.held.iter();
             next.extend(held.map(|held| visible(&held.sentence()).into_owned()));
             next.extend(entry.kept.iter().flat_map(kept));
+            let promotion = entry.promotion.iter().flat_map(Standing::lines);
+            next.extend(promotion.map(|line| visible_lines(&line)));
             let diff = entry.diff.as_ref();
             next.extend(diff.map(|diff| format!("data diff: {}", visible(diff))));
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));

@@ -43,15 +43,18 @@ pub(super) fn advice(status: &Status) -> Option<Advice> {
         }
     };
     let deployment = status.deployment.as_ref()?;
-    Some(Advice::new(
-        deployment.state,
-        &status.environment,
-        Circumstances {
-            promotion: decides(status.activity == Activity::WaitingForPromotion),
-            cleanup: decides(status.activity == Activity::WaitingForCleanup),
-            is_running: !rests(status.activity),
-        },
-    ))
+    Some(
+        Advice::new(
+            deployment.state,
+            &status.environment,
+            Circumstances {
+                promotion: decides(status.activity == Activity::WaitingForPromotion),
+                cleanup: decides(status.activity == Activity::WaitingForCleanup),
+                is_running: !rests(status.activity),
+            },
+        )
+        .and_approve(&status.environment, status.promotion.as_ref()),
+    )
 }
 
 pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {

@@ -19,11 +19,23 @@ pub(super) enum Admitted {
 }
 
 impl Engine<'_> {
+    /// The event that ends what is ready, where that is decided: whatever else is asked about it.
+    async fn is_over(&self, until: Until) -> Result<Option<Event>, DeploymentError> {
+        let look = promotion::look(self.context.store, &self.deployment, until.promote).await?;
+        Ok(look.and_then(|look| look.ends()))
+    }
+
     /// Whether what is ready may be promoted. A process that waits does so here, until that is decided or only a
     /// person moves it on; another one leaves the wait to whoever drives.
     pub(super) async fn admitted(&mut self, until: Until) -> Result<Admitted, DeploymentError> {
         if self.is_put_off {
             return Ok(Admitted::Promote);
+        }
+        if let Some(event) = self.is_over(until).await? {
+            return Ok(Admitted::End(event));
+        }
+        if self.asks_a_person(until).await? {
+            return Ok(Admitted::Rest);
         }
         let http = &self.context.settings.http;
         let address = http.address(http.listen);

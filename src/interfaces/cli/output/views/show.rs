@@ -75,6 +75,12 @@ impl View for ShowView {
                 text.push_str(&format!("  {}\n", visible(reason)));
             }
         }
+        if let Some(promotion) = &self.promotion {
+            text.push_str("\nBefore the swap\n");
+            for line in promotion.lines() {
+                text.push_str(&format!("  {}\n", visible(&line)));
+            }
+        }
         if let Some(Statements(statements)) = &self.statements {
             text.push_str("\nStatements sent\n");
             for (part, counts) in statements {
