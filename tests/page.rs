@@ -20,6 +20,7 @@ use browser::Browser;
 use cutover::domain::lifecycle::state::{Event, State};
 use cutover::domain::lifecycle::verb::Verb;
 use cutover::domain::progress::Progress;
+use cutover::domain::records::approval::Standing;
 use cutover::foundation::tls;
 use cutover::operations::daemon::request::Command;
 use daemon::{CORNERS, READER, RELEASER, STAGE, World, tell};
@@ -268,6 +269,31 @@ async fn every_button_says_what_it_would_do_and_then_does_it() {
             .collect();
         assert_eq!(acts, [(verb, Some(id.clone()), true)]);
     }
+    // An approval is asked for where one is missing.
+    on_board(&world, &id, State::Ready);
+    world.daemon.status_board.change(STAGE, |status| {
+        status.promotion = Some(Standing {
+            needed: 2,
+            waits_for: vec![format!("0 of 2 approvals (by {})", scene::HOSTILE)],
+            ..Standing::default()
+        });
+    });
+    view(&browser, "#/stuck").await;
+    view(&browser, "#/").await;
+    browser.says("0 of 2 approvals (by").await;
+    browser
+        .click(&format!("[data-key='act/{STAGE}/approve']"))
+        .await;
+    browser.says("it would approve the deployment").await;
+    browser.click("#confirm:not(:disabled)").await;
+    browser.says("Taken up: it will").await;
+    browser.click("#close").await;
+    let asked = world.asked.lock().expect("a lock").last().cloned();
+    let approved = asked.map(|(_, command, _)| command);
+    assert!(
+        matches!(&approved, Some(Command::Approve { deployment, .. }) if *deployment == Some(id.clone())),
+        "{approved:?}"
+    );
     // What the state does not admit any more is said, and nothing is asked.
     on_board(&world, &id, State::Ready);
     view(&browser, "#/stuck").await;

@@ -65,11 +65,7 @@ pub async fn look(
     if deployment.state != State::Ready || deployment.request.conditions.is_empty() {
         return Ok(None);
     }
-    let events = store.events(&deployment.id).await?;
-    let effects = store.effects(&deployment.id).await?;
-    let approvals = store.approvals(&deployment.id).await?;
-    let now = Timestamp::now();
-    look_of(deployment, &events, &effects, approvals, is_asked, now).map(Some)
+    looked(store, deployment, is_asked).await.map(Some)
 }
 
 /// What the journal has of it, also when it is over; `None` where nothing had to be so before the swap.
@@ -83,16 +79,28 @@ pub async fn standing(
     if deployment.request.conditions.is_empty() {
         return Ok(None);
     }
-    let events = store.events(&deployment.id).await?;
-    let effects = store.effects(&deployment.id).await?;
-    let approvals = store.approvals(&deployment.id).await?;
-    let now = Timestamp::now();
-    let look = look_of(deployment, &events, &effects, approvals, false, now)?;
-    let mut standing = look.standing;
+    let mut standing = looked(store, deployment, false).await?.standing;
     if deployment.state != State::Ready {
         standing.waits_for.clear();
     }
     Ok(Some(standing))
+}
+
+async fn looked(
+    store: &Store,
+    deployment: &Deployment,
+    is_asked: bool,
+) -> Result<Look, StoreError> {
+    let events = store.events(&deployment.id).await?;
+    let approvals = store.approvals(&deployment.id).await?;
+    // Not all effects: of a large release they are large.
+    let mut effects = Vec::new();
+    for gate in &deployment.request.conditions.gates {
+        let key = format!("{}{}", key::GATE, gate.name);
+        effects.extend(store.effect(&deployment.id, &key).await?);
+    }
+    let now = Timestamp::now();
+    look_of(deployment, &events, &effects, approvals, is_asked, now)
 }
 
 fn look_of(

@@ -32,11 +32,15 @@ impl Leading<'_> {
                 return Ok(Next::Wait(Some(Duration::ZERO)));
             }
         };
-        if look.asks_now(deployment) {
+        let asks = look.asks_now(deployment);
+        if asks {
             self.ask_gates(deployment, &look).await?;
         }
         let looked = async {
-            let again = promotion::look(self.store, deployment, false).await?;
+            let again = match asks {
+                true => promotion::look(self.store, deployment, false).await?,
+                false => None,
+            };
             let look = again.unwrap_or(look);
             let after = look.tell(self.store, self.lead, deployment).await?;
             Ok::<_, crate::adapters::store::StoreError>((look, after))
@@ -78,10 +82,7 @@ impl Leading<'_> {
     ) -> Result<(), Ended> {
         let release = match self.worker.open().await {
             Ok(release) => release,
-            Err(error) => {
-                self.worker.show_problem(&error);
-                return Ok(());
-            }
+            Err(error) => return self.trouble(&error).await,
         };
         let stop = self.worker.stop.child_token();
         let (reporter, news) = Reporter::channel();
