@@ -274,7 +274,7 @@ async fn every_button_says_what_it_would_do_and_then_does_it() {
     world.daemon.status_board.change(STAGE, |status| {
         status.promotion = Some(Standing {
             needed: 2,
-            waits_for: vec![format!("0 of 2 approvals (by {})", scene::HOSTILE)],
+            waits_for: vec![format!("0 of 2 approvals (by {HOSTILE})")],
             ..Standing::default()
         });
     });

@@ -379,7 +379,6 @@ async fn the_time_promotes_by_itself() {
             status["promotion"]["promote_at"].is_string()
         })
         .await;
-    world.serves(1).await;
     let ended = daemon
         .until("prod", "the end", |status| {
             status["deployment"]["state"] == "done"
