@@ -225,6 +225,7 @@ pub(crate) fn show() -> ShowView {
         by: (seq > 1).then_some(Subject::Schedule),
     };
     ShowView {
+        promotion: None,
         watched: None,
         waiting: None,
         statements: None,
