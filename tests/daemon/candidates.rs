@@ -213,8 +213,9 @@ async fn a_gate_is_asked_until_it_says_yes() {
     };
     let gate = Endpoint::listen(Says::Body(503, "down".to_owned())).await;
     let more = format!(
-        "    gates:\n      - {{name: board, url: \"{}/ask\", interval: 50ms, timeout: 5s, headers: {{X-Key: \"file:alice\"}}}}\n",
-        gate.url
+        "    gates:\n      - {{name: board, url: \"{}/ask\", interval: 50ms, timeout: 5s, headers: {{X-Key: \"file:{}\"}}}}\n",
+        gate.url,
+        world.home().join("daemon/alice").display()
     );
     let several = serve(&world, &more).await;
     several.daemon.does("prod", "idle").await;
@@ -374,11 +375,6 @@ async fn the_time_promotes_by_itself() {
     daemon
         .post("/v1/environments/prod/releases", &json!({}))
         .await;
-    let waits = daemon
-        .until("prod", "the wait", |status| {
-            status["promotion"]["promote_at"].is_string()
-        })
-        .await;
     let ended = daemon
         .until("prod", "the end", |status| {
             status["deployment"]["state"] == "done"
@@ -386,15 +382,15 @@ async fn the_time_promotes_by_itself() {
         .await;
     world.serves(2).await;
     let id = ended["deployment"]["id"].as_str().expect("an id");
-    let events = daemon.get(&format!("/v1/deployments/{id}/events")).await;
-    let started = events["events"].as_array().expect("events").iter();
-    let started = started
-        .filter(|event| event["event"]["kind"] == "promotion_started")
-        .map(|event| event["at"].as_str().expect("a time").to_owned());
-    let due = waits["promotion"]["promote_at"].as_str().expect("a time");
-    assert!(
-        started.last().expect("it was promoted").as_str() >= due,
-        "{events:#}"
-    );
+    let shown = daemon.get(&format!("/v1/deployments/{id}")).await;
+    let time = |value: &Value| -> jiff::Timestamp {
+        let text = value.as_str().expect("a time");
+        text.parse().expect("a time")
+    };
+    let mut events = shown["events"].as_array().expect("events").iter();
+    let started = events.find(|event| event["event"]["kind"] == "promotion_started");
+    let started = time(&started.expect("it was promoted")["at"]);
+    let due = time(&shown["promotion"]["promote_at"]);
+    assert!(started >= due, "{started} {due}");
     daemon.stopped().await.exits(0);
 }
