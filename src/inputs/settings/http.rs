@@ -77,7 +77,7 @@ stored_words! {
         Read = "read",
         /// To start releases, which wait for somebody to promote them, and to abort.
         Release = "release",
-        /// To promote, roll back, clean up and resume; with `release`, to start releases that promote themselves
+        /// To approve, promote, roll back, clean up and resume; with `release`, to start releases that promote themselves
         /// and to accept refusals.
         Promote = "promote",
         /// To build, look at and tear down corners of pull requests, and nothing else.
