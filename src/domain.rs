@@ -13,6 +13,8 @@ pub mod notice;
 pub mod plan;
 /// What a running deployment tells its observers.
 pub mod progress;
+/// What a verified candidate waits for before it is swapped.
+pub mod promotion;
 /// What a server says about hydration, lag and replicas at one moment.
 pub mod reading;
 /// What the journal keeps, as data.

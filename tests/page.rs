@@ -20,6 +20,7 @@ use browser::Browser;
 use cutover::domain::lifecycle::state::{Event, State};
 use cutover::domain::lifecycle::verb::Verb;
 use cutover::domain::progress::Progress;
+use cutover::domain::records::approval::Standing;
 use cutover::foundation::tls;
 use cutover::operations::daemon::request::Command;
 use daemon::{CORNERS, READER, RELEASER, STAGE, World, tell};
@@ -281,11 +282,39 @@ async fn every_button_says_what_it_would_do_and_then_does_it() {
                 Command::Act {
                     verb, deployment, ..
                 } => Some((*verb, deployment.clone(), key.is_some())),
-                Command::Start(_) | Command::Corner(_) | Command::DryRun(_) => None,
+                Command::Start(_)
+                | Command::Approve { .. }
+                | Command::Corner(_)
+                | Command::DryRun(_) => None,
             })
             .collect();
         assert_eq!(acts, [(verb, Some(id.clone()), true)]);
     }
+    // An approval is asked for where one is missing.
+    on_board(&world, &id, State::Ready);
+    world.daemon.status_board.change(STAGE, |status| {
+        status.promotion = Some(Standing {
+            needed: 2,
+            waits_for: vec![format!("0 of 2 approvals (by {HOSTILE})")],
+            ..Standing::default()
+        });
+    });
+    view(&browser, "#/stuck").await;
+    view(&browser, "#/").await;
+    browser.says("0 of 2 approvals (by").await;
+    browser
+        .click(&format!("[data-key='act/{STAGE}/approve']"))
+        .await;
+    browser.says("it would approve the deployment").await;
+    browser.click("#confirm:not(:disabled)").await;
+    browser.says("Taken up: it will").await;
+    browser.click("#close").await;
+    let asked = world.asked.lock().expect("a lock").last().cloned();
+    let approved = asked.map(|(_, command, _)| command);
+    assert!(
+        matches!(&approved, Some(Command::Approve { deployment, .. }) if *deployment == Some(id.clone())),
+        "{approved:?}"
+    );
     // What the state does not admit any more is said, and nothing is asked.
     on_board(&world, &id, State::Ready);
     view(&browser, "#/stuck").await;
@@ -326,7 +355,10 @@ async fn every_button_says_what_it_would_do_and_then_does_it() {
         world.asked.lock().expect("a lock").iter().rev().find_map(
             |(_, command, _)| match command {
                 Command::Start(start) => Some(start.clone()),
-                Command::Act { .. } | Command::Corner(_) | Command::DryRun(_) => None,
+                Command::Act { .. }
+                | Command::Approve { .. }
+                | Command::Corner(_)
+                | Command::DryRun(_) => None,
             },
         );
     let start = start.expect("a release");

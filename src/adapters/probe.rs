@@ -1,8 +1,8 @@
-//! Endpoints that checks ask: a Prometheus, or whatever answers over HTTP.
+//! Endpoints that checks and gates ask: a Prometheus, or whatever answers over HTTP.
 //!
 //! An answer is bounded in time and bytes, a redirect is followed within the same origin and nowhere else, and a
-//! certificate must be good. Nothing of a body leaves this room but numbers, truth values and, of Prometheus, what it
-//! says about a query that it refuses; credentials are taken out of that.
+//! certificate must be good. Nothing of a body leaves this room but numbers, truth values, the reason that a gate
+//! gives and, of Prometheus, what it says about a query that it refuses; credentials are taken out of those.
 
 use crate::domain::checks::Unknown;
 use crate::domain::checks::external::Method;
@@ -15,10 +15,13 @@ use std::time::Duration;
 
 /// What an endpoint says in JSON.
 mod endpoint;
+/// What a gate decides, in JSON.
+mod gate;
 /// What Prometheus says.
 mod prometheus;
 
 pub use endpoint::expected;
+pub use gate::{Decided, decided};
 pub use prometheus::{address, value};
 
 /// The longest answer, in bytes.

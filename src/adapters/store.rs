@@ -21,11 +21,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+pub use approvals::Approving;
 pub use error::StoreError;
 pub use lead::{Holder, Lead};
 pub use outbox::{Due, Message};
 pub use requests::Remembered;
 
+mod approvals;
 mod change;
 mod corners;
 mod drift;

@@ -1,5 +1,7 @@
 //! What the journal keeps, as data.
 
+/// Who approved a candidate, and what it waits for.
+pub mod approval;
 pub mod corner;
 pub mod deployment;
 pub mod drift;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use crate::domain::checks::Check;
 use crate::domain::diff::Diff;
 use crate::domain::lifecycle::policy::Policy;
+use crate::domain::promotion::{Approvals, Gate};
 pub use crate::foundation::secret::{SecretError, SecretRef};
 use crate::foundation::span::Span;
 pub use ci::{Ci, CornerCluster, NewSources};
@@ -26,6 +27,7 @@ pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 pub use notifications::Target;
 pub use notify::{Format, Topic, Webhook};
 pub use on_failure::OnFailure;
+pub use promotion::ApprovalsChange;
 pub use retention::{Garbage, Retention};
 pub use schedule::{Missed, Schedule};
 pub use source::Source;
@@ -51,6 +53,8 @@ pub mod notifications;
 mod notify;
 /// What becomes of green after a failure.
 pub mod on_failure;
+/// What a candidate waits for before its swap.
+mod promotion;
 mod retention;
 /// When releases begin by themselves.
 pub mod schedule;
@@ -108,6 +112,14 @@ pub struct Settings {
     pub readiness: Readiness,
     /// Who decides on the promotion.
     pub promotion: Policy,
+    /// How many people must approve what is ready, and who may.
+    pub approvals: Approvals,
+    /// Who else must say yes before the swap.
+    pub gates: Vec<Gate>,
+    /// After so long in `ready` it is promoted by itself, and not before.
+    pub promote_after: Option<Span>,
+    /// After so long in `ready` it is given up.
+    pub expires: Option<Span>,
     /// The swap.
     pub cutover: Cutover,
     /// Time between swap and cleanup.
@@ -184,6 +196,14 @@ pub struct Environment {
     pub connection: Connection,
     /// Who decides on the promotion.
     pub promotion: Option<Policy>,
+    /// How many people must approve what is ready, and who may.
+    pub approvals: ApprovalsChange,
+    /// Who else must say yes before the swap, added to the general ones.
+    pub gates: Vec<Gate>,
+    /// After so long in `ready` it is promoted by itself, and not before.
+    pub promote_after: Option<Span>,
+    /// After so long in `ready` it is given up.
+    pub expires: Option<Span>,
     /// Who decides on the cleanup.
     pub cleanup: Option<Policy>,
     /// Time between swap and cleanup.

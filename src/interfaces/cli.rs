@@ -89,6 +89,7 @@ async fn dispatch<H: Handlers>(
         Command::Deploy(arguments) => handlers.deploy(arguments, output, stop).await,
         Command::Compile(arguments) => handlers.compile(arguments, output, stop).await,
         Command::Promote(arguments) => handlers.promote(arguments, output, stop).await,
+        Command::Approve(arguments) => handlers.approve(arguments, output, stop).await,
         Command::Rollback(arguments) => handlers.rollback(arguments, output, stop).await,
         Command::Abort(arguments) => handlers.abort(arguments, output, stop).await,
         Command::Resume(arguments) => handlers.resume(arguments, output, stop).await,

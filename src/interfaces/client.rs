@@ -321,6 +321,19 @@ impl Client {
         self.ask(environment, verb.word(), act, key).await
     }
 
+    /// Approves the deployment under way.
+    ///
+    /// # Errors
+    /// A problem when it may not be approved, or not by this one.
+    pub async fn approve(
+        &self,
+        environment: &str,
+        act: &Act,
+        key: &str,
+    ) -> Result<Accepted, ClientError> {
+        self.ask(environment, "approve", act, key).await
+    }
+
     /// News from now on, of one environment or of all.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 
 use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::state::State;
+use crate::domain::records::approval::Standing;
 use crate::domain::records::deployment::{Deployment, Summary};
 use crate::domain::records::hold::Hold;
 use crate::domain::records::kept::Kept;
@@ -152,6 +153,8 @@ pub struct StatusEntry {
     /// What is live and is not as it was released, where somebody has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
+    /// What must be so before what is ready is swapped, and how that stands.
+    pub promotion: Option<Standing>,
     /// How the last data diff of the deployment went, in one line; where the journal was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,

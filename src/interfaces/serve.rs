@@ -179,18 +179,7 @@ fn addresses(settings: &settings::Http, listeners: &Listeners) -> Option<String>
     let socket = listeners
         .socket()
         .map(|socket| format!("unix:{}", socket.display()));
-    let url = settings.advertise.clone().or_else(|| {
-        // Every address of this machine is none that another one could ask.
-        let address = listeners
-            .address()
-            .filter(|address| !address.ip().is_unspecified())?;
-        let scheme = if settings.tls.certificate.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        Some(format!("{scheme}://{address}"))
-    });
+    let url = settings.address(listeners.address());
     let words: Vec<String> = socket.into_iter().chain(url).collect();
     (!words.is_empty()).then(|| words.join(" "))
 }

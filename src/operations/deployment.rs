@@ -28,6 +28,8 @@ pub mod keeping;
 mod live_table;
 /// Sinks of the project, made and changed with a release.
 mod project_sinks;
+/// Approvals, gates and times between verified and swapped.
+pub mod promotion;
 /// Replacing a materialized view in place.
 mod replace;
 /// What was asked of a deployment, as the journal has it.

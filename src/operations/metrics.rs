@@ -35,7 +35,7 @@ pub use crate::operations::metrics::labels::{Delivery, Waste};
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every name, with its kind and its help. Names of counters are without `_total`, which the text has.
-pub const NAMES: [(&str, &str); 27] = [
+pub const NAMES: [(&str, &str); 29] = [
     (DEPLOYMENTS, "Deployments that ended"),
     (
         RUNS,
@@ -66,6 +66,11 @@ pub const NAMES: [(&str, &str); 27] = [
     (
         DECISION,
         "1 while a check asks a person to decide about the deployment",
+    ),
+    (APPROVALS, "Approvals that what is ready still waits for"),
+    (
+        EXPIRED,
+        "Candidates that were given up since nobody promoted them in time",
     ),
     (RETRIES, "What was tried again, by what kind of failure"),
     (LATENESS, "How much later than scheduled runs began"),
@@ -117,6 +122,8 @@ const HYDRATED: &str = "cutover_hydrated_objects";
 const PLANNED: &str = "cutover_planned_objects";
 const LOOKS: &str = "cutover_soak_looks";
 const DECISION: &str = "cutover_decision_needed";
+const APPROVALS: &str = "cutover_approvals_missing";
+const EXPIRED: &str = "cutover_expired";
 const RETRIES: &str = "cutover_retries";
 const LATENESS: &str = "cutover_schedule_lateness_seconds";
 const LEADER: &str = "cutover_leader";
@@ -145,6 +152,8 @@ pub struct Metrics {
     planned: FamilyOfKnown<Waited, Gauge>,
     looks: FamilyOfKnown<Watched, Counter>,
     decision: FamilyOfKnown<Of, Gauge>,
+    approvals: FamilyOfKnown<Of, Gauge>,
+    expired: FamilyOfKnown<Of, Counter>,
     retries: FamilyOfKnown<Repeated, Counter>,
     lateness: FamilyOfKnown<Of, Histogram>,
     leader: FamilyOfKnown<Of, Gauge>,
@@ -198,6 +207,8 @@ impl Metrics {
             planned: FamilyOfKnown::new(Gauge::default),
             looks: FamilyOfKnown::new(Counter::default),
             decision: FamilyOfKnown::new(Gauge::default),
+            approvals: FamilyOfKnown::new(Gauge::default),
+            expired: FamilyOfKnown::new(Counter::default),
             retries: FamilyOfKnown::new(Counter::default),
             lateness: FamilyOfKnown::new(late),
             leader: FamilyOfKnown::new(Gauge::default),
@@ -240,6 +251,8 @@ impl Metrics {
         registry.register(PLANNED, help(PLANNED), self.planned.family());
         registry.register(LOOKS, help(LOOKS), self.looks.family());
         registry.register(DECISION, help(DECISION), self.decision.family());
+        registry.register(APPROVALS, help(APPROVALS), self.approvals.family());
+        registry.register(EXPIRED, help(EXPIRED), self.expired.family());
         registry.register(RETRIES, help(RETRIES), self.retries.family());
         registry.register(LATENESS, help(LATENESS), self.lateness.family());
         registry.register(LEADER, help(LEADER), self.leader.family());
@@ -300,6 +313,7 @@ impl Metrics {
             self.collected.with(removed(environment, what), begin);
         }
         self.lateness.with(of(environment), |_| {});
+        self.expired.with(of(environment), begin);
     }
 
     /// Lets what is counted of a target begin at zero.
@@ -328,6 +342,7 @@ impl Metrics {
     pub fn state_entered(&self, environment: &str, from: Option<State>, to: State, seconds: f64) {
         self.state_found(environment, to);
         self.decision(environment, false);
+        self.approvals_missing(environment, 0);
         let Some(from) = from else { return };
         let phase = Phase {
             environment: environment.to_owned(),
@@ -366,6 +381,17 @@ impl Metrics {
     pub fn decision(&self, environment: &str, asked: bool) {
         self.decision
             .with(of(environment), |gauge| gauge.set(i64::from(asked)));
+    }
+
+    /// How many approvals what is ready waits for. Nothing else waits for any.
+    pub fn approvals_missing(&self, environment: &str, missing: u32) {
+        self.approvals
+            .with(of(environment), |gauge| gauge.set(i64::from(missing)));
+    }
+
+    /// A candidate was given up since nobody promoted it in time.
+    pub fn expired(&self, environment: &str) {
+        self.expired.with(of(environment), |counter| counter.inc());
     }
 
     /// A reading of the clusters that are waited for or soak; those that are not in it disappear. None:
@@ -469,6 +495,8 @@ impl Metrics {
             .forget(|known| known.environment == environment);
         self.decision
             .forget(|known| known.environment == environment);
+        self.approvals
+            .forget(|known| known.environment == environment);
         self.held.forget(|known| known.environment == environment);
     }
 
@@ -512,6 +540,8 @@ impl Metrics {
         self.planned.forget(of(environment));
         self.looks.forget(of(environment));
         self.decision.forget(of(environment));
+        self.approvals.forget(of(environment));
+        self.expired.forget(of(environment));
         self.retries.forget(of(environment));
         self.lateness.forget(of(environment));
         self.leader.forget(of(environment));

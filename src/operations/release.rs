@@ -311,16 +311,16 @@ impl Release {
         Ok(builds.is_for_this(&self.project.deployment()?)?)
     }
 
-    /// Where relative paths of the configuration begin.
-    #[must_use]
-    pub fn base(&self) -> &Path {
-        &self.base
-    }
-
     /// What asks the endpoints of the configured checks, to see whether they answer.
     #[must_use]
     pub fn endpoints(&self) -> ByProbe<'_> {
         ByProbe::to_try(&self.base, &self.environment)
+    }
+
+    /// Where relative paths of the configuration begin.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.base
     }
 
     /// What was fetched, in one sentence; `None` when the project is a folder.

@@ -140,6 +140,7 @@ fn deployment() -> NewDeployment {
             keep: None,
             checks: Vec::new(),
             diff: None,
+            conditions: Default::default(),
         },
     }
 }

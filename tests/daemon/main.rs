@@ -4,6 +4,7 @@ mod accepted;
 #[path = "../page/browser.rs"]
 #[expect(dead_code, reason = "the tests of the page use all of it")]
 mod browser;
+mod candidates;
 mod commands;
 mod drift;
 mod held;

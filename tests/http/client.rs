@@ -75,6 +75,9 @@ async fn the_client_knows_every_route() {
         .await
         .expect("accepted");
     assert_eq!(accepted.deployment.as_deref(), Some("id"));
+    let approved = client.approve("prod", &Act::default(), "k5").await;
+    let error = approved.expect_err("not ready").to_string();
+    assert!(error.contains("cannot approve"), "{error}");
     let force = Act {
         force: true,
         ..Act::default()
@@ -128,6 +131,7 @@ async fn the_command_line_asks_a_daemon() {
         (&["status", "nowhere"], 2, "nowhere"),
         (&["promote"], 2, "several environments"),
         (&["promote", "prod"], 3, "cannot promote"),
+        (&["approve", "prod"], 3, "cannot approve"),
         (&["cleanup", "prod"], 3, "no deployment under way"),
         (&["deploy", "ci"], 4, "http://other:8425"),
         (&["plan", "prod"], 2, "--server"),

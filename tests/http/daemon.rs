@@ -174,6 +174,7 @@ pub fn deployment(environment: &str) -> NewDeployment {
             keep: None,
             checks: Vec::new(),
             diff: None,
+            conditions: Default::default(),
             kind: Kind::Full,
             promotion: Policy::Automatic,
             cleanup: Policy::Automatic,
@@ -343,6 +344,10 @@ async fn worker(
                 reason: "cannot promote: the deployment is building".to_owned(),
                 state: State::Building,
             }),
+            (_, Command::Approve { .. }) => Err(Declined::NotNow {
+                reason: "cannot approve: the deployment is building, not ready".to_owned(),
+                state: State::Building,
+            }),
             (_, Command::DryRun(_)) => Err(Declined::NoDryRun),
             (_, Command::Corner(asked)) => {
                 let id = format!("id-{number:04}");
@@ -491,9 +496,10 @@ fn on_stage(daemon: &Daemon, command: Command) -> Result<Accepted, Declined> {
                 judged(verb, state)?;
                 Ok(accepted(Some(id), verb.would(state)))
             }
-            command @ (Command::Start(_) | Command::Corner(_) | Command::DryRun(_)) => {
-                on_stage(daemon, command)
-            }
+            command @ (Command::Start(_)
+            | Command::Approve { .. }
+            | Command::Corner(_)
+            | Command::DryRun(_)) => on_stage(daemon, command),
         },
         Command::Act { verb, .. } => {
             let (id, state) = on_board(daemon)?;
@@ -512,6 +518,11 @@ fn on_stage(daemon: &Daemon, command: Command) -> Result<Accepted, Declined> {
             };
             tell(daemon, &id, at, progress);
             Ok(accepted(Some(id), verb.would(state)))
+        }
+        Command::Approve { approver, .. } => {
+            let (id, _) = on_board(daemon)?;
+            let would = format!("approve the deployment {id} as {}", approver.subject);
+            Ok(accepted(Some(id), would))
         }
         Command::Corner(_) => Err(Declined::NoRepository(STAGE.to_owned())),
     }

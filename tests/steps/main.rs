@@ -29,4 +29,5 @@ mod sinks_of_many;
 #[path = "../support/mod.rs"]
 mod support;
 mod takedown;
+mod waiting;
 mod what_changes;

@@ -29,6 +29,9 @@ impl Lead {
             | Event::DecisionAsked { .. }
             | Event::DecisionWithdrawn
             | Event::RollbackPutOff { .. }
+            | Event::PromotionWaits { .. }
+            | Event::GateClosed { .. }
+            | Event::Expired { .. }
             | Event::RollbackRequested {
                 cause: Some(Asker::Check),
                 ..
@@ -51,6 +54,7 @@ impl Lead {
             | Event::StepKept { .. }
             | Event::Retried
             | Event::KeepingEnded { .. }
+            | Event::Approved { .. }
             | Event::AbortRequested
             | Event::UnwoundAfterFailure
             | Event::UnwoundAfterAbort

@@ -63,8 +63,12 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
         State::Stuck => last!(StuckAt),
         State::Kept => last!(StepKept),
         State::Unwinding | State::Failed => failed(events),
+        // Who gives something up need not say why.
+        State::Aborted => last!(Expired),
         State::RollingBack | State::RolledBack => last!(RollbackRequested),
-        State::Ready => question(events).or_else(|| last!(SwapDeclined)),
+        State::Ready => question(events)
+            .or_else(|| waits(events))
+            .or_else(|| last!(SwapDeclined)),
         State::Soaking => question(events).or_else(|| degraded(events)),
         State::Pending
         | State::Planned
@@ -74,8 +78,7 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
         | State::Verifying
         | State::CuttingOver
         | State::CleaningUp
-        | State::Done
-        | State::Aborted => None,
+        | State::Done => None,
     }
 }
 
@@ -107,10 +110,29 @@ fn question(events: &[Event]) -> Option<&str> {
     }
 }
 
-/// What failed last, whether it was kept or not.
+/// What keeps it from its promotion, until that begins.
+fn waits(events: &[Event]) -> Option<&str> {
+    let last = events.iter().rev().find(|event| {
+        matches!(
+            event,
+            Event::PromotionWaits { .. } | Event::PromotionStarted | Event::Verified
+        )
+    });
+    if let Some(Event::PromotionWaits { reason }) = last {
+        Some(reason)
+    } else {
+        None
+    }
+}
+
+/// What failed last, whether it was kept or not, or came too late.
 fn failed(events: &[Event]) -> Option<&str> {
     events.iter().rev().find_map(|event| {
-        if let Event::StepFailed { reason } | Event::StepKept { reason, .. } = event {
+        if let Event::StepFailed { reason }
+        | Event::StepKept { reason, .. }
+        | Event::GateClosed { reason, .. }
+        | Event::Expired { reason } = event
+        {
             Some(reason.as_str())
         } else {
             None

@@ -9,6 +9,8 @@ use rusqlite::types::ValueRef;
 use std::vec::IntoIter;
 use tokio_postgres::types::{ToSql, Type};
 
+/// Who approved what.
+mod approvals;
 /// Corners of pull requests.
 pub(super) mod corners;
 /// Deployments with their events and effects.

@@ -8,6 +8,7 @@ use super::{Lead, Store, StoreError};
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::Event;
 use crate::domain::plan::Plan;
+use crate::domain::promotion::Conditions;
 use crate::domain::records::deployment::{Deployment, Kind, NewDeployment, Request};
 use crate::foundation::span::Span;
 use crate::planning::planner::render::sample;
@@ -105,6 +106,7 @@ macro_rules! on_every_backend {
     };
 }
 
+mod approvals;
 mod corners;
 mod deployments;
 mod drift;
@@ -137,6 +139,7 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             keep: None,
             checks: Vec::new(),
             diff: None,
+            conditions: Conditions::default(),
         },
     }
 }

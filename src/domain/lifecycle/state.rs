@@ -106,11 +106,35 @@ pub enum Event {
         /// Which of both, in one sentence.
         why: String,
     },
+    /// Somebody approved what is ready.
+    Approved {
+        /// How many different people have, this one counted.
+        given: u32,
+        /// How many must.
+        needed: u32,
+    },
+    /// What is ready waits for something else than before, or has begun to wait.
+    PromotionWaits {
+        /// For what, in one sentence.
+        reason: String,
+    },
+    /// A gate said no before the cutover, or nothing for too long.
+    GateClosed {
+        /// Its name.
+        gate: String,
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// Nobody promoted what was ready in the time that it had; it is given up.
+    Expired {
+        /// Why, in one sentence.
+        reason: String,
+    },
     /// Somebody asked to stop before the cutover.
     AbortRequested,
-    /// Green is gone after [`Event::StepFailed`] or [`Event::KeepingEnded`].
+    /// Green is gone after [`Event::StepFailed`], [`Event::GateClosed`] or [`Event::KeepingEnded`].
     UnwoundAfterFailure,
-    /// Green is gone after [`Event::AbortRequested`].
+    /// Green is gone after [`Event::AbortRequested`] or [`Event::Expired`].
     UnwoundAfterAbort,
     /// What serves since the swap is not as it was promoted: not hydrated, too far behind, or without
     /// a replica. It goes on serving.
@@ -242,7 +266,11 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             Ok(State::Ready)
         }
         (Event::Degraded { .. } | Event::Recovered, State::Soaking) => Ok(State::Soaking),
-        (Event::DecisionAsked { .. }, State::Ready) => Ok(State::Ready),
+        (
+            Event::DecisionAsked { .. } | Event::Approved { .. } | Event::PromotionWaits { .. },
+            State::Ready,
+        ) => Ok(State::Ready),
+        (Event::GateClosed { .. } | Event::Expired { .. }, State::Ready) => Ok(State::Unwinding),
         (Event::DecisionAsked { .. } | Event::DecisionWithdrawn, State::Soaking) => {
             Ok(State::Soaking)
         }
@@ -300,6 +328,10 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             | Event::StepKept { .. }
             | Event::Retried
             | Event::KeepingEnded { .. }
+            | Event::Approved { .. }
+            | Event::PromotionWaits { .. }
+            | Event::GateClosed { .. }
+            | Event::Expired { .. }
             | Event::AbortRequested
             | Event::UnwoundAfterFailure
             | Event::UnwoundAfterAbort
@@ -400,13 +432,17 @@ impl Event {
         }
     }
 
-    /// Whether unwinding began because somebody asked (`true`) or because a step failed (`false`);
+    /// Whether unwinding began because somebody asked, or nobody promoted it in time (`true`), or because a step
+    /// failed or a gate is closed (`false`);
     /// `None` when the event began no unwinding.
     #[must_use]
     pub fn unwinds_on_request(&self) -> Option<bool> {
-        if let Event::AbortRequested = self {
+        if matches!(self, Event::AbortRequested | Event::Expired { .. }) {
             Some(true)
-        } else if matches!(self, Event::StepFailed { .. } | Event::KeepingEnded { .. }) {
+        } else if matches!(
+            self,
+            Event::StepFailed { .. } | Event::KeepingEnded { .. } | Event::GateClosed { .. }
+        ) {
             Some(false)
         } else {
             None

@@ -98,6 +98,8 @@ impl Verb {
             Event::AskedTooLate { verb, .. } => *verb == self,
             // Unwinding, whoever began it, leaves nothing to promote or to go on with.
             Event::AbortRequested
+            | Event::Expired { .. }
+            | Event::GateClosed { .. }
             | Event::StepFailed { .. }
             | Event::KeepingEnded { .. }
             | Event::UnwoundAfterFailure
@@ -132,6 +134,8 @@ impl Verb {
             | Event::DecisionAsked { .. }
             | Event::DecisionWithdrawn
             | Event::RollbackPutOff { .. }
+            | Event::Approved { .. }
+            | Event::PromotionWaits { .. }
             | Event::Asked { .. } => false,
         }
     }

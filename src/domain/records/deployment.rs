@@ -7,6 +7,7 @@ use crate::domain::diff::Diff;
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::{Awaited, Event, State};
 use crate::domain::plan::Plan;
+use crate::domain::promotion::Conditions;
 use crate::foundation::span::Span;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub struct Request {
     /// What is asked about both sides' data; `None`: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<Diff>,
+    /// What must be so before the swap besides.
+    #[serde(default, skip_serializing_if = "Conditions::is_empty")]
+    pub conditions: Conditions,
 }
 
 impl Request {

@@ -64,6 +64,9 @@ pub struct Token {
     /// Of which environments; of all when empty.
     #[serde(default)]
     pub environments: BTreeSet<String>,
+    /// Groups of its holder, for `approvals.by`.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
 }
 
 stored_words! {
@@ -74,7 +77,7 @@ stored_words! {
         Read = "read",
         /// To start releases, which wait for somebody to promote them, and to abort.
         Release = "release",
-        /// To promote, roll back, clean up and resume; with `release`, to start releases that promote themselves
+        /// To approve, promote, roll back, clean up and resume; with `release`, to start releases that promote themselves
         /// and to accept refusals.
         Promote = "promote",
         /// To build, look at and tear down corners of pull requests, and nothing else.
@@ -83,6 +86,21 @@ stored_words! {
 }
 
 impl Http {
+    /// Where others reach a daemon of this configuration that listens there.
+    #[must_use]
+    pub fn address(&self, listen: Option<SocketAddr>) -> Option<String> {
+        if self.advertise.is_some() {
+            return self.advertise.clone();
+        }
+        // Every address of this machine is none that another one could ask.
+        let listen = listen.filter(|listen| !listen.ip().is_unspecified())?;
+        let scheme = match self.tls.certificate {
+            Some(_) => "https",
+            None => "http",
+        };
+        Some(format!("{scheme}://{listen}"))
+    }
+
     /// Every fault that the types admit.
     pub(super) fn faults(&self, environments: &BTreeMap<String, Environment>) -> Vec<Fault> {
         let mut faults = Vec::new();

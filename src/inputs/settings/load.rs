@@ -235,7 +235,7 @@ impl Loaded {
             let general = path.first().and_then(|key| values.get(key));
             let value = match (general, value) {
                 (Some(Value::Array(general)), Value::Array(own))
-                    if path == ["allow"] || path == ["checks"] =>
+                    if path == ["allow"] || path == ["checks"] || path == ["gates"] =>
                 {
                     let mut all = general.clone();
                     all.extend(own.iter().filter(|word| !general.contains(word)).cloned());

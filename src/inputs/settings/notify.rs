@@ -83,6 +83,12 @@ pub enum Topic {
     Started,
     /// Green is ready to be promoted.
     Ready,
+    /// What is ready waits for approvals, gates, a time or somebody to promote it.
+    Waiting,
+    /// Somebody approved what is ready.
+    Approved,
+    /// What nobody promoted in time is given up.
+    Expired,
     /// The swap committed.
     Promoted,
     /// The release ended well and nothing is left of the old side.
@@ -139,6 +145,8 @@ impl Topic {
     pub(super) fn usual() -> Vec<Self> {
         vec![
             Self::Ready,
+            Self::Waiting,
+            Self::Expired,
             Self::Promoted,
             Self::Failed,
             Self::Kept,

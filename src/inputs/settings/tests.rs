@@ -12,6 +12,7 @@ use std::time::Duration;
 /// Checks in a configuration.
 mod checks;
 /// Sources, schedules and connections.
+mod promotion;
 mod sections;
 
 /// A folder with a configuration file.

@@ -180,6 +180,7 @@ impl Settings {
         self.retention.check("retention", &mut faults);
         self.connection.check("connection", &mut faults);
         faults.diff("diff", &self.diff);
+        self.before_the_swap(&mut faults);
         self.ci.check(&self.environments, &mut faults);
         self.check_targets(&mut faults);
         self.notified("notify", self.notify.as_deref(), &mut faults);

@@ -15,6 +15,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use values::{parse_allow, parse_kind, parse_name, parse_span, parse_vars};
 
+/// `approve`
+pub mod approve;
 /// `baseline`
 mod baseline;
 /// `ci`
@@ -175,6 +177,8 @@ pub enum Command {
     Compile(Compile),
     /// Swap the candidate that is ready with production
     Promote(Step),
+    /// Approve the candidate that is ready, where a release needs approvals
+    Approve(approve::Approve),
     /// Put the old side back, while it is kept
     Rollback(Rollback),
     /// Stop a deployment before its swap and drop the candidate

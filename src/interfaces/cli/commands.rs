@@ -1,5 +1,6 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
+use super::arguments::approve::Approve;
 use super::arguments::ci::{CiBuild, CiCommand, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::diff::Diff;
 use super::arguments::init::Init;
@@ -18,6 +19,8 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
+/// `approve`
+mod approve;
 /// `baseline show`, `import`, `export` and `forget`
 mod baseline;
 /// `check`
@@ -258,6 +261,15 @@ impl Handlers for Commands {
 
     async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
         step::run(self, Verb::Promote, arguments, output, stop).await
+    }
+
+    async fn approve(
+        &self,
+        arguments: &Approve,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        approve::run(self, arguments, output, stop).await
     }
 
     async fn rollback(

@@ -1,6 +1,7 @@
 //! What each command does. The real implementation opens files, the store and the connection; the
 //! tests' one only notes what was asked.
 
+use super::arguments::approve::Approve;
 use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::diff::Diff;
 use super::arguments::init::Init;
@@ -50,6 +51,13 @@ pub trait Handlers {
     ) -> Answer;
     /// `cutover promote`
     async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover approve`
+    async fn approve(
+        &self,
+        arguments: &Approve,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover rollback`
     async fn rollback(
         &self,

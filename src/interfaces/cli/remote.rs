@@ -1,6 +1,7 @@
 //! The commands over a daemon: `--server`. What a daemon does is asked of it; what needs the
 //! project's files is refused.
 
+use super::arguments::approve::Approve;
 use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
 use super::arguments::diff::Diff;
 use super::arguments::init::Init;
@@ -300,6 +301,23 @@ impl Handlers for Remote {
 
     async fn promote(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
         self.step(Verb::Promote, arguments, output, stop).await
+    }
+
+    async fn approve(&self, arguments: &Approve, output: &Output, _: &Stop) -> Answer {
+        if arguments.dry_run {
+            return Err(self.elsewhere("--dry-run"));
+        }
+        let status = self
+            .environment(arguments.target.environment.as_ref())
+            .await?;
+        let act = Act {
+            deployment: arguments.deployment.clone(),
+            ..Act::default()
+        };
+        let key = Uuid::now_v7().to_string();
+        let approved = self.client.approve(&status.environment, &act, &key).await?;
+        output.document(&view::AcceptedView(approved));
+        Ok(Ending::Success)
     }
 
     async fn rollback(&self, arguments: &Rollback, output: &Output, stop: &Stop) -> Answer {

@@ -1,3 +1,4 @@
+use super::arguments::approve::Approve;
 use super::arguments::diff::Diff;
 use super::arguments::init::Init;
 use super::arguments::{
@@ -54,6 +55,9 @@ impl Handlers for Fake {
     }
     async fn promote(&self, _: &Step, _: &Output, _: &Stop) -> Answer {
         self.note("promote")
+    }
+    async fn approve(&self, _: &Approve, _: &Output, _: &Stop) -> Answer {
+        self.note("approve")
     }
     async fn rollback(&self, _: &Rollback, _: &Output, _: &Stop) -> Answer {
         self.note("rollback")
@@ -164,6 +168,7 @@ async fn each_command_reaches_its_handler() {
         "deploy",
         "compile o",
         "promote",
+        "approve",
         "rollback",
         "abort",
         "resume",

@@ -9,6 +9,7 @@ use crate::foundation::environment::Environment;
 use crate::inputs::settings::http::{Http, Scope};
 use crate::interfaces::http::rate_limit::Limiter;
 use crate::interfaces::page::Session;
+use crate::operations::deployment::promotion::Approver;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ pub(super) struct Caller {
     scopes: BTreeSet<Scope>,
     /// All when empty.
     environments: BTreeSet<String>,
+    /// For those who may approve.
+    groups: BTreeSet<String>,
     /// The hash of the token; `None` over the socket.
     pub(super) token: Option<[u8; 32]>,
     /// The session of the page, where they came in by one.
@@ -43,6 +46,7 @@ impl Caller {
             name: "socket".into(),
             scopes: Scope::ALL.into(),
             environments: BTreeSet::new(),
+            groups: BTreeSet::new(),
             token: None,
             session: None,
             user,
@@ -56,6 +60,18 @@ impl Caller {
             (Some(_), _) | (None, None) => Subject::Token {
                 name: self.name.to_string(),
             },
+        }
+    }
+
+    /// Who they are when they approve something.
+    pub(super) fn approver(&self) -> Approver {
+        match (self.token, self.user) {
+            (None, Some(user)) => Approver::user(user),
+            (Some(_), _) | (None, None) => {
+                let groups = self.groups.iter().cloned().collect();
+                let scopes = self.scopes.iter().map(ToString::to_string).collect();
+                Approver::new(self.subject(), scopes, groups)
+            }
         }
     }
 
@@ -112,6 +128,7 @@ impl Rules {
                 name: token.name.as_str().into(),
                 scopes: token.scopes.clone(),
                 environments: token.environments.clone(),
+                groups: token.groups.clone(),
                 token: Some(hash),
                 session: None,
                 user: None,

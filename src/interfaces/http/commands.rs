@@ -64,6 +64,21 @@ handlers! {
     resume => Resume;
 }
 
+pub(crate) async fn approve(posted: Posted) -> Answer {
+    posted.is_seen()?;
+    let Act { deployment, force } = posted.body()?;
+    if force {
+        return Err(forced());
+    }
+    let approver = posted.caller.approver();
+    posted
+        .ask(Command::Approve {
+            deployment,
+            approver,
+        })
+        .await
+}
+
 pub(crate) async fn release(posted: Posted) -> Answer {
     posted.is_seen()?;
     let wish: Release = posted.body()?;
@@ -129,11 +144,7 @@ impl Posted {
                 | Verb::Cleanup,
                 true,
             ) => {
-                return Err(Problem::new(
-                    Kind::InvalidBody,
-                    "`force` is for a rollback",
-                    "leave `force` out",
-                ));
+                return Err(forced());
             }
         };
         let (by, subject) = (self.asker(), self.caller.subject());
@@ -259,6 +270,14 @@ impl FromRequest<Arc<App>> for Posted {
             is_dry: dry_run,
         })
     }
+}
+
+fn forced() -> Problem {
+    Problem::new(
+        Kind::InvalidBody,
+        "`force` is for a rollback",
+        "leave `force` out",
+    )
 }
 
 fn path(uri: &Uri) -> String {

@@ -14,6 +14,7 @@ use crate::interfaces::record::{DeploymentView, DiffView, EventView, HistoryView
 use crate::operations::ci::name::{CornerName, NotAName};
 use crate::operations::daemon::logs;
 use crate::operations::daemon::status::Status;
+use crate::operations::deployment::promotion;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
@@ -237,7 +238,10 @@ pub(super) async fn deployment(
     let failed = |error| Problem::store(&error);
     let events = store.events(&deployment.id).await.map_err(failed)?;
     let effects = store.effects(&deployment.id).await.map_err(failed)?;
-    let view = ShowView::new(deployment, events, effects).map_err(failed)?;
+    let promotion = promotion::standing(&store, &deployment)
+        .await
+        .map_err(failed)?;
+    let view = ShowView::new(deployment, events, effects, promotion).map_err(failed)?;
     Ok(Json(view))
 }
 

@@ -114,6 +114,7 @@ enum Action {
     TearCornerDown,
     Release,
     Promote,
+    Approve,
     Rollback,
     Abort,
     Cleanup,
@@ -165,6 +166,7 @@ routes! {
     "POST" "/v1/environments/{environment}/releases" Needs::Scope(Scope::Release) => Release;
     "POST" "/v1/environments/{environment}/abort" Needs::Scope(Scope::Release) => Abort;
     "POST" "/v1/environments/{environment}/promote" Needs::Scope(Scope::Promote) => Promote;
+    "POST" "/v1/environments/{environment}/approve" Needs::Scope(Scope::Promote) => Approve;
     "POST" "/v1/environments/{environment}/rollback" Needs::Scope(Scope::Promote) => Rollback;
     "POST" "/v1/environments/{environment}/cleanup" Needs::Scope(Scope::Promote) => Cleanup;
     "POST" "/v1/environments/{environment}/resume" Needs::Scope(Scope::Promote) => Resume;
@@ -207,6 +209,7 @@ impl Action {
             Action::TearCornerDown => delete(commands::tear_corner_down),
             Action::Release => post(commands::release),
             Action::Promote => post(commands::promote),
+            Action::Approve => post(commands::approve),
             Action::Rollback => post(commands::rollback),
             Action::Abort => post(commands::abort),
             Action::Cleanup => post(commands::cleanup),

@@ -2,6 +2,7 @@
 
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::State;
+use crate::domain::records::approval::Standing;
 use serde::Serialize;
 
 /// What happens next, and the commands that make sense now.
@@ -56,6 +57,18 @@ impl Advice {
                 .map(|verb| format!("cutover {verb} {}", shell_word(environment)))
                 .collect(),
         }
+    }
+}
+
+impl Advice {
+    /// With the command that approves what is ready, where that is missing; it needs no lock.
+    #[must_use]
+    pub fn and_approve(mut self, environment: &str, promotion: Option<&Standing>) -> Self {
+        if promotion.is_some_and(|standing| standing.missing() > 0) {
+            let approve = format!("cutover approve {}", shell_word(environment));
+            self.commands.insert(0, approve);
+        }
+        self
     }
 }
 

@@ -5,6 +5,7 @@ use crate::adapters::store::StoreError;
 use crate::domain::checks::Moment;
 use crate::domain::lifecycle::state::{Event, State};
 use crate::domain::plan::Plan;
+use crate::domain::records::approval::Standing;
 use crate::domain::records::deployment::{Deployment, Effect, RecordedEvent};
 use crate::domain::records::subject::Subject;
 use crate::foundation::span::between;
@@ -93,6 +94,9 @@ pub struct ShowView {
     /// What it waits for to be ready; `None` when it waits for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// What had to be so before its swap, and how that stands; `None` where nothing had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Standing>,
     /// How many statements of each class its states have sent; `None` when none is counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statements: Option<Statements>,
@@ -111,6 +115,7 @@ impl ShowView {
         deployment: Deployment,
         events: Vec<RecordedEvent>,
         effects: Vec<Effect>,
+        promotion: Option<Standing>,
     ) -> Result<Self, StoreError> {
         let checks = checks::recorded(&effects)?;
         let diff = Recorded::of(&effects)?;
@@ -121,6 +126,7 @@ impl ShowView {
             diff,
             watched,
             waiting,
+            promotion,
             statements,
             checks: checks
                 .into_iter()

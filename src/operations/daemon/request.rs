@@ -10,6 +10,7 @@ use crate::foundation::failure::{Class, Classify};
 use crate::foundation::span::Span;
 use crate::inputs::selection::Selection;
 use crate::operations::ci::name::CornerName;
+use crate::operations::deployment::promotion::Approver;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -28,6 +29,13 @@ pub enum Command {
         by: Asker,
         /// Who that is, for the record of what is done.
         subject: Subject,
+    },
+    /// Approve the deployment under way, which must be ready.
+    Approve {
+        /// The deployment that is meant; another one under way is left alone. `None`: whichever is.
+        deployment: Option<String>,
+        /// Who approves.
+        approver: Approver,
     },
     /// Build or drop the corner of a pull request. Releases do not wait for it.
     Corner(CornerRequest),

@@ -4,6 +4,7 @@
 use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::state::State;
 use crate::domain::progress::{ClusterReadiness, Progress};
+use crate::domain::records::approval::Standing;
 use crate::domain::records::drift::{DriftRecord, Drifted};
 use crate::domain::records::hold::Hold;
 use crate::domain::records::kept::Kept;
@@ -95,6 +96,8 @@ pub struct Status {
     /// What is live and is not as it was released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
+    /// What must be so before what is ready is swapped, and how that stands.
+    pub promotion: Option<Standing>,
     /// Schemas and clusters in Materialize that ended deployments left.
     #[serde(default)]
     pub leftovers: Vec<Leftover>,

@@ -34,6 +34,8 @@ use tracing::Instrument;
 
 /// Planning a release and recording it.
 mod begin;
+/// A candidate that waits for approvals, gates and times.
+mod candidate;
 /// Waiting until somebody decides.
 mod decision;
 /// Looking at what is live, between releases.

@@ -27,6 +27,7 @@ use std::collections::VecDeque;
 use verdict::Finding;
 
 pub use by_probe::ByProbe;
+pub(super) use by_probe::credentials;
 pub use verdict::{Outcome, Sample, Verdict};
 
 /// What endpoints are asked.

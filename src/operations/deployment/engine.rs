@@ -17,8 +17,8 @@ use crate::domain::progress::Progress;
 use crate::domain::records::deployment::{Deployment, RecordedEvent};
 use crate::foundation::failure::{Class, Classify, with_causes};
 use crate::foundation::retry::Pauses;
-use crate::foundation::span::moment;
 use crate::operations::deployment::after_swap::{self, Serving};
+use crate::operations::deployment::engine::waiting::Admitted;
 use crate::operations::deployment::keeping::{self, worth_a_look};
 use crate::operations::deployment::rollback::{self, Back};
 use crate::operations::error::DeploymentError;
@@ -34,6 +34,10 @@ use tracing::Instrument;
 mod asking;
 /// Building green and testing it.
 mod build;
+/// What a deployment that ended tells whoever drove it.
+mod ends;
+/// Waiting for approvals, gates and times.
+mod waiting;
 
 /// How far to drive, beyond what the deployment's own policies say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct Until {
     pub promote: bool,
     /// Clean up even when the cleanup is manual, and without waiting for the soak to end.
     pub clean_up: bool,
+    /// Wait for approvals, gates and times; else whoever drives waits.
+    pub waits: bool,
 }
 
 /// A deployment and what its steps work with.
@@ -56,6 +62,8 @@ pub struct Engine<'a> {
     ready: Option<Ready>,
     /// Whether a promotion that began goes on when green is found ready again.
     is_put_off: bool,
+    /// Whether approvals, gates and times let it be promoted.
+    is_admitted: bool,
 }
 
 impl<'a> Engine<'a> {
@@ -69,6 +77,7 @@ impl<'a> Engine<'a> {
             announced: None,
             ready: None,
             is_put_off: false,
+            is_admitted: false,
         }
     }
 
@@ -114,8 +123,16 @@ impl<'a> Engine<'a> {
         loop {
             self.context.interrupted(&self.deployment)?;
             let state = self.deployment.state;
-            if state == State::Ready && self.asks_a_person(until).await? {
-                return Ok(state);
+            if state == State::Ready {
+                match self.admitted(until).await? {
+                    Admitted::AsEver => {}
+                    Admitted::Promote => self.is_admitted = true,
+                    Admitted::Rest => return Ok(state),
+                    Admitted::End(event) => {
+                        self.apply(event).await?;
+                        continue;
+                    }
+                }
             }
             let event = match state {
                 State::Pending => Event::PlanStored,
@@ -128,6 +145,7 @@ impl<'a> Engine<'a> {
                     }
                     event
                 }
+                State::Aborted if self.deployment.reason.is_some() => return self.expired(),
                 State::Done | State::Aborted => return Ok(state),
                 State::RolledBack => return self.rolled_back().await,
                 State::Failed => {
@@ -168,21 +186,14 @@ impl<'a> Engine<'a> {
     }
 
     fn promotes(&self, until: Until) -> bool {
-        self.is_put_off || until.promote || self.deployment.request.promotion == Policy::Automatic
+        self.is_put_off
+            || self.is_admitted
+            || until.promote
+            || self.deployment.request.promotion == Policy::Automatic
     }
 
     fn cleans_up(&self, until: Until) -> bool {
         until.clean_up || self.deployment.request.cleanup == Policy::Automatic
-    }
-
-    /// What failed is kept, which is a failure all the same.
-    async fn kept(&self) -> Result<State, DeploymentError> {
-        let kept = keeping::kept(self.context.store, &self.deployment).await?;
-        Err(DeploymentError::Kept {
-            id: self.deployment.id.clone(),
-            reason: self.reason(),
-            until: kept.map_or_else(String::new, |kept| moment(kept.until)),
-        })
     }
 
     /// The event for a failure before the cutover: green is dropped, or kept for a look.
@@ -199,17 +210,6 @@ impl<'a> Engine<'a> {
         };
         keeping::record(&self.context, &self.deployment).await?;
         Ok(Event::StepKept { reason, until })
-    }
-
-    /// A rollback that somebody asked for is what was asked; one that a check caused is a failure.
-    async fn rolled_back(&self) -> Result<State, DeploymentError> {
-        match checks::caused_rollback(&self.context, &self.deployment).await? {
-            Some(reason) => Err(DeploymentError::RolledBackByCheck {
-                id: self.deployment.id.clone(),
-                reason,
-            }),
-            None => Ok(State::RolledBack),
-        }
     }
 
     /// Watches, asks the checks of the soak, and waits where that is to be done.
@@ -372,7 +372,7 @@ impl<'a> Engine<'a> {
                 // Tests, or days, have passed since it was found ready, and people go on working.
                 production_changes::over(context, deployment).await?;
                 hydrate::wait(context, deployment).await?;
-                if until.promote || self.is_put_off {
+                if until.promote || self.is_put_off || self.is_admitted {
                     cutover::rehearse(context, deployment).await?;
                 }
                 Ok(Event::PromotionStarted)

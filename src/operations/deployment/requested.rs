@@ -64,6 +64,7 @@ impl Verb {
         Until {
             promote: self == Verb::Promote,
             clean_up: self == Verb::Cleanup,
+            waits: false,
         }
     }
 }

@@ -13,6 +13,9 @@ pub(super) fn topic_of(kind: &str, has_deployment: bool) -> Option<Topic> {
         "unwound_after_failure" => Some(Topic::Failed),
         "step_kept" => Some(Topic::Kept),
         "unwound_after_abort" => Some(Topic::Aborted),
+        "promotion_waits" => Some(Topic::Waiting),
+        "approved" => Some(Topic::Approved),
+        "expired" => Some(Topic::Expired),
         "degraded" => Some(Topic::Degraded),
         "recovered" => Some(Topic::Recovered),
         "decision_asked" => Some(Topic::Decision),
@@ -35,11 +38,16 @@ pub(super) fn level(topic: Topic) -> Level {
     match topic {
         Topic::Stuck | Topic::RollingBack => Level::Critical,
         Topic::Failed | Topic::Kept | Topic::Degraded => Level::Error,
-        Topic::Refused | Topic::Drift | Topic::Decision | Topic::RolledBack | Topic::Aborted => {
-            Level::Warning
-        }
+        Topic::Refused
+        | Topic::Drift
+        | Topic::Waiting
+        | Topic::Expired
+        | Topic::Decision
+        | Topic::RolledBack
+        | Topic::Aborted => Level::Warning,
         Topic::Started
         | Topic::Ready
+        | Topic::Approved
         | Topic::Promoted
         | Topic::Done
         | Topic::Recovered
@@ -53,6 +61,9 @@ pub(super) fn what(topic: Topic, kind: &str) -> &'static str {
     match topic {
         Topic::Started => "a release is being built",
         Topic::Ready => "a release is ready to be promoted",
+        Topic::Waiting => ":raised_hand: a release waits before its swap",
+        Topic::Approved => "a release was approved",
+        Topic::Expired => ":x: a release expired; production was not changed",
         Topic::Promoted => "a release is live",
         Topic::Done => "a release is done",
         Topic::Failed => ":x: a release failed; production was not changed",

@@ -160,6 +160,7 @@ impl Release {
             keep: wishes.keep.or(self.settings.on_failure.kept()),
             checks: self.settings.checks.clone(),
             diff: (self.settings.diff.mode != diff::Mode::Off).then(|| self.settings.diff.clone()),
+            conditions: self.settings.conditions(wishes.waits_for_promotion),
         }
     }
 

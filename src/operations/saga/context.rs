@@ -104,6 +104,9 @@ pub(crate) mod key {
     pub const CHECKS_BEFORE: &str = "checks before";
     /// The checks during the soak; each run replaces the result, which is as of the checks before.
     pub const CHECKS_SOAK: &str = "checks soak";
+    /// Asking a gate; its name follows. Result: [`crate::operations::deployment::promotion::Said`], replaced by each
+    /// answer.
+    pub const GATE: &str = "gate ";
     /// Comparing the data of green with production's. Result: `true` when each relation has its turn behind it.
     pub const DIFF: &str = "data diff";
     /// Comparing one relation; its unique id follows. Result: [`crate::domain::diff::Entry`], replaced when it is

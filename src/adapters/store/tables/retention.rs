@@ -6,10 +6,11 @@ use crate::adapters::store::retention::{AT_A_TIME, Trim};
 use crate::adapters::store::row::Wanted;
 
 /// What belongs to deployments, what refers to them first; `IDS` stands for their ids.
-const OF_DEPLOYMENTS: [&str; 5] = [
+const OF_DEPLOYMENTS: [&str; 6] = [
     "/* store.trim_deliveries */ DELETE FROM deliveries WHERE outbox_number IN
         (SELECT number FROM outbox WHERE deployment_id IN (IDS))",
     "/* store.trim_outbox */ DELETE FROM outbox WHERE deployment_id IN (IDS)",
+    "/* store.trim_approvals */ DELETE FROM approvals WHERE deployment_id IN (IDS)",
     "/* store.trim_effects */ DELETE FROM effects WHERE deployment_id IN (IDS)",
     "/* store.trim_events */ DELETE FROM events WHERE deployment_id IN (IDS)",
     "/* store.trim_deployments */ DELETE FROM deployments WHERE id IN (IDS)",

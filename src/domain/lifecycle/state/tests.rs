@@ -27,6 +27,16 @@ fn every_event() -> Vec<Event> {
         },
         Event::Retried,
         Event::KeepingEnded { why: reason() },
+        Event::Approved {
+            given: 1,
+            needed: 2,
+        },
+        Event::PromotionWaits { reason: reason() },
+        Event::GateClosed {
+            gate: reason(),
+            reason: reason(),
+        },
+        Event::Expired { reason: reason() },
         Event::AbortRequested,
         Event::UnwoundAfterFailure,
         Event::UnwoundAfterAbort,

@@ -1,6 +1,6 @@
 //! `plan` and `deploy`.
 
-use super::step::{With, carry_out, outcome};
+use super::step::{With, carry_out, outcome, waiting};
 use super::{Commands, active, lead, leader, overriding, success, waits};
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::Store;
@@ -20,7 +20,7 @@ use crate::interfaces::cli::arguments::{self, Deploy, Scope, Target};
 use crate::interfaces::cli::handlers::{Answer, Ending, Handlers};
 use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{DryRunView, OutcomeView, TestedView};
-use crate::operations::deployment::{Until, hold, keeping, requested};
+use crate::operations::deployment::{Until, hold, keeping, promotion, requested};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::{Driving, Release, ReleaseError, Wishes, back_to};
 use serde_json::json;
@@ -105,7 +105,9 @@ pub(super) async fn deploy(
         return carry_out(with, verb, active.clone(), is_dry, output, stop).await;
     }
     if let Some(active) = &active
-        && (arguments.dry_run || active.awaits().is_some_and(|it| it != Awaited::Look))
+        && (arguments.dry_run
+            || active.awaits().is_some_and(|it| it != Awaited::Look)
+                && !is_over(&store, active).await?)
     {
         return Err(already_active(active));
     }
@@ -185,7 +187,7 @@ pub(super) async fn deploy(
         .record(&store, &lead, plan, folder, &wishes, None)
         .await?;
     let ended = release
-        .drive(&driving, deployment, Until::default(), None)
+        .drive(&driving, deployment, waiting(Until::default()), None)
         .await;
     renderer.finish().await;
     let ended = ended.map_err(|error| CommandError::from(error).under_way())?;
@@ -274,6 +276,13 @@ fn nothing_to_do(release: &Release, output: &Output) -> Answer {
         advice: None,
     });
     success()
+}
+
+/// Whether what is ready is given up by whoever takes it up: its time is over, or a gate said no.
+async fn is_over(store: &Store, active: &Deployment) -> Result<bool, CommandError> {
+    let look = promotion::look(store, active, false).await;
+    let look = look.map_err(ReleaseError::from)?;
+    Ok(look.is_some_and(|look| look.ends().is_some()))
 }
 
 fn already_active(active: &Deployment) -> CommandError {

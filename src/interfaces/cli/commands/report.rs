@@ -2,6 +2,7 @@
 
 use super::{Commands, leader, success};
 use crate::adapters::store::{Store, StoreError};
+use crate::domain::lifecycle::state::State;
 use crate::interfaces::cli::arguments::{History, Show, Status, Target};
 use crate::interfaces::cli::handlers::Answer;
 use crate::interfaces::cli::remote::view;
@@ -12,7 +13,7 @@ use crate::interfaces::record::{
 use crate::operations::daemon::status::DriftStatus;
 use crate::operations::deployment::diff::Recorded;
 use crate::operations::deployment::drain::Readers;
-use crate::operations::deployment::{hold, keeping};
+use crate::operations::deployment::{hold, keeping, promotion};
 use crate::operations::green::hydrate::Waiting;
 use crate::operations::release::{Release, ReleaseError};
 use std::collections::BTreeSet;
@@ -106,6 +107,10 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
     };
     let drift = store.drift(&environment).await?;
     let drift = drift.filter(|record| !record.found.is_empty());
+    let promotion = match &latest {
+        Some(latest) if latest.state == State::Ready => promotion::standing(store, latest).await?,
+        Some(_) | None => None,
+    };
     // Whoever holds the lock works on it.
     let is_running = store.is_led(&environment).await.unwrap_or(true);
     Ok(StatusEntry {
@@ -126,7 +131,9 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
                     is_running,
                 },
             )
+            .and_approve(&environment, promotion.as_ref())
         }),
+        promotion,
         deployment: latest.as_ref().map(DeploymentView::from),
         environment,
     })
@@ -170,5 +177,6 @@ async fn record(store: &Store, id: &str) -> Result<ShowView, StoreError> {
     let deployment = store.deployment(id).await?;
     let events = store.events(&deployment.id).await?;
     let effects = store.effects(&deployment.id).await?;
-    ShowView::new(deployment, events, effects)
+    let promotion = promotion::standing(store, &deployment).await?;
+    ShowView::new(deployment, events, effects, promotion)
 }

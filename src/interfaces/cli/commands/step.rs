@@ -11,7 +11,7 @@ use crate::interfaces::cli::arguments::Step;
 use crate::interfaces::cli::handlers::Answer;
 use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{Advice, Circumstances, DeploymentView, DryRunView, OutcomeView};
-use crate::operations::deployment::{keeping, requested};
+use crate::operations::deployment::{Until, keeping, promotion, requested};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::{Driving, Release, ReleaseError};
 use tokio_util::sync::CancellationToken;
@@ -70,6 +70,7 @@ pub(super) async fn carry_out(
     release.is_planned_here(&deployment.id, &deployment.plan)?;
     let at = requested::stuck_at(store, &deployment).await?;
     verb.event(at, Asker::Cli).map_err(DeploymentError::from)?;
+    is_approved(store, verb, &deployment).await?;
     let materialize = release.materialize();
     tokio::select! {
         is_ours = release.is_planned_on(&materialize, &deployment.id, &deployment.plan) => is_ours?,
@@ -117,11 +118,40 @@ pub(super) async fn carry_out(
         watching: Watching::default(),
     };
     let ended = release
-        .drive(&driving, deployment, done.until(), event)
+        .drive(&driving, deployment, waiting(done.until()), event)
         .await;
     renderer.finish().await;
     let ended = ended.map_err(|error| CommandError::from(error).under_way())?;
     outcome(release, ended, output)
+}
+
+/// How far a command drives: it waits itself, as nobody else does.
+pub(super) fn waiting(until: Until) -> Until {
+    Until {
+        waits: true,
+        ..until
+    }
+}
+
+/// Refuses to promote what is not approved. Gates are asked by whoever drives, and a candidate whose time is over is
+/// given up.
+async fn is_approved(
+    store: &Store,
+    verb: Verb,
+    deployment: &Deployment,
+) -> Result<(), CommandError> {
+    if verb != Verb::Promote {
+        return Ok(());
+    }
+    let look = promotion::look(store, deployment, true).await;
+    let look = look.map_err(ReleaseError::from)?;
+    match look.filter(|look| look.missing_approvals() > 0 && !look.is_decided()) {
+        Some(look) => {
+            let why = look.bars().unwrap_or_default();
+            Err(DeploymentError::NotNow(format!("cannot promote: {why}")).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Running `resume` when nothing is under way changes nothing and is no fault.

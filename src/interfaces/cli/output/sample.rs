@@ -170,6 +170,7 @@ pub(crate) fn status() -> StatusView {
             held: None,
             kept: None,
             drift: None,
+            promotion: None,
             leader: None,
             environment: environment.to_owned(),
             deployment: Some(deployment),
@@ -184,6 +185,7 @@ pub(crate) fn status() -> StatusView {
                 held: None,
                 kept: None,
                 drift: None,
+                promotion: None,
                 diff: None,
                 leader: None,
                 environment: "dev".to_owned(),
@@ -227,6 +229,7 @@ pub(crate) fn show() -> ShowView {
         by: (seq > 1).then_some(Subject::Schedule),
     };
     ShowView {
+        promotion: None,
         watched: None,
         waiting: None,
         statements: None,

@@ -12,6 +12,7 @@ mod notified;
 mod show;
 mod tested;
 
+use crate::domain::records::approval::Standing;
 use crate::domain::records::kept::Kept;
 use crate::domain::records::subject::Subject;
 use crate::foundation::escape::{visible, visible_lines};
@@ -113,6 +114,8 @@ impl View for StatusView {
             next.extend(entry.kept.iter().flat_map(kept));
             let drift = entry.drift.iter().flat_map(DriftStatus::lines);
             next.extend(drift.map(|line: String| visible(&line).into_owned()));
+            let promotion = entry.promotion.iter().flat_map(Standing::lines);
+            next.extend(promotion.map(|line| visible_lines(&line)));
             let diff = entry.diff.as_ref();
             next.extend(diff.map(|diff| format!("data diff: {}", visible(diff))));
             next.extend(entry.daemon.iter().flat_map(DaemonEntry::lines));

@@ -43,15 +43,18 @@ pub(super) fn advice(status: &Status) -> Option<Advice> {
         }
     };
     let deployment = status.deployment.as_ref()?;
-    Some(Advice::new(
-        deployment.state,
-        &status.environment,
-        Circumstances {
-            promotion: decides(status.activity == Activity::WaitingForPromotion),
-            cleanup: decides(status.activity == Activity::WaitingForCleanup),
-            is_running: !rests(status.activity),
-        },
-    ))
+    Some(
+        Advice::new(
+            deployment.state,
+            &status.environment,
+            Circumstances {
+                promotion: decides(status.activity == Activity::WaitingForPromotion),
+                cleanup: decides(status.activity == Activity::WaitingForCleanup),
+                is_running: !rests(status.activity),
+            },
+        )
+        .and_approve(&status.environment, status.promotion.as_ref()),
+    )
 }
 
 pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
@@ -71,6 +74,7 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
         held: status.held,
         kept: status.kept,
         drift: status.drift,
+        promotion: status.promotion,
         leader: None,
         daemon: Some(DaemonEntry {
             role: status.role,
@@ -88,7 +92,7 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
 /// `--no-wait`: what was taken up.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub(super) struct AcceptedView(pub(super) Accepted);
+pub(in crate::interfaces::cli) struct AcceptedView(pub(in crate::interfaces::cli) Accepted);
 
 impl View for AcceptedView {
     fn text(&self, _page: Page) -> String {

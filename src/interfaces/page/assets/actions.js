@@ -5,6 +5,7 @@ import { may, newKey, path, post } from './api.js';
 
 // What each needs, and in which states it makes sense to offer it.
 export const VERBS = {
+  approve: { scope: 'promote', says: 'Approve', states: ['ready'] },
   promote: { scope: 'promote', says: 'Promote', states: ['ready'] },
   rollback: { scope: 'promote', says: 'Roll back', states: ['soaking', 'rolling_back', 'stuck'], forced: 'also where the old side is not ready' },
   cleanup: { scope: 'promote', says: 'Clean up', states: ['soaking', 'stuck'] },
@@ -24,6 +25,11 @@ export function verbs(environment, deployment, state, isActive, isOpen = () => t
   if (offered.length === 0 || !isActive) return null;
   return h('div', { class: 'actions', role: 'group', 'aria-label': `What can be asked of ${environment}` }, offered.map(([name, verb]) =>
     button(verb.says, verb.scope, null, verb.danger, `act/${environment}/${name}`, () => openVerb(environment, deployment, name, verb))));
+}
+
+// Whether the button makes sense: an approval only where one is missing.
+export function isWanted(promotion) {
+  return (name) => name !== 'approve' || (promotion?.needed ?? 0) > (promotion?.approvals.length ?? 0);
 }
 
 export function releaseButton(environment, reason) {

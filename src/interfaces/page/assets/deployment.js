@@ -3,7 +3,7 @@
 
 import { anything, details, draw, h, said, table, terms } from './dom.js';
 import { get, path } from './api.js';
-import { verbs } from './actions.js';
+import { isWanted, verbs } from './actions.js';
 import { isActive } from './environments.js';
 import { Graph } from './graph.js';
 import { lines } from './lines.js';
@@ -11,7 +11,7 @@ import * as live from './live.js';
 import { logs } from './logs.js';
 import { hasSomething } from './pulls.js';
 import { relations } from './relations.js';
-import { LINE, LIVE, badge, means, span, toDeployment, when, who } from './words.js';
+import { LINE, LIVE, badge, means, promotionTerms, span, toDeployment, when, who } from './words.js';
 
 export async function load(id) {
   const [record, { environments }, readings] = await Promise.all([get(path`/v1/deployments/${id}`), get('/v1/environments'), get(path`/v1/deployments/${id}/readings`)]);
@@ -33,8 +33,9 @@ export function view({ record, status, readings }) {
     h('h1', { tabindex: '-1' }, 'Deployment ', badge(now)),
     terms([['Id', h('code', {}, id)], ['Environment', h('a', { href: `#/history/${encodeURIComponent(environment)}` }, environment)],
       ['State', means(now)], ['Asked by', who(record.by)], ['Began', when(record.created_at)], ['Ended', when(record.finished_at)], ['Because', record.reason],
-      ['Revision', record.request?.revision ? h('code', {}, record.request.revision) : null]]),
-    verbs(environment, id, now, active),
+      ['Revision', record.request?.revision ? h('code', {}, record.request.revision) : null],
+      ...promotionTerms(record.promotion)]),
+    verbs(environment, id, now, active, isWanted(record.promotion)),
     line(record, active),
     waiting(record),
     section('plan', 'The plan', plan ? [summary(plan), kept.graph.element()] : h('p', { class: 'quiet' }, 'It was never planned.')),

@@ -2,8 +2,8 @@
 
 import { h, terms } from './dom.js';
 import { get, path } from './api.js';
-import { releaseButton, verbs } from './actions.js';
-import { ENDED, LIVE, activity, badge, means, revision, toDeployment, when, who } from './words.js';
+import { isWanted, releaseButton, verbs } from './actions.js';
+import { ENDED, LIVE, activity, badge, means, promotionTerms, revision, toDeployment, when, who } from './words.js';
 
 const LOOKED_AT = 50;
 
@@ -44,7 +44,8 @@ function card(status) {
       [isActive(deployment) ? 'Under way' : 'Latest', deployment && [toDeployment(deployment.id), ` ${means(deployment.state)}, since `, when(deployment.since)]],
       ['Asked by', deployment && who(deployment.by)],
       ['Because', deployment?.reason],
-      ['Waits for', waits],
+      ['Waits for', status.promotion?.waits_for?.length ? status.promotion.waits_for.join(' and ') : waits],
+      ...promotionTerms(status.promotion),
       ['Not ready yet', status.readiness.length > 0 && isActive(deployment) ? h('ul', {}, status.readiness.map((cluster) => h('li', {}, `${cluster.cluster}: ${cluster.hydrated} of ${cluster.total} hydrated`, (cluster.waiting_for ?? []).slice(0, 3).map((reason) => `; ${reason}`)))) : null],
       ['Still read', status.readers?.length ? h('ul', {}, status.readers.map((one) => h('li', {}, `the old side waits for ${one}`))) : null],
       ['Looked at', status.revision ? revision(status.revision) : null],
@@ -54,7 +55,7 @@ function card(status) {
       ['Drift', drift(status.drift)],
       ['Left over', status.leftovers?.length ? h('ul', {}, status.leftovers.map((left) => h('li', {}, `${left.what} ${left.name} (${left.id}) of ${left.deployment}${left.ended ? `, ${left.ended}` : ''}`))) : null],
     ]),
-    verbs(environment, deployment?.id, deployment?.state, isActive(deployment)),
+    verbs(environment, deployment?.id, deployment?.state, isActive(deployment), isWanted(status.promotion)),
     h('div', { class: 'actions' }, releaseButton(environment, notHere ?? busy), h('a', { href: `#/history/${encodeURIComponent(environment)}` }, 'History')));
 }
 

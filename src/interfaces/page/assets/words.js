@@ -65,6 +65,20 @@ export function who(subject) {
   }
 }
 
+// What must be so before the swap, and how that stands.
+export function promotionTerms(promotion) {
+  if (!promotion) return [];
+  const { needed, approvals, gates = [] } = promotion;
+  const answers = { not_asked: 'was not asked yet', not_yet: 'has not decided', unclear: 'gives no answer', yes: 'says yes', no: 'says no' };
+  const list = (items) => h('ul', {}, items.map((item) => h('li', {}, item)));
+  return [
+    ['Approvals', needed ? [`${approvals.length} of ${needed}`, approvals.length > 0 && list(approvals.map((one) => [`${who(one.by)}, `, when(one.at)]))] : null],
+    ['Gates', gates.length ? list(gates.map((gate) => [`${gate.name} ${answers[gate.answer] ?? gate.answer}${gate.says ? `: ${gate.says}` : ''}`, gate.until && gate.answer !== 'yes' && [', until ', when(gate.until)]])) : null],
+    ['Promoted by itself', when(promotion.promote_at)],
+    ['Expires', when(promotion.expires_at)],
+  ];
+}
+
 export function short(id) {
   return /^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(id) ? `${id.slice(0, 8)}…${id.slice(-4)}` : id;
 }

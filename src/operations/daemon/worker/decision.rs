@@ -2,7 +2,7 @@
 
 use super::idle::Due;
 use super::{Ended, Leading, Woken, lost};
-use crate::domain::lifecycle::state::{Awaited, Event};
+use crate::domain::lifecycle::state::{Awaited, Event, State};
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::progress::{Progress, Reporter};
 use crate::domain::records::deployment::Deployment;
@@ -13,6 +13,7 @@ use crate::foundation::failure::Class;
 use crate::foundation::span::between;
 use crate::operations::daemon::status::Activity;
 use crate::operations::daemon::worker::begin::Trigger;
+use crate::operations::daemon::worker::candidate::Next;
 use crate::operations::daemon::worker::project_change;
 use crate::operations::daemon::worker::requests::{Now, Taken};
 use crate::operations::deployment::engine::Recheck;
@@ -31,6 +32,7 @@ impl Leading<'_> {
     /// Waits until something is asked of the deployment, or it turns out to be stale.
     pub(crate) async fn wait_with(&mut self, deployment: Deployment) -> Result<(), Ended> {
         let activity = match deployment.awaits() {
+            _ if deployment.state == State::Ready => Activity::WaitingForPromotion,
             Some(Awaited::Promotion) => Activity::WaitingForPromotion,
             Some(Awaited::Cleanup) => Activity::WaitingForCleanup,
             Some(Awaited::Help | Awaited::Look) | None => Activity::WaitingForAPerson,
@@ -61,6 +63,16 @@ impl Leading<'_> {
                 && let Some(event) = self.ends_keeping(kept)
             {
                 return self.end_keeping(&deployment, event).await;
+            }
+            let candidate = match self.candidate(&deployment).await? {
+                Next::Drive => {
+                    self.worker.memory.rested = None;
+                    return Ok(());
+                }
+                Next::Wait(pause) => pause,
+            };
+            if self.worker.memory.asked.is_some() {
+                return Ok(());
             }
             let now = tokio::time::Instant::now();
             if look_at.is_some_and(|at| now >= at) {
@@ -101,6 +113,7 @@ impl Leading<'_> {
                 Some(kept) => pause.min(between(Timestamp::now(), kept.until)),
                 None => pause,
             };
+            let pause = candidate.map_or(pause, |candidate| pause.min(candidate));
             let pause = match look_at {
                 Some(at) => pause.min(at.saturating_duration_since(now)),
                 None => pause,
@@ -254,7 +267,7 @@ impl Leading<'_> {
 
     /// Waits for a look while its news are told and requests answered. `None` when a request that is
     /// to be acted on interrupted it.
-    async fn beside<T>(
+    pub(super) async fn beside<T>(
         &mut self,
         look: impl Future<Output = T>,
         mut news: mpsc::UnboundedReceiver<Progress>,

@@ -23,6 +23,7 @@ impl Leading<'_> {
         self.worker.change(|shown| {
             shown.deployment = Some(status);
             shown.kept = None;
+            shown.promotion = None;
         });
         // One that is stuck, or waits, may not be driven by this process at all.
         self.worker
@@ -231,6 +232,9 @@ impl Leading<'_> {
             && let Err(error) = self.count_rollback(&deployment.id).await
         {
             tracing::warn!(%error, "who asked for the rollback cannot be read");
+        }
+        if deployment.state == State::Aborted && deployment.reason.is_some() {
+            self.worker.metrics.expired(&self.worker.environment);
         }
         let stale = self.worker.memory.stale.take();
         self.worker.memory.rested = None;

@@ -82,6 +82,7 @@ impl Leading<'_> {
             };
             status.readiness.clear();
             status.kept = None;
+            status.promotion = None;
             status.deployment = latest.as_ref().map(DeploymentStatus::of);
         });
         Ok(())

@@ -12,6 +12,7 @@ use crate::operations::daemon::request::{
     Accepted, Command, Declined, Idempotency, Request, Start,
 };
 use crate::operations::daemon::worker::begin::Trigger;
+use crate::operations::deployment::promotion::Approver;
 use crate::operations::deployment::requested;
 use crate::operations::error::DeploymentError;
 use crate::operations::release::back_to;
@@ -134,6 +135,14 @@ impl Leading<'_> {
                 self.act((verb, who), deployment.as_deref(), now, active)
                     .await
             }
+            // What waits is looked at again at once.
+            Command::Approve {
+                deployment,
+                approver,
+            } => {
+                let accepted = self.approval(deployment.as_deref(), &approver, false);
+                Ok((accepted.await?, Taken::Nothing))
+            }
             // What is under way goes on.
             Command::Corner(asked) => {
                 let wanted = self.worker.wanted();
@@ -176,8 +185,28 @@ impl Leading<'_> {
                 let run = self.worker.memory.run.clone();
                 Ok(self.accepted(run, Some(active.id), &verb.would(at)))
             }
+            Command::Approve {
+                deployment,
+                approver,
+            } => self.approval(deployment.as_deref(), &approver, true).await,
             Command::Corner(_) | Command::DryRun(_) => Err(Declined::NoDryRun),
         }
+    }
+
+    /// An approval of the deployment under way.
+    async fn approval(
+        &self,
+        asked: Option<&str>,
+        approver: &Approver,
+        is_dry: bool,
+    ) -> Result<Accepted, Declined> {
+        let Some(active) = self.active().await? else {
+            return Err(self.nothing_active(asked));
+        };
+        is_meant(asked, &active)?;
+        let would = self.approve(&active, approver, is_dry).await?;
+        let run = self.worker.memory.run.clone();
+        Ok(self.accepted(run, Some(active.id), &would))
     }
 
     /// The run that an abort gives up while there is no deployment.
@@ -372,14 +401,7 @@ impl Leading<'_> {
         asked: Option<&str>,
         active: &Deployment,
     ) -> Result<State, Declined> {
-        if let Some(asked) = asked
-            && (asked.len() < 8 || !active.id.starts_with(&asked.to_ascii_lowercase()))
-        {
-            return Err(Declined::AnotherDeployment {
-                asked: asked.to_owned(),
-                under_way: Some(active.id.clone()),
-            });
-        }
+        is_meant(asked, active)?;
         let at = match requested::stuck_at(self.store, active).await {
             Ok(at) => at,
             Err(DeploymentError::Store(error)) => return Err(unanswered(error)),
@@ -396,6 +418,14 @@ impl Leading<'_> {
         {
             return Err(Declined::NotNow {
                 reason: format!("cannot promote: what is ready is stale, {stale}"),
+                state: active.state,
+            });
+        }
+        if verb == Verb::Promote
+            && let Some(why) = self.barred(active).await?
+        {
+            return Err(Declined::NotNow {
+                reason: format!("cannot promote: {why}"),
                 state: active.state,
             });
         }
@@ -442,6 +472,19 @@ impl Leading<'_> {
             would: would.to_owned(),
             corner: None,
         }
+    }
+}
+
+/// Whether the deployment under way is the one that was named, if any was.
+fn is_meant(asked: Option<&str>, active: &Deployment) -> Result<(), Declined> {
+    match asked {
+        Some(asked) if asked.len() < 8 || !active.id.starts_with(&asked.to_ascii_lowercase()) => {
+            Err(Declined::AnotherDeployment {
+                asked: asked.to_owned(),
+                under_way: Some(active.id.clone()),
+            })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::places::Places;
 use super::verdict::{Finding, Sample, Verdict};
 use crate::adapters::probe::{self, Credentials, Prober, Question, Reading};
-use crate::domain::checks::external::Method;
+use crate::domain::checks::external::{Auth, Method};
 use crate::domain::checks::{
     Encoding, External, Moment, Naming, Policy, Relation, Side, Unknown, text,
 };
@@ -12,6 +12,7 @@ use crate::foundation::failure::with_causes;
 use crate::foundation::secret::SecretRef;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -216,26 +217,39 @@ impl<'a> ByProbe<'a> {
 
     /// The secrets of a check, read anew each time. One that is not there is no answer of the endpoint.
     fn credentials(&self, check: External<'_>) -> Result<Credentials, Reading> {
-        let environment = Environment::of_process();
-        let secret = |key: &str, reference: &SecretRef| -> Result<SecretString, Reading> {
-            let secret = reference.resolve(key, self.base, &environment);
-            secret.map_err(|error| Reading::unknown(Unknown::Unreachable, with_causes(&error)))
-        };
-        let mut credentials = Credentials::default();
-        if let Some(auth) = check.auth() {
-            let bearer = auth.bearer.as_ref();
-            credentials.bearer = bearer.map(|one| secret("auth.bearer", one)).transpose()?;
-            if let (Some(user), Some(password)) = (&auth.user, &auth.password) {
-                let password = secret("auth.password", password)?;
-                credentials.basic = Some((user.clone(), password));
-            }
-        }
-        for (name, reference) in check.headers() {
-            let value = secret(&format!("headers.{name}"), reference)?;
-            credentials.headers.push((name.clone(), value));
-        }
-        Ok(credentials)
+        credentials(check.auth(), check.headers(), self.base)
+            .map_err(|why| Reading::unknown(Unknown::Unreachable, why))
     }
+}
+
+/// The secrets of a request, read anew each time.
+///
+/// # Errors
+/// Which of them is not there.
+pub(in crate::operations::deployment) fn credentials(
+    auth: Option<&Auth>,
+    headers: &BTreeMap<String, SecretRef>,
+    base: &Path,
+) -> Result<Credentials, String> {
+    let environment = Environment::of_process();
+    let secret = |key: &str, reference: &SecretRef| -> Result<SecretString, String> {
+        let secret = reference.resolve(key, base, &environment);
+        secret.map_err(|error| with_causes(&error))
+    };
+    let mut credentials = Credentials::default();
+    if let Some(auth) = auth {
+        let bearer = auth.bearer.as_ref();
+        credentials.bearer = bearer.map(|one| secret("auth.bearer", one)).transpose()?;
+        if let (Some(user), Some(password)) = (&auth.user, &auth.password) {
+            let password = secret("auth.password", password)?;
+            credentials.basic = Some((user.clone(), password));
+        }
+    }
+    for (name, reference) in headers {
+        let value = secret(&format!("headers.{name}"), reference)?;
+        credentials.headers.push((name.clone(), value));
+    }
+    Ok(credentials)
 }
 
 /// What a schema of production is called on a side at present.

@@ -75,6 +75,12 @@ impl View for ShowView {
                 text.push_str(&format!("  {}\n", visible(reason)));
             }
         }
+        if let Some(promotion) = &self.promotion {
+            text.push_str("\nBefore the swap\n");
+            for line in promotion.lines() {
+                text.push_str(&format!("  {}\n", visible(&line)));
+            }
+        }
         if let Some(Statements(statements)) = &self.statements {
             text.push_str("\nStatements sent\n");
             for (part, counts) in statements {
@@ -239,6 +245,9 @@ fn event_sentence(event: &Event) -> String {
         }
         Event::Retried => "tried once more".to_owned(),
         Event::KeepingEnded { why } => format!("not kept any longer: {why}"),
+        Event::Approved { given, needed } => format!("approved ({given} of {needed})"),
+        Event::PromotionWaits { reason } | Event::Expired { reason } => reason.clone(),
+        Event::GateClosed { reason, .. } => reason.clone(),
         Event::AbortRequested => "abort requested".to_owned(),
         Event::UnwoundAfterFailure | Event::UnwoundAfterAbort => "candidate dropped".to_owned(),
         Event::Degraded { reason } => format!("degraded: {reason}"),
