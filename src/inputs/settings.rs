@@ -18,6 +18,7 @@ pub use connection::Connection;
 pub use daemon::Daemon;
 pub use diff::DiffChange;
 pub use fault::{Fault, SettingsError};
+pub use freeze::Freeze;
 pub use http::Http;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
 pub use notify::{Format, Topic, Webhook};
@@ -36,6 +37,8 @@ mod daemon;
 /// The section `diff`.
 mod diff;
 mod fault;
+/// Windows in which nothing is released, and chains of environments.
+mod freeze;
 /// The section `http`.
 pub mod http;
 mod load;
@@ -61,6 +64,12 @@ pub struct Settings {
     pub source: Source,
     /// When releases begin by themselves.
     pub schedule: Schedule,
+    /// When nothing is released and nothing swapped.
+    pub freeze: Vec<Freeze>,
+    /// The environment whose releases are released here afterwards. It is said of an environment.
+    pub after: Option<String>,
+    /// How long those have been `done` by then.
+    pub soaked: Option<Span>,
     /// The connection, where `profiles.yml` is not to say it.
     pub connection: Connection,
     /// Named environments and what they change.
@@ -163,6 +172,12 @@ pub struct Environment {
     pub source: Source,
     /// When releases begin by themselves.
     pub schedule: Schedule,
+    /// When nothing is released and nothing swapped, added to the general windows.
+    pub freeze: Vec<Freeze>,
+    /// The environment whose releases are released here afterwards.
+    pub after: Option<String>,
+    /// How long those have been `done` by then; no time without.
+    pub soaked: Option<Span>,
     /// The connection.
     pub connection: Connection,
     /// Who decides on the promotion.

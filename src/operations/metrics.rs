@@ -35,7 +35,7 @@ pub use crate::operations::metrics::labels::{Delivery, Waste};
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every name, with its kind and its help. Names of counters are without `_total`, which the text has.
-pub const NAMES: [(&str, &str); 26] = [
+pub const NAMES: [(&str, &str); 27] = [
     (DEPLOYMENTS, "Deployments that ended"),
     (
         RUNS,
@@ -80,8 +80,9 @@ pub const NAMES: [(&str, &str); 26] = [
     ),
     (
         HELD,
-        "1 while the environment is held back at an earlier release",
+        "1 while the environment is held, by a person or back at an earlier release",
     ),
+    (FROZEN, "1 while a freeze lies over the environment"),
     (
         LEFTOVERS,
         "Schemas and clusters that ended deployments left",
@@ -119,6 +120,7 @@ const LEADER: &str = "cutover_leader";
 const NEXT_RUN: &str = "cutover_next_run_timestamp_seconds";
 const COLLECTED: &str = "cutover_collected";
 const HELD: &str = "cutover_held";
+const FROZEN: &str = "cutover_frozen";
 const LEFTOVERS: &str = "cutover_leftovers";
 const NOTIFICATIONS: &str = "cutover_notifications";
 const HTTP_REQUESTS: &str = "cutover_http_requests";
@@ -146,6 +148,7 @@ pub struct Metrics {
     next_run: FamilyOfKnown<Of, Gauge>,
     collected: FamilyOfKnown<Removed, Counter>,
     held: FamilyOfKnown<Of, Gauge>,
+    frozen: FamilyOfKnown<Of, Gauge>,
     leftovers: FamilyOfKnown<Of, Gauge>,
     notifications: Family<Notified, Counter>,
     requests: Family<Answered, Counter>,
@@ -198,6 +201,7 @@ impl Metrics {
             next_run: FamilyOfKnown::new(Gauge::default),
             collected: FamilyOfKnown::new(Counter::default),
             held: FamilyOfKnown::new(Gauge::default),
+            frozen: FamilyOfKnown::new(Gauge::default),
             leftovers: FamilyOfKnown::new(Gauge::default),
             notifications: Family::default(),
             requests: Family::default(),
@@ -239,6 +243,7 @@ impl Metrics {
         registry.register(NEXT_RUN, help(NEXT_RUN), self.next_run.family());
         registry.register(COLLECTED, help(COLLECTED), self.collected.family());
         registry.register(HELD, help(HELD), self.held.family());
+        registry.register(FROZEN, help(FROZEN), self.frozen.family());
         registry.register(LEFTOVERS, help(LEFTOVERS), self.leftovers.family());
         registry.register(
             NOTIFICATIONS,
@@ -429,7 +434,13 @@ impl Metrics {
         });
     }
 
-    /// Whether the environment is held back at an earlier release.
+    /// Whether a freeze lies over the environment.
+    pub fn frozen(&self, environment: &str, is_frozen: bool) {
+        self.frozen
+            .with(of(environment), |gauge| gauge.set(i64::from(is_frozen)));
+    }
+
+    /// Whether the environment is held, by a person or back at an earlier release.
     pub fn held(&self, environment: &str, is_held: bool) {
         self.held
             .with(of(environment), |gauge| gauge.set(i64::from(is_held)));
@@ -451,6 +462,7 @@ impl Metrics {
         self.decision
             .forget(|known| known.environment == environment);
         self.held.forget(|known| known.environment == environment);
+        self.frozen.forget(|known| known.environment == environment);
     }
 
     /// A message was sent, or given up; `target` is a name of the configuration.
@@ -500,6 +512,7 @@ impl Metrics {
         self.collected.forget(of(environment));
         self.leftovers.forget(of(environment));
         self.held.forget(of(environment));
+        self.frozen.forget(of(environment));
     }
 }
 

@@ -46,6 +46,8 @@ mod describing;
 mod diff;
 /// What in production is not as it was promoted.
 mod drifts;
+/// What another environment has released.
+mod following;
 /// The size in which green is hydrated.
 mod hydration;
 /// Which project an environment is.

@@ -64,7 +64,9 @@ fn told(state: State, events: &[Event]) -> Option<&str> {
         State::Kept => last!(StepKept),
         State::Unwinding | State::Failed => failed(events),
         State::RollingBack | State::RolledBack => last!(RollbackRequested),
-        State::Ready => question(events).or_else(|| last!(SwapDeclined)),
+        State::Ready => question(events)
+            .or_else(|| held_up(events))
+            .or_else(|| last!(SwapDeclined)),
         State::Soaking => question(events).or_else(|| degraded(events)),
         State::Pending
         | State::Planned
@@ -101,6 +103,19 @@ fn question(events: &[Event]) -> Option<&str> {
         )
     });
     if let Some(Event::DecisionAsked { reason }) = last {
+        Some(reason)
+    } else {
+        None
+    }
+}
+
+/// What kept green from being swapped in, until the next attempt.
+fn held_up(events: &[Event]) -> Option<&str> {
+    let last = events
+        .iter()
+        .rev()
+        .find(|event| matches!(event, Event::HeldUp { .. } | Event::PromotionStarted));
+    if let Some(Event::HeldUp { reason }) = last {
         Some(reason)
     } else {
         None

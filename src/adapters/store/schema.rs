@@ -15,14 +15,14 @@ macro_rules! files {
 }
 
 /// Name and SQL of each migration of a journal in SQLite.
-pub(super) const SQLITE: [(&str, &str); 6] = files!["sqlite":
+pub(super) const SQLITE: [(&str, &str); 7] = files!["sqlite":
     "V1__journal", "V2__daemon", "V3__wishes", "V4__subjects_and_identity", "V5__corners",
-    "V6__holds"];
+    "V6__holds", "V8__freezes"];
 
 /// The same in PostgreSQL.
-pub(super) const POSTGRES: [(&str, &str); 7] = files!["postgres":
+pub(super) const POSTGRES: [(&str, &str); 8] = files!["postgres":
     "V1__journal", "V2__daemon", "V3__wishes", "V4__subjects_and_identity", "V5__lead_token", "V6__corners",
-    "V7__holds"];
+    "V7__holds", "V9__freezes"];
 
 /// Applies what is missing of them.
 pub(super) fn runner(files: &[(&str, &str)]) -> Runner {

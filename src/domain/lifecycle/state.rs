@@ -127,6 +127,16 @@ pub enum Event {
     },
     /// No check asks any more after [`Event::DecisionAsked`].
     DecisionWithdrawn,
+    /// Green is ready and is not swapped in: the environment is held or frozen.
+    HeldUp {
+        /// By what, and until when, in one sentence.
+        reason: String,
+    },
+    /// Somebody releases although the environment is, or may be by then, frozen.
+    FreezeOverridden {
+        /// Why, in that person's words.
+        reason: String,
+    },
     /// A daemon accepted a request, which is carried out at the next boundary. Whoever leads by then
     /// finds it here; see [`pending`](super::verb::pending).
     Asked {
@@ -242,7 +252,8 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             Ok(State::Ready)
         }
         (Event::Degraded { .. } | Event::Recovered, State::Soaking) => Ok(State::Soaking),
-        (Event::DecisionAsked { .. }, State::Ready) => Ok(State::Ready),
+        (Event::DecisionAsked { .. } | Event::HeldUp { .. }, State::Ready) => Ok(State::Ready),
+        (Event::FreezeOverridden { .. }, before) if before.is_before_cutover() => Ok(before),
         (Event::DecisionAsked { .. } | Event::DecisionWithdrawn, State::Soaking) => {
             Ok(State::Soaking)
         }
@@ -292,6 +303,8 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             | Event::Recovered
             | Event::DecisionAsked { .. }
             | Event::DecisionWithdrawn
+            | Event::HeldUp { .. }
+            | Event::FreezeOverridden { .. }
             | Event::Asked { .. }
             | Event::AskedTooLate { .. }
             | Event::Soaked

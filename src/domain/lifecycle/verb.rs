@@ -104,9 +104,10 @@ impl Verb {
             | Event::UnwoundAfterAbort => {
                 matches!(self, Verb::Abort | Verb::Promote | Verb::Resume)
             }
-            Event::PromotionStarted | Event::SwapCommitted | Event::SwapDeclined { .. } => {
-                self == Verb::Promote
-            }
+            Event::PromotionStarted
+            | Event::SwapCommitted
+            | Event::SwapDeclined { .. }
+            | Event::HeldUp { .. } => self == Verb::Promote,
             Event::RollbackRequested { forced, .. } => {
                 matches!(self, Verb::Rollback | Verb::RollbackAndHold | Verb::Cleanup)
                     || *forced && self == Verb::ForceRollback
@@ -131,6 +132,7 @@ impl Verb {
             | Event::Recovered
             | Event::DecisionAsked { .. }
             | Event::DecisionWithdrawn
+            | Event::FreezeOverridden { .. }
             | Event::RollbackPutOff { .. }
             | Event::Asked { .. } => false,
         }

@@ -10,6 +10,7 @@ use crate::inputs::settings::Strategy;
 use crate::interfaces::client::Address;
 use ci::CiCommand;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use holding::parse_reason;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use values::{parse_allow, parse_kind, parse_name, parse_span, parse_vars};
@@ -20,8 +21,12 @@ mod baseline;
 pub mod ci;
 /// `diff`
 pub mod diff;
+/// `hold` and `release`
+mod holding;
 /// From words to values.
 mod values;
+
+pub use holding::{Hold, LiftHold, Promote};
 
 pub use baseline::{BaselineCommand, BaselineExport, BaselineForget, BaselineImport, BaselineShow};
 
@@ -153,7 +158,7 @@ pub enum Command {
     /// Compile the project into a bundle, which is released with --bundle where there is no dbt
     Compile(Compile),
     /// Swap the candidate that is ready with production
-    Promote(Step),
+    Promote(Promote),
     /// Put the old side back, while it is kept
     Rollback(Rollback),
     /// Stop a deployment before its swap and drop the candidate
@@ -162,6 +167,10 @@ pub enum Command {
     Resume(Step),
     /// Drop the old side now instead of at the end of the soak
     Cleanup(Step),
+    /// Hold an environment as it is: nothing is released or swapped until it is lifted, or until its time is over
+    Hold(Hold),
+    /// Lift what holds an environment
+    Release(LiftHold),
     /// Show what is under way, and what happens next
     Status(Status),
     /// List deployments, the latest first
@@ -334,6 +343,9 @@ pub struct Deploy {
     /// When it fails before the swap, keep the candidate so long for a look [default of the flag: 2h]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "2h", value_parser = parse_span, conflicts_with = "test_only")]
     pub keep: Option<Span>,
+    /// Release although the environment is, or may be by then, frozen; the reason is recorded and told
+    #[arg(long, value_name = "REASON", value_parser = parse_reason, conflicts_with = "test_only")]
+    pub override_freeze: Option<String>,
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -360,7 +372,7 @@ pub struct Compile {
     pub target: Target,
 }
 
-/// `cutover promote`, `abort`, `resume` and `cleanup`, and what they have in common with `rollback`
+/// `cutover abort`, `resume` and `cleanup`, and what they have in common with `promote` and `rollback`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Step {
     /// Where.

@@ -4,7 +4,7 @@ use super::arguments::ci::{CiBuild, CiCommand, CiGc, CiList, CiReport, CiState, 
 use super::arguments::diff::Diff;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
-    Gc, Global, History, Ls, Plan, Rollback, Show, Status, Step, Target,
+    Gc, Global, History, Hold, LiftHold, Ls, Plan, Promote, Rollback, Show, Status, Step, Target,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
@@ -31,6 +31,8 @@ mod deploy;
 pub(super) mod diff;
 /// `gc`
 mod gc;
+/// `hold` and `release`
+mod holding;
 /// The daemon that leads.
 mod leader;
 /// `ls`
@@ -242,8 +244,26 @@ impl Handlers for Commands {
         compile::compile(self, arguments, output, stop).await
     }
 
-    async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
-        step::run(self, Verb::Promote, arguments, output, stop).await
+    async fn promote(
+        &self,
+        arguments: &Promote,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        step::promote(self, arguments, output, stop).await
+    }
+
+    async fn hold(&self, arguments: &Hold, output: &Output, _: &CancellationToken) -> Answer {
+        holding::hold(self, arguments, output).await
+    }
+
+    async fn lift_hold(
+        &self,
+        arguments: &LiftHold,
+        output: &Output,
+        _: &CancellationToken,
+    ) -> Answer {
+        holding::lift(self, arguments, output).await
     }
 
     async fn rollback(

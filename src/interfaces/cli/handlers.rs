@@ -5,7 +5,7 @@ use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown}
 use super::arguments::diff::Diff;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
-    History, Ls, Plan, Rollback, Show, Status, Step,
+    History, Hold, LiftHold, Ls, Plan, Promote, Rollback, Show, Status, Step,
 };
 use super::{CommandError, Output};
 use crate::foundation::failure::Class;
@@ -46,7 +46,21 @@ pub trait Handlers {
         stop: &CancellationToken,
     ) -> Answer;
     /// `cutover promote`
-    async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
+    async fn promote(
+        &self,
+        arguments: &Promote,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover hold`
+    async fn hold(&self, arguments: &Hold, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover release`
+    async fn lift_hold(
+        &self,
+        arguments: &LiftHold,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover rollback`
     async fn rollback(
         &self,

@@ -6,13 +6,13 @@ use crate::adapters::store::{Store, StoreError};
 use crate::domain::lifecycle::role::Role;
 use crate::domain::plan::Plan;
 use crate::domain::records::deployment::Deployment;
-use crate::domain::records::hold::Hold;
 use crate::domain::records::run::Run;
 use crate::interfaces::api::document::{Environments, Events, Health, Runs};
 use crate::interfaces::api::problem::{Kind, Problem};
 use crate::interfaces::record::{DeploymentView, DiffView, EventView, HistoryView, ShowView};
 use crate::operations::ci::name::{CornerName, NotAName};
 use crate::operations::daemon::status::Status;
+use crate::operations::deployment::hold;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
@@ -166,11 +166,11 @@ pub(super) async fn deployments(
     let store = store(&app, &caller, &name)?;
     let summaries = store.history(Some(&name), limit).await;
     let summaries = summaries.map_err(|error| Problem::store(&error))?;
-    let held = store.hold(&name).await;
+    let held = hold::held(&store, &name).await;
     let held = held.map_err(|error| Problem::store(&error))?;
     Ok(Json(HistoryView {
         deployments: summaries.into_iter().map(DeploymentView::from).collect(),
-        held: held.into_iter().filter(Hold::is_on).collect(),
+        held,
     }))
 }
 

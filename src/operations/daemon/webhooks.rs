@@ -266,6 +266,10 @@ fn topic(message: &Message) -> Option<Topic> {
         "rollback_requested" | "rollback_put_off" => Some(Topic::RollingBack),
         "rolled_back" => Some(Topic::RolledBack),
         "stuck_at" => Some(Topic::Stuck),
+        "held" => Some(Topic::Held),
+        "hold_lifted" => Some(Topic::HoldLifted),
+        "held_up" => Some(Topic::HeldUp),
+        "freeze_overridden" => Some(Topic::FreezeOverridden),
         "run_refused" => Some(Topic::Refused),
         // Of a run with a deployment the deployment's own events tell.
         "run_failed" if !has_deployment => Some(Topic::Failed),
@@ -308,6 +312,10 @@ fn sentence(topic: Topic, message: &Message) -> String {
         Topic::Stuck => ":rotating_light: a release is stuck, a person must look",
         Topic::NothingToDo => "there was nothing to release",
         Topic::Skipped => "a release was due and not made",
+        Topic::Held => ":raised_hand: a person holds it: nothing is released or swapped",
+        Topic::HoldLifted => "the hold was lifted",
+        Topic::HeldUp => ":raised_hand: a release is ready and is not swapped in",
+        Topic::FreezeOverridden => ":warning: a release goes on although it is frozen",
     };
     let mut text = format!("{}: {what}", message.environment);
     let why = ["reason", "detail"]

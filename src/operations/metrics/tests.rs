@@ -20,6 +20,7 @@ fn all() -> Metrics {
     metrics.next_run("prod", Some(jiff::Timestamp::UNIX_EPOCH));
     metrics.collected("prod", Waste::Deployments, 2);
     metrics.held("prod", true);
+    metrics.frozen("prod", true);
     metrics.leftovers("prod", 1);
     metrics.expect_target("ops");
     metrics.notified("ops", Delivery::Delivered);

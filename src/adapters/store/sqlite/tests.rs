@@ -64,7 +64,7 @@ async fn a_newer_schema_is_refused() {
     let error = bed.refused().await;
     assert!(
         matches!(&error, StoreError::NewerSchema { found, known, .. }
-            if found == "V99__later" && known == "V6__holds"),
+            if found == "V99__later" && known == "V8__freezes"),
         "{error:?}"
     );
     assert_eq!(error.class(), Class::Usage);

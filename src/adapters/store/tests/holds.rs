@@ -14,11 +14,12 @@ async fn what_holds_is_written_whole_by_whoever_leads(on: On) {
     assert_eq!(store.hold("prod").await.expect("read"), None);
     let hold = Hold {
         environment: "prod".to_owned(),
-        deployment: "a".to_owned(),
+        deployment: Some("a".to_owned()),
         reason: "rolled back to a".to_owned(),
         since: Timestamp::UNIX_EPOCH,
+        until: None,
         by: Subject::Cutover,
-        cause: "b".to_owned(),
+        cause: Some("b".to_owned()),
         lifted_by: None,
         before: None,
     };

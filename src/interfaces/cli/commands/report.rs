@@ -58,7 +58,7 @@ async fn entry(
     };
     let entry = match said {
         Some(status) => view::entry(status),
-        None => recorded(store, environment)
+        None => recorded(commands, store, environment)
             .await
             .map_err(ReleaseError::from)?,
     };
@@ -84,7 +84,11 @@ async fn last_diff(
     Ok(last.map(|(_, record)| record.summary()))
 }
 
-async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, StoreError> {
+async fn recorded(
+    commands: &Commands,
+    store: &Store,
+    environment: String,
+) -> Result<StatusEntry, StoreError> {
     let latest = match store.active(&environment).await? {
         Some(active) => Some(active),
         None => store.latest(&environment).await?,
@@ -93,7 +97,13 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         Some(latest) => Waiting::recorded(latest.state, &store.effects(&latest.id).await?)?,
         None => None,
     };
-    let held = hold::held(store, &environment).await?;
+    let settings = commands.settings_of(&environment);
+    let freeze = settings.as_ref().map(|settings| settings.freeze.as_slice());
+    let freeze = freeze.unwrap_or_default();
+    let permission = hold::permission(store, &environment, freeze, false).await?;
+    let after = settings
+        .as_ref()
+        .and_then(|settings| settings.after.as_ref());
     let kept = match &latest {
         Some(latest) => keeping::kept(store, latest).await?,
         None => None,
@@ -103,7 +113,11 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
     Ok(StatusEntry {
         daemon: None,
         leader: None,
-        held,
+        held: permission.held().cloned(),
+        frozen: permission.frozen().cloned(),
+        chain: after.map(|after| {
+            format!("{after} → {environment}: a daemon that leads it says what comes next")
+        }),
         kept,
         diff: None,
         waiting_for: waiting.map_or_else(Vec::new, |waiting| waiting.reasons),

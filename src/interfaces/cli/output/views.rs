@@ -5,6 +5,7 @@ mod ci;
 mod compiled;
 mod diff;
 mod gc;
+mod holding;
 pub(crate) mod list;
 mod show;
 mod tested;
@@ -106,6 +107,9 @@ impl View for StatusView {
             }
             let held = entry.held.iter();
             next.extend(held.map(|held| visible(&held.sentence()).into_owned()));
+            let frozen = entry.frozen.iter();
+            next.extend(frozen.map(|frozen| visible(&frozen.sentence()).into_owned()));
+            next.extend(entry.chain.iter().map(|chain| visible(chain).into_owned()));
             next.extend(entry.kept.iter().flat_map(kept));
             let diff = entry.diff.as_ref();
             next.extend(diff.map(|diff| format!("data diff: {}", visible(diff))));

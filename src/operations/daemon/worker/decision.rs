@@ -2,7 +2,7 @@
 
 use super::idle::Due;
 use super::{Ended, Leading, Woken, lost};
-use crate::domain::lifecycle::state::{Awaited, Event};
+use crate::domain::lifecycle::state::{Awaited, Event, State};
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::progress::{Progress, Reporter};
 use crate::domain::records::deployment::Deployment;
@@ -16,7 +16,7 @@ use crate::operations::daemon::worker::begin::Trigger;
 use crate::operations::daemon::worker::project_change;
 use crate::operations::daemon::worker::requests::{Now, Taken};
 use crate::operations::deployment::engine::Recheck;
-use crate::operations::deployment::keeping;
+use crate::operations::deployment::{hold, keeping};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::{Driving, ReleaseError};
 use jiff::Timestamp;
@@ -33,6 +33,7 @@ impl Leading<'_> {
         let activity = match deployment.awaits() {
             Some(Awaited::Promotion) => Activity::WaitingForPromotion,
             Some(Awaited::Cleanup) => Activity::WaitingForCleanup,
+            None if deployment.state == State::Ready => Activity::HeldUp,
             Some(Awaited::Help | Awaited::Look) | None => Activity::WaitingForAPerson,
         };
         let kept = match keeping::kept(self.store, &deployment).await {
@@ -46,7 +47,9 @@ impl Leading<'_> {
         let loaded = self.worker.loaded();
         let settings = &loaded.settings;
         let pace = match activity {
-            Activity::WaitingForPromotion => Some(settings.daemon.recheck_interval.0),
+            Activity::WaitingForPromotion | Activity::HeldUp => {
+                Some(settings.daemon.recheck_interval.0)
+            }
             Activity::WaitingForCleanup => Some(settings.soak_check_interval.0),
             Activity::Idle
             | Activity::Planning
@@ -62,11 +65,17 @@ impl Leading<'_> {
             {
                 return self.end_keeping(&deployment, event).await;
             }
+            if activity == Activity::HeldUp && self.may_go_on(&deployment).await? {
+                // The next turn swaps it in.
+                self.worker.memory.rested = None;
+                return Ok(());
+            }
             let now = tokio::time::Instant::now();
             if look_at.is_some_and(|at| now >= at) {
                 match activity {
                     Activity::WaitingForCleanup => self.watch(&deployment).await?,
                     Activity::WaitingForPromotion
+                    | Activity::HeldUp
                     | Activity::Idle
                     | Activity::Planning
                     | Activity::Releasing
@@ -112,6 +121,15 @@ impl Leading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether neither a hold nor a freeze is in the way of the swap any more.
+    async fn may_go_on(&mut self, deployment: &Deployment) -> Result<bool, Ended> {
+        let loaded = self.worker.loaded();
+        match hold::stops(self.store, deployment, &loaded.settings.freeze).await {
+            Ok(stop) => Ok(stop.is_none()),
+            Err(error) => self.trouble(&error).await.map(|()| false),
+        }
     }
 
     /// Why what is kept goes now, if it does.
@@ -169,6 +187,7 @@ impl Leading<'_> {
             }
         };
         let wanted = self.worker.wanted();
+        let superseded = self.is_superseded(deployment).await;
         let driving = Driving {
             store,
             lead,
@@ -177,7 +196,10 @@ impl Leading<'_> {
             watching: self.worker.memory.watching.clone(),
         };
         let look = async {
-            let changed = project_change::changed(&wanted, deployment, &stop).await;
+            let changed = match superseded {
+                Some(why) => Some(why),
+                None => project_change::changed(&wanted, deployment, &stop).await,
+            };
             let found = release.recheck(&driving, deployment.clone()).await;
             (found, changed)
         };
@@ -214,7 +236,8 @@ impl Leading<'_> {
         self.worker.memory.stale = Some(stale);
         self.worker.memory.asked = Some(Verb::Abort);
         self.lead.acts_for(Subject::Cutover);
-        if self.worker.memory.next.is_none() {
+        // What follows another environment is found by that again.
+        if self.worker.memory.next.is_none() && deployment.request.follows.is_none() {
             self.worker.memory.next = Some(Trigger::by(Cause::Change, None));
             self.worker.memory.next_at = Some(Timestamp::now());
         }
