@@ -4,7 +4,9 @@ mod accepted;
 #[path = "../page/browser.rs"]
 #[expect(dead_code, reason = "the tests of the page use all of it")]
 mod browser;
+mod chains;
 mod commands;
+mod freeze;
 mod held;
 mod metrics;
 mod page;

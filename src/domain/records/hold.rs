@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn until_is_a_time_or_a_moment_to_come() {
         let now: Timestamp = "2026-12-01T00:00:00Z".parse().expect("a moment");
-        let until = |text: &str| super::until(text, now).map(|at| at.to_string());
+        let until = |text: &str| until(text, now).map(|at| at.to_string());
         assert_eq!(until("2h"), Ok("2026-12-01T02:00:00Z".to_owned()));
         let moment = Ok("2026-12-24T15:00:00Z".to_owned());
         assert_eq!(until("2026-12-24T16:00:00+01:00"), moment);

@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Whether the endpoints of checks answer.
 mod endpoints;
+/// When nothing is released.
+mod windows;
 
 pub(super) async fn check(
     commands: &Commands,
@@ -100,6 +102,9 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
             findings.ok("journal", masked(&release.settings.store.url));
             if let Some(weakness) = release.weak_journal() {
                 findings.weak("journal", weakness);
+            }
+            if let Err(error) = windows::told(release, &store, findings).await {
+                findings.fault("journal", &error);
             }
             Some(store)
         }

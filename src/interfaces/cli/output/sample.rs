@@ -183,8 +183,6 @@ pub(crate) fn status() -> StatusView {
                 held: None,
                 frozen: None,
                 chain: None,
-                frozen: None,
-                chain: None,
                 kept: None,
                 diff: None,
                 leader: None,
