@@ -178,7 +178,8 @@ async fn a_hold_ends_by_itself_and_stops_no_abort() {
     daemon.does("prod", "waiting_for_promotion").await;
     let (status, _) = daemon.post(PROMOTE, &json!({})).await;
     assert_eq!(status, 202);
-    world.swapped(2).await;
+    // The first build was given up.
+    world.swapped(3).await;
     daemon.does("prod", "idle").await;
     daemon.stopped().await.exits(0);
 }

@@ -12,6 +12,7 @@ mod columns;
 mod diff;
 mod endpoints;
 mod failures;
+mod holds;
 mod hydration;
 mod kept;
 mod late;

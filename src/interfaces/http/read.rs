@@ -12,12 +12,12 @@ use crate::interfaces::api::problem::{Kind, Problem};
 use crate::interfaces::record::{DeploymentView, DiffView, EventView, HistoryView, ShowView};
 use crate::operations::ci::name::{CornerName, NotAName};
 use crate::operations::daemon::status::Status;
-use crate::operations::deployment::hold;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -166,8 +166,12 @@ pub(super) async fn deployments(
     let store = store(&app, &caller, &name)?;
     let summaries = store.history(Some(&name), limit).await;
     let summaries = summaries.map_err(|error| Problem::store(&error))?;
-    let held = hold::held(&store, &name).await;
-    let held = held.map_err(|error| Problem::store(&error))?;
+    let mut held = store
+        .holds(&name)
+        .await
+        .map_err(|error| Problem::store(&error))?;
+    let now = Timestamp::now();
+    held.retain(|hold| hold.is_on_at(now));
     Ok(Json(HistoryView {
         deployments: summaries.into_iter().map(DeploymentView::from).collect(),
         held,

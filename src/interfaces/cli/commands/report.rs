@@ -2,6 +2,7 @@
 
 use super::{Commands, leader, success};
 use crate::adapters::store::{Store, StoreError};
+use crate::domain::lifecycle::policy::Policy;
 use crate::interfaces::cli::arguments::{History, Show, Status, Target};
 use crate::interfaces::cli::handlers::Answer;
 use crate::interfaces::cli::remote::view;
@@ -126,7 +127,10 @@ async fn recorded(
                 deployment.state,
                 &environment,
                 Circumstances {
-                    promotion: deployment.promotion(),
+                    promotion: match permission.stops_swap() {
+                        Some(_) => Policy::Manual,
+                        None => deployment.promotion(),
+                    },
                     cleanup: deployment.cleanup(),
                     is_running,
                 },

@@ -3,6 +3,7 @@
 use super::{Commands, active, holding, lead, leader, success, waits};
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::{Lead, Store};
+use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::{Asker, Event, State};
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::progress::Reporter;
@@ -182,7 +183,11 @@ pub(super) fn outcome(release: &Release, deployment: Deployment, output: &Output
         deployment.state,
         &release.environment,
         Circumstances {
-            promotion: deployment.promotion(),
+            // What is still ready waits for a person, or for the end of a hold or a freeze.
+            promotion: match deployment.state {
+                State::Ready => Policy::Manual,
+                _ => deployment.promotion(),
+            },
             cleanup: deployment.cleanup(),
             is_running: false,
         },
