@@ -119,19 +119,20 @@ async fn a_hold_stops_beginnings_and_the_swap_until_it_is_lifted() {
     );
     world.serves(1).await;
 
-    // The next process finds it held; what is under way goes on when the hold is lifted.
+    // The next process finds it held; what is ready goes on by itself when the hold is over.
     daemon.killed().await;
     let daemon = world.serve("daemon", &configuration(&webhooks)).await;
     daemon.does("prod", "held_up").await;
     world.serves(1).await;
-    let (status, _) = daemon.post(LIFT, &json!({})).await;
+    let short = json!({"reason": "almost over", "until": "2s"});
+    let (status, _) = daemon.post(HOLD, &short).await;
     assert_eq!(status, 202);
     world.swapped(2).await;
     daemon.does("prod", "idle").await;
     let id = waiting["deployment"]["id"].as_str().expect("an id");
     let events = kinds(&world, id).await;
     let held_up = events.iter().filter(|event| event["kind"] == "held_up");
-    assert_eq!(held_up.count(), 1, "{events:#?}");
+    assert!(held_up.count() <= 2, "{events:#?}");
     let told = eventually("all messages", async || {
         let told = topics(&people);
         told.contains(&"promoted".to_owned()).then_some(told)

@@ -9,6 +9,7 @@ use crate::foundation::failure::Class;
 use crate::inputs::settings::Settings;
 use crate::interfaces::cli::arguments::{Hold, LiftHold, Target};
 use crate::interfaces::cli::handlers::Answer;
+use crate::interfaces::cli::remote::Remote;
 use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{DryRunView, HoldView};
 use crate::operations::deployment::hold::{
@@ -21,7 +22,7 @@ use jiff::Timestamp;
 
 pub(super) async fn hold(commands: &Commands, arguments: &Hold, output: &Output) -> Answer {
     let until = until(arguments)?;
-    if let Some(remote) = leader::asked(commands, &arguments.target, Vec::new(), output).await? {
+    if let Some(remote) = asked(commands, &arguments.target, output).await {
         return remote.hold(arguments, output).await;
     }
     let (environment, store) = journal(commands, &arguments.target).await?;
@@ -53,7 +54,7 @@ pub(super) async fn hold(commands: &Commands, arguments: &Hold, output: &Output)
 }
 
 pub(super) async fn lift(commands: &Commands, arguments: &LiftHold, output: &Output) -> Answer {
-    if let Some(remote) = leader::asked(commands, &arguments.target, Vec::new(), output).await? {
+    if let Some(remote) = asked(commands, &arguments.target, output).await {
         return remote.lift(arguments, output).await;
     }
     let (environment, store) = journal(commands, &arguments.target).await?;
@@ -82,6 +83,18 @@ pub(super) async fn lift(commands: &Commands, arguments: &LiftHold, output: &Out
         lifted: Some(lifted),
     });
     success()
+}
+
+/// The daemon that leads. One that cannot be asked is stopped all the same: the journal says what holds.
+async fn asked(commands: &Commands, target: &Target, output: &Output) -> Option<Remote> {
+    match leader::asked(commands, target, Vec::new(), output).await {
+        Ok(remote) => remote,
+        Err(error) => {
+            let why = error.messages().join(": ");
+            output.remark(&format!("{why}; it is written into the journal instead"));
+            None
+        }
+    }
 }
 
 fn would(command: &str, environment: String, what: String, output: &Output) -> Answer {
