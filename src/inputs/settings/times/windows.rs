@@ -243,7 +243,7 @@ impl Window {
 const DAY: usize = 10;
 
 fn begin(key: &'static str, text: &str, zone: &TimeZone) -> Result<Timestamp, WindowFault> {
-    read(key, text, zone, |day| Some(day))
+    read(key, text, zone, Some)
 }
 
 /// Of a day its end.

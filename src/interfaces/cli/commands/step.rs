@@ -184,9 +184,9 @@ pub(super) fn outcome(release: &Release, deployment: Deployment, output: &Output
         &release.environment,
         Circumstances {
             // What is still ready waits for a person, or for the end of a hold or a freeze.
-            promotion: match deployment.state {
-                State::Ready => Policy::Manual,
-                _ => deployment.promotion(),
+            promotion: match deployment.state == State::Ready {
+                true => Policy::Manual,
+                false => deployment.promotion(),
             },
             cleanup: deployment.cleanup(),
             is_running: false,
