@@ -25,7 +25,7 @@ async fn a_hold_counts_until_the_transaction_begins_and_stops_no_way_back() {
     world.cutover(&hold).await.exits(0);
     world.let_go().await;
     let outcome = promoting.ended().await.exits(0);
-    outcome.says("held: an incident");
+    let outcome = outcome.says("held: an incident");
     assert_eq!(outcome.states().last().map(String::as_str), Some("ready"));
     world.serves(1).await;
     let seen = kinds(&world, &id).await;
