@@ -6,7 +6,7 @@ use crate::domain::records::subject::Subject;
 use jiff::Timestamp;
 
 on_every_backend! {
-    what_holds_is_written_whole_by_whoever_leads,
+    what_holds_is_written_whole_by_whoever_leads
     a_person_holds_beside_a_way_back_and_need_not_lead
 }
 
