@@ -232,7 +232,7 @@ mod tests {
         let stop = permission(&[held]).stops_swap().expect("held");
         assert_eq!(
             stop.sentence(),
-            "held: an incident, until 2026-07-05 00:00:00Z, by Cutover"
+            "held: an incident, until 2026-07-05 00:00:00Z, by cutover"
         );
         assert!(stop.remedy("prod").contains("cutover release prod"));
     }

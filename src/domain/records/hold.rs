@@ -260,7 +260,7 @@ mod tests {
         assert!(plain.is_plain() && plain.is_on_at(Timestamp::MAX));
         assert_eq!(
             plain.sentence(),
-            "held: audit, until it is lifted, by Cutover; nothing is released or swapped; `cutover release` lifts it"
+            "held: audit, until it is lifted, by cutover; nothing is released or swapped; `cutover release` lifts it"
         );
         assert!(hold("one").sentence().contains("cutover deploy"));
     }
