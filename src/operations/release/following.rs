@@ -3,6 +3,7 @@
 use super::opening::{Opening, Present};
 use super::{Release, ReleaseError, Revision, Wanted};
 use crate::adapters::artifacts::Key;
+use crate::adapters::source::SourceError;
 use crate::domain::plan::refusal::{Refusal, RefusalName, Refused};
 use crate::domain::records::run::Link;
 use crate::operations::bundle::{self, Origin, kept};
@@ -22,6 +23,15 @@ impl Release {
         link: &Link,
         cancel: &CancellationToken,
     ) -> Result<Self, ReleaseError> {
+        let opening = Opening::of(wanted)?;
+        if let Some(source) = &opening.source
+            && !link.revision.starts_with(bundle::REVISION)
+        {
+            // Whatever the branch is by now.
+            let commit = link.revision.parse().map_err(SourceError::from)?;
+            let checkout = source.fetch(Some(&commit), cancel).await?;
+            return opening.open(Present::Commit(checkout));
+        }
         let present = match Self::reopen(wanted).await {
             Ok(present) => present,
             Err(_) => Self::fetch(wanted, cancel).await?,
