@@ -383,7 +383,9 @@ async fn who_asks_is_handed_on() {
         .iter()
         .map(|(_, command, _)| match command {
             Command::Start(start) => start.subject.clone().expect("somebody"),
-            Command::Act { subject, .. } => subject.clone(),
+            Command::Act { subject, .. }
+            | Command::Hold { subject, .. }
+            | Command::LiftHold { subject } => subject.clone(),
             Command::Approve { approver, .. } => approver.subject.clone(),
             Command::Corner(asked) => asked.subject.clone(),
             Command::DryRun(asked) => panic!("{asked:?}"),

@@ -284,6 +284,8 @@ async fn every_button_says_what_it_would_do_and_then_does_it() {
                 } => Some((*verb, deployment.clone(), key.is_some())),
                 Command::Start(_)
                 | Command::Approve { .. }
+                | Command::Hold { .. }
+                | Command::LiftHold { .. }
                 | Command::Corner(_)
                 | Command::DryRun(_) => None,
             })
@@ -357,6 +359,8 @@ async fn every_button_says_what_it_would_do_and_then_does_it() {
                 Command::Start(start) => Some(start.clone()),
                 Command::Act { .. }
                 | Command::Approve { .. }
+                | Command::Hold { .. }
+                | Command::LiftHold { .. }
                 | Command::Corner(_)
                 | Command::DryRun(_) => None,
             },
@@ -365,6 +369,24 @@ async fn every_button_says_what_it_would_do_and_then_does_it() {
     let selection = start.selection.expect("a selection");
     assert_eq!(selection.select, ["state:modified+", "tag:a"]);
     assert!(start.waits_for_promotion);
+    // A hold says why before it is asked for, and is lifted again.
+    browser
+        .click(&format!("[data-key='act/{STAGE}/hold']"))
+        .await;
+    browser.says("Say why first.").await;
+    browser.types("#reason", "an incident\u{e004}").await;
+    browser.says("it would swap nothing").await;
+    browser.pictures("hold-dialog").await;
+    browser.click("#confirm:not(:disabled)").await;
+    browser.says("Taken up: it will swap nothing").await;
+    browser.click("#close").await;
+    browser.says("an incident, until it is lifted").await;
+    browser
+        .click(&format!("[data-key='act/{STAGE}/release-hold']"))
+        .await;
+    browser.click("#confirm:not(:disabled)").await;
+    browser.says("Taken up: it will lift what holds it").await;
+    browser.click("#close").await;
     // What is stuck: why, and what each way out does.
     on_board(&world, &id, State::Stuck);
     view(&browser, "#/stuck").await;

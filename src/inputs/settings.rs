@@ -21,6 +21,7 @@ pub use diff::DiffChange;
 pub use drain::{AfterDrain, Drain};
 pub use drift::DriftInterval;
 pub use fault::{Fault, SettingsError};
+pub use freeze::Freeze;
 pub use http::Http;
 pub use live_table::LiveTable;
 pub use load::{DEFAULTS, FILE_NAME, Loaded, Override, PREFIX, Sources};
@@ -44,6 +45,8 @@ mod diff;
 mod drain;
 mod drift;
 mod fault;
+/// Windows in which nothing is released, and chains of environments.
+mod freeze;
 /// The section `http`.
 pub mod http;
 mod live_table;
@@ -74,6 +77,12 @@ pub struct Settings {
     pub source: Source,
     /// When releases begin by themselves.
     pub schedule: Schedule,
+    /// When nothing is released and nothing swapped.
+    pub freeze: Vec<Freeze>,
+    /// The environment whose releases are released here afterwards. It is said of an environment.
+    pub after: Option<String>,
+    /// How long those have been `done` by then.
+    pub soaked: Option<Span>,
     /// The connection, where `profiles.yml` is not to say it.
     pub connection: Connection,
     /// Named environments and what they change.
@@ -192,6 +201,12 @@ pub struct Environment {
     pub source: Source,
     /// When releases begin by themselves.
     pub schedule: Schedule,
+    /// When nothing is released and nothing swapped, added to the general windows.
+    pub freeze: Vec<Freeze>,
+    /// The environment whose releases are released here afterwards.
+    pub after: Option<String>,
+    /// How long those have been `done` by then; no time without.
+    pub soaked: Option<Span>,
     /// The connection.
     pub connection: Connection,
     /// Who decides on the promotion.

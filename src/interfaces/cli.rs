@@ -94,6 +94,8 @@ async fn dispatch<H: Handlers>(
         Command::Abort(arguments) => handlers.abort(arguments, output, stop).await,
         Command::Resume(arguments) => handlers.resume(arguments, output, stop).await,
         Command::Cleanup(arguments) => handlers.cleanup(arguments, output, stop).await,
+        Command::Hold(arguments) => handlers.hold(arguments, output, stop).await,
+        Command::Release(arguments) => handlers.lift_hold(arguments, output, stop).await,
         Command::Status(arguments) => handlers.status(arguments, output, stop).await,
         Command::History(arguments) => handlers.history(arguments, output, stop).await,
         Command::Show(arguments) => handlers.show(arguments, output, stop).await,

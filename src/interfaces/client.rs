@@ -8,7 +8,8 @@ use crate::domain::plan::Plan;
 use crate::domain::records::run::Run;
 use crate::foundation::tls;
 use crate::interfaces::api::document::{
-    Act, CornerBuild, CornerDocument, Environments, Events, Health, Logs, Readings, Release, Runs,
+    Act, CornerBuild, CornerDocument, Environments, Events, Health, Logs, NewHold, Nothing,
+    Readings, Release, Runs,
 };
 use crate::interfaces::api::{IDEMPOTENCY_KEY, problem};
 use crate::interfaces::record::{CornersView, DiffView, HistoryView, ShowView};
@@ -332,6 +333,49 @@ impl Client {
         key: &str,
     ) -> Result<Accepted, ClientError> {
         self.ask(environment, "approve", act, key).await
+    }
+
+    /// Holds an environment as it is. Without a key it is only said what would be done.
+    ///
+    /// # Errors
+    /// A problem when it was declined; nothing was changed then.
+    pub async fn hold(
+        &self,
+        environment: &str,
+        hold: &NewHold,
+        key: Option<&str>,
+    ) -> Result<Accepted, ClientError> {
+        self.ask_or_try(environment, "hold", hold, key).await
+    }
+
+    /// Lifts what holds an environment. Without a key it is only said what would be done.
+    ///
+    /// # Errors
+    /// A problem when it was declined; nothing was changed then.
+    pub async fn lift_hold(
+        &self,
+        environment: &str,
+        nothing: &Nothing,
+        key: Option<&str>,
+    ) -> Result<Accepted, ClientError> {
+        self.ask_or_try(environment, "release-hold", nothing, key)
+            .await
+    }
+
+    async fn ask_or_try<T: Serialize + Sync>(
+        &self,
+        environment: &str,
+        word: &str,
+        body: &T,
+        key: Option<&str>,
+    ) -> Result<Accepted, ClientError> {
+        if let Some(key) = key {
+            return self.ask(environment, word, body, key).await;
+        }
+        let mut url = self.url(&["v1", "environments", environment, word]);
+        url.query_pairs_mut().append_pair("dry_run", "true");
+        self.read(self.http.request(Method::POST, url).json(body))
+            .await
     }
 
     /// News from now on, of one environment or of all.

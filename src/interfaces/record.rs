@@ -6,7 +6,7 @@ use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::state::State;
 use crate::domain::records::approval::Standing;
 use crate::domain::records::deployment::{Deployment, Summary};
-use crate::domain::records::hold::Hold;
+use crate::domain::records::hold::{Frozen, Hold};
 use crate::domain::records::kept::Kept;
 use crate::domain::records::run::Run;
 use crate::domain::records::subject::Subject;
@@ -26,6 +26,7 @@ pub use compiled::CompiledView;
 pub use diff::DiffView;
 pub use gc::GcView;
 pub use guide::{ExplainedView, GuideView};
+pub use holding::HoldView;
 pub use init::{InitView, LeftOutView, WrittenFile};
 pub use notified::NotifiedView;
 pub use tested::{TestVerdict, TestedView};
@@ -37,6 +38,7 @@ mod compiled;
 mod diff;
 mod gc;
 mod guide;
+mod holding;
 mod init;
 /// What `notify` prints.
 mod notified;
@@ -144,9 +146,15 @@ pub struct StatusEntry {
     /// What it waits for to be ready: the object, the figure, the limit and since when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<String>,
-    /// What keeps the daemon from releasing by itself: somebody went back to an earlier release.
+    /// What holds it: a person, or else that somebody went back to an earlier release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<Hold>,
+    /// The freeze that lies over the present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
+    /// The environment that it comes after and what follows from that, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
     /// What is kept of a release that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
@@ -237,7 +245,7 @@ impl DaemonEntry {
 pub struct HistoryView {
     /// The latest first.
     pub deployments: Vec<DeploymentView>,
-    /// Of the environments listed, those that are held back at an earlier release.
+    /// What holds the environments listed: persons, and that somebody went back to an earlier release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<Hold>,
 }

@@ -6,6 +6,8 @@
 
 /// Whether a revision that failed may be tried again.
 pub mod attempts;
+/// What follows from the releases of another environment.
+pub mod chain;
 /// Clearing up.
 mod collect;
 /// Corners of pull requests.

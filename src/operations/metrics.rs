@@ -35,7 +35,7 @@ pub use crate::operations::metrics::labels::{Delivery, Waste};
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every name, with its kind and its help. Names of counters are without `_total`, which the text has.
-pub const NAMES: [(&str, &str); 29] = [
+pub const NAMES: [(&str, &str); 30] = [
     (DEPLOYMENTS, "Deployments that ended"),
     (
         RUNS,
@@ -85,8 +85,9 @@ pub const NAMES: [(&str, &str); 29] = [
     ),
     (
         HELD,
-        "1 while the environment is held back at an earlier release",
+        "1 while the environment is held, by a person or back at an earlier release",
     ),
+    (FROZEN, "1 while a freeze lies over the environment"),
     (
         DRIFT,
         "Things that are live and not as they were released, when it was last looked",
@@ -131,6 +132,7 @@ const NEXT_RUN: &str = "cutover_next_run_timestamp_seconds";
 const COLLECTED: &str = "cutover_collected";
 const HELD: &str = "cutover_held";
 const DRIFT: &str = "cutover_drift";
+const FROZEN: &str = "cutover_frozen";
 const LEFTOVERS: &str = "cutover_leftovers";
 const NOTIFICATIONS: &str = "cutover_notifications";
 const HTTP_REQUESTS: &str = "cutover_http_requests";
@@ -161,6 +163,7 @@ pub struct Metrics {
     collected: FamilyOfKnown<Removed, Counter>,
     held: FamilyOfKnown<Of, Gauge>,
     drift: FamilyOfKnown<Of, Gauge>,
+    frozen: FamilyOfKnown<Of, Gauge>,
     leftovers: FamilyOfKnown<Of, Gauge>,
     notifications: Family<Notified, Counter>,
     requests: Family<Answered, Counter>,
@@ -216,6 +219,7 @@ impl Metrics {
             collected: FamilyOfKnown::new(Counter::default),
             held: FamilyOfKnown::new(Gauge::default),
             drift: FamilyOfKnown::new(Gauge::default),
+            frozen: FamilyOfKnown::new(Gauge::default),
             leftovers: FamilyOfKnown::new(Gauge::default),
             notifications: Family::default(),
             requests: Family::default(),
@@ -260,6 +264,7 @@ impl Metrics {
         registry.register(COLLECTED, help(COLLECTED), self.collected.family());
         registry.register(HELD, help(HELD), self.held.family());
         registry.register(DRIFT, help(DRIFT), self.drift.family());
+        registry.register(FROZEN, help(FROZEN), self.frozen.family());
         registry.register(LEFTOVERS, help(LEFTOVERS), self.leftovers.family());
         registry.register(
             NOTIFICATIONS,
@@ -463,7 +468,13 @@ impl Metrics {
         });
     }
 
-    /// Whether the environment is held back at an earlier release.
+    /// Whether a freeze lies over the environment.
+    pub fn frozen(&self, environment: &str, is_frozen: bool) {
+        self.frozen
+            .with(of(environment), |gauge| gauge.set(i64::from(is_frozen)));
+    }
+
+    /// Whether the environment is held, by a person or back at an earlier release.
     pub fn held(&self, environment: &str, is_held: bool) {
         self.held
             .with(of(environment), |gauge| gauge.set(i64::from(is_held)));
@@ -498,6 +509,7 @@ impl Metrics {
         self.approvals
             .forget(|known| known.environment == environment);
         self.held.forget(|known| known.environment == environment);
+        self.frozen.forget(|known| known.environment == environment);
     }
 
     /// A message was sent, or given up; `target` is a name of the configuration.
@@ -550,6 +562,7 @@ impl Metrics {
         self.drift.forget(of(environment));
         self.leftovers.forget(of(environment));
         self.held.forget(of(environment));
+        self.frozen.forget(of(environment));
     }
 }
 

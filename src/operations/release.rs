@@ -48,6 +48,8 @@ mod diff;
 mod drift_watch;
 /// What in production is not as it was promoted.
 mod drifts;
+/// What another environment has released.
+mod following;
 /// The size in which green is hydrated.
 mod hydration;
 /// Who will be cut off when the old side goes.

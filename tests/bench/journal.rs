@@ -137,6 +137,8 @@ fn deployment() -> NewDeployment {
             bootstrap: false,
             revision: None,
             back_to: None,
+            override_freeze: None,
+            follows: None,
             keep: None,
             checks: Vec::new(),
             diff: None,

@@ -4,11 +4,11 @@ use crate::support::{Needs, World};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// A world with a bundle of each of three releases, the first of which is what a daemon follows.
-async fn followed(more: &str) -> Option<(World, String)> {
+/// A world with a bundle of each of so many releases, the first of which is what a daemon follows.
+pub(super) async fn compiled(releases: u32) -> Option<World> {
     let mut world = World::prepared(Needs::Sandbox).await?;
     world.set("BUILD__ENGINE", "native");
-    for release in 1..=3 {
+    for release in 1..=releases {
         world.project.set_release(release);
         let place = world.home().join(format!("bundle-{release}"));
         world
@@ -17,6 +17,12 @@ async fn followed(more: &str) -> Option<(World, String)> {
             .exits(0);
     }
     follow(&world, 1);
+    Some(world)
+}
+
+/// As [`compiled`], of three releases, with the configuration of a daemon that follows them.
+async fn followed(more: &str) -> Option<(World, String)> {
+    let world = compiled(3).await?;
     let live = world.home().join("live").display().to_string();
     let configuration = format!(
         "http: {{listen: null}}\nenvironments:\n  prod:\n    project: {{target: prod}}\n    source: {{bundle: '{live}'}}\n    schedule: {{poll: 200ms}}\n{more}"
@@ -25,7 +31,7 @@ async fn followed(more: &str) -> Option<(World, String)> {
 }
 
 /// Puts the bundle of a release where the daemon looks.
-fn follow(world: &World, release: u32) {
+pub(super) fn follow(world: &World, release: u32) {
     fn copied(from: &Path, to: &Path) {
         std::fs::create_dir_all(to).expect("a folder");
         for entry in std::fs::read_dir(from).expect("a folder") {

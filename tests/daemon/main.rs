@@ -5,8 +5,10 @@ mod accepted;
 #[expect(dead_code, reason = "the tests of the page use all of it")]
 mod browser;
 mod candidates;
+mod chains;
 mod commands;
 mod drift;
+mod freeze;
 mod held;
 mod metrics;
 mod notifications;

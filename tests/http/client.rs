@@ -3,7 +3,7 @@
 use super::daemon::{OF_CI, World};
 use cutover::domain::lifecycle::role::Role;
 use cutover::foundation::failure::{Class, Classify};
-use cutover::interfaces::api::document::{Act, Release};
+use cutover::interfaces::api::document::{Act, NewHold, Nothing, Release};
 use cutover::operations::daemon::status::Activity;
 use serde_json::{Value, json};
 use std::process::{Command as Program, Output};
@@ -90,6 +90,15 @@ async fn the_client_knows_every_route() {
     let error = client.act("prod", verb, &force, "k4").await;
     let error = error.expect_err("not now").to_string();
     assert!(error.contains("cannot force a rollback"), "{error}");
+    let hold = NewHold {
+        reason: "audit".to_owned(),
+        until: Some("2h".to_owned()),
+    };
+    let held = client.hold("prod", &hold, Some("k5")).await;
+    assert_eq!(held.expect("accepted").environment, "prod");
+    let lifted = client.lift_hold("prod", &Nothing {}, Some("k6")).await;
+    let error = lifted.expect_err("nothing holds it");
+    assert_eq!(error.status(), Some(409), "{error}");
     let error = client.environment("a/b ?").await.expect_err("none");
     assert_eq!((error.status(), error.class()), (Some(404), Class::Usage));
     assert!(error.to_string().contains(r#""a/b ?""#), "{error}");

@@ -12,6 +12,7 @@ use cutover::domain::lifecycle::state::{Asker, Event, State};
 use cutover::domain::lifecycle::verb::Verb;
 use cutover::domain::progress::Progress;
 use cutover::domain::records::deployment::{Kind, NewDeployment};
+use cutover::domain::records::hold::Hold;
 use cutover::domain::records::run::{Cause, NewRun, Outcome};
 use cutover::domain::records::subject::Subject;
 use cutover::foundation::span::Span;
@@ -23,8 +24,9 @@ use cutover::operations::daemon::Daemon;
 use cutover::operations::daemon::request::{
     Accepted, AcceptedCorner, Command, Declined, Idempotency, Request,
 };
-use cutover::operations::daemon::status::{Activity, DeploymentStatus, News};
+use cutover::operations::daemon::status::{Activity, DeploymentStatus, News, Status};
 use cutover::operations::metrics::Metrics;
+use jiff::Timestamp;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -171,6 +173,8 @@ pub fn deployment(environment: &str) -> NewDeployment {
         request: cutover::domain::records::deployment::Request {
             revision: None,
             back_to: None,
+            override_freeze: None,
+            follows: None,
             keep: None,
             checks: Vec::new(),
             diff: None,
@@ -349,6 +353,8 @@ async fn worker(
                 state: State::Building,
             }),
             (_, Command::DryRun(_)) => Err(Declined::NoDryRun),
+            (_, Command::Hold { .. }) => Ok(None),
+            (_, Command::LiftHold { .. }) => Err(Declined::NotHeld(name.to_owned())),
             (_, Command::Corner(asked)) => {
                 let id = format!("id-{number:04}");
                 corner = Some(AcceptedCorner {
@@ -496,6 +502,8 @@ fn on_stage(daemon: &Daemon, command: Command) -> Result<Accepted, Declined> {
                 judged(verb, state)?;
                 Ok(accepted(Some(id), verb.would(state)))
             }
+            Command::Hold { .. } => Ok(accepted(None, "swap nothing".to_owned())),
+            Command::LiftHold { .. } => Ok(accepted(None, "lift what holds it".to_owned())),
             command @ (Command::Start(_)
             | Command::Approve { .. }
             | Command::Corner(_)
@@ -524,6 +532,32 @@ fn on_stage(daemon: &Daemon, command: Command) -> Result<Accepted, Declined> {
             let would = format!("approve the deployment {id} as {}", approver.subject);
             Ok(accepted(Some(id), would))
         }
+        Command::Hold {
+            reason,
+            until,
+            subject,
+        } => {
+            let hold = Hold {
+                environment: STAGE.to_owned(),
+                deployment: None,
+                reason,
+                since: Timestamp::now(),
+                until,
+                by: subject,
+                cause: None,
+                lifted_by: None,
+                before: None,
+            };
+            let show = |status: &mut Status| status.held = Some(hold);
+            daemon.status_board.change(STAGE, show);
+            Ok(accepted(None, "swap nothing".to_owned()))
+        }
+        Command::LiftHold { .. } => {
+            daemon
+                .status_board
+                .change(STAGE, |status| status.held = None);
+            Ok(accepted(None, "lift what holds it".to_owned()))
+        }
         Command::Corner(_) => Err(Declined::NoRepository(STAGE.to_owned())),
     }
 }
@@ -544,7 +578,7 @@ fn judged(verb: Verb, state: State) -> Result<(), Declined> {
 }
 
 /// Tells news of a deployment of [`STAGE`].
-pub fn tell(daemon: &Daemon, id: &str, at: jiff::Timestamp, progress: Progress) {
+pub fn tell(daemon: &Daemon, id: &str, at: Timestamp, progress: Progress) {
     daemon.status_board.tell(News {
         environment: STAGE.to_owned(),
         deployment: Some(id.to_owned()),
@@ -555,8 +589,8 @@ pub fn tell(daemon: &Daemon, id: &str, at: jiff::Timestamp, progress: Progress) 
 }
 
 /// Puts a deployment on the board, as a worker does before it answers.
-pub fn show(daemon: &Daemon, name: &str, id: &str, state: State) -> jiff::Timestamp {
-    let now = jiff::Timestamp::now();
+pub fn show(daemon: &Daemon, name: &str, id: &str, state: State) -> Timestamp {
+    let now = Timestamp::now();
     daemon.status_board.change(name, |status| {
         status.activity = Activity::Releasing;
         status.deployment = Some(DeploymentStatus {

@@ -14,6 +14,7 @@ mod drain;
 mod endpoint_requests;
 mod endpoints;
 mod failures;
+mod holds;
 mod hydration;
 mod kept;
 mod late;

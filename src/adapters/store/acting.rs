@@ -28,6 +28,7 @@ impl Lead {
             | Event::Recovered
             | Event::DecisionAsked { .. }
             | Event::DecisionWithdrawn
+            | Event::HeldUp { .. }
             | Event::RollbackPutOff { .. }
             | Event::PromotionWaits { .. }
             | Event::GateClosed { .. }
@@ -46,6 +47,7 @@ impl Lead {
             | Event::SwapCommitted
             | Event::SwapDeclined { .. }
             | Event::SwapPutOff { .. }
+            | Event::FreezeOverridden { .. }
             | Event::Asked { .. }
             | Event::AskedTooLate { .. }
             | Event::Soaked

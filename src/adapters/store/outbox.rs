@@ -11,7 +11,9 @@ use super::runs::RunRow;
 use super::tables::outbox::Tell;
 use super::{Store, now, stamp};
 use crate::domain::records::drift::DriftNews;
+use crate::domain::records::hold::Hold;
 use crate::domain::records::run::Outcome;
+use crate::domain::records::subject::Subject;
 use crate::domain::records::text::storable;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -34,7 +36,8 @@ pub struct Message {
     /// What is told. Of an event: `kind`, `environment`, `deployment`, `state` (after it), `reason`,
     /// `seq`, `at`, `by` (who is behind it), and of a rollback that was asked for `cause`. Of a run: `kind`, `environment`, `run`, `cause`, `outcome`, `deployment`,
     /// `detail`, `revision`, `scheduled_for`, `started_at`, `at`, `by`. Of drift: `kind`, `environment`, `reason`, `since`,
-    /// `found`, `at`.
+    /// `found`, `at`. Of a person's hold
+    /// (`held`, `hold_lifted`): `kind`, `environment`, `reason`, `until`, `at`, `by`.
     pub body: Value,
     /// When it was written.
     pub created_at: Timestamp,
@@ -113,6 +116,12 @@ impl MessageRow {
         if let Some(cause) = own.get("cause") {
             body["cause"] = cause.clone();
         }
+        // What it says itself is no reason of the state.
+        if event.kind == "freeze_overridden"
+            && let Some(reason) = own.get("reason")
+        {
+            body["reason"] = reason.clone();
+        }
         Self {
             id: Uuid::now_v7().to_string(),
             kind: event.kind.clone(),
@@ -137,6 +146,30 @@ impl MessageRow {
             id: Uuid::now_v7().to_string(),
             kind: news.kind.to_owned(),
             environment: environment.to_owned(),
+            deployment_id: None,
+            body: body.to_string(),
+            created_at: at.to_owned(),
+        }
+    }
+
+    /// What is told about a person's hold: that it began, or that `lifted` lifted it.
+    pub(super) fn of_hold(hold: &Hold, lifted: Option<&Subject>, at: &str) -> Self {
+        let kind = match lifted {
+            None => "held",
+            Some(_) => "hold_lifted",
+        };
+        let body = json!({
+            "kind": kind,
+            "environment": hold.environment,
+            "reason": hold.reason,
+            "until": hold.until,
+            "at": at,
+            "by": lifted.unwrap_or(&hold.by),
+        });
+        Self {
+            id: Uuid::now_v7().to_string(),
+            kind: kind.to_owned(),
+            environment: hold.environment.clone(),
             deployment_id: None,
             body: body.to_string(),
             created_at: at.to_owned(),

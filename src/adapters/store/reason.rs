@@ -110,15 +110,18 @@ fn question(events: &[Event]) -> Option<&str> {
     }
 }
 
-/// What keeps it from its promotion, until that begins.
+/// What keeps it from its swap, until that begins.
 fn waits(events: &[Event]) -> Option<&str> {
     let last = events.iter().rev().find(|event| {
         matches!(
             event,
-            Event::PromotionWaits { .. } | Event::PromotionStarted | Event::Verified
+            Event::PromotionWaits { .. }
+                | Event::HeldUp { .. }
+                | Event::PromotionStarted
+                | Event::Verified
         )
     });
-    if let Some(Event::PromotionWaits { reason }) = last {
+    if let Some(Event::PromotionWaits { reason } | Event::HeldUp { reason }) = last {
         Some(reason)
     } else {
         None

@@ -28,7 +28,7 @@ pub(super) struct Trim {
 impl Store {
     /// Forgets, in one transaction, of the led environment: ended deployments beyond the newest
     /// `keep` that ended before `older_than`, at most 200 at a time, oldest first, with their events,
-    /// effects and messages; likewise finished runs, except the last scheduled one; answers to
+    /// effects and messages; likewise finished runs, except the last scheduled one and the last of a chain; answers to
     /// requests after 24 hours and messages after 7 days. What is in `spare`, ids of deployments or
     /// runs, stays. Gives the ids of the removed deployments.
     ///

@@ -49,6 +49,8 @@ pub(super) enum WantedRuns {
     Open(String),
     /// The ended ones of an environment that say something about their revision.
     Telling(String),
+    /// Those that follow another environment.
+    Chained(String),
 }
 
 impl RunRow {
@@ -75,17 +77,24 @@ impl RunRow {
             record: "run",
             id: &self.id,
         };
+        let wishes: Option<serde_json::Value> = self
+            .wishes
+            .as_deref()
+            .map(|wishes| of.document("the wishes", wishes))
+            .transpose()?;
+        let follows = wishes.as_ref().and_then(|wishes| wishes.get("follows"));
+        let follows = follows.map(|link| {
+            let text = link.to_string();
+            of.document("what it follows", &text)
+        });
         Ok(Run {
+            follows: follows.transpose()?,
             cause: of.word("the cause", &self.cause)?,
             scheduled_for: of.optional_time("scheduled_for", self.scheduled_for.as_deref())?,
             started_at: of.time("started_at", &self.started_at)?,
             finished_at: of.optional_time("finished_at", self.finished_at.as_deref())?,
             outcome: self.ended()?,
-            wishes: self
-                .wishes
-                .as_deref()
-                .map(|wishes| of.document("the wishes", wishes))
-                .transpose()?,
+            wishes,
             by: acting::read(of, "the subject", self.by.as_deref())?,
             id: self.id,
             environment: self.environment,
@@ -294,6 +303,19 @@ impl Store {
             last = last.or(run.finished_at);
         }
         Ok((failures, last))
+    }
+
+    /// Up to `limit` runs of the environment that follow releases of another one, newest first.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub async fn chained_runs(
+        &self,
+        environment: &str,
+        limit: u32,
+    ) -> Result<Vec<Run>, StoreError> {
+        let wanted = WantedRuns::Chained(environment.to_owned());
+        self.wanted_runs(wanted, limit).await
     }
 
     async fn wanted_runs(&self, wanted: WantedRuns, limit: u32) -> Result<Vec<Run>, StoreError> {

@@ -15,14 +15,14 @@ macro_rules! files {
 }
 
 /// Name and SQL of each migration of a journal in SQLite.
-pub(super) const SQLITE: [(&str, &str); 8] = files!["sqlite":
+pub(super) const SQLITE: [(&str, &str); 9] = files!["sqlite":
     "V1__journal", "V2__daemon", "V3__wishes", "V4__subjects_and_identity", "V5__corners",
-    "V6__holds", "V7__approvals", "V9__drift"];
+    "V6__holds", "V7__approvals", "V8__freezes", "V9__drift"];
 
 /// The same in PostgreSQL.
-pub(super) const POSTGRES: [(&str, &str); 9] = files!["postgres":
+pub(super) const POSTGRES: [(&str, &str); 10] = files!["postgres":
     "V1__journal", "V2__daemon", "V3__wishes", "V4__subjects_and_identity", "V5__lead_token", "V6__corners",
-    "V7__holds", "V8__approvals", "V10__drift"];
+    "V7__holds", "V8__approvals", "V9__freezes", "V10__drift"];
 
 /// Applies what is missing of them.
 pub(super) fn runner(files: &[(&str, &str)]) -> Runner {

@@ -136,6 +136,8 @@ pub(super) fn new_deployment(environment: &str) -> NewDeployment {
             bootstrap: true,
             revision: None,
             back_to: None,
+            override_freeze: None,
+            follows: None,
             keep: None,
             checks: Vec::new(),
             diff: None,

@@ -151,6 +151,16 @@ pub enum Event {
     },
     /// No check asks any more after [`Event::DecisionAsked`].
     DecisionWithdrawn,
+    /// Green is ready and is not swapped in: the environment is held or frozen.
+    HeldUp {
+        /// By what, and until when, in one sentence.
+        reason: String,
+    },
+    /// Somebody releases although the environment is, or may be by then, frozen.
+    FreezeOverridden {
+        /// Why, in that person's words.
+        reason: String,
+    },
     /// A daemon accepted a request, which is carried out at the next boundary. Whoever leads by then
     /// finds it here; see [`pending`](super::verb::pending).
     Asked {
@@ -267,10 +277,14 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
         }
         (Event::Degraded { .. } | Event::Recovered, State::Soaking) => Ok(State::Soaking),
         (
-            Event::DecisionAsked { .. } | Event::Approved { .. } | Event::PromotionWaits { .. },
+            Event::DecisionAsked { .. }
+            | Event::Approved { .. }
+            | Event::PromotionWaits { .. }
+            | Event::HeldUp { .. },
             State::Ready,
         ) => Ok(State::Ready),
         (Event::GateClosed { .. } | Event::Expired { .. }, State::Ready) => Ok(State::Unwinding),
+        (Event::FreezeOverridden { .. }, before) if before.is_before_cutover() => Ok(before),
         (Event::DecisionAsked { .. } | Event::DecisionWithdrawn, State::Soaking) => {
             Ok(State::Soaking)
         }
@@ -320,6 +334,8 @@ pub fn next(state: State, event: &Event) -> Result<State, InvalidTransition> {
             | Event::Recovered
             | Event::DecisionAsked { .. }
             | Event::DecisionWithdrawn
+            | Event::HeldUp { .. }
+            | Event::FreezeOverridden { .. }
             | Event::Asked { .. }
             | Event::AskedTooLate { .. }
             | Event::Soaked

@@ -106,9 +106,10 @@ impl Verb {
             | Event::UnwoundAfterAbort => {
                 matches!(self, Verb::Abort | Verb::Promote | Verb::Resume)
             }
-            Event::PromotionStarted | Event::SwapCommitted | Event::SwapDeclined { .. } => {
-                self == Verb::Promote
-            }
+            Event::PromotionStarted
+            | Event::SwapCommitted
+            | Event::SwapDeclined { .. }
+            | Event::HeldUp { .. } => self == Verb::Promote,
             Event::RollbackRequested { forced, .. } => {
                 matches!(self, Verb::Rollback | Verb::RollbackAndHold | Verb::Cleanup)
                     || *forced && self == Verb::ForceRollback
@@ -133,6 +134,7 @@ impl Verb {
             | Event::Recovered
             | Event::DecisionAsked { .. }
             | Event::DecisionWithdrawn
+            | Event::FreezeOverridden { .. }
             | Event::RollbackPutOff { .. }
             | Event::Approved { .. }
             | Event::PromotionWaits { .. }

@@ -1,6 +1,7 @@
 //! What the journal keeps of a deployment.
 
 use super::hold::BackTo;
+use super::run::Link;
 use super::subject::Subject;
 use crate::domain::checks::Check;
 use crate::domain::diff::Diff;
@@ -37,6 +38,12 @@ pub struct Request {
     /// How long green is kept for a look when a step fails before the swap; `None`: it is dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<Span>,
+    /// Why a freeze does not stop it, in the words of whoever released it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_freeze: Option<String>,
+    /// The release of another environment that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Link>,
     /// The checks in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,

@@ -21,6 +21,8 @@ stored_words! {
         Change = "change",
         /// An earlier run failed.
         Retry = "retry",
+        /// The environment that this one comes after has released, and its time is over.
+        Chain = "chain",
         /// A deployment was found under way that no run had begun.
         Recovery = "recovery",
     }
@@ -140,4 +142,29 @@ pub struct Run {
     /// Who set it off; `None` where the version that recorded it did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Subject>,
+    /// Of a chain: the release that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Link>,
+}
+
+/// A release of another environment that is released here as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The other environment.
+    pub environment: String,
+    /// Its deployment.
+    pub deployment: String,
+    /// The revision of the project that it was made from.
+    pub revision: String,
+}
+
+impl Link {
+    /// It in a few words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!(
+            "the release {} of {} ({})",
+            self.deployment, self.environment, self.revision
+        )
+    }
 }

@@ -5,6 +5,7 @@
 
 use super::fault::{Fault, SettingsError};
 use super::tree::{Layer, Path, Tree, set};
+use super::validate::Faults;
 use super::{Settings, show};
 use config::{Config, ConfigError, FileFormat, Source};
 use serde_json::{Map, Value};
@@ -180,6 +181,7 @@ impl Settings {
         };
         // Values that do not fit are left out above, so the rest can be judged all the same.
         faults.extend(loaded.validate());
+        faults.extend(loaded.check_chains());
         if faults.is_empty() {
             Ok(loaded)
         } else {
@@ -235,7 +237,10 @@ impl Loaded {
             let general = path.first().and_then(|key| values.get(key));
             let value = match (general, value) {
                 (Some(Value::Array(general)), Value::Array(own))
-                    if path == ["allow"] || path == ["checks"] || path == ["gates"] =>
+                    if path == ["allow"]
+                        || path == ["checks"]
+                        || path == ["gates"]
+                        || path == ["freeze"] =>
                 {
                     let mut all = general.clone();
                     all.extend(own.iter().filter(|word| !general.contains(word)).cloned());
@@ -291,11 +296,22 @@ impl Loaded {
 
     /// The faults that types admit, with their places.
     fn validate(&self) -> Vec<Fault> {
+        self.placed(self.settings.validate())
+    }
+
+    /// The faults of what comes after what.
+    fn check_chains(&self) -> Vec<Fault> {
+        let mut faults = Faults(Vec::new());
+        self.settings.check_chains(&mut faults);
+        self.placed(faults.0)
+    }
+
+    fn placed(&self, faults: Vec<Fault>) -> Vec<Fault> {
         let placed = |fault: Fault| Fault {
             place: self.origin(&fault.path).unwrap_or_default(),
             ..fault
         };
-        self.settings.validate().into_iter().map(placed).collect()
+        faults.into_iter().map(placed).collect()
     }
 
     /// Where the key, or something within it, was set.

@@ -119,6 +119,14 @@ pub enum Topic {
     NothingToDo,
     /// A release was due and not made.
     Skipped,
+    /// A person holds the environment as it is.
+    Held,
+    /// That hold was lifted.
+    HoldLifted,
+    /// A release is ready and is not swapped in: the environment is held or frozen.
+    HeldUp,
+    /// Somebody releases although the environment is frozen.
+    FreezeOverridden,
 }
 
 impl Topic {
@@ -158,6 +166,10 @@ impl Topic {
             Self::RollingBack,
             Self::RolledBack,
             Self::Stuck,
+            Self::Held,
+            Self::HoldLifted,
+            Self::HeldUp,
+            Self::FreezeOverridden,
         ]
     }
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Checks in a configuration.
 mod checks;
+/// Windows and chains.
+mod freeze;
 /// Sources, schedules and connections.
 mod promotion;
 mod sections;

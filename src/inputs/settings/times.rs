@@ -9,6 +9,9 @@
 //! of them once together), one that is repeated fires the first time. An expression with `*` in the
 //! field of hours means an interval: it goes on through a repeated hour and leaves a skipped one out.
 
+/// Windows in which an environment is frozen.
+pub mod windows;
+
 use crate::inputs::settings::{self, Missed};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};

@@ -2,7 +2,7 @@
 
 use super::checks::named_twice;
 use super::fault::Fault;
-use super::{Schedule, Settings};
+use super::{Freeze, Schedule, Settings};
 use crate::domain::location::journal::Location;
 use crate::domain::plan::refusal::RefusalName;
 use crate::foundation::span::Span;
@@ -177,6 +177,7 @@ impl Settings {
         faults.vars("project.vars", &self.project.vars);
         self.source.check("source", &mut faults);
         self.schedule.check("schedule", &mut faults);
+        Freeze::check(&self.freeze, "freeze", &mut faults);
         self.retention.check("retention", &mut faults);
         self.connection.check("connection", &mut faults);
         faults.diff("diff", &self.diff);
@@ -305,6 +306,10 @@ impl Settings {
             if environment.schedule != Schedule::default() {
                 let schedule = environment.schedule.or(&self.schedule);
                 schedule.check(&format!("{path}.schedule"), faults);
+            }
+            Freeze::check(&environment.freeze, &format!("{path}.freeze"), faults);
+            if let Some(soaked) = environment.soaked {
+                faults.span(&format!("{path}.soaked"), soaked, true);
             }
             self.notified(
                 &format!("{path}.notify"),

@@ -2,6 +2,7 @@
 
 use crate::domain::location::repository::Reference;
 use crate::domain::plan::refusal::RefusalName;
+use crate::domain::records::hold::until;
 use crate::domain::records::run::{Cause, Run};
 use crate::foundation::span::Span;
 use crate::inputs::selection::Selection;
@@ -13,6 +14,7 @@ use crate::operations::daemon::lines::Line;
 use crate::operations::daemon::logs::Log;
 use crate::operations::daemon::request::{BuildWish, Start};
 use crate::operations::daemon::status::Status;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/environments`
@@ -87,6 +89,9 @@ pub struct Release {
     /// until somebody releases on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// Why a freeze does not stop it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub override_freeze: Option<String>,
 }
 
 impl Release {
@@ -118,6 +123,8 @@ impl Release {
             waits_for_promotion: self.wait_for_promotion,
             keep: self.keep,
             to: self.to,
+            override_freeze: self.override_freeze.map(reason).transpose()?,
+            follows: None,
         })
     }
 }
@@ -215,7 +222,52 @@ pub struct Act {
     /// Of a rollback: whether the old side is swapped in even where it is not ready.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+    /// Of a promotion: why a freeze does not stop it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub override_freeze: Option<String>,
 }
+
+/// The body of `POST /v1/environments/{env}/hold`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewHold {
+    /// Why.
+    pub reason: String,
+    /// When it ends by itself: a time such as `2h`, or a moment such as `2026-12-24T16:00:00Z`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+impl NewHold {
+    /// The reason and the moment at which it ends.
+    ///
+    /// # Errors
+    /// What says nothing, or no moment to come; one sentence.
+    pub fn wish(self, now: Timestamp) -> Result<(String, Option<Timestamp>), String> {
+        let until = self.until.map(|text| until(&text, now));
+        let until = until.transpose();
+        Ok((
+            reason(self.reason)?,
+            until.map_err(|problem| format!("`until`: {problem}"))?,
+        ))
+    }
+}
+
+/// A reason that says something.
+///
+/// # Errors
+/// One sentence.
+pub fn reason(text: String) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a reason is missing: say why, for whoever reads it later".into()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// The body of what takes none
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// `GET /healthz` and `GET /readyz`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -101,6 +101,10 @@ kinds! {
     AnotherDeployment => "another-deployment", CONFLICT, Refused, "another deployment is under way";
     /// The state does not admit it.
     NotNow => "not-now", CONFLICT, Refused, "the state does not admit this";
+    /// The environment is held or frozen.
+    Stopped => "held-or-frozen", CONFLICT, Refused, "the environment is held or frozen";
+    /// Nothing holds the environment.
+    NotHeld => "not-held", CONFLICT, Refused, "nothing holds the environment";
     /// The project comes from no repository.
     NoRepository => "no-repository", CONFLICT, Refused, "the project comes from no repository";
     /// The idempotency key was used for something else.
@@ -245,6 +249,8 @@ impl Problem {
             Declined::NoDeployment(_) => Kind::NoDeployment,
             Declined::AnotherDeployment { .. } => Kind::AnotherDeployment,
             Declined::NotNow { .. } => Kind::NotNow,
+            Declined::Stopped { .. } => Kind::Stopped,
+            Declined::NotHeld(_) => Kind::NotHeld,
             Declined::NoRepository(_) => Kind::NoRepository,
             Declined::NoDryRun => Kind::InvalidParameter,
             Declined::KeyReused => Kind::KeyReused,
@@ -363,6 +369,15 @@ mod tests {
                 Kind::NotNow,
                 409,
             ),
+            (
+                Declined::Stopped {
+                    reason: text(),
+                    remedy: text(),
+                },
+                Kind::Stopped,
+                409,
+            ),
+            (Declined::NotHeld(text()), Kind::NotHeld, 409),
             (Declined::NoRepository(text()), Kind::NoRepository, 409),
             (Declined::NoDryRun, Kind::InvalidParameter, 400),
             (Declined::KeyReused, Kind::KeyReused, 422),

@@ -10,6 +10,7 @@ use crate::inputs::settings::Strategy;
 use crate::interfaces::client::Address;
 use ci::CiCommand;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use holding::parse_reason;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub mod ci;
 pub mod diff;
 /// `help`, `explain`, `completions`, `man`
 pub mod guide;
+/// `hold` and `release`
+mod holding;
 /// `init`
 pub mod init;
 /// `notify`
@@ -32,6 +35,7 @@ mod notify;
 /// From words to values.
 mod values;
 
+pub use holding::{Hold, LiftHold, Promote};
 pub use notify::Notify;
 
 pub use baseline::{BaselineCommand, BaselineExport, BaselineForget, BaselineImport, BaselineShow};
@@ -176,7 +180,7 @@ pub enum Command {
     /// Compile the project into a bundle, which is released with --bundle where there is no dbt
     Compile(Compile),
     /// Swap the candidate that is ready with production
-    Promote(Step),
+    Promote(Promote),
     /// Approve the candidate that is ready, where a release needs approvals
     Approve(approve::Approve),
     /// Put the old side back, while it is kept
@@ -187,6 +191,10 @@ pub enum Command {
     Resume(Step),
     /// Drop the old side now instead of at the end of the soak
     Cleanup(Step),
+    /// Hold an environment as it is: nothing is released or swapped until it is lifted, or until its time is over
+    Hold(Hold),
+    /// Lift what holds an environment
+    Release(LiftHold),
     /// Show what is under way, and what happens next
     Status(Status),
     /// List deployments, the latest first
@@ -370,6 +378,9 @@ pub struct Deploy {
     /// When it fails before the swap, keep the candidate so long for a look [default of the flag: 2h]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "2h", value_parser = parse_span, conflicts_with = "test_only")]
     pub keep: Option<Span>,
+    /// Release although the environment is, or may be by then, frozen; the reason is recorded and told
+    #[arg(long, value_name = "REASON", value_parser = parse_reason, conflicts_with = "test_only")]
+    pub override_freeze: Option<String>,
     /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -396,7 +407,7 @@ pub struct Compile {
     pub target: Target,
 }
 
-/// `cutover promote`, `abort`, `resume` and `cleanup`, and what they have in common with `rollback`
+/// `cutover abort`, `resume` and `cleanup`, and what they have in common with `promote` and `rollback`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Step {
     /// Where.

@@ -6,7 +6,8 @@ use super::arguments::diff::Diff;
 use super::arguments::init::Init;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
-    Gc, Global, History, Ls, Notify, Plan, Rollback, Show, Status, Step, Target,
+    Gc, Global, History, Hold, LiftHold, Ls, Notify, Plan, Promote, Rollback, Show, Status, Step,
+    Target,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
@@ -35,6 +36,8 @@ mod deploy;
 pub(super) mod diff;
 /// `gc`
 mod gc;
+/// `hold` and `release`
+mod holding;
 /// `init`
 mod init;
 /// The daemon that leads.
@@ -259,8 +262,26 @@ impl Handlers for Commands {
         compile::compile(self, arguments, output, stop).await
     }
 
-    async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer {
-        step::run(self, Verb::Promote, arguments, output, stop).await
+    async fn promote(
+        &self,
+        arguments: &Promote,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer {
+        step::promote(self, arguments, output, stop).await
+    }
+
+    async fn hold(&self, arguments: &Hold, output: &Output, _: &CancellationToken) -> Answer {
+        holding::hold(self, arguments, output).await
+    }
+
+    async fn lift_hold(
+        &self,
+        arguments: &LiftHold,
+        output: &Output,
+        _: &CancellationToken,
+    ) -> Answer {
+        holding::lift(self, arguments, output).await
     }
 
     async fn approve(

@@ -7,7 +7,7 @@ use super::arguments::diff::Diff;
 use super::arguments::init::Init;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
-    History, Ls, Notify, Plan, Rollback, Show, Status, Step,
+    History, Hold, LiftHold, Ls, Notify, Plan, Promote, Rollback, Show, Status, Step,
 };
 use super::{CommandError, Output};
 use crate::foundation::failure::Class;
@@ -50,11 +50,25 @@ pub trait Handlers {
         stop: &CancellationToken,
     ) -> Answer;
     /// `cutover promote`
-    async fn promote(&self, arguments: &Step, output: &Output, stop: &CancellationToken) -> Answer;
+    async fn promote(
+        &self,
+        arguments: &Promote,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
     /// `cutover approve`
     async fn approve(
         &self,
         arguments: &Approve,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> Answer;
+    /// `cutover hold`
+    async fn hold(&self, arguments: &Hold, output: &Output, stop: &CancellationToken) -> Answer;
+    /// `cutover release`
+    async fn lift_hold(
+        &self,
+        arguments: &LiftHold,
         output: &Output,
         stop: &CancellationToken,
     ) -> Answer;

@@ -7,7 +7,7 @@ use super::arguments::diff::Diff;
 use super::arguments::init::Init;
 use super::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
-    Global, History, Ls, Notify, Plan, Rollback, Show, Status, Step,
+    Global, History, Hold, LiftHold, Ls, Notify, Plan, Promote, Rollback, Show, Status, Step,
 };
 use super::handlers::{Answer, Ending, Handlers};
 use super::{CommandError, Output};
@@ -32,6 +32,8 @@ mod corners;
 mod diff;
 /// Waiting for what was asked.
 mod follow;
+/// Holding an environment.
+mod holding;
 /// The status as the command line shows it.
 pub(super) mod view;
 
@@ -181,7 +183,7 @@ impl Remote {
     pub(super) async fn step(
         &self,
         verb: Verb,
-        step: &Step,
+        (step, override_freeze): (&Step, Option<&str>),
         output: &Output,
         stop: &Stop,
     ) -> Answer {
@@ -191,6 +193,7 @@ impl Remote {
         let before = self.environment(step.target.environment.as_ref()).await?;
         let act = Act {
             force: verb == Verb::ForceRollback,
+            override_freeze: override_freeze.map(str::to_owned),
             ..Act::default()
         };
         let wish = Wish::Act(verb, act);
@@ -253,6 +256,7 @@ impl Remote {
             wait_for_promotion: false,
             keep: deploy.keep,
             to: deploy.scope.to.clone(),
+            override_freeze: deploy.override_freeze.clone(),
         })
     }
 }
@@ -299,8 +303,17 @@ impl Handlers for Remote {
         not_here("compile")
     }
 
-    async fn promote(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
-        self.step(Verb::Promote, arguments, output, stop).await
+    async fn promote(&self, arguments: &Promote, output: &Output, stop: &Stop) -> Answer {
+        let asked = (&arguments.step, arguments.override_freeze.as_deref());
+        self.step(Verb::Promote, asked, output, stop).await
+    }
+
+    async fn hold(&self, arguments: &Hold, output: &Output, _: &Stop) -> Answer {
+        Remote::hold(self, arguments, output).await
+    }
+
+    async fn lift_hold(&self, arguments: &LiftHold, output: &Output, _: &Stop) -> Answer {
+        self.lift(arguments, output).await
     }
 
     async fn approve(&self, arguments: &Approve, output: &Output, _: &Stop) -> Answer {
@@ -321,20 +334,23 @@ impl Handlers for Remote {
     }
 
     async fn rollback(&self, arguments: &Rollback, output: &Output, stop: &Stop) -> Answer {
-        self.step(arguments.verb(), &arguments.step, output, stop)
+        self.step(arguments.verb(), (&arguments.step, None), output, stop)
             .await
     }
 
     async fn abort(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
-        self.step(Verb::Abort, arguments, output, stop).await
+        self.step(Verb::Abort, (arguments, None), output, stop)
+            .await
     }
 
     async fn resume(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
-        self.step(Verb::Resume, arguments, output, stop).await
+        self.step(Verb::Resume, (arguments, None), output, stop)
+            .await
     }
 
     async fn cleanup(&self, arguments: &Step, output: &Output, stop: &Stop) -> Answer {
-        self.step(Verb::Cleanup, arguments, output, stop).await
+        self.step(Verb::Cleanup, (arguments, None), output, stop)
+            .await
     }
 
     async fn status(&self, arguments: &Status, output: &Output, _: &Stop) -> Answer {

@@ -3,7 +3,8 @@ use super::arguments::diff::Diff;
 use super::arguments::init::Init;
 use super::arguments::{
     Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
-    Compile, Deploy, Global, History, Ls, OutputFormat, Plan, Rollback, Show, Status, Step,
+    Compile, Deploy, Global, History, Hold, LiftHold, Ls, OutputFormat, Plan, Promote, Rollback,
+    Show, Status, Step,
 };
 use super::{Answer, CommandError, Ending, Handlers, Output, run};
 use crate::domain::lifecycle::policy::Policy;
@@ -53,11 +54,17 @@ impl Handlers for Fake {
     async fn compile(&self, _: &Compile, _: &Output, _: &Stop) -> Answer {
         self.note("compile")
     }
-    async fn promote(&self, _: &Step, _: &Output, _: &Stop) -> Answer {
+    async fn promote(&self, _: &Promote, _: &Output, _: &Stop) -> Answer {
         self.note("promote")
     }
     async fn approve(&self, _: &Approve, _: &Output, _: &Stop) -> Answer {
         self.note("approve")
+    }
+    async fn hold(&self, _: &Hold, _: &Output, _: &Stop) -> Answer {
+        self.note("hold")
+    }
+    async fn lift_hold(&self, _: &LiftHold, _: &Output, _: &Stop) -> Answer {
+        self.note("release")
     }
     async fn rollback(&self, _: &Rollback, _: &Output, _: &Stop) -> Answer {
         self.note("rollback")

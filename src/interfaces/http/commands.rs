@@ -7,7 +7,7 @@ use crate::domain::lifecycle::state::Asker;
 use crate::domain::lifecycle::verb::Verb;
 use crate::inputs::settings::http::Scope;
 use crate::interfaces::api::IDEMPOTENCY_KEY;
-use crate::interfaces::api::document::{Act, CornerBuild, Release};
+use crate::interfaces::api::document::{Act, CornerBuild, NewHold, Nothing, Release, reason};
 use crate::interfaces::api::problem::{Kind, Problem};
 use crate::operations::daemon::request::{
     Accepted, Command, CornerRequest, CornerWish, Idempotency,
@@ -17,6 +17,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -66,9 +67,16 @@ handlers! {
 
 pub(crate) async fn approve(posted: Posted) -> Answer {
     posted.is_seen()?;
-    let Act { deployment, force } = posted.body()?;
+    let Act {
+        deployment,
+        force,
+        override_freeze,
+    } = posted.body()?;
     if force {
         return Err(forced());
+    }
+    if override_freeze.is_some() {
+        return Err(only_a_promotion_is_frozen());
     }
     let approver = posted.caller.approver();
     posted
@@ -82,13 +90,11 @@ pub(crate) async fn approve(posted: Posted) -> Answer {
 pub(crate) async fn release(posted: Posted) -> Answer {
     posted.is_seen()?;
     let wish: Release = posted.body()?;
-    let mut start = wish.start().map_err(|problem| {
-        let hint = "send a JSON object as /v1/openapi.json describes it";
-        Problem::new(Kind::InvalidBody, problem, hint)
-    })?;
+    let mut start = wish.start().map_err(invalid)?;
     // A release that promotes itself promotes, and what is allowed decides what production loses.
     if !posted.caller.may(Scope::Promote) {
-        if start.bootstrap || !start.allow.is_empty() || start.to.is_some() {
+        let overrides = start.override_freeze.is_some();
+        if start.bootstrap || !start.allow.is_empty() || start.to.is_some() || overrides {
             return Err(lacks(&posted.caller, Scope::Promote));
         }
         start.waits_for_promotion = true;
@@ -97,15 +103,42 @@ pub(crate) async fn release(posted: Posted) -> Answer {
     posted.ask(Command::Start(start)).await
 }
 
+pub(crate) async fn hold(posted: Posted) -> Answer {
+    posted.is_seen()?;
+    let wish: NewHold = posted.body()?;
+    let (reason, until) = wish.wish(Timestamp::now()).map_err(invalid)?;
+    let subject = posted.caller.subject();
+    let command = Command::Hold {
+        reason,
+        until,
+        subject,
+    };
+    posted.ask(command).await
+}
+
+pub(crate) async fn lift_hold(posted: Posted) -> Answer {
+    posted.is_seen()?;
+    let Nothing {} = posted.body()?;
+    let subject = posted.caller.subject();
+    posted.ask(Command::LiftHold { subject }).await
+}
+
+fn only_a_promotion_is_frozen() -> Problem {
+    let why = "`override_freeze` is for a promotion; nothing else is frozen";
+    Problem::new(Kind::InvalidBody, why, "leave `override_freeze` out")
+}
+
+fn invalid(problem: String) -> Problem {
+    let hint = "send a JSON object as /v1/openapi.json describes it";
+    Problem::new(Kind::InvalidBody, problem, hint)
+}
+
 type Begun = Result<(StatusCode, [(HeaderName, String); 1], Json<Accepted>), Problem>;
 
 pub(crate) async fn build_corner(posted: Posted) -> Begun {
     posted.is_seen()?;
     let wish: CornerBuild = posted.body()?;
-    let wish = wish.wish().map_err(|problem| {
-        let hint = "send a JSON object as /v1/openapi.json describes it";
-        Problem::new(Kind::InvalidBody, problem, hint)
-    })?;
+    let wish = wish.wish().map_err(invalid)?;
     posted.ask_corner(CornerWish::Build(Box::new(wish))).await
 }
 
@@ -131,7 +164,15 @@ impl Posted {
 
     async fn act(self, verb: Verb) -> Answer {
         self.is_seen()?;
-        let Act { deployment, force } = self.body()?;
+        let Act {
+            deployment,
+            force,
+            override_freeze,
+        } = self.body()?;
+        let override_freeze = override_freeze.map(reason).transpose().map_err(invalid)?;
+        if override_freeze.is_some() && verb != Verb::Promote {
+            return Err(only_a_promotion_is_frozen());
+        }
         let verb = match (verb, force) {
             (verb, false) => verb,
             (Verb::Rollback, true) => Verb::ForceRollback,
@@ -153,6 +194,7 @@ impl Posted {
             deployment,
             by,
             subject,
+            override_freeze,
         })
         .await
     }

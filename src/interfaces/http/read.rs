@@ -6,7 +6,6 @@ use crate::adapters::store::{Store, StoreError};
 use crate::domain::lifecycle::role::Role;
 use crate::domain::plan::Plan;
 use crate::domain::records::deployment::Deployment;
-use crate::domain::records::hold::Hold;
 use crate::domain::records::run::Run;
 use crate::interfaces::api::document::{Environments, Events, Health, Logs, Readings, Runs};
 use crate::interfaces::api::problem::{Kind, Problem};
@@ -20,6 +19,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -168,11 +168,15 @@ pub(super) async fn deployments(
     let store = store(&app, &caller, &name)?;
     let summaries = store.history(Some(&name), limit).await;
     let summaries = summaries.map_err(|error| Problem::store(&error))?;
-    let held = store.hold(&name).await;
-    let held = held.map_err(|error| Problem::store(&error))?;
+    let mut held = store
+        .holds(&name)
+        .await
+        .map_err(|error| Problem::store(&error))?;
+    let now = Timestamp::now();
+    held.retain(|hold| hold.is_on_at(now));
     Ok(Json(HistoryView {
         deployments: summaries.into_iter().map(DeploymentView::from).collect(),
-        held: held.into_iter().filter(Hold::is_on).collect(),
+        held,
     }))
 }
 

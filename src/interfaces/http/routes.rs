@@ -119,6 +119,8 @@ enum Action {
     Abort,
     Cleanup,
     Resume,
+    Hold,
+    LiftHold,
     Root,
     File,
     Login,
@@ -170,6 +172,8 @@ routes! {
     "POST" "/v1/environments/{environment}/rollback" Needs::Scope(Scope::Promote) => Rollback;
     "POST" "/v1/environments/{environment}/cleanup" Needs::Scope(Scope::Promote) => Cleanup;
     "POST" "/v1/environments/{environment}/resume" Needs::Scope(Scope::Promote) => Resume;
+    "POST" "/v1/environments/{environment}/hold" Needs::Scope(Scope::Promote) => Hold;
+    "POST" "/v1/environments/{environment}/release-hold" Needs::Scope(Scope::Promote) => LiftHold;
 }
 
 routes! {
@@ -214,6 +218,8 @@ impl Action {
             Action::Abort => post(commands::abort),
             Action::Cleanup => post(commands::cleanup),
             Action::Resume => post(commands::resume),
+            Action::Hold => post(commands::hold),
+            Action::LiftHold => post(commands::lift_hold),
             Action::Root => get(page::root),
             Action::File => get(page::file),
             Action::Login => post(page::login),

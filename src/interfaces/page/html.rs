@@ -106,6 +106,15 @@ fn listed(page: &mut String, environments: &[Arc<Status>]) {
         if let Some(at) = status.next_run {
             row("Next firing", &moment(at));
         }
+        if let Some(held) = &status.held {
+            row("Held", &held.sentence());
+        }
+        if let Some(frozen) = &status.frozen {
+            row("Frozen", &frozen.sentence());
+        }
+        if let Some(chain) = &status.chain {
+            row("Chain", &chain.line(&status.environment));
+        }
         if let Some(problem) = &status.problem {
             row("Problem", problem);
         }
@@ -128,6 +137,7 @@ fn activity(status: &Status) -> &'static str {
         (Role::Leader, Activity::Planning) => "plans a release",
         (Role::Leader, Activity::Releasing) => "releases",
         (Role::Leader, Activity::WaitingForPromotion) => "waits for somebody to promote",
+        (Role::Leader, Activity::HeldUp) => "waits with what is ready: it is held or frozen",
         (Role::Leader, Activity::WaitingForCleanup) => "waits for somebody to clean up",
         (Role::Leader, Activity::WaitingForAPerson) => "is stuck: a person must look",
         (Role::Leader, Activity::WaitingForADependency) => {

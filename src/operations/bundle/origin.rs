@@ -108,6 +108,15 @@ impl Origin {
         }
     }
 
+    /// The same place, with the copies of another environment: that one works with the bundle.
+    #[must_use]
+    pub fn copied_for(self, environment: &str, base: &Path) -> Self {
+        let folder = base
+            .join(".cutover/sources")
+            .join(url::segment(environment));
+        Self { folder, ..self }
+    }
+
     /// The place, for people.
     #[must_use]
     pub fn shown(&self) -> &str {

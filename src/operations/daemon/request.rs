@@ -4,13 +4,14 @@ use crate::domain::lifecycle::state::{Asker, State};
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::location::repository::Reference;
 use crate::domain::plan::refusal::RefusalName;
-use crate::domain::records::run::Cause;
+use crate::domain::records::run::{Cause, Link};
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::{Class, Classify};
 use crate::foundation::span::Span;
 use crate::inputs::selection::Selection;
 use crate::operations::ci::name::CornerName;
 use crate::operations::deployment::promotion::Approver;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -28,6 +29,22 @@ pub enum Command {
         /// Who asks, for the record of a rollback.
         by: Asker,
         /// Who that is, for the record of what is done.
+        subject: Subject,
+        /// Of a promotion: why a freeze does not stop it.
+        override_freeze: Option<String>,
+    },
+    /// Hold the environment as it is.
+    Hold {
+        /// Why.
+        reason: String,
+        /// Until when; `None`: until it is lifted.
+        until: Option<Timestamp>,
+        /// Who asks.
+        subject: Subject,
+    },
+    /// Lift what holds the environment.
+    LiftHold {
+        /// Who asks.
         subject: Subject,
     },
     /// Approve the deployment under way, which must be ready.
@@ -106,6 +123,12 @@ pub struct Start {
     /// The earlier release to which it goes back, as it was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// Why a freeze does not stop it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_freeze: Option<String>,
+    /// The release of another environment that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Link>,
 }
 
 impl Start {
@@ -214,6 +237,17 @@ pub enum Declined {
         /// The state of the deployment.
         state: State,
     },
+    /// The environment is held or frozen.
+    #[error("{reason}")]
+    Stopped {
+        /// By what, until when and by whom.
+        reason: String,
+        /// How to go on all the same.
+        remedy: String,
+    },
+    /// Nothing holds the environment.
+    #[error("nothing holds {0}")]
+    NotHeld(String),
     /// The project comes from no repository, so that there are no revisions of it.
     #[error(
         "the project of {0} comes from no git repository, so that no revision of it can be fetched"
@@ -247,6 +281,8 @@ impl Classify for Declined {
             | Self::NoDeployment(_)
             | Self::AnotherDeployment { .. }
             | Self::NotNow { .. }
+            | Self::Stopped { .. }
+            | Self::NotHeld(_)
             | Self::NoRepository(_)
             | Self::NoDryRun
             | Self::KeyReused => Class::Refused,
@@ -267,6 +303,8 @@ impl Classify for Declined {
             Self::AnotherDeployment { .. } | Self::NotNow { .. } => {
                 "`cutover status` shows what can be done now".to_owned()
             }
+            Self::Stopped { remedy, .. } => remedy.clone(),
+            Self::NotHeld(_) => "`cutover status` shows what can be done now".to_owned(),
             Self::NoRepository(_) => {
                 "set source.url, or build where the project is, without a daemon".to_owned()
             }

@@ -45,6 +45,7 @@ impl Signals {
                         deployment: None,
                         by: Asker::Api,
                         subject: Subject::signal("SIGUSR1"),
+                        override_freeze: None,
                     }
                 }
                 _ = self.start.recv() => {

@@ -6,10 +6,11 @@ use crate::domain::lifecycle::state::State;
 use crate::domain::progress::{ClusterReadiness, Progress};
 use crate::domain::records::approval::Standing;
 use crate::domain::records::drift::{DriftRecord, Drifted};
-use crate::domain::records::hold::Hold;
+use crate::domain::records::hold::{Frozen, Hold};
 use crate::domain::records::kept::Kept;
 use crate::domain::records::subject::Subject;
 use crate::foundation::span::moment;
+use crate::operations::daemon::chain::Chain;
 use crate::operations::daemon::corners::status::Shown;
 use crate::operations::daemon::lines::{Line, Lines};
 use crate::operations::takedown::leftovers::Leftover;
@@ -35,6 +36,8 @@ pub enum Activity {
     Releasing,
     /// What is ready waits for somebody to promote it.
     WaitingForPromotion,
+    /// What is ready waits for the end of a hold or of a freeze.
+    HeldUp,
     /// What is live waits for somebody to have the old side dropped.
     WaitingForCleanup,
     /// A person must look.
@@ -87,9 +90,15 @@ pub struct Status {
     pub revision: Option<String>,
     /// What keeps the worker from its work, with the remedy; `None` when nothing does.
     pub problem: Option<String>,
-    /// What keeps releases from beginning by themselves: somebody went back to an earlier one.
+    /// What holds it: a person, or else that somebody went back to an earlier release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Hold>,
+    /// The freeze that lies over the present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
+    /// The environment that it comes after, and what follows from that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chain>,
     /// What is kept of a release that failed, for a look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,

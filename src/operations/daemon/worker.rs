@@ -4,6 +4,7 @@
 //! journal says everything that matters. It does one thing at a time: a request is answered at once,
 //! also while a deployment is driven, and carried out when the drive has reached a boundary.
 
+use super::chain::First;
 use super::collect::Collector;
 use super::corners::Corners;
 use super::request::{Declined, Request};
@@ -36,12 +37,16 @@ use tracing::Instrument;
 mod begin;
 /// A candidate that waits for approvals, gates and times.
 mod candidate;
+/// What follows from the releases of another environment.
+mod chained;
 /// Waiting until somebody decides.
 mod decision;
 /// Looking at what is live, between releases.
 mod drift;
 /// Driving a deployment while requests are answered.
 mod drive;
+/// Holding the environment, and what a hold or a freeze stops.
+mod holding;
 /// Waiting for the schedule, the source or a request.
 mod idle;
 /// Ending runs that were left open.
@@ -103,6 +108,8 @@ struct Memory {
     looked: Option<Timestamp>,
     /// Why what waits to be promoted must not be promoted any more.
     stale: Option<String>,
+    /// The release that a chain follows, as it was read last, with its deployment.
+    first: Option<(String, First)>,
     /// What tells how ready the deployment under way is.
     watching: Watching,
     /// When what is live is looked at next; at once where that is not known.
@@ -380,10 +387,10 @@ impl Worker {
         Pauses::endless(SHORTEST_PAUSE, longest)
     }
 
-    /// Whether the environment is held back at an earlier release, as it was shown last.
-    fn is_held(&self) -> bool {
+    /// Whether nothing begins by itself, as it was shown last: it is held or frozen.
+    fn is_stopped(&self) -> bool {
         let status = self.daemon.status_board.one(&self.environment);
-        status.is_some_and(|status| status.held.is_some())
+        status.is_some_and(|status| status.held.is_some() || status.frozen.is_some())
     }
 
     fn role(&self) -> Role {

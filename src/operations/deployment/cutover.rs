@@ -12,12 +12,14 @@ use crate::domain::plan::Plan;
 use crate::domain::plan::refusal::RefusalName;
 use crate::domain::records::deployment::Deployment;
 use crate::foundation::failure::{Class, Classify};
+use crate::operations::deployment::hold;
 use crate::operations::error::DeploymentError;
 use crate::operations::green::production_changes;
 use crate::operations::saga::context::{Context, key};
 use crate::operations::saga::identity::{GreenObject, Ids, Live, SecretNames, unchanged};
 use crate::operations::saga::{scope, standing};
 use crate::operations::takedown::corners;
+use futures_util::FutureExt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -226,6 +228,21 @@ fn not_rehearsed(mismatch: &Mismatch) -> DeploymentError {
     ))
 }
 
+/// Whether the swap may be sent now: neither a hold nor a freeze stops a way back.
+async fn may_begin(
+    context: &Context<'_>,
+    deployment: &Deployment,
+    direction: Direction,
+) -> Result<Result<(), Mismatch>, DeploymentError> {
+    match direction {
+        Direction::Forward => {
+            let stop = hold::stops_swap(context, deployment).await?;
+            Ok(stop.map_or(Ok(()), |stop| Err(Mismatch::Altered(stop.sentence()))))
+        }
+        Direction::Back => Ok(Ok(())),
+    }
+}
+
 async fn recorded_green(
     context: &Context<'_>,
     deployment: &Deployment,
@@ -239,7 +256,8 @@ async fn recorded_green(
 enum Mismatch {
     /// The sides are as recorded but something in or around them changed.
     Changed(String),
-    /// They are as recorded, and what production has was changed since it was carried over to green.
+    /// They are as recorded, and what production has was changed since it was carried over to green, or the swap may
+    /// not begin now.
     Altered(String),
     /// The sides are not as recorded.
     Foreign(String),
@@ -345,7 +363,12 @@ pub(super) async fn swap(
                 .map(|carried| carried.is_as_seen(&deployment.plan, names));
             seen.unwrap_or(Ok(())).map_err(Mismatch::Altered)
         };
-        match context.guarded(&statements, false, &about, &check).await {
+        // The last moment at which a hold or a freeze stops it; what was sent is finished.
+        let may_begin = || may_begin(context, deployment, direction).boxed();
+        let answer = context
+            .guarded_if(&statements, false, (&about, &check), may_begin)
+            .await;
+        match answer {
             Ok(Guarded::Committed) => {
                 let left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
                 let key = direction.key();

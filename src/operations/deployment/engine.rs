@@ -36,8 +36,14 @@ mod asking;
 mod build;
 /// What a deployment that ended tells whoever drove it.
 mod ends;
+/// What a hold or a freeze does.
+mod holding;
+/// Looking whether what is ready still could be promoted.
+mod recheck;
 /// Waiting for approvals, gates and times.
 mod waiting;
+
+pub use recheck::Recheck;
 
 /// How far to drive, beyond what the deployment's own policies say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -136,8 +142,13 @@ impl<'a> Engine<'a> {
             }
             let event = match state {
                 State::Pending => Event::PlanStored,
-                State::Planned => Event::StagingStarted,
-                State::Ready if !self.promotes(until) => return Ok(state),
+                State::Planned => {
+                    self.tell_override().await?;
+                    Event::StagingStarted
+                }
+                State::Ready if !self.promotes(until) || self.is_held_up(until).await? => {
+                    return Ok(state);
+                }
                 State::Soaking => {
                     let event = self.step(state, until).await?;
                     if event == Event::Soaked && self.keeps_the_old_side(until).await? {
@@ -522,38 +533,6 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// Looks whether a deployment that is ready could be promoted now. Reads, and changes nothing.
-    ///
-    /// # Errors
-    /// The server's and the journal's; [`DeploymentError::Interrupted`].
-    pub async fn recheck(&self) -> Result<Recheck, DeploymentError> {
-        let (context, deployment) = (&self.context, &self.deployment);
-        let in_place = deployment.plan.strategy == Strategy::Replace;
-        let looked = async {
-            baseline::unmoved(context, deployment).await?;
-            if in_place {
-                replace::verify(context, deployment).await
-            } else {
-                cutover::is_unchanged(context, deployment).await
-            }
-        };
-        match looked.await {
-            Ok(()) => {}
-            Err(DeploymentError::Failed(why)) => return Ok(Recheck::Stale(why)),
-            Err(error) => return Err(error),
-        }
-        let ready = if in_place {
-            replace::wait(context, deployment).await
-        } else {
-            hydrate::wait(context, deployment).await
-        };
-        match ready {
-            Ok(()) => Ok(Recheck::Ready),
-            Err(DeploymentError::Failed(why)) => Ok(Recheck::NotReady(why)),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Goes on from where the deployment got stuck, after a person has looked.
     ///
     /// # Errors
@@ -568,17 +547,6 @@ impl<'a> Engine<'a> {
         })?;
         self.apply(Event::Unstuck { state: at }).await
     }
-}
-
-/// Whether a deployment that waits to be promoted still could be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recheck {
-    /// It could.
-    Ready,
-    /// Not at present, for this reason.
-    NotReady(String),
-    /// Not any more: production is not what it was planned for.
-    Stale(String),
 }
 
 fn no_step(state: State) -> DeploymentError {

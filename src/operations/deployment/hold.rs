@@ -1,4 +1,5 @@
-//! Holding an environment back at the release to which somebody went back.
+//! Holding an environment: back at the release to which somebody went back, or as it is because a person says so; and
+//! what follows for a deployment.
 //!
 //! What holds is written once the ids have said that the way back was gone, in a state in which no other release can
 //! begin; and lifted in the same place when a release goes on. Both may be done twice.
@@ -7,16 +8,140 @@ use crate::adapters::store::{Lead, Store, StoreError};
 use crate::domain::lifecycle::state::Event;
 use crate::domain::records::deployment::Deployment;
 use crate::domain::records::hold::{BackTo, Hold};
+use crate::domain::records::subject::Subject;
+use crate::inputs::settings::Freeze;
 use crate::operations::error::DeploymentError;
 use crate::operations::saga::context::Context;
+use crate::planning::permission::{Permission, Stop};
 use jiff::Timestamp;
 
-/// What holds an environment at present.
+/// Everything that holds an environment at present: a person's hold before that of a way back.
 ///
 /// # Errors
 /// The journal's.
-pub async fn held(store: &Store, environment: &str) -> Result<Option<Hold>, StoreError> {
-    Ok(store.hold(environment).await?.filter(Hold::is_on))
+pub async fn held(store: &Store, environment: &str) -> Result<Vec<Hold>, StoreError> {
+    let now = Timestamp::now();
+    let mut holds = store.holds(environment).await?;
+    holds.retain(|hold| hold.is_on_at(now));
+    Ok(holds)
+}
+
+/// What may be done in an environment now. `is_overridden`: somebody gave a reason why a freeze does not stop it.
+///
+/// # Errors
+/// The journal's.
+pub async fn permission(
+    store: &Store,
+    environment: &str,
+    freeze: &[Freeze],
+    is_overridden: bool,
+) -> Result<Permission, StoreError> {
+    let holds = store.holds(environment).await?;
+    Ok(Permission::at(
+        Timestamp::now(),
+        &holds,
+        freeze,
+        is_overridden,
+    ))
+}
+
+/// Whether somebody gave a reason why a freeze does not stop the deployment.
+///
+/// # Errors
+/// The journal's.
+pub async fn is_overridden(store: &Store, deployment: &Deployment) -> Result<bool, StoreError> {
+    if deployment.request.override_freeze.is_some() {
+        return Ok(true);
+    }
+    let events = store.events(&deployment.id).await?;
+    Ok(events
+        .iter()
+        .any(|recorded| matches!(recorded.event, Event::FreezeOverridden { .. })))
+}
+
+/// What stops the swap of a deployment now.
+///
+/// # Errors
+/// The journal's.
+pub async fn stops(
+    store: &Store,
+    deployment: &Deployment,
+    freeze: &[Freeze],
+) -> Result<Option<Stop>, StoreError> {
+    let is_overridden = is_overridden(store, deployment).await?;
+    let permission = permission(store, &deployment.environment, freeze, is_overridden);
+    Ok(permission.await?.stops_swap())
+}
+
+pub(crate) async fn stops_swap(
+    context: &Context<'_>,
+    deployment: &Deployment,
+) -> Result<Option<Stop>, DeploymentError> {
+    Ok(stops(context.store, deployment, &context.settings.freeze).await?)
+}
+
+/// Holds an environment as it is: nothing begins and nothing is swapped until the time is over or it is lifted. Says
+/// what holds then. Nobody need lead it.
+///
+/// # Errors
+/// The journal's.
+pub async fn hold_as_it_is(
+    store: &Store,
+    lead: Option<&Lead>,
+    wish: NewHold,
+    by: Subject,
+) -> Result<Hold, StoreError> {
+    let hold = Hold {
+        environment: wish.environment,
+        deployment: None,
+        reason: wish.reason,
+        since: Timestamp::now(),
+        until: wish.until,
+        by,
+        cause: None,
+        lifted_by: None,
+        before: None,
+    };
+    store.hold_as_it_is(lead, hold.clone()).await?;
+    Ok(hold)
+}
+
+/// A person's hold to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHold {
+    /// The environment.
+    pub environment: String,
+    /// Why.
+    pub reason: String,
+    /// Until when; `None`: until it is lifted.
+    pub until: Option<Timestamp>,
+}
+
+/// Lifts a person's hold, or else that of a way back; gives it. `None`: nothing holds. The hold of a way back is the
+/// leader's to lift.
+///
+/// # Errors
+/// The journal's; without a lead [`StoreError::Led`] where the hold is that of a way back.
+pub async fn lift_now(
+    store: &Store,
+    lead: Option<&Lead>,
+    environment: &str,
+    by: &Subject,
+) -> Result<Option<Hold>, StoreError> {
+    let Some(hold) = held(store, environment).await?.into_iter().next() else {
+        return Ok(None);
+    };
+    match (hold.is_plain(), lead) {
+        (true, lead) => store.lift_hold(lead, &hold, by).await?,
+        (false, Some(lead)) => store.set_hold(lead, None).await?,
+        (false, None) => {
+            return Err(StoreError::Led {
+                environment: environment.to_owned(),
+                holder: store.holder(environment).await?,
+            });
+        }
+    }
+    Ok(Some(hold))
 }
 
 /// Holds the environment at what serves already, since somebody asked to go back to that. `cause` says what for.
@@ -32,11 +157,12 @@ pub async fn hold_here(
     let before = store.hold(lead.environment()).await?;
     let hold = Hold {
         environment: lead.environment().to_owned(),
-        deployment: to.deployment.clone(),
+        deployment: Some(to.deployment.clone()),
         reason: format!("rolled back to {}", to.words()),
         since: Timestamp::now(),
+        until: None,
         by: lead.subject(),
-        cause: cause.to_owned(),
+        cause: Some(cause.to_owned()),
         lifted_by: None,
         before: None,
     };
@@ -87,8 +213,11 @@ pub(crate) async fn after_swap_back(
         .any(|recorded| matches!(recorded.event, Event::RollbackRequested { held: true, .. }));
     let live = deployment.plan.baseline.deployment.as_ref();
     let live = live.filter(|_| is_held);
-    let is_done =
-        |hold: &Hold| hold.is_on() && hold.cause == deployment.id && Some(&hold.deployment) == live;
+    let is_done = |hold: &Hold| {
+        hold.is_on()
+            && hold.cause.as_ref() == Some(&deployment.id)
+            && hold.deployment.as_ref() == live
+    };
     if found.as_ref().is_some_and(is_done) {
         return Ok(());
     }

@@ -20,7 +20,7 @@ use crate::domain::progress::Progress;
 use crate::domain::records::deployment::Deployment;
 use crate::foundation::failure::{Class, Classify};
 use crate::foundation::sql::identifier::Qualified;
-use crate::operations::deployment::rollback;
+use crate::operations::deployment::{hold, rollback};
 use crate::operations::error::DeploymentError;
 use crate::operations::green::hydrate;
 use crate::operations::saga::context::{Context, key};
@@ -436,6 +436,10 @@ pub(super) async fn apply(
                 }
                 if let Err(lost) = lawful(&deployment.plan, &catalog) {
                     return Ok(Swapped::No(lost));
+                }
+                // The last moment at which a hold or a freeze stops it.
+                if let Some(stop) = hold::stops_swap(context, deployment).await? {
+                    return Ok(Swapped::NotYet(stop.sentence()));
                 }
             }
             other @ (Standing::Pending | Standing::Gone | Standing::Foreign(_)) => {

@@ -21,6 +21,7 @@ fn all() -> Metrics {
     metrics.collected("prod", Waste::Deployments, 2);
     metrics.held("prod", true);
     metrics.drift("prod", Some(1));
+    metrics.frozen("prod", true);
     metrics.leftovers("prod", 1);
     metrics.expect_target("ops");
     metrics.notified("ops", Delivery::Delivered);

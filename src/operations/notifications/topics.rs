@@ -22,6 +22,10 @@ pub(super) fn topic_of(kind: &str, has_deployment: bool) -> Option<Topic> {
         "rollback_requested" | "rollback_put_off" => Some(Topic::RollingBack),
         "rolled_back" => Some(Topic::RolledBack),
         "stuck_at" => Some(Topic::Stuck),
+        "held" => Some(Topic::Held),
+        "hold_lifted" => Some(Topic::HoldLifted),
+        "held_up" => Some(Topic::HeldUp),
+        "freeze_overridden" => Some(Topic::FreezeOverridden),
         "drift_found" | "drift_gone" => Some(Topic::Drift),
         "run_refused" => Some(Topic::Refused),
         // Of a run with a deployment the deployment's own events tell.
@@ -42,6 +46,8 @@ pub(super) fn level(topic: Topic) -> Level {
         | Topic::Drift
         | Topic::Waiting
         | Topic::Expired
+        | Topic::HeldUp
+        | Topic::FreezeOverridden
         | Topic::Decision
         | Topic::RolledBack
         | Topic::Aborted => Level::Warning,
@@ -52,6 +58,8 @@ pub(super) fn level(topic: Topic) -> Level {
         | Topic::Done
         | Topic::Recovered
         | Topic::NothingToDo
+        | Topic::Held
+        | Topic::HoldLifted
         | Topic::Skipped => Level::Info,
     }
 }
@@ -82,6 +90,10 @@ pub(super) fn what(topic: Topic, kind: &str) -> &'static str {
         Topic::Drift => ":warning: production is not what was released",
         Topic::NothingToDo => "there was nothing to release",
         Topic::Skipped => "a release was due and not made",
+        Topic::Held => ":raised_hand: a person holds it: nothing is released or swapped",
+        Topic::HoldLifted => "the hold was lifted",
+        Topic::HeldUp => ":raised_hand: a release is ready and is not swapped in",
+        Topic::FreezeOverridden => ":warning: a release goes on although it is frozen",
     }
 }
 

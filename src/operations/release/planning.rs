@@ -9,6 +9,7 @@ use crate::domain::plan::outside::{Outside, OutsideMake};
 use crate::domain::plan::refusal::{RefusalName, Refused};
 use crate::domain::plan::{BaselineUsed, Mode, Plan};
 use crate::domain::records::hold::BackTo;
+use crate::domain::records::run::Link;
 use crate::foundation::span::Span;
 use crate::foundation::sql::identifier::Qualified;
 use crate::inputs::manifest::run_results::RunResults;
@@ -49,6 +50,10 @@ pub struct Wishes {
     pub keep: Option<Span>,
     /// The earlier release to which it goes back.
     pub back_to: Option<BackTo>,
+    /// Why a freeze does not stop it.
+    pub override_freeze: Option<String>,
+    /// The release of another environment that it follows.
+    pub follows: Option<Link>,
     /// Whether the server's planner is to describe every planned node.
     pub describe: bool,
 }

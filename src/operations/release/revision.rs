@@ -185,7 +185,10 @@ impl Release {
     ) -> Result<Option<Self>, ReleaseError> {
         let revision = deployment.request.revision.as_deref();
         let planned = match self.as_went_back(deployment, cancel).await {
-            Ok(None) if deployment.request.back_to.is_none() => self.at(revision, cancel).await,
+            Ok(None) if deployment.request.back_to.is_none() => match &deployment.request.follows {
+                Some(link) if self.origin.is_some() => self.at_link(link, cancel).await,
+                Some(_) | None => self.at(revision, cancel).await,
+            },
             ended => ended,
         };
         match planned {

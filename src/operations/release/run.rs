@@ -157,6 +157,8 @@ impl Release {
             bootstrap: wishes.bootstrap,
             revision: self.revision.clone(),
             back_to: wishes.back_to.clone(),
+            override_freeze: wishes.override_freeze.clone(),
+            follows: wishes.follows.clone(),
             keep: wishes.keep.or(self.settings.on_failure.kept()),
             checks: self.settings.checks.clone(),
             diff: (self.settings.diff.mode != diff::Mode::Off).then(|| self.settings.diff.clone()),

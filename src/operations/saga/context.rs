@@ -13,6 +13,8 @@ use crate::foundation::failure::Class;
 use crate::foundation::retry::Pauses;
 use crate::inputs::settings::Settings;
 use crate::operations::error::DeploymentError;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -280,12 +282,25 @@ impl Context<'_> {
     ///
     /// # Errors
     /// See [`guarded::transaction`]; the last conflict when the attempts are used up; the journal's.
-    pub(crate) async fn guarded<E>(
+    pub(crate) async fn guarded<E: Send>(
         &self,
         statements: &[Statement],
         rehearse: bool,
         about: &About,
         check: impl Fn(&Names) -> Result<(), E>,
+    ) -> Result<Guarded<E>, DeploymentError> {
+        let always = || futures_util::future::ready(Ok(Ok(()))).boxed();
+        self.guarded_if(statements, rehearse, (about, check), always)
+            .await
+    }
+
+    /// As [`Self::guarded`], where `may_begin` is asked before each attempt that is no rehearsal.
+    pub(crate) async fn guarded_if<'b, E: Send + 'b>(
+        &self,
+        statements: &[Statement],
+        rehearse: bool,
+        (about, check): (&About, impl Fn(&Names) -> Result<(), E>),
+        may_begin: impl Fn() -> BoxFuture<'b, Result<Result<(), E>, DeploymentError>>,
     ) -> Result<Guarded<E>, DeploymentError> {
         let Some((first, rest)) = statements.split_first() else {
             return Ok(Guarded::Committed);
@@ -298,6 +313,9 @@ impl Context<'_> {
         loop {
             if !rehearse {
                 self.store.still_leads(self.lead).await?;
+                if let Err(refusal) = may_begin().await? {
+                    return Ok(Guarded::Declined(refusal));
+                }
             }
             let answer =
                 guarded::transaction(self.materialize, first, rest, rehearse, about, &check).await;

@@ -15,7 +15,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const CHECKED_SIZE: u64 = 32 << 20;
 
 /// The tables without which a history of migrations is a lie, by migration.
-const TABLES: [&[&str]; 8] = [
+const TABLES: [&[&str]; 9] = [
     &["deployments", "events", "effects"],
     &["runs", "outbox", "deliveries", "requests"],
     &[],
@@ -23,6 +23,7 @@ const TABLES: [&[&str]; 8] = [
     &["corners"],
     &["holds"],
     &["approvals"],
+    &[],
     &["drift"],
 ];
 

@@ -99,6 +99,18 @@ pub(super) async fn add_message(tables: &Tables<'_>, row: &MessageRow) -> Result
 }
 
 impl Tables<'_> {
+    /// Whether there is a message with this id.
+    pub(super) async fn has_message(&self, id: &str) -> Result<bool, Fault> {
+        let found = self
+            .first(
+                "/* store.has_message */ SELECT 1 = 1 FROM outbox WHERE id = $1",
+                values![id],
+                Row::flag,
+            )
+            .await?;
+        Ok(found.unwrap_or(false))
+    }
+
     /// What a target is to be told, in order: those who write about an environment do so one after
     /// the other, so that no earlier message appears after a later one.
     pub(in crate::adapters::store) async fn due(

@@ -96,7 +96,9 @@ impl Trim {
                         SELECT number FROM runs WHERE environment = $1 AND finished_at IS NOT NULL
                         ORDER BY number DESC LIMIT $3)
                     AND (scheduled_for IS NULL OR scheduled_for <
-                        (SELECT max(scheduled_for) FROM runs WHERE environment = $1))",
+                        (SELECT max(scheduled_for) FROM runs WHERE environment = $1))
+                    AND (cause <> 'chain' OR number <
+                        (SELECT max(number) FROM runs WHERE environment = $1 AND cause = 'chain'))",
                 values![&self.environment, &self.older_than, self.keep],
                 |row| Ok((row.text()?, row.optional_text()?)),
             )

@@ -133,6 +133,10 @@ impl Tables<'_> {
                 "/* store.open_runs */ environment = $1 AND finished_at IS NULL",
                 Some(environment.as_str()),
             ),
+            WantedRuns::Chained(environment) => (
+                "/* store.chained_runs */ environment = $1 AND cause = 'chain'",
+                Some(environment.as_str()),
+            ),
             WantedRuns::Telling(environment) => (
                 "/* store.telling_runs */ environment = $1
                     AND outcome NOT IN ('skipped', 'interrupted')",

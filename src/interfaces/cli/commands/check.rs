@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 mod endpoints;
 /// Whether whoever is told is there.
 mod targets;
+/// When nothing is released.
+mod windows;
 
 pub(super) async fn check(
     commands: &Commands,
@@ -102,6 +104,9 @@ async fn release_findings(release: &Release, stop: &CancellationToken, findings:
             findings.ok("journal", masked(&release.settings.store.url));
             if let Some(weakness) = release.weak_journal() {
                 findings.weak("journal", weakness);
+            }
+            if let Err(error) = windows::told(release, &store, findings).await {
+                findings.fault("journal", &error);
             }
             Some(store)
         }

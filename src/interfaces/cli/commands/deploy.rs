@@ -1,7 +1,7 @@
 //! `plan` and `deploy`.
 
 use super::step::{With, carry_out, outcome, waiting};
-use super::{Commands, active, lead, leader, overriding, success, waits};
+use super::{Commands, active, holding, lead, leader, overriding, success, waits};
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::Store;
 use crate::domain::checks::{Check, Moment};
@@ -104,6 +104,8 @@ pub(super) async fn deploy(
         let (verb, is_dry) = (Verb::RollbackAndHold, arguments.dry_run);
         return carry_out(with, verb, active.clone(), is_dry, output, stop).await;
     }
+    let overrides = arguments.override_freeze.is_some();
+    holding::may_begin(&release, &store, overrides).await?;
     if let Some(active) = &active
         && (arguments.dry_run
             || active.awaits().is_some_and(|it| it != Awaited::Look)
@@ -137,6 +139,7 @@ pub(super) async fn deploy(
     };
     let wishes = Wishes {
         keep: arguments.keep,
+        override_freeze: arguments.override_freeze.clone(),
         back_to: to,
         ..wishes(&release, &arguments.scope)
     };
@@ -365,6 +368,8 @@ fn wishes(release: &Release, scope: &Scope) -> Wishes {
         waits_for_promotion: false,
         keep: None,
         back_to: None,
+        override_freeze: None,
+        follows: None,
         describe: release.settings.describe,
     }
 }

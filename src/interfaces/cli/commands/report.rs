@@ -2,6 +2,7 @@
 
 use super::{Commands, leader, success};
 use crate::adapters::store::{Store, StoreError};
+use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::State;
 use crate::interfaces::cli::arguments::{History, Show, Status, Target};
 use crate::interfaces::cli::handlers::Answer;
@@ -61,7 +62,7 @@ async fn entry(
     };
     let entry = match said {
         Some(status) => view::entry(status),
-        None => recorded(store, environment)
+        None => recorded(commands, store, environment)
             .await
             .map_err(ReleaseError::from)?,
     };
@@ -87,7 +88,11 @@ async fn last_diff(
     Ok(last.map(|(_, record)| record.summary()))
 }
 
-async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, StoreError> {
+async fn recorded(
+    commands: &Commands,
+    store: &Store,
+    environment: String,
+) -> Result<StatusEntry, StoreError> {
     let latest = match store.active(&environment).await? {
         Some(active) => Some(active),
         None => store.latest(&environment).await?,
@@ -100,7 +105,13 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
         readers = Readers::waited_for(latest.state, &effects)?;
     }
     waiting_for.append(&mut readers);
-    let held = hold::held(store, &environment).await?;
+    let settings = commands.settings_of(&environment);
+    let freeze = settings.as_ref().map(|settings| settings.freeze.as_slice());
+    let freeze = freeze.unwrap_or_default();
+    let permission = hold::permission(store, &environment, freeze, false).await?;
+    let after = settings
+        .as_ref()
+        .and_then(|settings| settings.after.as_ref());
     let kept = match &latest {
         Some(latest) => keeping::kept(store, latest).await?,
         None => None,
@@ -116,7 +127,11 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
     Ok(StatusEntry {
         daemon: None,
         leader: None,
-        held,
+        held: permission.held().cloned(),
+        frozen: permission.frozen().cloned(),
+        chain: after.map(|after| {
+            format!("{after} → {environment}: a daemon that leads it says what comes next")
+        }),
         kept,
         drift: drift.map(DriftStatus::recorded),
         diff: None,
@@ -126,7 +141,10 @@ async fn recorded(store: &Store, environment: String) -> Result<StatusEntry, Sto
                 deployment.state,
                 &environment,
                 Circumstances {
-                    promotion: deployment.promotion(),
+                    promotion: match permission.stops_swap() {
+                        Some(_) => Policy::Manual,
+                        None => deployment.promotion(),
+                    },
                     cleanup: deployment.cleanup(),
                     is_running,
                 },

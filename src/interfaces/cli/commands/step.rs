@@ -1,13 +1,14 @@
 //! `promote`, `rollback`, `abort`, `resume` and `cleanup`: they act on the deployment under way.
 
-use super::{Commands, active, lead, leader, success, waits};
+use super::{Commands, active, holding, lead, leader, success, waits};
 use crate::adapters::materialize::watch::Watching;
 use crate::adapters::store::{Lead, Store};
-use crate::domain::lifecycle::state::Asker;
+use crate::domain::lifecycle::policy::Policy;
+use crate::domain::lifecycle::state::{Asker, Event, State};
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::progress::Reporter;
 use crate::domain::records::deployment::Deployment;
-use crate::interfaces::cli::arguments::Step;
+use crate::interfaces::cli::arguments::{Promote, Step};
 use crate::interfaces::cli::handlers::Answer;
 use crate::interfaces::cli::{CommandError, Output};
 use crate::interfaces::record::{Advice, Circumstances, DeploymentView, DryRunView, OutcomeView};
@@ -23,8 +24,32 @@ pub(super) async fn run(
     output: &Output,
     stop: &CancellationToken,
 ) -> Answer {
+    run_with(commands, verb, (arguments, None), output, stop).await
+}
+
+/// `promote`, which a hold or a freeze stops.
+pub(super) async fn promote(
+    commands: &Commands,
+    arguments: &Promote,
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
+    let reason = arguments.override_freeze.as_deref();
+    let asked = (&arguments.step, reason);
+    run_with(commands, Verb::Promote, asked, output, stop).await
+}
+
+async fn run_with(
+    commands: &Commands,
+    verb: Verb,
+    (arguments, override_freeze): (&Step, Option<&str>),
+    output: &Output,
+    stop: &CancellationToken,
+) -> Answer {
     if let Some(remote) = leader::asked(commands, &arguments.target, Vec::new(), output).await? {
-        return remote.step(verb, arguments, output, stop).await;
+        return remote
+            .step(verb, (arguments, override_freeze), output, stop)
+            .await;
     }
     waits(arguments.no_wait)?;
     let release = commands.reopened(&arguments.target).await?;
@@ -34,6 +59,16 @@ pub(super) async fn run(
     let Some(deployment) = active else {
         return nothing_active(verb, &release, &store, output).await;
     };
+    if verb == Verb::Promote && deployment.state == State::Ready {
+        let overrides = override_freeze.is_some();
+        holding::may_swap(&release, &store, &deployment, overrides).await?;
+        if let (Some(reason), false) = (override_freeze, arguments.dry_run) {
+            let reason = reason.to_owned();
+            let event = Event::FreezeOverridden { reason };
+            let applied = store.apply(&lead, &deployment.id, &event).await;
+            applied.map_err(ReleaseError::from)?;
+        }
+    }
     let with = With {
         release: &release,
         store: &store,
@@ -178,7 +213,11 @@ pub(super) fn outcome(release: &Release, deployment: Deployment, output: &Output
         deployment.state,
         &release.environment,
         Circumstances {
-            promotion: deployment.promotion(),
+            // What is still ready waits for a person, or for the end of a hold or a freeze.
+            promotion: match deployment.state == State::Ready {
+                true => Policy::Manual,
+                false => deployment.promotion(),
+            },
             cleanup: deployment.cleanup(),
             is_running: false,
         },

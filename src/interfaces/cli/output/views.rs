@@ -6,6 +6,7 @@ mod compiled;
 mod diff;
 mod gc;
 mod guide;
+mod holding;
 mod init;
 pub(crate) mod list;
 mod notified;
@@ -111,6 +112,9 @@ impl View for StatusView {
             }
             let held = entry.held.iter();
             next.extend(held.map(|held| visible(&held.sentence()).into_owned()));
+            let frozen = entry.frozen.iter();
+            next.extend(frozen.map(|frozen| visible(&frozen.sentence()).into_owned()));
+            next.extend(entry.chain.iter().map(|chain| visible(chain).into_owned()));
             next.extend(entry.kept.iter().flat_map(kept));
             let drift = entry.drift.iter().flat_map(DriftStatus::lines);
             next.extend(drift.map(|line: String| visible(&line).into_owned()));

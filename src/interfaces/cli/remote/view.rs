@@ -14,6 +14,7 @@ pub(super) fn rests(activity: Activity) -> bool {
     match activity {
         Activity::Idle
         | Activity::WaitingForPromotion
+        | Activity::HeldUp
         | Activity::WaitingForCleanup
         | Activity::WaitingForAPerson => true,
         Activity::Planning | Activity::Releasing | Activity::WaitingForADependency => false,
@@ -48,7 +49,10 @@ pub(super) fn advice(status: &Status) -> Option<Advice> {
             deployment.state,
             &status.environment,
             Circumstances {
-                promotion: decides(status.activity == Activity::WaitingForPromotion),
+                promotion: decides(matches!(
+                    status.activity,
+                    Activity::WaitingForPromotion | Activity::HeldUp
+                )),
                 cleanup: decides(status.activity == Activity::WaitingForCleanup),
                 is_running: !rests(status.activity),
             },
@@ -72,6 +76,8 @@ pub(in crate::interfaces::cli) fn entry(status: Status) -> StatusEntry {
             .chain(status.readers)
             .collect(),
         held: status.held,
+        frozen: status.frozen,
+        chain: status.chain.map(|chain| chain.line(&status.environment)),
         kept: status.kept,
         drift: status.drift,
         promotion: status.promotion,

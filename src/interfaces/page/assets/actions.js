@@ -6,7 +6,7 @@ import { may, newKey, path, post } from './api.js';
 // What each needs, and in which states it makes sense to offer it.
 export const VERBS = {
   approve: { scope: 'promote', says: 'Approve', states: ['ready'] },
-  promote: { scope: 'promote', says: 'Promote', states: ['ready'] },
+  promote: { scope: 'promote', says: 'Promote', states: ['ready'], overrides: true },
   rollback: { scope: 'promote', says: 'Roll back', states: ['soaking', 'rolling_back', 'stuck'], forced: 'also where the old side is not ready' },
   cleanup: { scope: 'promote', says: 'Clean up', states: ['soaking', 'stuck'] },
   resume: { scope: 'promote', says: 'Resume', states: ['stuck'] },
@@ -38,8 +38,9 @@ export function releaseButton(environment, reason) {
 
 function openVerb(environment, deployment, name, verb) {
   const force = verb.forced && h('input', { type: 'checkbox', id: 'force' });
-  const fields = force && h('label', { for: 'force' }, force, ` ${verb.forced}`);
-  const body = () => ({ deployment, ...(force?.checked ? { force: true } : {}) });
+  const why = verb.overrides && overrideField();
+  const fields = force ? h('label', { for: 'force' }, force, ` ${verb.forced}`) : why && h('div', { class: 'fields' }, why);
+  const body = () => ({ deployment, ...(force?.checked ? { force: true } : {}), ...overriding(fields) });
   dialog(`${verb.says}: ${environment}`, fields, () => [path`/v1/environments/${environment}/${name}`, body()], verb.says, verb.danger);
 }
 
@@ -51,7 +52,8 @@ function openRelease(environment) {
     text('exclude', 'Leave out', 'nothing'),
     text('selector', 'Or a selector of selectors.yml', ''),
     box('full', 'everything of vars.deployment, whatever changed'),
-    box('wait', 'wait for somebody to promote it'));
+    box('wait', 'wait for somebody to promote it'),
+    overrideField());
   const field = (id) => fields.querySelector(`#${id}`);
   const words = (id) => field(id).value.split(/\s+/).filter(Boolean);
   field('wait').checked = true;
@@ -60,12 +62,45 @@ function openRelease(environment) {
     ...(words('select').length ? { select: words('select') } : {}),
     ...(words('exclude').length ? { exclude: words('exclude') } : {}),
     ...(field('selector').value.trim() ? { selector: field('selector').value.trim() } : {}),
+    ...overriding(fields),
   });
   dialog(`Release: ${environment}`, fields, () => [path`/v1/environments/${environment}/releases`, body()], 'Release', false);
 }
 
+// Hold, or what lifts it. `held` is what holds the environment now.
+export function holdButtons(environment, held, reason) {
+  const plain = held && !held.deployment;
+  return [
+    button(plain ? 'Hold otherwise…' : 'Hold…', 'promote', reason, false, `act/${environment}/hold`, () => openHold(environment)),
+    held && button('Release the hold', 'promote', reason, false, `act/${environment}/release-hold`, () => openLift(environment, held)),
+  ];
+}
+
+function openHold(environment) {
+  const fields = h('div', { class: 'fields' },
+    h('label', { for: 'reason' }, 'Why, for whoever is stopped by it'), h('input', { id: 'reason', type: 'text', required: true }),
+    h('label', { for: 'until' }, 'Until (2h, or 2026-12-24T16:00:00Z)'), h('input', { id: 'until', type: 'text', spellcheck: 'false', placeholder: 'it is lifted' }));
+  const value = (id) => fields.querySelector(`#${id}`).value.trim();
+  const body = () => ({ reason: value('reason'), ...(value('until') ? { until: value('until') } : {}) });
+  const missing = () => (value('reason') ? null : 'Say why first.');
+  dialog(`Hold: ${environment}`, fields, () => [path`/v1/environments/${environment}/hold`, body()], 'Hold', false, missing);
+}
+
+function openLift(environment, held) {
+  dialog(`Release the hold: ${environment}`, h('p', {}, `Held: ${held.reason}`), () => [path`/v1/environments/${environment}/release-hold`, {}], 'Release the hold', false);
+}
+
+function overrideField() {
+  return [h('label', { for: 'override' }, 'Override a freeze, because'), h('input', { id: 'override', type: 'text', placeholder: 'a freeze stops it' })];
+}
+
+function overriding(fields) {
+  const why = fields?.querySelector?.('#override')?.value.trim();
+  return why ? { override_freeze: why } : {};
+}
+
 // Says what would happen; then does it, once however often it is pressed.
-function dialog(title, fields, request, says, danger) {
+function dialog(title, fields, request, says, danger, missing = () => null) {
   const key = newKey();
   const said = h('div', { class: 'said', role: 'status' });
   const go = h('button', { type: 'button', class: danger ? 'danger' : 'main', disabled: true, id: 'confirm' }, says);
@@ -78,6 +113,10 @@ function dialog(title, fields, request, says, danger) {
     asked += 1;
     const mine = asked;
     go.disabled = true;
+    if (missing()) {
+      draw(said, h('p', {}, missing()));
+      return;
+    }
     draw(said, h('p', {}, 'Asking what that would do…'));
     const [where, body] = request();
     try {

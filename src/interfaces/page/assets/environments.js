@@ -2,7 +2,7 @@
 
 import { h, terms } from './dom.js';
 import { get, path } from './api.js';
-import { isWanted, releaseButton, verbs } from './actions.js';
+import { holdButtons, isWanted, releaseButton, verbs } from './actions.js';
 import { ENDED, LIVE, activity, badge, means, promotionTerms, revision, toDeployment, when, who } from './words.js';
 
 const LOOKED_AT = 50;
@@ -28,6 +28,7 @@ export function isActive(deployment) {
 function card(status) {
   const { environment, deployment } = status;
   const waits = {
+    held_up: 'the end of the hold or the freeze',
     waiting_for_promotion: 'somebody to promote it', waiting_for_cleanup: 'somebody to clean up',
     waiting_for_a_person: 'a person who looks and resumes or aborts', waiting_for_a_dependency: 'something that does not answer',
   }[status.activity];
@@ -44,6 +45,9 @@ function card(status) {
       [isActive(deployment) ? 'Under way' : 'Latest', deployment && [toDeployment(deployment.id), ` ${means(deployment.state)}, since `, when(deployment.since)]],
       ['Asked by', deployment && who(deployment.by)],
       ['Because', deployment?.reason],
+      ['Held', status.held && [status.held.reason, status.held.until ? [', until ', when(status.held.until)] : status.held.deployment ? ', until somebody releases on' : ', until it is lifted', ', by ', who(status.held.by)]],
+      ['Frozen', status.frozen && [status.frozen.until ? ['until ', when(status.frozen.until)] : 'until further notice', `: ${status.frozen.reason}`]],
+      ['Chain', status.chain && `${status.chain.after} → ${environment}: ${status.chain.next}`],
       ['Waits for', status.promotion?.waits_for?.length ? status.promotion.waits_for.join(' and ') : waits],
       ...promotionTerms(status.promotion),
       ['Not ready yet', status.readiness.length > 0 && isActive(deployment) ? h('ul', {}, status.readiness.map((cluster) => h('li', {}, `${cluster.cluster}: ${cluster.hydrated} of ${cluster.total} hydrated`, (cluster.waiting_for ?? []).slice(0, 3).map((reason) => `; ${reason}`)))) : null],
@@ -56,7 +60,7 @@ function card(status) {
       ['Left over', status.leftovers?.length ? h('ul', {}, status.leftovers.map((left) => h('li', {}, `${left.what} ${left.name} (${left.id}) of ${left.deployment}${left.ended ? `, ${left.ended}` : ''}`))) : null],
     ]),
     verbs(environment, deployment?.id, deployment?.state, isActive(deployment), isWanted(status.promotion)),
-    h('div', { class: 'actions' }, releaseButton(environment, notHere ?? busy), h('a', { href: `#/history/${encodeURIComponent(environment)}` }, 'History')));
+    h('div', { class: 'actions' }, releaseButton(environment, notHere ?? busy), holdButtons(environment, status.held, notHere), h('a', { href: `#/history/${encodeURIComponent(environment)}` }, 'History')));
 }
 
 const DRIFTED = {

@@ -42,6 +42,7 @@ const ACTIVITY = {
   planning: 'plans a release',
   releasing: 'releases',
   waiting_for_promotion: 'waits for somebody to promote',
+  held_up: 'waits with what is ready: it is held or frozen',
   waiting_for_cleanup: 'waits for somebody to clean up',
   waiting_for_a_person: 'is stuck: a person must look',
   waiting_for_a_dependency: 'waits for something that does not answer',

@@ -47,7 +47,9 @@ impl Trigger {
             Cause::Schedule => Subject::Schedule,
             Cause::Change => Subject::commit(None),
             // Whoever asked is known, unless the version that accepted it did not say.
-            Cause::Signal | Cause::Api | Cause::Retry | Cause::Recovery => Subject::Cutover,
+            Cause::Signal | Cause::Api | Cause::Retry | Cause::Chain | Cause::Recovery => {
+                Subject::Cutover
+            }
         };
         self.start.subject.clone().unwrap_or_else(by_itself)
     }
@@ -257,9 +259,9 @@ impl Leading<'_> {
         let judged = async {
             let run = self.store.run(run).await?;
             let is_failure = matches!(run.outcome, Some(Outcome::Failed | Outcome::Refused));
-            let (Some(revision), true, true) =
-                (&run.revision, is_failure, begins_by_itself(run.cause))
-            else {
+            // What failed of a chain is found by that again.
+            let is_tried = begins_by_itself(run.cause) && run.cause != Cause::Chain;
+            let (Some(revision), true, true) = (&run.revision, is_failure, is_tried) else {
                 return Ok(None);
             };
             let (failures, last) = self
@@ -301,10 +303,20 @@ impl Leading<'_> {
 
 impl Preparation<'_> {
     async fn plan(self) -> Result<Prepared, ReleaseError> {
-        if begins_by_itself(self.trigger.cause)
-            && let Some(hold) = hold::held(self.store, self.environment).await?
-        {
-            return Ok(Prepared::Ended(Outcome::Skipped, Some(hold.sentence())));
+        let start = &self.trigger.start;
+        let permission = hold::permission(
+            self.store,
+            self.environment,
+            &self.loaded.settings.freeze,
+            start.override_freeze.is_some(),
+        );
+        let by_itself = begins_by_itself(self.trigger.cause);
+        if let Some(stop) = permission.await?.stops_beginning(by_itself) {
+            return Ok(Prepared::Ended(Outcome::Skipped, Some(stop.sentence())));
+        }
+        if let Some(link) = &start.follows {
+            let release = Release::following(self.wanted, link, self.stop).await?;
+            return self.planned(release, None).await;
         }
         if let Some(named) = &self.trigger.start.to {
             return self.plan_back(named).await;
@@ -367,6 +379,8 @@ impl Preparation<'_> {
             waits_for_promotion: start.waits_for_promotion,
             keep: start.keep,
             back_to,
+            override_freeze: start.override_freeze.clone(),
+            follows: start.follows.clone(),
             describe: release.settings.describe,
         };
         let (plan, folder) = release
@@ -476,9 +490,9 @@ impl Preparation<'_> {
 }
 
 /// Whether nobody asked for the release.
-fn begins_by_itself(cause: Cause) -> bool {
+pub(crate) fn begins_by_itself(cause: Cause) -> bool {
     match cause {
-        Cause::Schedule | Cause::Change | Cause::Retry => true,
+        Cause::Schedule | Cause::Change | Cause::Retry | Cause::Chain => true,
         // What was found under way was begun by somebody at a command line.
         Cause::Signal | Cause::Api | Cause::Recovery => false,
     }

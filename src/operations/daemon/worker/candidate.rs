@@ -12,8 +12,10 @@ use std::time::Duration;
 /// What follows for what waits.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// It is driven: it is promoted now, or ends.
-    Drive,
+    /// It is promoted now.
+    Promote,
+    /// It ends.
+    End,
     /// It waits; when it is to be looked at again at the latest, where there is something to look at.
     Wait(Option<Duration>),
 }
@@ -68,10 +70,11 @@ impl Leading<'_> {
                 status.deployment = Some(DeploymentStatus::of(after));
             }
         });
-        if look.is_decided() {
-            return Ok(Next::Drive);
-        }
-        Ok(Next::Wait(Some(look.pause(deployment))))
+        Ok(match (look.is_decided(), look.ends()) {
+            (_, Some(_)) => Next::End,
+            (true, None) => Next::Promote,
+            (false, None) => Next::Wait(Some(look.pause(deployment))),
+        })
     }
 
     /// Asks the gates that are due. A request that is acted on interrupts it, and they are asked anew.

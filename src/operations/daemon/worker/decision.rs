@@ -9,6 +9,7 @@ use crate::domain::records::deployment::Deployment;
 use crate::domain::records::kept::Kept;
 use crate::domain::records::run::Cause;
 use crate::domain::records::subject::Subject;
+use crate::domain::records::text::storable;
 use crate::foundation::failure::Class;
 use crate::foundation::span::between;
 use crate::operations::daemon::status::Activity;
@@ -17,7 +18,7 @@ use crate::operations::daemon::worker::candidate::Next;
 use crate::operations::daemon::worker::project_change;
 use crate::operations::daemon::worker::requests::{Now, Taken};
 use crate::operations::deployment::engine::Recheck;
-use crate::operations::deployment::keeping;
+use crate::operations::deployment::{hold, keeping};
 use crate::operations::error::DeploymentError;
 use crate::operations::release::{Driving, ReleaseError};
 use jiff::Timestamp;
@@ -32,9 +33,12 @@ impl Leading<'_> {
     /// Waits until something is asked of the deployment, or it turns out to be stale.
     pub(crate) async fn wait_with(&mut self, deployment: Deployment) -> Result<(), Ended> {
         let activity = match deployment.awaits() {
-            _ if deployment.state == State::Ready => Activity::WaitingForPromotion,
+            _ if deployment.state == State::Ready && !deployment.request.conditions.is_empty() => {
+                Activity::WaitingForPromotion
+            }
             Some(Awaited::Promotion) => Activity::WaitingForPromotion,
             Some(Awaited::Cleanup) => Activity::WaitingForCleanup,
+            None if deployment.state == State::Ready => Activity::HeldUp,
             Some(Awaited::Help | Awaited::Look) | None => Activity::WaitingForAPerson,
         };
         let kept = match keeping::kept(self.store, &deployment).await {
@@ -48,7 +52,9 @@ impl Leading<'_> {
         let loaded = self.worker.loaded();
         let settings = &loaded.settings;
         let pace = match activity {
-            Activity::WaitingForPromotion => Some(settings.daemon.recheck_interval.0),
+            Activity::WaitingForPromotion | Activity::HeldUp => {
+                Some(settings.daemon.recheck_interval.0)
+            }
             Activity::WaitingForCleanup => Some(settings.soak_check_interval.0),
             Activity::Idle
             | Activity::Planning
@@ -65,7 +71,12 @@ impl Leading<'_> {
                 return self.end_keeping(&deployment, event).await;
             }
             let candidate = match self.candidate(&deployment).await? {
-                Next::Drive => {
+                Next::Promote if self.is_held_up(&deployment).await? => {
+                    self.worker
+                        .change(|status| status.activity = Activity::HeldUp);
+                    None
+                }
+                Next::Promote | Next::End => {
                     self.worker.memory.rested = None;
                     return Ok(());
                 }
@@ -74,11 +85,17 @@ impl Leading<'_> {
             if self.worker.memory.asked.is_some() {
                 return Ok(());
             }
+            if activity == Activity::HeldUp && self.may_go_on(&deployment).await? {
+                // The next turn swaps it in.
+                self.worker.memory.rested = None;
+                return Ok(());
+            }
             let now = tokio::time::Instant::now();
             if look_at.is_some_and(|at| now >= at) {
                 match activity {
                     Activity::WaitingForCleanup => self.watch(&deployment).await?,
                     Activity::WaitingForPromotion
+                    | Activity::HeldUp
                     | Activity::Idle
                     | Activity::Planning
                     | Activity::Releasing
@@ -125,6 +142,27 @@ impl Leading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a hold or a freeze is in the way of the swap, and that is on record as what it waits for.
+    async fn is_held_up(&mut self, deployment: &Deployment) -> Result<bool, Ended> {
+        let loaded = self.worker.loaded();
+        match hold::stops(self.store, deployment, &loaded.settings.freeze).await {
+            Ok(stop) => {
+                let stop = stop.map(|stop| storable(stop.sentence()));
+                Ok(stop.is_some() && stop == deployment.reason)
+            }
+            Err(error) => self.trouble(&error).await.map(|()| true),
+        }
+    }
+
+    /// Whether neither a hold nor a freeze is in the way of the swap any more.
+    async fn may_go_on(&mut self, deployment: &Deployment) -> Result<bool, Ended> {
+        let loaded = self.worker.loaded();
+        match hold::stops(self.store, deployment, &loaded.settings.freeze).await {
+            Ok(stop) => Ok(stop.is_none()),
+            Err(error) => self.trouble(&error).await.map(|()| false),
+        }
     }
 
     /// Why what is kept goes now, if it does.
@@ -182,6 +220,7 @@ impl Leading<'_> {
             }
         };
         let wanted = self.worker.wanted();
+        let superseded = self.is_superseded(deployment).await;
         let driving = Driving {
             store,
             lead,
@@ -190,7 +229,10 @@ impl Leading<'_> {
             watching: self.worker.memory.watching.clone(),
         };
         let look = async {
-            let changed = project_change::changed(&wanted, deployment, &stop).await;
+            let changed = match superseded {
+                Some(why) => Some(why),
+                None => project_change::changed(&wanted, deployment, &stop).await,
+            };
             let found = release.recheck(&driving, deployment.clone()).await;
             (found, changed)
         };
@@ -227,7 +269,8 @@ impl Leading<'_> {
         self.worker.memory.stale = Some(stale);
         self.worker.memory.asked = Some(Verb::Abort);
         self.lead.acts_for(Subject::Cutover);
-        if self.worker.memory.next.is_none() {
+        // What follows another environment is found by that again.
+        if self.worker.memory.next.is_none() && deployment.request.follows.is_none() {
             self.worker.memory.next = Some(Trigger::by(Cause::Change, None));
             self.worker.memory.next_at = Some(Timestamp::now());
         }

@@ -32,7 +32,7 @@ impl Leading<'_> {
         self.worker
             .metrics
             .decision(&self.worker.environment, deployment.asks);
-        self.show_hold().await?;
+        self.permission().await?;
         self.find_run(&deployment).await?;
         let memory = &self.worker.memory;
         let is_at_rest = matches!(deployment.state, State::Stuck | State::Kept)

@@ -1,6 +1,6 @@
 //! Waiting for the schedule, the source or a request, while nothing is under way.
 
-use super::{Ended, Leading, Woken};
+use super::{Ended, Leading, Woken, Worker};
 use crate::adapters::store::StoreError;
 use crate::domain::records::deployment::Deployment;
 use crate::domain::records::run::{Cause, NewRun, Outcome};
@@ -8,9 +8,10 @@ use crate::foundation::failure::Class;
 use crate::inputs::settings::times::{Schedule, believable};
 use crate::operations::daemon::request::Start;
 use crate::operations::daemon::status::{Activity, DeploymentStatus};
-use crate::operations::daemon::worker::begin::Trigger;
+use crate::operations::daemon::worker::begin::{Trigger, begins_by_itself};
 use crate::operations::daemon::worker::requests::Now;
 use crate::operations::deployment::hold;
+use crate::planning::permission::{Permission, Stop};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +69,7 @@ impl Leading<'_> {
     }
 
     async fn show_idle(&mut self) -> Result<(), Ended> {
-        self.show_hold().await?;
+        self.permission().await?;
         let latest = match self.store.latest(&self.worker.environment).await {
             Ok(latest) => latest,
             Err(error) => return self.trouble(&error).await,
@@ -88,26 +89,57 @@ impl Leading<'_> {
         Ok(())
     }
 
-    /// Shows whether the environment is held back at an earlier release.
-    pub(super) async fn show_hold(&mut self) -> Result<(), Ended> {
-        match hold::held(self.store, &self.worker.environment).await {
-            Ok(held) => {
-                let environment = &self.worker.environment;
-                self.worker.metrics.held(environment, held.is_some());
-                self.worker.change(|status| status.held = held);
-                Ok(())
+    /// What may be done now; it is shown. `None` where the journal does not answer.
+    pub(super) async fn permission(&mut self) -> Result<Option<Permission>, Ended> {
+        let loaded = self.worker.loaded();
+        let environment = &self.worker.environment;
+        let found = hold::permission(self.store, environment, &loaded.settings.freeze, false);
+        match found.await {
+            Ok(found) => {
+                self.worker.show_permission(&found);
+                Ok(Some(found))
             }
-            Err(error) => self.trouble(&error).await,
+            Err(error) => self.trouble(&error).await.map(|()| None),
         }
+    }
+
+    /// What stops a firing: what stops everything now, or a freeze that lay over its moment.
+    fn stops_firing(&self, stop: Option<&Stop>, firing: Timestamp) -> Option<Stop> {
+        let loaded = self.worker.loaded();
+        let then = || Permission::at(firing, &[], &loaded.settings.freeze, false).stops_swap();
+        stop.cloned().or_else(then)
+    }
+
+    /// Records once for each hold and each freeze that the schedule is stopped by it.
+    async fn skip_firing(&mut self, firing: Timestamp, stop: &Stop) -> Result<(), Ended> {
+        let why = stop.sentence();
+        let environment = &self.worker.environment;
+        let runs = match self.store.runs(Some(environment), LOOK_BACK).await {
+            Ok(runs) => runs,
+            Err(error) => return self.trouble(&error).await,
+        };
+        let last = runs.iter().find(|run| run.scheduled_for.is_some());
+        if last.is_some_and(|run| run.detail.as_deref() == Some(why.as_str())) {
+            return Ok(());
+        }
+        self.record_skipped(Cause::Schedule, Some(firing), &why)
+            .await
     }
 
     /// What is due now, or when the next thing is. While a deployment is under way, a run that was
     /// accepted waits until it has ended.
     pub(super) async fn due(&mut self, under_way: Option<&Deployment>) -> Result<Due, Ended> {
         let now = Timestamp::now();
-        let mut soonest: Option<Timestamp> = None;
+        let Some(permission) = self.permission().await? else {
+            return Ok(Due::In(Duration::ZERO));
+        };
+        let stop = permission.stops_beginning(true);
+        let mut soonest: Option<Timestamp> = stop.as_ref().and_then(Stop::until);
         let memory = &self.worker.memory;
-        if memory.next.is_some() && (under_way.is_none() || memory.accepted().is_none()) {
+        let is_by_itself = |trigger: &Trigger| begins_by_itself(trigger.cause);
+        let is_stopped = stop.is_some() && memory.next.as_ref().is_some_and(is_by_itself);
+        let is_free = under_way.is_none() || memory.accepted().is_none();
+        if memory.next.is_some() && is_free && !is_stopped {
             let at = self.worker.memory.next_at.unwrap_or(now);
             if at <= now {
                 self.worker.memory.next_at = None;
@@ -115,7 +147,7 @@ impl Leading<'_> {
                     return Ok(Due::Release(Box::new(trigger)));
                 }
             }
-            soonest = Some(at);
+            soonest = soonest.into_iter().chain([at]).min();
         }
         if let Some(schedule) = self.schedule() {
             let handled = self.handled(now).await?;
@@ -128,13 +160,17 @@ impl Leading<'_> {
                         .map(|at| schedule.due(at)),
                 );
                 let late = now.duration_since(schedule.due(firing));
-                if late <= ON_TIME || schedule.missed(Some(handled), now).is_some() {
+                if let Some(stop) = self.stops_firing(stop.as_ref(), firing) {
+                    self.skip_firing(firing, &stop).await?;
+                } else if late <= ON_TIME || schedule.missed(Some(handled), now).is_some() {
                     let trigger = Trigger::by(Cause::Schedule, Some(firing));
                     return Ok(Due::Release(Box::new(trigger)));
+                } else {
+                    let why =
+                        "nobody was there when the schedule fired, and schedule.missed is skip";
+                    self.record_skipped(Cause::Schedule, Some(firing), why)
+                        .await?;
                 }
-                let why = "nobody was there when the schedule fired, and schedule.missed is skip";
-                self.record_skipped(Cause::Schedule, Some(firing), why)
-                    .await?;
             }
             let handled = self.worker.memory.handled;
             let next = schedule.pending(handled, now).map(|at| schedule.due(at));
@@ -145,6 +181,16 @@ impl Leading<'_> {
         }
         if let Some(poll) = self.poll() {
             match self.polled(poll, now).await? {
+                Due::Release(trigger) => return Ok(Due::Release(trigger)),
+                Due::In(pause) => {
+                    let at = now.saturating_add(pause).unwrap_or(now);
+                    soonest = soonest.into_iter().chain([at]).min();
+                }
+                Due::Never => {}
+            }
+        }
+        if under_way.is_none() && self.worker.memory.next.is_none() {
+            match self.chained(now, stop.as_ref()).await? {
                 Due::Release(trigger) => return Ok(Due::Release(trigger)),
                 Due::In(pause) => {
                     let at = now.saturating_add(pause).unwrap_or(now);
@@ -172,6 +218,10 @@ impl Leading<'_> {
     /// The environment's schedule, read once from each configuration, which was checked.
     fn schedule(&mut self) -> Option<Arc<Schedule>> {
         let loaded = self.worker.loaded();
+        // What comes after another environment is released when that has released it.
+        if loaded.settings.after.is_some() {
+            return None;
+        }
         if let Some((of, schedule)) = &self.worker.memory.schedule
             && Arc::ptr_eq(of, &loaded)
         {
@@ -263,6 +313,19 @@ impl Leading<'_> {
             Ok(()) => Ok(()),
             Err(error) => self.trouble(&error).await,
         }
+    }
+}
+
+impl Worker {
+    /// Shows what holds or freezes the environment.
+    pub(super) fn show_permission(&self, found: &Permission) {
+        let (held, frozen) = (found.held().cloned(), found.frozen().cloned());
+        self.metrics.held(&self.environment, held.is_some());
+        self.metrics.frozen(&self.environment, frozen.is_some());
+        self.change(|status| {
+            status.held = held;
+            status.frozen = frozen;
+        });
     }
 }
 

@@ -20,6 +20,9 @@ impl Leading<'_> {
     pub(crate) fn poll(&self) -> Option<Duration> {
         let loaded = self.worker.loaded();
         let poll = loaded.settings.schedule.poll?;
+        if loaded.settings.after.is_some() {
+            return None;
+        }
         let source = &loaded.settings.source;
         (source.url.is_some() || source.bundle.is_some()).then_some(poll.0)
     }
@@ -67,9 +70,9 @@ impl Leading<'_> {
                     .iter()
                     .find(|run| run.outcome.is_some_and(says_something))
                     .and_then(|run| run.revision.as_deref());
-                // What is held back is not released by itself, whatever the project says.
-                let is_held = self.worker.is_held();
-                if handled == Some(word.as_str()) || is_held {
+                // What is held or frozen is not released by itself, whatever the project says.
+                let is_stopped = self.worker.is_stopped();
+                if handled == Some(word.as_str()) || is_stopped {
                     Due::In(poll)
                 } else {
                     Due::Release(Box::new(Trigger::by(Cause::Change, None)))
@@ -89,8 +92,8 @@ pub(crate) async fn changed(
     deployment: &Deployment,
     stop: &CancellationToken,
 ) -> Option<String> {
-    // What goes back is not what the project is at, and is to be so.
-    if deployment.request.back_to.is_some() {
+    // What goes back, or follows another environment, is not what the project is at, and is to be so.
+    if deployment.request.back_to.is_some() || deployment.request.follows.is_some() {
         return None;
     }
     let planned = deployment.request.revision.as_deref()?;

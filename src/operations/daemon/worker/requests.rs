@@ -12,6 +12,7 @@ use crate::operations::daemon::request::{
     Accepted, Command, Declined, Idempotency, Request, Start,
 };
 use crate::operations::daemon::worker::begin::Trigger;
+use crate::operations::daemon::worker::holding;
 use crate::operations::deployment::promotion::Approver;
 use crate::operations::deployment::requested;
 use crate::operations::error::DeploymentError;
@@ -129,10 +130,12 @@ impl Leading<'_> {
                 deployment,
                 by,
                 subject,
+                override_freeze,
             } => {
                 let who = (by, subject);
                 let active = self.active().await?;
-                self.act((verb, who), deployment.as_deref(), now, active)
+                let wish = (verb, override_freeze);
+                self.act((wish, who), deployment.as_deref(), now, active)
                     .await
             }
             // What waits is looked at again at once.
@@ -143,6 +146,12 @@ impl Leading<'_> {
                 let accepted = self.approval(deployment.as_deref(), &approver, false);
                 Ok((accepted.await?, Taken::Nothing))
             }
+            Command::Hold {
+                reason,
+                until,
+                subject,
+            } => Ok((self.hold(reason, until, subject).await?, Taken::Nothing)),
+            Command::LiftHold { subject } => Ok((self.lift_hold(subject).await?, Taken::Nothing)),
             // What is under way goes on.
             Command::Corner(asked) => {
                 let wanted = self.worker.wanted();
@@ -171,6 +180,7 @@ impl Leading<'_> {
                 verb,
                 deployment,
                 by,
+                override_freeze,
                 ..
             } => {
                 let Some(active) = self.active().await? else {
@@ -181,7 +191,9 @@ impl Leading<'_> {
                         Some(_) | None => Err(self.nothing_active(deployment.as_deref())),
                     };
                 };
-                let at = self.judge(verb, by, deployment.as_deref(), &active).await?;
+                let asked = deployment.as_deref();
+                let wish = (verb, override_freeze.is_some());
+                let at = self.judge(wish, by, asked, &active).await?;
                 let run = self.worker.memory.run.clone();
                 Ok(self.accepted(run, Some(active.id), &verb.would(at)))
             }
@@ -189,6 +201,13 @@ impl Leading<'_> {
                 deployment,
                 approver,
             } => self.approval(deployment.as_deref(), &approver, true).await,
+            Command::Hold { until, .. } => {
+                Ok(self.accepted(None, None, &holding::would_hold(until)))
+            }
+            Command::LiftHold { .. } => {
+                let hold = self.to_lift().await?;
+                Ok(self.accepted(None, None, &holding::would_lift(&hold)))
+            }
             Command::Corner(_) | Command::DryRun(_) => Err(Declined::NoDryRun),
         }
     }
@@ -327,14 +346,15 @@ impl Leading<'_> {
         if let Some(run) = self.worker.memory.accepted() {
             return busy(format!("the run {run}"), "waiting");
         }
+        if let (Some(named), Some(active)) = (&start.to, &active)
+            && self.is_swap_back(active, named).await?
+        {
+            return Ok(Begins::SwapBack(Box::new(active.clone())));
+        }
+        self.may_begin(start).await?;
         let Some(active) = active else {
             return release("plan and release", false);
         };
-        if let Some(named) = &start.to
-            && self.is_swap_back(&active, named).await?
-        {
-            return Ok(Begins::SwapBack(Box::new(active)));
-        }
         if active.state == State::Kept {
             let would = "drop what is kept of the failed release, then plan and release";
             return release(would, false);
@@ -367,7 +387,7 @@ impl Leading<'_> {
 
     async fn act(
         &mut self,
-        (verb, (by, subject)): (Verb, (Asker, Subject)),
+        ((verb, override_freeze), (by, subject)): ((Verb, Option<String>), (Asker, Subject)),
         asked: Option<&str>,
         now: Now,
         active: Option<Deployment>,
@@ -382,7 +402,11 @@ impl Leading<'_> {
             }
             return Err(self.nothing_active(asked));
         };
-        let at = self.judge(verb, by, asked, &active).await?;
+        let wish = (verb, override_freeze.is_some());
+        let at = self.judge(wish, by, asked, &active).await?;
+        if let Some(reason) = override_freeze {
+            self.override_freeze(&active, reason, &subject).await?;
+        }
         self.keep(&active, verb, by, subject).await?;
         let accepted = self.accepted(
             self.worker.memory.run.clone(),
@@ -396,7 +420,7 @@ impl Leading<'_> {
     /// got stuck.
     async fn judge(
         &self,
-        verb: Verb,
+        (verb, is_overridden): (Verb, bool),
         by: Asker,
         asked: Option<&str>,
         active: &Deployment,
@@ -428,6 +452,9 @@ impl Leading<'_> {
                 reason: format!("cannot promote: {why}"),
                 state: active.state,
             });
+        }
+        if verb == Verb::Promote && at == State::Ready {
+            self.may_swap(active, is_overridden).await?;
         }
         Ok(at)
     }
@@ -464,7 +491,12 @@ impl Leading<'_> {
         Ok(())
     }
 
-    fn accepted(&self, run: Option<String>, deployment: Option<String>, would: &str) -> Accepted {
+    pub(super) fn accepted(
+        &self,
+        run: Option<String>,
+        deployment: Option<String>,
+        would: &str,
+    ) -> Accepted {
         Accepted {
             environment: self.worker.environment.clone(),
             run,
@@ -488,6 +520,6 @@ fn is_meant(asked: Option<&str>, active: &Deployment) -> Result<(), Declined> {
     }
 }
 
-fn unanswered(error: StoreError) -> Declined {
+pub(super) fn unanswered(error: StoreError) -> Declined {
     Declined::Store(error.to_string())
 }

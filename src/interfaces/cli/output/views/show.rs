@@ -253,6 +253,8 @@ fn event_sentence(event: &Event) -> String {
         Event::Degraded { reason } => format!("degraded: {reason}"),
         Event::Recovered => "recovered".to_owned(),
         Event::DecisionAsked { reason } => reason.clone(),
+        Event::HeldUp { reason } => format!("not swapped: {reason}"),
+        Event::FreezeOverridden { reason } => format!("freeze overridden: {reason}"),
         Event::DecisionWithdrawn => "no check asks any more".to_owned(),
         Event::Asked { verb, by } => format!("{verb} asked ({})", by.as_str()),
         Event::AskedTooLate { verb, reason } => format!("{verb} came too late: {reason}"),
