@@ -122,7 +122,7 @@ async fn a_deployment_of_a_command_in_an_old_journal_is_taken_up() {
     let connection = rusqlite::Connection::open(journal).expect("the journal");
     connection
         .execute_batch(
-            "DROP TABLE approvals; DROP TABLE holds; DROP TABLE corners; DROP TABLE deliveries; DROP TABLE outbox; DROP TABLE runs; DROP TABLE requests; DROP TABLE journal;
+            "DROP TABLE drift; DROP TABLE approvals; DROP TABLE holds; DROP TABLE corners; DROP TABLE deliveries; DROP TABLE outbox; DROP TABLE runs; DROP TABLE requests; DROP TABLE journal;
             ALTER TABLE events DROP COLUMN subject;
             DELETE FROM refinery_schema_history WHERE version > 1;
             UPDATE deployments SET request = json_remove(request, '$.revision', '$.checks');",
