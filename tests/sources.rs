@@ -1,7 +1,5 @@
 //! Projects that come from git repositories, made here by git's own command line.
 
-#[path = "support/certificate.rs"]
-mod certificate;
 #[path = "sources/fetch.rs"]
 mod fetch;
 #[path = "sources/https.rs"]

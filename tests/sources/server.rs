@@ -1,6 +1,6 @@
 //! A git server over https: git's own `http-backend` behind TLS and one name with one password.
 
-use super::certificate::{HERE, certificate};
+use super::support::certificate::{HERE, certificate};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, Response, header};
 use cutover::foundation::tls;
