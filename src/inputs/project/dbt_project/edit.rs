@@ -302,7 +302,9 @@ impl Lines {
                     "a list goes over several lines in brackets, or is no list",
                 ));
             }
-            let written = value.trim_start_matches('[').trim_end_matches(']');
+            let inner = value.strip_prefix('[');
+            let written = inner.and_then(|rest| rest.strip_suffix(']'));
+            let written = written.unwrap_or_default();
             let written: Vec<String> = match value {
                 "~" | "null" => Vec::new(),
                 _ => written.split(',').map(bare).collect(),
