@@ -2,7 +2,6 @@
 
 use super::endpoints::{check, checks, errors, quick, shown};
 use crate::support::{Endpoint, Says};
-use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_is_asked_with_credentials_that_nobody_sees() {
