@@ -2,10 +2,12 @@
 
 /// The documents and problems of the HTTP API, shared by server and client.
 pub mod api;
-/// The command line: arguments, output, signals, exit codes.
+/// The command line: what each command does, signals, exit codes.
 pub mod cli;
 /// A client of the daemon's HTTP API.
 pub mod client;
+/// What is typed and what is printed.
+pub mod console;
 /// Topics of help, and refusals explained.
 pub mod guide;
 /// The HTTP API of the daemon.

@@ -3,11 +3,12 @@
 use anyhow::Context;
 use cutover::foundation::failure::Class;
 use cutover::inputs::settings::{Log, Settings};
-use cutover::interfaces::cli::arguments::{Arguments, Global};
 use cutover::interfaces::cli::commands::Commands;
 use cutover::interfaces::cli::remote::Remote;
-use cutover::interfaces::cli::{CommandError, Output, logging, run_here, run_remotely};
+use cutover::interfaces::cli::{logging, run_here, run_remotely};
 use cutover::interfaces::client::Address;
+use cutover::interfaces::console::arguments::{Arguments, Global};
+use cutover::interfaces::console::{CommandError, Output};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};

@@ -1,37 +1,29 @@
-//! The command line: arguments, what is printed, signals, exit codes.
+//! The command line: what each command does, signals, exit codes.
 //!
 //! [`run`] parses nothing and decides nothing about deployments: it gives each command to
 //! [`Handlers`] and turns the answer into an exit code. Whatever is printed goes through
 //! [`Output`], so that text, JSON, quiet and broken pipes are treated in one place.
 
-pub use arguments::Arguments;
-pub use error::CommandError;
 pub use handlers::{Answer, Ending, Handlers};
-pub use output::Output;
 
 use crate::foundation::failure::Class;
-use arguments::ci::CiCommand;
-use arguments::{BaselineCommand, Command, ConfigCommand};
+use crate::interfaces::console::arguments::ci::CiCommand;
+use crate::interfaces::console::arguments::{BaselineCommand, Command, ConfigCommand};
+use crate::interfaces::console::{Arguments, CommandError, Output};
 use commands::Commands;
 use remote::Remote;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-/// Commands and flags.
-pub mod arguments;
 /// What each command does.
 pub mod commands;
-/// The error that a command ends with.
-pub mod error;
 /// Topics, refusals, completions, man pages.
 mod guide;
 /// What each command does, to be implemented once for real and once for tests.
 pub mod handlers;
 /// The program's own log.
 pub mod logging;
-/// Everything that is printed.
-pub mod output;
 /// The commands over a daemon.
 pub mod remote;
 /// SIGINT and SIGTERM.

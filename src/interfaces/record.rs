@@ -162,6 +162,7 @@ pub struct StatusEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
     /// What must be so before what is ready is swapped, and how that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<Standing>,
     /// How the last data diff of the deployment went, in one line; where the journal was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

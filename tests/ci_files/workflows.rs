@@ -5,7 +5,7 @@ use super::pipeline::Pipeline;
 use super::platform::{READER, WRITER};
 use super::sample;
 use clap::Parser;
-use cutover::interfaces::cli::Arguments;
+use cutover::interfaces::console::Arguments;
 use serde_json::json;
 use std::collections::BTreeMap;
 

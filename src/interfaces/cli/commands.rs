@@ -1,20 +1,22 @@
 //! What each command does: opens the environment, asks the engine, prints the answer.
 
-use super::arguments::approve::Approve;
-use super::arguments::ci::{CiBuild, CiCommand, CiGc, CiList, CiReport, CiState, CiTeardown};
-use super::arguments::diff::Diff;
-use super::arguments::init::Init;
-use super::arguments::{
-    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
-    Gc, Global, History, Hold, LiftHold, Ls, Notify, Plan, Promote, Rollback, Show, Status, Step,
-    Target,
-};
 use super::handlers::{Answer, Ending, Handlers};
-use super::{CommandError, Output};
 use crate::adapters::store::{Lead, Store};
 use crate::domain::lifecycle::verb::Verb;
 use crate::domain::records::deployment::Deployment;
 use crate::inputs::settings::{Log, Override, Settings};
+use crate::interfaces::console::arguments::approve::Approve;
+use crate::interfaces::console::arguments::ci::{
+    CiBuild, CiCommand, CiGc, CiList, CiReport, CiState, CiTeardown,
+};
+use crate::interfaces::console::arguments::diff::Diff;
+use crate::interfaces::console::arguments::init::Init;
+use crate::interfaces::console::arguments::{
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command, Compile, Deploy,
+    Gc, Global, History, Hold, LiftHold, Ls, Notify, Plan, Promote, Rollback, Show, Status, Step,
+    Target,
+};
+use crate::interfaces::console::{CommandError, Output};
 use crate::operations::release::{self, Release, ReleaseError, Wanted};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! `help`, `explain`, `completions`, `man`: what needs no project, no configuration and no server.
 
-use super::arguments::Arguments;
-use super::arguments::guide::{Completions, Explain, Help, Man};
 use super::handlers::{Answer, Ending};
-use super::{CommandError, Output};
 use crate::foundation::escape::visible;
 use crate::foundation::failure::Class;
+use crate::interfaces::console::arguments::Arguments;
+use crate::interfaces::console::arguments::guide::{Completions, Explain, Help, Man};
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::guide::{explained, nearest, refusals, topic, topics};
 use crate::interfaces::record::{ExplainedView, GuideView};
 use anyhow::anyhow;

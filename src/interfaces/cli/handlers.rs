@@ -1,16 +1,18 @@
 //! What each command does. The real implementation opens files, the store and the connection; the
 //! tests' one only notes what was asked.
 
-use super::arguments::approve::Approve;
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
-use super::arguments::diff::Diff;
-use super::arguments::init::Init;
-use super::arguments::{
+use crate::foundation::failure::Class;
+use crate::interfaces::console::arguments::approve::Approve;
+use crate::interfaces::console::arguments::ci::{
+    CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown,
+};
+use crate::interfaces::console::arguments::diff::Diff;
+use crate::interfaces::console::arguments::init::Init;
+use crate::interfaces::console::arguments::{
     BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
     History, Hold, LiftHold, Ls, Notify, Plan, Promote, Rollback, Show, Status, Step,
 };
-use super::{CommandError, Output};
-use crate::foundation::failure::Class;
+use crate::interfaces::console::{CommandError, Output};
 use tokio_util::sync::CancellationToken;
 
 /// How a command ended when there is no error to print.

@@ -1,8 +1,8 @@
 //! The program's own log, on standard error. Not to be mistaken for what commands print.
 
-use super::{CommandError, Output};
 use crate::foundation::failure::Class;
 use crate::inputs::settings::{Log, LogFormat};
+use crate::interfaces::console::{CommandError, Output};
 use anyhow::anyhow;
 use std::borrow::Cow;
 use std::io;

@@ -1,22 +1,24 @@
 //! The commands over a daemon: `--server`. What a daemon does is asked of it; what needs the
 //! project's files is refused.
 
-use super::arguments::approve::Approve;
-use super::arguments::ci::{CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown};
-use super::arguments::diff::Diff;
-use super::arguments::init::Init;
-use super::arguments::{
-    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
-    Global, History, Hold, LiftHold, Ls, Notify, Plan, Promote, Rollback, Show, Status, Step,
-};
 use super::handlers::{Answer, Ending, Handlers};
-use super::{CommandError, Output};
 use crate::adapters::store::{Holder, StoreError};
 use crate::domain::lifecycle::role::Role;
 use crate::domain::lifecycle::verb::Verb;
 use crate::foundation::failure::Class;
 use crate::interfaces::api::document::{Act, Release};
 use crate::interfaces::client::{Address, Client, Options};
+use crate::interfaces::console::arguments::approve::Approve;
+use crate::interfaces::console::arguments::ci::{
+    CiBuild, CiGc, CiList, CiReport, CiState, CiTeardown,
+};
+use crate::interfaces::console::arguments::diff::Diff;
+use crate::interfaces::console::arguments::init::Init;
+use crate::interfaces::console::arguments::{
+    BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Compile, Deploy, Gc,
+    Global, History, Hold, LiftHold, Ls, Notify, Plan, Promote, Rollback, Show, Status, Step,
+};
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::record::{HistoryView, RunsView, StatusView};
 use crate::operations::daemon::status;
 use anyhow::{Context, anyhow};

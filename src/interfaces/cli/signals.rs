@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM: the first one asks, the second one ends.
 
-use super::{CommandError, Output};
 use crate::foundation::failure::Class;
+use crate::interfaces::console::{CommandError, Output};
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;

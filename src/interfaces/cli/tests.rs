@@ -1,16 +1,17 @@
-use super::arguments::approve::Approve;
-use super::arguments::diff::Diff;
-use super::arguments::init::Init;
-use super::arguments::{
-    Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
-    Compile, Deploy, Global, History, Hold, LiftHold, Ls, OutputFormat, Plan, Promote, Rollback,
-    Show, Status, Step,
-};
-use super::{Answer, CommandError, Ending, Handlers, Output, run};
+use super::{Answer, Ending, Handlers, run};
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::plan::refusal::RefusalName;
 use crate::foundation::failure::Class;
 use crate::foundation::span::Span;
+use crate::interfaces::console::arguments::approve::Approve;
+use crate::interfaces::console::arguments::diff::Diff;
+use crate::interfaces::console::arguments::init::Init;
+use crate::interfaces::console::arguments::{
+    Arguments, BaselineExport, BaselineForget, BaselineImport, BaselineShow, Check, Command,
+    Compile, Deploy, Global, History, Hold, LiftHold, Ls, OutputFormat, Plan, Promote, Rollback,
+    Show, Status, Step,
+};
+use crate::interfaces::console::{CommandError, Output};
 use clap::{CommandFactory, Parser};
 use std::cell::RefCell;
 use std::io;
@@ -96,36 +97,71 @@ impl Handlers for Fake {
     async fn check(&self, _: &Check, _: &Output, _: &Stop) -> Answer {
         self.note("check")
     }
-    async fn ci_build(&self, _: &super::arguments::ci::CiBuild, _: &Output, _: &Stop) -> Answer {
+    async fn ci_build(
+        &self,
+        _: &crate::interfaces::console::arguments::ci::CiBuild,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
         self.note("ci build")
     }
-    async fn ci_report(&self, _: &super::arguments::ci::CiReport, _: &Output, _: &Stop) -> Answer {
+    async fn ci_report(
+        &self,
+        _: &crate::interfaces::console::arguments::ci::CiReport,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
         self.note("ci report")
     }
-    async fn ci_list(&self, _: &super::arguments::ci::CiList, _: &Output, _: &Stop) -> Answer {
+    async fn ci_list(
+        &self,
+        _: &crate::interfaces::console::arguments::ci::CiList,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
         self.note("ci list")
     }
     async fn ci_teardown(
         &self,
-        _: &super::arguments::ci::CiTeardown,
+        _: &crate::interfaces::console::arguments::ci::CiTeardown,
         _: &Output,
         _: &Stop,
     ) -> Answer {
         self.note("ci teardown")
     }
-    async fn ci_gc(&self, _: &super::arguments::ci::CiGc, _: &Output, _: &Stop) -> Answer {
+    async fn ci_gc(
+        &self,
+        _: &crate::interfaces::console::arguments::ci::CiGc,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
         self.note("ci gc")
     }
-    async fn ci_state(&self, _: &super::arguments::ci::CiState, _: &Output, _: &Stop) -> Answer {
+    async fn ci_state(
+        &self,
+        _: &crate::interfaces::console::arguments::ci::CiState,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
         self.note("ci state")
     }
     async fn serve(&self, _: &Output, _: &Stop) -> Answer {
         self.note("serve")
     }
-    async fn notify(&self, _: &super::arguments::Notify, _: &Output, _: &Stop) -> Answer {
+    async fn notify(
+        &self,
+        _: &crate::interfaces::console::arguments::Notify,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
         self.note("notify")
     }
-    async fn gc(&self, _: &super::arguments::Gc, _: &Output, _: &Stop) -> Answer {
+    async fn gc(
+        &self,
+        _: &crate::interfaces::console::arguments::Gc,
+        _: &Output,
+        _: &Stop,
+    ) -> Answer {
         self.note("gc")
     }
     async fn baseline_show(&self, _: &BaselineShow, _: &Output, _: &Stop) -> Answer {

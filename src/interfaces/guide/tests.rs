@@ -57,7 +57,7 @@ fn a_wrong_word_has_its_nearest() {
 /// Where a help text or a topic names a command of Cutover, there is one.
 #[test]
 fn topics_name_commands_that_there_are() {
-    use crate::interfaces::cli::arguments::Arguments;
+    use crate::interfaces::console::arguments::Arguments;
     use clap::CommandFactory;
     for (topic, text) in TOPICS {
         for line in text

@@ -106,6 +106,7 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
     /// What must be so before what is ready is swapped, and how that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<Standing>,
     /// Schemas and clusters in Materialize that ended deployments left.
     #[serde(default)]

@@ -2,7 +2,7 @@
 
 use super::{cell, code, head, table};
 use clap::{Arg, ArgAction, Command, CommandFactory};
-use cutover::interfaces::cli::Arguments;
+use cutover::interfaces::console::Arguments;
 use std::fmt::Write;
 
 const ABOUT: &str = "\

@@ -3,10 +3,10 @@
 use super::{Commands, active, leader, success};
 use crate::domain::records::deployment::Deployment;
 use crate::foundation::failure::{Class, Classify};
-use crate::interfaces::cli::arguments::approve::Approve;
 use crate::interfaces::cli::handlers::{Answer, Handlers};
 use crate::interfaces::cli::remote::view::AcceptedView;
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::approve::Approve;
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::record::DryRunView;
 use crate::operations::daemon::request::Accepted;
 use crate::operations::deployment::promotion::{Approver, approve};

@@ -11,9 +11,9 @@ use crate::domain::catalog::Catalog;
 use crate::foundation::failure::{Class, Classify, with_causes};
 use crate::inputs::manifest::Manifest;
 use crate::inputs::manifest::run_results::RunResults;
-use crate::interfaces::cli::arguments::{BaselineExport, BaselineImport, BaselineShow};
 use crate::interfaces::cli::handlers::{Answer, Ending};
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::{BaselineExport, BaselineImport, BaselineShow};
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::record::{
     BaselineLive, BaselineView, DryRunView, ExportView, ImportView, PointerView,
 };

@@ -2,9 +2,9 @@
 
 use super::{Commands, success};
 use crate::domain::progress::Reporter;
-use crate::interfaces::cli::Output;
-use crate::interfaces::cli::arguments::Compile;
 use crate::interfaces::cli::handlers::Answer;
+use crate::interfaces::console::Output;
+use crate::interfaces::console::arguments::Compile;
 use crate::interfaces::record::CompiledView;
 use crate::operations::release::Release;
 use tokio_util::sync::CancellationToken;

@@ -7,10 +7,10 @@ use crate::domain::records::hold;
 use crate::domain::records::subject::Subject;
 use crate::foundation::failure::Class;
 use crate::inputs::settings::Settings;
-use crate::interfaces::cli::arguments::{Hold, LiftHold, Target};
 use crate::interfaces::cli::handlers::Answer;
 use crate::interfaces::cli::remote::Remote;
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::{Hold, LiftHold, Target};
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::record::{DryRunView, HoldView};
 use crate::operations::deployment::hold::{
     NewHold, held, hold_as_it_is, is_overridden, lift_now, permission,

@@ -3,10 +3,10 @@
 use super::{Commands, overriding};
 use crate::foundation::draft::Draft;
 use crate::foundation::failure::Class;
-use crate::interfaces::cli::arguments::Target;
-use crate::interfaces::cli::arguments::init::Init;
 use crate::interfaces::cli::handlers::{Answer, Ending};
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::Target;
+use crate::interfaces::console::arguments::init::Init;
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::record::{InitView, LeftOutView, WrittenFile};
 use crate::operations::release::survey::{Survey, proposed};
 use crate::operations::release::{self, Release, Wanted};

@@ -3,9 +3,9 @@
 use super::Commands;
 use crate::adapters::store::{Holder, StoreError};
 use crate::inputs::settings::Override;
-use crate::interfaces::cli::arguments::Target;
 use crate::interfaces::cli::remote::Remote;
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::Target;
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::record::LeaderEntry;
 use crate::operations::daemon::status;
 use crate::operations::release::{Release, ReleaseError};

@@ -8,10 +8,10 @@ use crate::inputs::selection::state::Comparison;
 use crate::inputs::selection::{
     self, Context, Freshness, Kept, Method, Selection, Selectors, Spec,
 };
-use crate::interfaces::cli::arguments::{Kind, Ls};
 use crate::interfaces::cli::handlers::Answer;
-use crate::interfaces::cli::output::Output;
-use crate::interfaces::cli::output::views::list::{ListView, ListedView};
+use crate::interfaces::console::arguments::{Kind, Ls};
+use crate::interfaces::console::output::Output;
+use crate::interfaces::console::output::views::list::{ListView, ListedView};
 use crate::operations::release::{Release, ReleaseError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

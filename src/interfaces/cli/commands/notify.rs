@@ -2,9 +2,9 @@
 
 use super::{Commands, success};
 use crate::foundation::failure::Class;
-use crate::interfaces::cli::arguments::Notify;
 use crate::interfaces::cli::handlers::Answer;
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::Notify;
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::record::NotifiedView;
 use crate::operations::{notifications, release};
 use anyhow::anyhow;

@@ -2,9 +2,9 @@
 
 use super::success;
 use crate::foundation::failure::Class;
-use crate::interfaces::cli::arguments::ci::CiReport;
 use crate::interfaces::cli::handlers::Answer;
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::ci::CiReport;
+use crate::interfaces::console::{CommandError, Output};
 use crate::operations::ci::publish::{self, Place, Publishing};
 use crate::operations::ci::report::Report;
 use anyhow::anyhow;

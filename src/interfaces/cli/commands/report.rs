@@ -4,10 +4,10 @@ use super::{Commands, leader, success};
 use crate::adapters::store::{Store, StoreError};
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::lifecycle::state::State;
-use crate::interfaces::cli::arguments::{History, Show, Status, Target};
 use crate::interfaces::cli::handlers::Answer;
 use crate::interfaces::cli::remote::view;
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::{History, Show, Status, Target};
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::record::{
     Advice, Circumstances, DeploymentView, HistoryView, RunsView, ShowView, StatusEntry, StatusView,
 };

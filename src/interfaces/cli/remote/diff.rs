@@ -2,10 +2,10 @@
 
 use super::Remote;
 use crate::foundation::failure::Class;
-use crate::interfaces::cli::arguments::diff::Diff;
 use crate::interfaces::cli::commands::diff::shown;
 use crate::interfaces::cli::handlers::Answer;
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::diff::Diff;
+use crate::interfaces::console::{CommandError, Output};
 
 impl Remote {
     /// Prints what is on record.

@@ -2,9 +2,9 @@
 
 use super::{Remote, view};
 use crate::interfaces::api::document::{NewHold, Nothing};
-use crate::interfaces::cli::Output;
-use crate::interfaces::cli::arguments::{Hold, LiftHold};
 use crate::interfaces::cli::handlers::{Answer, Ending};
+use crate::interfaces::console::Output;
+use crate::interfaces::console::arguments::{Hold, LiftHold};
 use uuid::Uuid;
 
 impl Remote {

@@ -3,7 +3,7 @@
 use crate::domain::lifecycle::policy::Policy;
 use crate::domain::progress::ClusterReadiness;
 use crate::foundation::escape::visible;
-use crate::interfaces::cli::output::{Page, View};
+use crate::interfaces::console::output::{Page, View};
 use crate::interfaces::record::{Advice, Circumstances, DaemonEntry, DeploymentView, StatusEntry};
 use crate::operations::daemon::request::Accepted;
 use crate::operations::daemon::status::{Activity, DeploymentStatus, Status};

@@ -8,10 +8,10 @@ use crate::adapters::artifacts::{
 };
 use crate::domain::catalog::Catalog;
 use crate::foundation::failure::Class;
-use crate::interfaces::cli::arguments::{BaselineForget, BaselineImport};
 use crate::interfaces::cli::commands::Commands;
 use crate::interfaces::cli::handlers::Answer;
-use crate::interfaces::cli::{CommandError, Output};
+use crate::interfaces::console::arguments::{BaselineForget, BaselineImport};
+use crate::interfaces::console::{CommandError, Output};
 use crate::interfaces::record::{DryRunView, ForgetView, ImportView, PointerView};
 use crate::operations::release::Release;
 use jiff::Timestamp;
