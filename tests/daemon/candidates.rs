@@ -339,7 +339,7 @@ async fn what_nobody_promotes_expires_also_while_nobody_is_there() {
     let daemon = world.serve("daemon", &settings("300d")).await;
     let ended = daemon
         .until("prod", "the end", |status| {
-            status["deployment"]["state"] == "aborted"
+            status["deployment"]["state"] == "aborted" && status["activity"] == "idle"
         })
         .await;
     let reason = ended["deployment"]["reason"].to_string();

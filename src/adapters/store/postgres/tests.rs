@@ -111,7 +111,7 @@ async fn schemas_of_others_are_refused() {
         }),
         (
             "DROP TABLE refinery_schema_history",
-            |error| matches!(error, StoreError::NotAJournal { found, .. } if found.contains("effects")),
+            |error| matches!(error, StoreError::NotAJournal { found, .. } if found.contains("something else")),
         ),
     ] {
         let bed = Bed::on(On::Postgres);

@@ -53,6 +53,8 @@ impl Worker {
                         before = Some((shown.state, now.duration_since(shown.since)));
                         shown.state = state;
                         shown.since = now;
+                        // It was the reason of the state before.
+                        shown.reason = None;
                     }
                 });
                 let seconds = before.map_or(0.0, |(_, stay)| stay.as_secs_f64());
