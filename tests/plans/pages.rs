@@ -2,7 +2,7 @@
 
 use super::documentation::{document, documents};
 use clap::error::ErrorKind;
-use clap::{Command, CommandFactory, Parser};
+use clap::{Command, CommandFactory};
 use cutover::foundation::environment::Environment;
 use cutover::inputs::project::{Arguments as Options, Project};
 use cutover::inputs::settings::{Settings, Sources};
@@ -133,7 +133,7 @@ fn every_command_on_a_page_is_one() {
     for block in all_blocks() {
         for command in commands(&block) {
             seen += 1;
-            if let Err(error) = Arguments::try_parse_from(words(&command))
+            if let Err(error) = Arguments::try_of(words(&command).into_iter().map(Into::into))
                 && !matches!(
                     error.kind(),
                     ErrorKind::DisplayHelp | ErrorKind::DisplayVersion

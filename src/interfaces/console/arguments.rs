@@ -88,7 +88,15 @@ impl Arguments {
     /// Reads what a process was given; ends the process where that is wrong, or asks for help.
     #[must_use]
     pub fn of_process(given: impl Iterator<Item = OsString>) -> Self {
-        Self::parse_from(guide::rewritten(given, &Self::command()))
+        Self::try_of(given).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The same of any words, of which the first is the program's name.
+    ///
+    /// # Errors
+    /// What is wrong with them, or the help or version that they ask for.
+    pub fn try_of(given: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(guide::rewritten(given, &Self::command()))
     }
 }
 
