@@ -313,6 +313,44 @@ async fn a_gate_that_says_no_ends_the_release() {
 }
 
 #[tokio::test]
+async fn what_is_approved_while_it_is_held_goes_on_when_that_is_lifted() {
+    let Some((world, _replay)) = world().await else {
+        return;
+    };
+    let more = "    approvals: {count: 2, by: [promote]}\n    soak: 1h\n";
+    let several = serve(&world, more).await;
+    several.daemon.does("prod", "idle").await;
+    let (status, begun) = several.ask("alice", "releases", &json!({})).await;
+    assert_eq!(status, 202, "{begun}");
+    several.waits_for("0 of 2 approvals").await;
+    assert_eq!(several.ask("bob", "approve", &json!({})).await.0, 202);
+    let one = several.waits_for("1 of 2 approvals").await;
+    let id = one["deployment"]["id"].clone();
+    let held = json!({"reason": "an audit"});
+    assert_eq!(several.ask("alice", "hold", &held).await.0, 202);
+    assert_eq!(several.ask("carol", "approve", &json!({})).await.0, 202);
+    let is_held_up = |status: &Value| {
+        let reason = status["deployment"]["reason"].to_string();
+        status["activity"] == "held_up" && reason.contains("held: an audit")
+    };
+    several.daemon.until("prod", "the hold", is_held_up).await;
+    // Another process waits for the same, and it is on record once.
+    several.daemon.killed().await;
+    let several = serve(&world, more).await;
+    let still = several.daemon.until("prod", "the hold", is_held_up).await;
+    assert_eq!(still["deployment"]["state"], "ready", "{still:#}");
+    world.serves(1).await;
+    let events = several.events(&id).await;
+    let held_up = kinds(&events).into_iter().filter(|kind| *kind == "held_up");
+    assert_eq!(held_up.count(), 1, "{events:#?}");
+    assert_eq!(several.ask("bob", "release-hold", &json!({})).await.0, 202);
+    let soaks = |status: &Value| status["deployment"]["state"] == "soaking";
+    several.daemon.until("prod", "the swap", soaks).await;
+    world.serves(2).await;
+    several.daemon.stopped().await.exits(0);
+}
+
+#[tokio::test]
 async fn what_nobody_promotes_expires_also_while_nobody_is_there() {
     let Some((world, _replay)) = world().await else {
         return;
