@@ -1,15 +1,13 @@
 //! A git server over https: git's own `http-backend` behind TLS and one name with one password.
 
-use super::support::certificate::{HERE, certificate};
+use super::support::certificate::HERE;
+use super::support::tls_server::server_config;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, Response, header};
 use cutover::foundation::tls;
 use futures_util::stream;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -73,16 +71,7 @@ impl GitServer {
     /// With a certificate for these names.
     pub async fn named(root: &Path, names: &str) -> Self {
         let files = tempfile::tempdir().expect("a folder");
-        certificate(files.path(), "server", names);
-        let file = |end: &str| files.path().join(format!("server.{end}"));
-        let chain = CertificateDer::pem_file_iter(file("pem")).expect("a file");
-        let key = PrivateKeyDer::from_pem_file(file("key")).expect("a key");
-        let config = ServerConfig::builder_with_provider(tls::provider())
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(chain.map(|one| one.expect("a certificate")).collect(), key)
-            .expect("a configuration");
+        let config = server_config(files.path(), "server", names);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let site = Arc::new(Site {

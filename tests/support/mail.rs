@@ -1,12 +1,9 @@
 //! A mail server that keeps what it gets.
 
-use super::certificate::{HERE, certificate};
+use super::certificate::HERE;
+use super::tls_server::server_config;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cutover::foundation::tls;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -49,16 +46,7 @@ impl MailServer {
     /// Listens at a port of its own.
     pub async fn listen(encrypts: Encrypts) -> Self {
         let files = tempfile::tempdir().expect("a folder");
-        certificate(files.path(), "mail", HERE);
-        let file = |end: &str| files.path().join(format!("mail.{end}"));
-        let chain = CertificateDer::pem_file_iter(file("pem")).expect("a file");
-        let key = PrivateKeyDer::from_pem_file(file("key")).expect("a key");
-        let config = ServerConfig::builder_with_provider(tls::provider())
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(chain.map(|one| one.expect("a certificate")).collect(), key)
-            .expect("a configuration");
+        let config = server_config(files.path(), "mail", HERE);
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();

@@ -29,6 +29,7 @@ mod readers;
 mod real;
 mod replay;
 mod server;
+pub mod tls_server;
 mod world;
 
 pub use catalog::Snapshot;

@@ -71,7 +71,12 @@ impl Leading<'_> {
                 return self.end_keeping(&deployment, event).await;
             }
             let candidate = match self.candidate(&deployment).await? {
-                Next::Promote if self.is_held_up(&deployment).await? => {
+                // What is not on record yet, the engine puts there.
+                Next::Promote
+                    if !self
+                        .goes_on(&deployment, |stop| stop != deployment.reason.as_ref())
+                        .await? =>
+                {
                     self.worker
                         .change(|status| status.activity = Activity::HeldUp);
                     None
@@ -85,7 +90,7 @@ impl Leading<'_> {
             if self.worker.memory.asked.is_some() {
                 return Ok(());
             }
-            if activity == Activity::HeldUp && self.may_go_on(&deployment).await? {
+            if activity == Activity::HeldUp && self.goes_on(&deployment, |_| false).await? {
                 // The next turn swaps it in.
                 self.worker.memory.rested = None;
                 return Ok(());
@@ -144,23 +149,18 @@ impl Leading<'_> {
         Ok(())
     }
 
-    /// Whether a hold or a freeze is in the way of the swap, and that is on record as what it waits for.
-    async fn is_held_up(&mut self, deployment: &Deployment) -> Result<bool, Ended> {
+    /// Whether it is driven on: neither a hold nor a freeze stops its swap, or `although` says so of the reason why one does.
+    async fn goes_on(
+        &mut self,
+        deployment: &Deployment,
+        although: impl FnOnce(Option<&String>) -> bool,
+    ) -> Result<bool, Ended> {
         let loaded = self.worker.loaded();
         match hold::stops(self.store, deployment, &loaded.settings.freeze).await {
             Ok(stop) => {
-                let stop = stop.map(|stop| storable(stop.sentence()));
-                Ok(stop.is_some() && stop == deployment.reason)
+                let why = stop.map(|stop| storable(stop.sentence()));
+                Ok(why.is_none() || although(why.as_ref()))
             }
-            Err(error) => self.trouble(&error).await.map(|()| true),
-        }
-    }
-
-    /// Whether neither a hold nor a freeze is in the way of the swap any more.
-    async fn may_go_on(&mut self, deployment: &Deployment) -> Result<bool, Ended> {
-        let loaded = self.worker.loaded();
-        match hold::stops(self.store, deployment, &loaded.settings.freeze).await {
-            Ok(stop) => Ok(stop.is_none()),
             Err(error) => self.trouble(&error).await.map(|()| false),
         }
     }
