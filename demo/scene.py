@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -58,6 +59,30 @@ def start_sandbox(stack: contextlib.ExitStack, program: Path, folder: Path) -> s
     return url
 
 
+def temporary_folder(stack: contextlib.ExitStack) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="cutover-demo-"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def sample_project(stack: contextlib.ExitStack, bin_folder: Path) -> tuple:
+    """A temporary folder, the URL of a stand-in that was started, a copy of the project, the environment of commands in it."""
+    folder = temporary_folder(stack)
+    url = start_sandbox(stack, bin_folder / "mz-sandbox", folder)
+    project = folder / "shop"
+    shutil.copytree(PROJECT, project)
+    return folder, url, project, project_environment(url, project, bin_folder)
+
+
+def make_live(folder: Path, url: str, project: Path, environment: dict) -> None:
+    """Clusters, schemas and a plain `dbt build`: production before Cutover."""
+    with contextlib.closing(connect(url)) as connection:
+        for statement in production():
+            sql(connection, statement)
+    command(["dbt", "build", "--quiet", "--target-path", str(folder / "target"),
+             "--log-path", str(folder / "logs")], project, environment)
+
+
 def stop(process: subprocess.Popen) -> None:
     if process.poll() is not None:
         return
@@ -87,6 +112,15 @@ def production() -> list:
     statements = [f"CREATE CLUSTER {name} (SIZE = '25cc')" for name in CLUSTERS]
     statements += [f"CREATE SCHEMA {name}" for name in SCHEMAS]
     return statements
+
+
+def nothing_left(connection, more: str | None = None) -> bool:
+    """Whether nothing was left behind in Materialize, which is told. `more` asks for further names."""
+    left = sql(connection, LEFTOVERS, quiet=True)
+    if more is not None:
+        left = sql(connection, more, quiet=True) + left
+    print(f"    left behind in Materialize: {', '.join(name for name, in left) or 'nothing'}", flush=True)
+    return not left
 
 
 def project_environment(url: str, project: Path, bin_folder: Path) -> dict:
